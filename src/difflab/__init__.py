@@ -1,0 +1,3 @@
+"""difflab: a distributed experiment framework for diffusion models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,131 @@
+"""The vocabulary that all rooms share.
+
+Conventions
+    t          time in [0, 1]: 0 is clean, 1 is noise; `s` is always the earlier (cleaner) time, s < t
+    x_t        alpha_t x_0 + sigma_t eps
+    images     [B, C, H, W], floating point in [-1, 1]
+    times      [B], float64. Schedules and every coefficient that follows from them are float64 [B] as well and are cast
+               to the image's type only where they multiply an image
+    losses     [B], one value per example until the module takes the mean
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Protocol, Self
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+NULL_LABEL = -1
+"""The label of an example whose class was dropped."""
+
+
+class AlphaSigma(NamedTuple):
+    """Signal and noise scale of x_t = alpha x_0 + sigma eps."""
+
+    alpha: Float64[Tensor, " b"]
+    sigma: Float64[Tensor, " b"]
+
+
+class Preconditioning(NamedTuple):
+    """x_0 = c_skip x_t + c_out F(c_in x_t, c_noise), F being the raw network (Karras et al. 2022, eq. 7)."""
+
+    c_skip: Float64[Tensor, " b"]
+    c_out: Float64[Tensor, " b"]
+    c_in: Float64[Tensor, " b"]
+    c_noise: Float64[Tensor, " b"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the model is told besides (x_t, t). A field is absent (None) for a model that does not use it.
+
+    label  class number per example; `NULL_LABEL` marks an example whose class was dropped
+    """
+
+    label: Int[Tensor, " b"] | None = None
+
+    def drop(self, mask: Tensor | None = None) -> Condition:
+        """The null condition: for every example, or for those where `mask` [B] is true."""
+        if self.label is None:
+            return self
+        null = torch.full_like(self.label, NULL_LABEL)
+        return replace(self, label=null if mask is None else torch.where(mask, null, self.label))
+
+    def __getitem__(self, index: Any) -> Condition:
+        """The condition of the selected examples."""
+        return self._map(lambda value: value[index])
+
+    def to(self, device: Any, non_blocking: bool = False) -> Condition:
+        return self._map(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Condition:
+        return self._map(lambda value: value.pin_memory())
+
+    @staticmethod
+    def cat(conditions: list[Condition]) -> Condition:
+        """Examples of several conditions after each other, as `torch.cat` does."""
+        columns = {f.name: [getattr(c, f.name) for c in conditions] for f in fields(Condition)}
+        return Condition(**{name: None if values[0] is None else torch.cat(values) for name, values in columns.items()})
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Condition:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Condition(**{name: None if value is None else function(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of training images.
+
+    x0      [B, C, H, W] in [-1, 1] (uint8 0..255 until it is on the device)
+    cond    what goes with each image
+    number  [B] int64, the global image number: the position of the example in the endless stream of training images,
+            which does not depend on the number of processes. All randomness of training is a function of it.
+    """
+
+    x0: Tensor
+    cond: Condition
+    number: Int[Tensor, " b"]
+
+    def to(self, device: Any, non_blocking: bool = False) -> Self:
+        moved = (value.to(device, non_blocking=non_blocking) for value in (self.x0, self.cond, self.number))
+        return type(self)(*moved)
+
+    def pin_memory(self) -> Self:
+        return type(self)(self.x0.pin_memory(), self.cond.pin_memory(), self.number.pin_memory())
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a denoiser says of x_t.
+
+    x0                 E[x_0 | x_t], [B, C, H, W]
+    variance_fraction  what the network says of the variance of a reverse step, uninterpreted ([B, C, H, W]; None for a network
+                       that says nothing). Only a `Variance` reads it, since only a step (s, t) knows its beta.
+    """
+
+    x0: Float[Tensor, "b c h w"]
+    variance_fraction: Float[Tensor, "b c h w"] | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of a batch, per example.
+
+    total  what is minimised (importance weights of the time sampler applied)
+    t      the times that were drawn
+    terms  named parts for the log and for loss-aware time samplers, not importance weighted; "loss" is always among them
+    """
+
+    total: Float[Tensor, " b"]
+    t: Float64[Tensor, " b"]
+    terms: dict[str, Float[Tensor, " b"]]
+
+
+class DenoiseFn(Protocol):
+    """(x_t, t, cond) -> Prediction: a Denoiser, or any guided form of it."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction: ...
