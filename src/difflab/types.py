@@ -44,9 +44,11 @@ class Condition:
     """What the model is told besides (x_t, t). A field is absent (None) for a model that does not use it.
 
     label  class number per example; `NULL_LABEL` marks an example whose class was dropped
+    image  low-resolution image to be enlarged (super-resolution). It says what the task is, so `drop` leaves it
     """
 
     label: Int[Tensor, " b"] | None = None
+    image: Float[Tensor, "b c h w"] | None = None
 
     def drop(self, mask: Tensor | None = None) -> Condition:
         """The null condition: for every example, or for those where `mask` [B] is true."""
@@ -91,8 +93,8 @@ class Batch:
     number: Int[Tensor, " b"]
 
     def to(self, device: Any, non_blocking: bool = False) -> Self:
-        moved = (value.to(device, non_blocking=non_blocking) for value in (self.x0, self.cond, self.number))
-        return type(self)(*moved)
+        x0, number = (value.to(device, non_blocking=non_blocking) for value in (self.x0, self.number))
+        return type(self)(x0, self.cond.to(device, non_blocking), number)
 
     def pin_memory(self) -> Self:
         return type(self)(self.x0.pin_memory(), self.cond.pin_memory(), self.number.pin_memory())

@@ -1,0 +1,98 @@
+"""The denoiser: network o schedule o parameterization."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from difflab.networks.network import Network
+from difflab.parameterizations import Parameterization
+from difflab.process import over, perturb
+from difflab.schedules import NoiseSchedule
+from difflab.types import AlphaSigma, Condition, Preconditioning, Prediction
+from difflab.variances import Variance
+
+
+class RawOutput(NamedTuple):
+    """What the network F says before it is read.
+
+    F                  [B, C, H, W]
+    variance_fraction  [B, C, H, W] or None
+    c                  the coefficients with which F is read
+    level              (alpha, sigma)
+    """
+
+    F: Float[Tensor, "b c h w"]
+    variance_fraction: Float[Tensor, "b c h w"] | None
+    c: Preconditioning
+    level: AlphaSigma
+
+    def x0(self, x_t: Tensor) -> Tensor:
+        """c_skip x_t + c_out F."""
+        return over(self.c.c_skip, x_t) * x_t + over(self.c.c_out, x_t) * self.F
+
+    def target(self, x_0: Tensor, eps: Tensor) -> Tensor:
+        """(x_0 - c_skip x_t) / c_out, what F should have said.
+
+        Written as a combination of x_0 and eps whose coefficients are formed in float64, so that a parameterization whose target
+        is eps, x_0 or v gets exactly that and not its float32 remains.
+        """
+        of_x0 = (1 - self.c.c_skip * self.level.alpha) / self.c.c_out
+        of_eps = -self.c.c_skip * self.level.sigma / self.c.c_out
+        return perturb(x_0, eps, AlphaSigma(of_x0, of_eps))
+
+
+class Denoiser(nn.Module):
+    """(x_t, t, cond) -> Prediction. The one module that holds the weights.
+
+    network           (x [B,C,H,W], time [B], cond) -> [B, C (1 + variance.channels), H, W], with attributes in_channels, out_channels
+    schedule          t -> (alpha, sigma)
+    parameterization  how the output is read
+    variance          whether, and how, the network also speaks of the reverse variance
+    """
+
+    def __init__(
+        self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization, variance: Variance
+    ):
+        super().__init__()
+        expected = network.in_channels * (1 + variance.channels)
+        if network.out_channels != expected:
+            raise ValueError(
+                f"the network puts out {network.out_channels} channels, but {type(variance).__name__} with images of "
+                f"{network.in_channels} channels needs {expected}: set network.out_channels={expected} or choose another variance"
+            )
+        self.network = network
+        self.schedule = schedule
+        self.parameterization = parameterization
+        self.variance = variance
+        noisiest = self._coefficients(torch.ones(1, dtype=torch.float64))
+        if not all(torch.isfinite(c).all() for c in noisiest[1]):
+            raise ValueError(
+                f"{type(parameterization).__name__} cannot be read where the schedule leaves no signal (alpha = 0 at t = 1): use "
+                "parameterization=velocity or x0, or a schedule that keeps some"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.network.in_channels, self.network.image_size, self.network.image_size
+
+    def forward(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> Prediction:
+        raw = self.raw(x_t, t, cond)
+        return Prediction(raw.x0(x_t), raw.variance_fraction)
+
+    def raw(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
+        """The network's own words, as objectives want them."""
+        level, c = self._coefficients(t)
+        output = self.network(over(c.c_in, x_t) * x_t, c.c_noise, cond).to(x_t.dtype)
+        if self.variance.channels == 0:
+            return RawOutput(output, None, c, level)
+        F, fraction = output.chunk(2, dim=1)
+        return RawOutput(F, fraction, c, level)
+
+    def _coefficients(self, t: Tensor) -> tuple[AlphaSigma, Preconditioning]:
+        level = self.schedule(t)
+        return level, self.parameterization(t, level.alpha, level.sigma, self.schedule.network_time(t))

@@ -1,0 +1,10 @@
+"""step -> decay: averages of the weights."""
+
+from difflab.ema.averaging import Averaging
+from difflab.ema.constant import Constant
+from difflab.ema.half_life import HalfLife
+from difflab.ema.power_function import PowerFunction
+from difflab.ema.tracks import ONLINE, Tracks
+from difflab.ema.warm_up import WarmUp
+
+__all__ = ["ONLINE", "Averaging", "Constant", "HalfLife", "PowerFunction", "Tracks", "WarmUp"]

@@ -1,0 +1,22 @@
+"""What guidance is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from difflab.types import DenoiseFn
+
+
+class Guidance(ABC):
+    """A denoiser made from a denoiser, so that guidances nest in any order."""
+
+    @abstractmethod
+    def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
+        """The guided denoiser."""
+
+
+def chained(guidances: list[Guidance], denoise: DenoiseFn) -> DenoiseFn:
+    """Guidances around a denoiser, the first of them innermost."""
+    for guidance in guidances:
+        denoise = guidance(denoise)
+    return denoise

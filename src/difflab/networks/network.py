@@ -1,0 +1,27 @@
+"""What a network is to the rest of difflab."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.types import Condition
+
+
+class Network(nn.Module, ABC):
+    """F(x, time, cond): any function of a noisy image, a number that tells how noisy it is, and a condition. It knows no diffusion.
+
+    in_channels    channels of x
+    out_channels   channels of the output: those of x, twice as many if it speaks of a variance too
+    image_size     side of x
+    """
+
+    in_channels: int
+    out_channels: int
+    image_size: int
+
+    @abstractmethod
+    def forward(self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition) -> Float[Tensor, "b o h w"]:
+        """Output [B, out_channels, H, W]."""

@@ -1,0 +1,47 @@
+"""The hybrid objective of Improved DDPM."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.denoiser import Denoiser
+from difflab.noise import Noise
+from difflab.objectives.objective import Objective
+from difflab.objectives.simple import Simple
+from difflab.objectives.vlb import VLB
+from difflab.process import perturb
+from difflab.types import Condition, Losses, Prediction
+
+
+class Hybrid(Objective):
+    """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
+
+    simple        the part that teaches the mean; its time sampler draws the times
+    vlb_weight    lambda
+    """
+
+    def __init__(self, simple: Simple, vlb_weight: float = 0.001):
+        self.simple = simple
+        self.time_sampler = simple.time_sampler
+        self.vlb = VLB(simple.time_sampler)
+        self.vlb_weight = vlb_weight
+
+    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+        t, importance = self.time_sampler(noise, denoiser.schedule)
+        eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
+        x_t = perturb(x_0, eps, denoiser.schedule(t))
+        raw = denoiser.raw(x_t, t, cond)
+        simple = self.simple.error(raw, x_0, eps)
+        frozen_mean = Prediction(raw.x0(x_t).detach(), raw.variance_fraction)
+        vlb = self.vlb.error(denoiser, x_0, x_t, t, frozen_mean)
+        loss = simple + self.vlb_weight * vlb
+        return Losses(importance.to(loss) * loss, t, {"loss": loss, "simple": simple, "vlb": vlb})
+
+    def check(self, denoiser: Denoiser) -> None:
+        self.vlb.check(denoiser)
+        if not denoiser.variance.channels:
+            raise ValueError(
+                f"the bound in the hybrid objective teaches the variance, but {type(denoiser.variance).__name__} is fixed: use "
+                "variance=learned_range or learned, or objective=simple"
+            )

@@ -1,0 +1,68 @@
+"""Importance sampling of times by the size of their losses."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from difflab.noise import Noise
+from difflab.objectives.time_samplers.time_sampler import TimeDraw, TimeSampler
+from difflab.schedules import NoiseSchedule
+
+
+class LossSecondMoment(TimeSampler):
+    """p_t proportional to sqrt(E[L_t^2]) over the last losses of step t, mixed with a little of the uniform distribution.
+
+    Nichol and Dhariwal 2021, section 3.3: the distribution that minimises the variance of the estimated bound. Until every step has
+    a full history, times are uniform. The weight is 1 / (T p_t).
+
+    steps           T of the (discrete) schedule
+    history         how many losses are kept per step
+    uniform_share   probability of a uniform draw
+    """
+
+    def __init__(self, steps: int, history: int = 10, uniform_share: float = 0.001):
+        if not 0 <= uniform_share <= 1:
+            raise ValueError(f"uniform_share = {uniform_share} is not a probability")
+        self.steps = steps
+        self.uniform_share = uniform_share
+        self.losses = torch.zeros(steps, history, dtype=torch.float64)
+        self.counts = torch.zeros(steps, dtype=torch.int64)
+
+    def probabilities(self) -> Float64[Tensor, " n"]:
+        """p over the T steps."""
+        if (self.counts < self.losses.shape[1]).any():
+            return torch.full((self.steps,), 1 / self.steps, dtype=torch.float64)
+        size = (self.losses**2).mean(dim=1).sqrt()
+        return (1 - self.uniform_share) * size / size.sum() + self.uniform_share / self.steps
+
+    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
+        u = noise.uniform("time")
+        p = self.probabilities().to(u.device)
+        cumulative = torch.cumsum(p, 0)
+        step = torch.searchsorted(cumulative / cumulative[-1], u, right=True).clamp(max=self.steps - 1)
+        return TimeDraw((step + 1).double() / self.steps, 1 / (self.steps * p[step]))
+
+    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"], schedule: NoiseSchedule) -> None:
+        for step, value in zip((t * self.steps).round().long().tolist(), loss.tolist(), strict=True):
+            row, count = self.losses[step - 1], int(self.counts[step - 1])
+            if count == len(row):
+                row[:-1] = row[1:].clone()  # the oldest loss goes
+                row[-1] = value
+            else:
+                row[count] = value
+                self.counts[step - 1] += 1
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"losses": self.losses, "counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.losses, self.counts = state["losses"].clone(), state["counts"].clone()
+
+    def check(self, schedule: NoiseSchedule) -> None:
+        if schedule.steps != self.steps:
+            raise ValueError(
+                f"the loss-second-moment time sampler keeps a history of {self.steps} steps, but the schedule has "
+                f"{schedule.steps or 'no steps (continuous time)'}: set its steps to the schedule's, or use another time sampler"
+            )

@@ -1,0 +1,69 @@
+"""The variational bound on the likelihood."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from difflab.denoiser import Denoiser
+from difflab.noise import Noise
+from difflab.objectives.objective import Objective
+from difflab.objectives.time_samplers import TimeSampler
+from difflab.process import discretized_normal_log_likelihood, normal_kl, over, perturb, posterior_mean
+from difflab.schedules import Chain, own_chain
+from difflab.types import Condition, Losses, Prediction
+from difflab.variances import Variance
+
+
+def bound_term(
+    x_0: Float[Tensor, "b c h w"],
+    x_t: Float[Tensor, "b c h w"],
+    prediction: Prediction,
+    variance: Variance,
+    chain: Chain,
+    i: Int[Tensor, " b"],
+) -> Float[Tensor, " b"]:
+    """The term of step i of the bound on -log p(x_0), in bits per dimension.
+
+    KL(q(x_s | x_t, x_0) || p(x_s | x_t)); for i = 1 the negative log-likelihood of the 8-bit image (Ho et al. 2020, eq. 5).
+    """
+    step = chain.transition(i)
+    mean = posterior_mean(step, prediction.x0, x_t)
+    log_var = variance.log_var(prediction.variance_fraction, step, x_t).expand_as(x_t)
+    kl = normal_kl(posterior_mean(step, x_0, x_t), over(step.log_var_min, x_t), mean, log_var)
+    nll = -discretized_normal_log_likelihood(x_0, mean, 0.5 * log_var)
+    nats = torch.where(over(i, x_0) == 1, nll, kl)
+    return nats.flatten(1).mean(1) / math.log(2)
+
+
+class VLB(Objective):
+    """T times the term of the bound at a drawn step: an estimate of the whole bound (but for its constant term at t = 1), bits/dim.
+
+    Ho et al. 2020, eq. 5; L_vlb of Nichol and Dhariwal 2021, where times are drawn by loss second moments.
+
+    time_sampler   how t is drawn
+    """
+
+    def __init__(self, time_sampler: TimeSampler):
+        self.time_sampler = time_sampler
+
+    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+        t, importance = self.time_sampler(noise, denoiser.schedule)
+        eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
+        x_t = perturb(x_0, eps, denoiser.schedule(t))
+        bound = self.error(denoiser, x_0, x_t, t, denoiser(x_t, t, cond))
+        return Losses(importance.to(bound) * bound, t, {"loss": bound, "vlb": bound})
+
+    def error(
+        self, denoiser: Denoiser, x_0: Tensor, x_t: Tensor, t: Tensor, prediction: Prediction
+    ) -> Float[Tensor, " b"]:
+        """T times the term at t, per example."""
+        chain = own_chain(denoiser.schedule, t.device)
+        return len(chain) * bound_term(x_0, x_t, prediction, denoiser.variance, chain, chain.index(t))
+
+    def check(self, denoiser: Denoiser) -> None:
+        own_chain(denoiser.schedule)
+        self.time_sampler.check(denoiser.schedule)

@@ -1,0 +1,7 @@
+"""(DenoiseFn, x_T) -> x_0."""
+
+from difflab.samplers.ddim import DDIM
+from difflab.samplers.ddpm import DDPM
+from difflab.samplers.sampler import Sampler, SamplerStep, initial_noise
+
+__all__ = ["DDIM", "DDPM", "Sampler", "SamplerStep", "initial_noise"]

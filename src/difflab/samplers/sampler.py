@@ -1,0 +1,61 @@
+"""What a sampler is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.noise import Noise
+from difflab.samplers.grids import Grid
+from difflab.schedules import NoiseSchedule
+from difflab.types import Condition, DenoiseFn
+
+
+class SamplerStep(NamedTuple):
+    """Where a trajectory is after a step.
+
+    t    float, the time that was left
+    x_s  [B, C, H, W], the image at the time that was reached
+    x0   [B, C, H, W], the clean image that the denoiser saw at t
+    """
+
+    t: float
+    x_s: Tensor
+    x0: Tensor
+
+
+class Sampler(ABC):
+    """(denoise, schedule, x_T, cond, noise) -> x_0, walking down the times of a grid.
+
+    The noise of each step comes from `noise` by image, so an image does not depend on those that it is sampled with.
+    """
+
+    grid: Grid
+
+    @abstractmethod
+    def trajectory(
+        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+    ) -> Iterator[SamplerStep]:
+        """The steps from the grid's last time to 0; the last step's x_s is the sample."""
+
+    @torch.no_grad()
+    def __call__(
+        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+    ) -> Float[Tensor, "b c h w"]:
+        """Samples from noise x_T."""
+        x = x_T
+        for step in self.trajectory(denoise, schedule, x_T, cond, noise):
+            x = step.x_s
+        return x
+
+
+def initial_noise(schedule: NoiseSchedule, grid: Grid, shape: tuple[int, int, int], noise: Noise) -> Tensor:
+    """x_T, float64: normal, with the standard deviation sqrt(alpha^2 + sigma^2) that standardised data have at the grid's last time
+    (1 for a variance-preserving schedule)."""
+    alpha, sigma = schedule(grid(schedule)[-1:])
+    return torch.hypot(alpha, sigma).to(noise.number.device) * noise.normal("x_T", shape)
