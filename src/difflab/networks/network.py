@@ -23,5 +23,7 @@ class Network(nn.Module, ABC):
     image_size: int
 
     @abstractmethod
-    def forward(self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition) -> Float[Tensor, "b o h w"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
+    ) -> Float[Tensor, "b o h w"]:
         """Output [B, out_channels, H, W]."""

@@ -1,0 +1,189 @@
+"""The command-line flags of OpenAI's guided-diffusion, and those of its released models (the project's README, July 2021).
+
+A set of flags says which of three networks is meant. `large_size` means the super-resolution UNet. Else a flag of the diffusion
+network (`num_channels`, ...) means the UNet. Else a flag of the classifier (`classifier_depth`, ...) means the classifier, and
+so do flags that are exactly the published ones of a released classifier. Else it is the UNet with its default settings.
+"""
+
+import ast
+import difflib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Flags = Mapping[str, Any] | str
+
+DIFFUSION_DEFAULTS: dict[str, Any] = {
+    "learn_sigma": False,
+    "diffusion_steps": 1000,
+    "noise_schedule": "linear",
+    "timestep_respacing": "",
+    "use_kl": False,
+    "predict_xstart": False,
+    "rescale_timesteps": False,
+    "rescale_learned_sigmas": False,
+}
+UNET_DEFAULTS: dict[str, Any] = {
+    "image_size": 64,
+    "num_channels": 128,
+    "num_res_blocks": 2,
+    "num_heads": 4,
+    "num_heads_upsample": -1,
+    "num_head_channels": -1,
+    "attention_resolutions": "16,8",
+    "channel_mult": "",
+    "dropout": 0.0,
+    "class_cond": False,
+    "use_checkpoint": False,
+    "use_scale_shift_norm": True,
+    "resblock_updown": False,
+    "use_fp16": False,
+    "use_new_attention_order": False,
+}
+SUPERRES_DEFAULTS: dict[str, Any] = {"large_size": 256, "small_size": 64}
+CLASSIFIER_DEFAULTS: dict[str, Any] = {
+    "classifier_use_fp16": False,
+    "classifier_width": 128,
+    "classifier_depth": 2,
+    "classifier_attention_resolutions": "32,16,8",
+    "classifier_use_scale_shift_norm": True,
+    "classifier_resblock_updown": True,
+    "classifier_pool": "attention",
+}
+# flags of the scripts that say nothing of a model, so that a README's command can be given as it is
+_SCRIPT_FLAGS = {
+    "model_path": "",
+    "base_samples": "",
+    "batch_size": 1,
+    "num_samples": 1,
+    "clip_denoised": True,
+    "use_ddim": False,
+    "classifier_path": "",
+    "classifier_scale": 1.0,
+}
+_DEFAULTS = UNET_DEFAULTS | SUPERRES_DEFAULTS | CLASSIFIER_DEFAULTS | DIFFUSION_DEFAULTS | _SCRIPT_FLAGS
+
+_ADM = (
+    "--diffusion_steps 1000 --learn_sigma True --num_res_blocks 2 --resblock_updown True --use_fp16 True "
+    "--use_scale_shift_norm True "
+)
+_IMAGENET = _ADM + "--attention_resolutions 32,16,8 --class_cond True --noise_schedule linear --num_channels 256 "
+_LSUN = (
+    _ADM + "--attention_resolutions 32,16,8 --class_cond False --image_size 256 --noise_schedule linear "
+    "--num_channels 256 --num_head_channels 64 "
+)
+_UPSAMPLER = _ADM + "--class_cond True --noise_schedule linear --num_channels 192 "
+
+RELEASED: dict[str, str] = {
+    "64x64_diffusion": _ADM + "--attention_resolutions 32,16,8 --class_cond True --dropout 0.1 --image_size 64 "
+    "--noise_schedule cosine --num_channels 192 --num_head_channels 64 --num_res_blocks 3 --use_new_attention_order True",
+    "128x128_diffusion": _IMAGENET + "--image_size 128 --num_heads 4",
+    "256x256_diffusion": _IMAGENET + "--image_size 256 --num_head_channels 64",
+    "256x256_diffusion_uncond": _IMAGENET + "--image_size 256 --num_head_channels 64 --class_cond False",
+    "512x512_diffusion": _IMAGENET + "--image_size 512 --num_head_channels 64",
+    "64_256_upsampler": _UPSAMPLER + "--attention_resolutions 32,16,8 --large_size 256 --small_size 64 --num_heads 4",
+    "128_512_upsampler": _UPSAMPLER
+    + "--attention_resolutions 32,16 --large_size 512 --small_size 128 --num_head_channels 64",
+    "lsun_bedroom": _LSUN + "--dropout 0.1",
+    "lsun_cat": _LSUN + "--dropout 0.1",
+    "lsun_horse": _LSUN + "--dropout 0.1",
+    "lsun_horse_nodropout": _LSUN + "--dropout 0.0",
+    "64x64_classifier": "--image_size 64 --classifier_depth 4",
+    "128x128_classifier": "--image_size 128",
+    "256x256_classifier": "--image_size 256",
+    "512x512_classifier": "--image_size 512",
+}
+"""Name of each published file (without .pt) and the flags that differ from the defaults. A flag given twice counts as last given."""
+
+
+@dataclass(frozen=True)
+class DiffusionFlags:
+    """What the flags say of the diffusion process around a network.
+
+    noise_schedule            "linear" or "cosine"
+    diffusion_steps           T
+    learn_sigma               the network's second half is the variance fraction (learned range), else fixed large
+    predict_xstart            the network predicts x_0, else epsilon
+    timestep_respacing        as "250" or "ddim25"; empty for all steps
+    rescale_timesteps         the network is given t * 1000 / T instead of t
+    """
+
+    noise_schedule: str
+    diffusion_steps: int
+    learn_sigma: bool
+    predict_xstart: bool
+    timestep_respacing: str
+    rescale_timesteps: bool
+
+
+def parse(flags: Flags) -> dict[str, Any]:
+    """Flags as given ("--num_heads 4 --class_cond True", or a mapping), each checked and in its own type; no defaults yet."""
+    given = _read(flags) if isinstance(flags, str) else flags
+    parsed = {}
+    for name, value in given.items():
+        if name not in _DEFAULTS:
+            near = difflib.get_close_matches(name, _DEFAULTS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(_DEFAULTS))}"
+            raise ValueError(f"{name!r} is no flag of guided-diffusion; {hint}")
+        parsed[name] = _typed(name, value)
+    return parsed
+
+
+def diffusion(flags: Flags) -> DiffusionFlags:
+    """The diffusion process that goes with the network of these flags."""
+    given = DIFFUSION_DEFAULTS | parse(flags)
+    return DiffusionFlags(**{name: given[name] for name in DiffusionFlags.__dataclass_fields__})
+
+
+def flags_for(path_or_name: str | Path) -> str:
+    """The published flags of a released model, recognised by its name or its file's ("models/lsun_bedroom.pt")."""
+    name = Path(path_or_name).name.removesuffix(".pt")
+    if name not in RELEASED:
+        raise ValueError(
+            f"{name!r} is no released model of guided-diffusion ({', '.join(RELEASED)}); for another checkpoint give the flags it "
+            'was trained with, such as "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True '
+            '--class_cond False --diffusion_steps 4000 --noise_schedule cosine"'
+        )
+    return RELEASED[name]
+
+
+def is_superres(given: Mapping[str, Any]) -> bool:
+    return "large_size" in given
+
+
+def is_classifier(given: Mapping[str, Any]) -> bool:
+    """Whether parsed flags mean a classifier (the module's docstring has the rule)."""
+    if is_superres(given) or any(name in given for name in UNET_DEFAULTS if name != "image_size"):
+        return False
+    return any(name in given for name in CLASSIFIER_DEFAULTS) or any(
+        dict(given) == parse(RELEASED[name]) for name in RELEASED if name.endswith("_classifier")
+    )
+
+
+def _read(text: str) -> dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        return ast.literal_eval(text)
+    words = shlex.split(text)
+    names, values = words[::2], words[1::2]
+    if len(words) % 2 or any(not name.startswith("--") for name in names):
+        raise ValueError(f'flags are pairs as in "--image_size 64 --class_cond True", got {text!r}')
+    return {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
+
+
+def _typed(name: str, value: Any) -> Any:
+    kind = type(_DEFAULTS[name])
+    if kind is str and isinstance(value, (list, tuple)):
+        return ",".join(str(part) for part in value)
+    if kind is not bool:
+        try:
+            return kind(value)
+        except ValueError:
+            raise ValueError(f"flag {name} takes {kind.__name__}, got {value!r}") from None
+    spelled = str(value).lower()
+    if spelled in ("yes", "true", "t", "y", "1"):
+        return True
+    if spelled in ("no", "false", "f", "n", "0"):
+        return False
+    raise ValueError(f"flag {name} takes True or False, got {value!r}")

@@ -1,0 +1,65 @@
+"""The noisy classifier of ADM: the contracting half of its UNet and a pooling (arXiv 2105.05233, section 4)."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.networks.layers.resample import Resample
+from difflab.networks.layers.residual_block import ResidualBlock
+from difflab.networks.layers.time_embedding import TimeEmbedding
+from difflab.networks.layers.trunk import Trunk
+from difflab.networks.unet import EMBEDDING_MULTIPLE
+
+
+class Encoder(nn.Module):
+    """F(x_t, time) -> logits [B, out_channels]. It is told no condition, since the condition is what it is asked for.
+
+    image_size             of the square images
+    in_channels            of the image
+    out_channels           number of classes
+    pooling                (features, resolution, out_channels) -> module(images) -> logits: AttentionPooling, AveragePooling,
+                           SpatialPooling, NormalizedSpatialPooling
+    All others are those of `UNet`.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: Callable[[int, int], nn.Module],
+        resample: Resample,
+        attention: Callable[[int], nn.Module],
+        pooling: Callable[[Sequence[int], int, int], nn.Module],
+        width: int = 128,
+        channel_mult: Sequence[float] = (1, 2, 3, 4),
+        depth: int = 2,
+        attention_resolutions: Sequence[int] = (32, 16, 8),
+        dropout: float = 0.0,
+        gradient_checkpointing: bool = False,
+    ):
+        super().__init__()
+        self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
+        emb_dim = EMBEDDING_MULTIPLE * width
+        self.time_embedding = TimeEmbedding(width, emb_dim)
+        self.trunk = Trunk(
+            image_size,
+            in_channels,
+            width,
+            channel_mult,
+            depth,
+            attention_resolutions,
+            partial(ResidualBlock, emb_dim=emb_dim, norm=norm, dropout=dropout),
+            attention,
+            resample,
+            gradient_checkpointing,
+        )
+        self.pooling = pooling(self.trunk.features, self.trunk.resolutions[-1], out_channels)
+
+    def forward(self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"]) -> Float[Tensor, "b o"]:
+        emb = F.silu(self.time_embedding(time))
+        return self.pooling(self.trunk(x.to(self.trunk.conv_in.weight.dtype), emb)).to(x.dtype)

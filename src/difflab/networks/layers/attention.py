@@ -1,0 +1,53 @@
+"""Self-attention over pixels (arXiv 2105.05233, section 3). The two layouts of the projection's channels are equal as
+models, but weights trained in one are not those of the other."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.zero import zeroed
+
+
+class SelfAttention(nn.Module, ABC):
+    """h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
+
+    channels  of the image
+    heads     channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`
+    """
+
+    def __init__(self, channels: int, heads: Callable[[int], int]):
+        super().__init__()
+        self.heads = heads(channels)
+        self.norm = GroupNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = zeroed(nn.Linear(channels, channels))
+
+    @abstractmethod
+    def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
+        """The projection's channels as q, k, v, each [B, N, heads, head channels]."""
+
+    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        tokens = self.norm(h).to(h.dtype).flatten(2).transpose(1, 2)
+        q, k, v = (part.transpose(1, 2) for part in self.split(self.qkv(tokens)))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return h + self.out(mixed).transpose(1, 2).unflatten(2, h.shape[2:])
+
+
+class HeadsFirstAttention(SelfAttention):
+    """Channels are [heads, (q, k, v), head channels]: OpenAI's first layout, which all released models but the 64x64 one have."""
+
+    def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = qkv.unflatten(2, (self.heads, 3, -1)).unbind(3)
+        return q, k, v
+
+
+class QKVFirstAttention(SelfAttention):
+    """Channels are [(q, k, v), heads, head channels]: OpenAI's "new attention order"."""
+
+    def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).unbind(2)
+        return q, k, v

@@ -1,0 +1,55 @@
+"""The residual block of DDPM and ADM (arXiv 2006.11239, appendix B; arXiv 2105.05233, section 3)."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.zero import zeroed
+
+
+def unchanged(h: Tensor) -> Tensor:
+    """The resize of a block that keeps the resolution."""
+    return h
+
+
+class ResidualBlock(nn.Module):
+    """(skip(h) + branch(h, emb)) residual_scale, where
+    branch = Conv(Dropout(SiLU(norm(Conv(resize(SiLU(GroupNorm(h)))), emb)))) and skip = Conv1x1(resize(h)), or resize(h)
+    where the number of channels stays.
+
+    in_channels, out_channels  of the image
+    emb_dim         of the (activated) embedding of time and condition
+    norm            (channels, emb_dim) -> module(h, emb): how the embedding enters
+    dropout         probability of a channel's pixel to be dropped before the last convolution
+    residual_scale  1, or 1 / sqrt(2) to keep the variance (Song et al. 2021; "rescale resblock" in ADM's table 1)
+    resize          halve or double the resolution of both paths, after the first activation (BigGAN)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        emb_dim: int,
+        norm: Callable[[int, int], nn.Module],
+        dropout: float = 0.0,
+        residual_scale: float = 1.0,
+        resize: Callable[[Tensor], Tensor] = unchanged,
+    ):
+        super().__init__()
+        self.norm_in = GroupNorm(in_channels)
+        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm_out = norm(out_channels, emb_dim)
+        self.conv_out = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.dropout, self.residual_scale, self.resize = dropout, residual_scale, resize
+
+    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b d i j"]:
+        branch = self.conv_in(self.resize(F.silu(self.norm_in(h).to(h.dtype))))
+        branch = F.silu(self.norm_out(branch, emb))
+        branch = self.conv_out(F.dropout(branch, self.dropout, self.training))
+        total = self.skip(self.resize(h)) + branch
+        # a product with one would cost a pass over the image
+        return total if self.residual_scale == 1 else total * self.residual_scale

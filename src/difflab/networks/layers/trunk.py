@@ -1,0 +1,99 @@
+"""The contracting half of ADM's networks, which the UNet and the classifier share (arXiv 2105.05233, section 3)."""
+
+from collections.abc import Callable, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.networks.layers.chain import Chain
+from difflab.networks.layers.resample import BlockFactory, Resample
+
+
+class Trunk(nn.Module):
+    """conv_in; then per level `depth` residual blocks, each followed by attention at the chosen resolutions, and a halving of the
+    resolution; then the middle: residual block, attention, residual block.
+
+    Attributes, for those who build on it: `resolutions` and `channels` of each level; `features`, the number of channels of
+    each image that `forward` returns.
+
+    image_size             of the square training images (other sizes that the levels divide work too)
+    in_channels            of the image
+    width, channel_mult    level i has width * channel_mult[i] channels
+    depth                  residual blocks per level
+    attention_resolutions  image sizes at which there is attention
+    block                  makes a residual block
+    attention              makes the attention for a number of channels
+    resample               makes what is between the levels
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        in_channels: int,
+        width: int,
+        channel_mult: Sequence[float],
+        depth: int,
+        attention_resolutions: Sequence[int],
+        block: BlockFactory,
+        attention: Callable[[int], nn.Module],
+        resample: Resample,
+        gradient_checkpointing: bool,
+    ):
+        super().__init__()
+        if in_channels < 1 or depth < 1:
+            raise ValueError(f"in_channels and depth must be at least 1, got in_channels={in_channels}, depth={depth}")
+        self.channels = level_channels(width, channel_mult)
+        self.resolutions = level_resolutions(image_size, len(self.channels))
+        self.attention_resolutions = frozenset(attention_resolutions)
+        if absent := sorted(self.attention_resolutions - set(self.resolutions)):
+            raise ValueError(
+                f"attention_resolutions asks for {absent}, but the levels of an image of size {image_size} with channel_mult "
+                f"of length {len(self.channels)} have the resolutions {self.resolutions}; name some of these, or none"
+            )
+
+        ch = self.channels[0]
+        self.conv_in = nn.Conv2d(in_channels, ch, 3, padding=1)
+        self.features, steps = [ch], []
+        for level, (resolution, out) in enumerate(zip(self.resolutions, self.channels, strict=True)):
+            for _ in range(depth):
+                blocks, ch = [block(ch, out)], out
+                if resolution in self.attention_resolutions:
+                    blocks.append(attention(ch))
+                steps.append(Chain(blocks, gradient_checkpointing))
+                self.features.append(ch)
+            if level + 1 < len(self.channels):
+                steps.append(Chain([resample.down(ch, block)], gradient_checkpointing))
+                self.features.append(ch)
+        self.steps = nn.ModuleList(steps)
+        self.middle = Chain([block(ch, ch), attention(ch), block(ch, ch)], gradient_checkpointing)
+        self.features.append(ch)
+
+    def forward(self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> list[Tensor]:
+        """The image after conv_in, after every step, and after the middle."""
+        features = [self.conv_in(x)]
+        for step in self.steps:
+            features.append(step(features[-1], emb))
+        features.append(self.middle(features[-1], emb))
+        return features
+
+
+def level_resolutions(image_size: int, levels: int) -> list[int]:
+    """image_size, image_size / 2, ... one per level; refused where a level would get half a pixel."""
+    factor = 2 ** (levels - 1)
+    if image_size < factor or image_size % factor:
+        raise ValueError(
+            f"image_size={image_size} cannot be halved {levels - 1} times, as channel_mult of length {levels} asks; "
+            f"use a multiple of {factor}, or fewer levels"
+        )
+    return [image_size // 2**level for level in range(levels)]
+
+
+def level_channels(width: int, channel_mult: Sequence[float]) -> list[int]:
+    """width * multiplier per level; refused where that is not a whole positive number."""
+    channels = [width * multiplier for multiplier in channel_mult]
+    if not channels or any(count < 1 or count != int(count) for count in channels):
+        raise ValueError(
+            f"width={width} and channel_mult={list(channel_mult)} give levels of {channels} channels; "
+            "there must be at least one level, and each needs a whole positive number of channels"
+        )
+    return [int(count) for count in channels]

@@ -1,0 +1,37 @@
+"""Super-resolution: the small image is enlarged and given as further channels (SR3, arXiv 2104.07636; Improved DDPM and ADM)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.networks.network import Network
+from difflab.networks.unet import UNet
+from difflab.types import Condition
+
+
+class SuperRes(Network):
+    """F(x, time, cond) = UNet([x, bilinear(cond.image)], time, cond).
+
+    unet            with as many more input channels as the small image has
+    image_channels  of the small image
+    """
+
+    def __init__(self, unet: UNet, image_channels: int):
+        super().__init__()
+        if not 0 < image_channels < unet.in_channels:
+            raise ValueError(
+                f"the UNet takes {unet.in_channels} channels, {image_channels} of which are said to be the small image's; "
+                "in_channels of the UNet must be those of the image and of the small image together"
+            )
+        self.unet = unet
+        self.image_size, self.out_channels = unet.image_size, unet.out_channels
+        self.in_channels = unet.in_channels - image_channels
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
+    ) -> Float[Tensor, "b o h w"]:
+        if cond.image is None:
+            raise ValueError("a super-resolution network needs the small image: Condition(image=...)")
+        enlarged = F.interpolate(cond.image.to(x.dtype), x.shape[2:], mode="bilinear")
+        return self.unet(torch.cat([x, enlarged], dim=1), time, cond)

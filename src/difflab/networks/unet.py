@@ -1,0 +1,115 @@
+"""The UNet of ADM ("Diffusion Models Beat GANs", arXiv 2105.05233), which with other settings is that of DDPM (arXiv
+2006.11239) and Improved DDPM (arXiv 2102.09672)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.networks.layers.chain import Chain
+from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.resample import Resample
+from difflab.networks.layers.residual_block import ResidualBlock
+from difflab.networks.layers.time_embedding import TimeEmbedding
+from difflab.networks.layers.trunk import Trunk
+from difflab.networks.layers.zero import zeroed
+from difflab.networks.network import Network
+from difflab.types import Condition
+
+EMBEDDING_MULTIPLE = 4
+"""Embeddings of time and condition have this many times `width` dimensions."""
+
+
+class UNet(Network):
+    """F(x, time, cond) -> [B, out_channels, H, W]; knows nothing of diffusion.
+
+    Down: `Trunk`. Up: per level depth + 1 residual blocks, each on the image joined with the one that the trunk left at this
+    place, each followed by attention where the trunk has it. Last layers of all branches and the output start at zero.
+
+    image_size             of the square training images (other sizes that the levels divide work too)
+    in_channels            of the image
+    out_channels           of the result: those of the image, and as many again for a learned variance
+    embedders              name -> (dim=) -> module(cond) -> [B, dim], added to the embedding of time
+    norm                   (channels, emb_dim) -> module(h, emb): AdaptiveGroupNorm, AdditiveGroupNorm
+    resample               between levels: BigGANResample, ConvResample, PoolResample
+    attention              (channels) -> module(h, emb): HeadsFirstAttention, QKVFirstAttention
+    up_attention           attention on the way up if it is to be another one, else None
+    width, channel_mult    level i has width * channel_mult[i] channels
+    depth                  residual blocks per level
+    attention_resolutions  image sizes at which there is attention (always also in the middle)
+    dropout                in the residual blocks
+    residual_scale         of the sum in a residual block: 1, or 1 / sqrt(2)
+    gradient_checkpointing less memory, about a third more computation, the same gradients
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        embedders: Mapping[str, Callable[..., nn.Module]],
+        norm: Callable[[int, int], nn.Module],
+        resample: Resample,
+        attention: Callable[[int], nn.Module],
+        up_attention: Callable[[int], nn.Module] | None = None,
+        width: int = 128,
+        channel_mult: Sequence[float] = (1, 2, 2, 2),
+        depth: int = 2,
+        attention_resolutions: Sequence[int] = (16, 8),
+        dropout: float = 0.0,
+        residual_scale: float = 1.0,
+        gradient_checkpointing: bool = False,
+    ):
+        super().__init__()
+        if out_channels < 1:
+            raise ValueError(f"out_channels must be at least 1, got {out_channels}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
+        emb_dim = EMBEDDING_MULTIPLE * width
+        block = partial(ResidualBlock, emb_dim=emb_dim, norm=norm, dropout=dropout, residual_scale=residual_scale)
+        up_attention = up_attention or attention
+
+        self.time_embedding = TimeEmbedding(width, emb_dim)
+        self.embedders = nn.ModuleDict({name: embedder(dim=emb_dim) for name, embedder in embedders.items()})
+        self.trunk = trunk = Trunk(
+            image_size,
+            in_channels,
+            width,
+            channel_mult,
+            depth,
+            attention_resolutions,
+            block,
+            attention,
+            resample,
+            gradient_checkpointing,
+        )
+        ch, left, steps = trunk.features[-1], trunk.features[:-1], []
+        for level in reversed(range(len(trunk.channels))):
+            for i in range(depth + 1):
+                blocks: list[nn.Module] = [block(ch + left.pop(), trunk.channels[level])]
+                ch = trunk.channels[level]
+                if trunk.resolutions[level] in trunk.attention_resolutions:
+                    blocks.append(up_attention(ch))
+                if level and i == depth:
+                    blocks.append(resample.up(ch, block))
+                steps.append(Chain(blocks, gradient_checkpointing))
+        self.up = nn.ModuleList(steps)
+        self.norm_out = GroupNorm(ch)
+        self.conv_out = zeroed(nn.Conv2d(ch, out_channels, 3, padding=1))
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
+    ) -> Float[Tensor, "b o h w"]:
+        emb = self.time_embedding(time)
+        for embedder in self.embedders.values():
+            emb = emb + embedder(cond)
+        emb = F.silu(emb)  # every block begins with it; once is enough
+        *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb)
+        for step in self.up:
+            h = step(torch.cat([h, features.pop()], dim=1), emb)
+        return self.conv_out(F.silu(self.norm_out(h).to(h.dtype))).to(x.dtype)

@@ -1,0 +1,214 @@
+"""Networks built from OpenAI's flags against numbers that OpenAI's own code computed (tests/golden/unet*, released_*)."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recipes import param_recipe, rs_randn
+
+from difflab.interop import openai
+from difflab.networks import Encoder, SuperRes, UNet
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CONFIGS = json.loads((GOLDEN / "unet.json").read_text())["configs"]
+PARAMETERS = json.loads(gzip.decompress((GOLDEN / "unet_params.json.gz").read_bytes()))
+NUMBERS = np.load(GOLDEN / "unet.npz")
+RELEASED = json.loads((GOLDEN / "released_checkpoints.json").read_text())
+RELEASED_KEYS = json.loads(gzip.decompress((GOLDEN / "released_checkpoint_keys.json.gz").read_bytes()))
+WITH_NUMBERS = [name for name in CONFIGS if f"{name}/out" in NUMBERS]
+
+
+def flags_of(name):
+    return {"cls": CONFIGS[name]["cls"], **CONFIGS[name]["kwargs"]}
+
+
+def network_of(name):
+    network = openai.unet(flags_of(name))
+    weights = {p["name"]: torch.from_numpy(param_recipe(p["name"], p["shape"])).float() for p in PARAMETERS[name]}
+    network.load_state_dict(openai.convert(weights, flags_of(name)))
+    return network.eval()
+
+
+def called(network, x, t, y=None, low_res=None):
+    return network(x, t) if isinstance(network, Encoder) else openai.OpenAINetwork(network)(x, t, y, low_res)
+
+
+def stored(name, what):
+    key = f"{name}/{what}"
+    return torch.from_numpy(NUMBERS[key]) if key in NUMBERS else None
+
+
+def test_some_configurations_have_numbers():
+    assert len(WITH_NUMBERS) >= 8
+    assert len(CONFIGS) >= 19
+
+
+@pytest.mark.parametrize("name", WITH_NUMBERS)
+def test_output_and_input_gradient_are_openais(name):
+    network, x = network_of(name), stored(name, "x").requires_grad_()
+    y, low_res = stored(name, "y"), stored(name, "low_res")
+    out = called(network, x, stored(name, "t"), y, low_res)
+    torch.testing.assert_close(out, stored(name, "out"), atol=1e-5, rtol=1e-5)
+    (out * torch.from_numpy(rs_randn(103, *out.shape))).sum().backward()
+    torch.testing.assert_close(x.grad, stored(name, "grad_x"), atol=1e-5, rtol=1e-5)
+    whole_times = called(network, x, torch.tensor([0, 500, 999]), y, low_res)
+    torch.testing.assert_close(whole_times, stored(name, "out_int_t(0,500,999)"), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parameter_gradients_are_openais(name):
+    """Every configuration has the norm and the sum of each parameter's gradient and the output's maximum."""
+    config, network = CONFIGS[name], network_of(name)
+    # two of the inputs are of another size: an image that is not square, and a small image enlarged by no whole number
+    x = torch.from_numpy(rs_randn(101, 3, 3, 16, 24 if name == "u10_noattn_nonsq" else 16))
+    small = 6 if name == "s02_sr3" else 8
+    t = torch.tensor([0.0, 250.0, 999.0] if config["cls"] == "EncoderUNetModel" else [0.0, 37.5, 999.0])
+    classes = config["kwargs"].get("num_classes")
+    y = None if classes is None else torch.tensor([0, 3, classes - 1])
+    low_res = torch.from_numpy(rs_randn(102, 3, 3, small, small)) if config["cls"] == "SuperResModel" else None
+    out = called(network, x, t, y, low_res)
+    assert out.abs().max().item() == pytest.approx(config["out_absmax"], rel=1e-5)
+    (out * torch.from_numpy(rs_randn(103, *out.shape))).sum().backward()
+
+    # tag each of OpenAI's tensors with its position, to see where the name mapping puts it
+    tags = {p["name"]: torch.full(p["shape"], float(i)) for i, p in enumerate(PARAMETERS[name])}
+    ours = {int(v.flatten()[0]): k for k, v in openai.convert(tags, flags_of(name)).items()}
+    gradients = {k: p.grad.double() for k, p in network.named_parameters()}
+    for i, theirs in enumerate(PARAMETERS[name]):
+        gradient = gradients[ours[i]]
+        # gradients that are zero but for rounding (a bias before a norm with one channel per group) need the absolute part
+        assert gradient.norm().item() == pytest.approx(theirs["grad_norm"], rel=2e-5, abs=5e-5), theirs["name"]
+        tolerance = 2e-5 * (1 + theirs["grad_norm"]) * gradient.numel() ** 0.5
+        assert gradient.sum().item() == pytest.approx(theirs["grad_sum"], abs=tolerance), theirs["name"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_same_parameters_start_at_zero(name):
+    network, config = openai.unet(flags_of(name)), CONFIGS[name]
+    assert sum(p.numel() for p in network.parameters()) == config["nparams"]
+    tags = {p["name"]: torch.full(p["shape"], float(i)) for i, p in enumerate(PARAMETERS[name])}
+    theirs = {k: PARAMETERS[name][int(v.flatten()[0])]["name"] for k, v in openai.convert(tags, flags_of(name)).items()}
+    # guided-diffusion lists the biases of norms not at all: they are zero in every network
+    branches = {theirs[k] for k, p in network.named_parameters() if not p.any() and "norm" not in k}
+    assert branches == set(config["zero_init"])
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_checkpoints_load_with_nothing_missing_or_left_over(name):
+    flags = openai.flags_for(f"models/{name}.pt")
+    with torch.device("meta"):
+        network = openai.unet(flags)
+        weights = {key: torch.empty(shape) for key, shape in RELEASED_KEYS[name].items()}
+    network.load_state_dict(openai.convert(weights, flags), assign=True)
+    assert sum(p.numel() for p in network.parameters()) == RELEASED[name]["nparams"]
+    assert isinstance(network, Encoder) == ("classifier" in name)
+    assert isinstance(network, SuperRes) == ("upsampler" in name)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_published_flags_mean_what_the_table_says(name):
+    assert openai.architecture(RELEASED[name]["flags"]) == openai.architecture(openai.flags_for(name))
+
+
+@pytest.mark.parametrize("name", ["64x64_diffusion", "512x512_diffusion", "128_512_upsampler"])
+def test_work_per_image_is_openais(name):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        network = openai.unet(openai.flags_for(name))
+        size = network.image_size
+        x, t, y = torch.empty(1, 3, size, size), torch.empty(1), torch.zeros(1, dtype=torch.long)
+        low_res = torch.empty(1, 3, size // 4, size // 4) if isinstance(network, SuperRes) else None
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            openai.OpenAINetwork(network)(x, t, y, low_res)
+    assert counter.get_total_flops() == RELEASED[name]["forward_flops_batch1"]
+
+
+def test_load_reads_a_file(tmp_path):
+    flags = "--image_size 16 --num_channels 32 --channel_mult 1,1 --num_res_blocks 1 --attention_resolutions 8 --num_head_channels 16 "
+    flags += "--resblock_updown True --learn_sigma True"
+    weights = {p["name"]: torch.from_numpy(param_recipe(p["name"], p["shape"])) for p in PARAMETERS["u03_adm"]}
+    torch.save(weights, tmp_path / "mine.pt")
+    network = openai.load(tmp_path / "mine.pt", flags)
+    assert not network.training
+    assert network.conv_out.weight.dtype == torch.float32
+    out = openai.OpenAINetwork(network)(stored("u03_adm", "x"), stored("u03_adm", "t"))
+    torch.testing.assert_close(out, stored("u03_adm", "out"), atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"no released model.*lsun_bedroom.*flags it was trained with"):
+        openai.load(tmp_path / "mine.pt")
+
+
+def test_a_pickle_that_runs_code_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"out.0.weight": Bomb()}, tmp_path / "lsun_cat.pt")
+    with pytest.raises(Exception, match="weights_only"):
+        openai.load(tmp_path / "lsun_cat.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_do_not_fit_are_listed():
+    flags = flags_of("u03_adm")
+    weights = {p["name"]: torch.empty(p["shape"]) for p in PARAMETERS["u03_adm"]}
+    weights["surprise"] = weights.pop("out.2.bias")
+    weights["time_embed.0.bias"] = torch.empty(3)
+    with pytest.raises(ValueError) as error:
+        openai.convert(weights, flags)
+    lines = str(error.value).splitlines()
+    assert lines[1:4] == [
+        "  not in the network: surprise",
+        "  not in the weights: conv_out.bias",
+        "  of another shape: time_embed.0.bias (3,), where time_embedding.hidden.bias has (128,)",
+    ]
+    with pytest.raises(ValueError, match=r"not in the network: input_blocks\.2\.0\.in_layers\.0\.weight"):
+        openai.convert(weights, {**flags, "resblock_updown": False})
+
+
+def test_flags_choose_the_network():
+    with torch.device("meta"):
+        assert type(openai.unet({})) is UNet
+        assert type(openai.unet("--image_size 64")) is UNet
+        assert type(openai.unet("--image_size 64 --classifier_depth 4")) is Encoder
+        assert (
+            type(openai.unet("--image_size 64 --classifier_depth 4 --num_channels 64")) is UNet
+        )  # a sampling script's command
+        assert type(openai.unet("{'image_size': 128}")) is Encoder
+        assert type(openai.unet({"large_size": 64, "num_channels": 32})) is SuperRes
+
+
+def test_flags_have_openais_defaults_and_types():
+    assert openai.diffusion(
+        "--noise_schedule cosine --diffusion_steps 4000 --learn_sigma true"
+    ) == openai.DiffusionFlags(
+        "cosine", 4000, learn_sigma=True, predict_xstart=False, timestep_respacing="", rescale_timesteps=False
+    )
+    with torch.device("meta"):
+        network = openai.unet({"attention_resolutions": [32, 16], "channel_mult": (0.5, 1), "image_size": 64})
+    assert network.trunk.channels == [64, 128]
+    assert network.trunk.attention_resolutions == {32}
+    assert network.trunk.middle[1].heads == 4
+    assert network.out_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--num_chanels 3", "did you mean num_channels"),
+        ("--num_channels", "pairs"),
+        ("num_channels 3", "pairs"),
+        ("--num_channels many", "takes int, got 'many'"),
+        ({"class_cond": "maybe"}, "takes True or False"),
+        ("--image_size 32", "--channel_mult"),
+        ("--image_size 32 --classifier_depth 2", "no channel multipliers"),
+        ("--image_size 64 --classifier_pool maximum", "spatial_v2, not 'maximum'"),
+        ({"model_channels": 32, "chanel_mult": [1]}, "chanel_mult"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        openai.unet(flags)

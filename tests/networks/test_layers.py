@@ -1,0 +1,72 @@
+"""Layers of the networks against their formulas."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from difflab.networks.layers import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm, LabelEmbedding
+from difflab.networks.layers.group_norm import group_count
+from difflab.networks.layers.time_embedding import TimeEmbedding, sinusoids
+from difflab.types import NULL_LABEL, Condition
+
+
+def test_published_widths_have_32_groups_and_small_ones_no_group_of_one():
+    published = [w * m for w in (32, 64, 128, 160, 192, 256) for m in (1, 2, 3, 4)]
+    assert {group_count(channels) for channels in published} == {32}
+    for channels in set(range(4, 200)) - set(range(32, 200, 32)):
+        groups = group_count(channels)
+        assert channels % groups == 0
+        assert channels // groups >= 4
+    assert [group_count(channels) for channels in (1, 3, 8, 16, 48, 33)] == [1, 1, 2, 4, 12, 3]
+
+
+def test_group_norm_is_torchs_and_wide_for_half_precision():
+    ours, theirs = GroupNorm(64), nn.GroupNorm(32, 64)
+    nn.init.normal_(ours.weight)
+    theirs.load_state_dict(ours.state_dict())
+    h = 100 + torch.randn(2, 64, 4, 4)
+    torch.testing.assert_close(ours(h), theirs(h))
+    half = ours.bfloat16()(h.bfloat16())
+    assert half.dtype == torch.float32
+    exact = nn.functional.group_norm(h.bfloat16().float(), 32, ours.weight.float(), ours.bias.float())
+    torch.testing.assert_close(half, exact)
+    assert ours.double()(h.double()).dtype == torch.float64
+
+
+def test_adaptive_and_additive_norm():
+    h, emb = torch.randn(2, 8, 3, 3), torch.randn(2, 5)
+    adaptive = AdaptiveGroupNorm(8, 5)
+    y_s, y_b = adaptive.linear(emb)[:, :, None, None].split(8, dim=1)
+    torch.testing.assert_close(adaptive(h, emb), (1 + y_s) * adaptive.norm(h) + y_b)
+    additive = AdditiveGroupNorm(8, 5)
+    torch.testing.assert_close(additive(h, emb), additive.norm(h + additive.linear(emb)[:, :, None, None]))
+
+
+@pytest.mark.parametrize("dim", [6, 7])
+def test_sinusoids(dim):
+    time = torch.tensor([0.0, 37.5, 999.0], dtype=torch.float64)
+    frequencies = [10_000 ** (-k / 3) for k in range(3)]
+    expected = [
+        [f(t * w) for f in (math.cos, math.sin) for w in frequencies] + [0.0] * (dim - 6) for t in time.tolist()
+    ]
+    torch.testing.assert_close(sinusoids(time, dim), torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_times_stay_apart_in_half_precision():
+    embedding = TimeEmbedding(32, 8).bfloat16()
+    out = embedding(torch.tensor([998.0, 999.0], dtype=torch.float64))
+    assert out.dtype == torch.bfloat16
+    assert not torch.equal(out[0], out[1])
+
+
+def test_strict_label_embedding_wants_a_class_for_every_example():
+    embedding = LabelEmbedding(3, 4)
+    label = torch.tensor([2, 0])
+    assert torch.equal(embedding(Condition(label=label)), embedding.weight[label])
+    with pytest.raises(ValueError, match="the condition has none"):
+        embedding(Condition())
+    for wrong in (NULL_LABEL, 3):
+        with pytest.raises(ValueError, match=r"labels must be 0 \.\. 2.*NullableLabelEmbedding"):
+            embedding(Condition(label=torch.tensor([0, wrong])))
