@@ -1,0 +1,44 @@
+"""Data sets, the endless training stream and the LightningDataModule that serves it."""
+
+from difflab.data.arrays import ArrayImages, InMemoryImages
+from difflab.data.augmentation import Augmentation, HorizontalFlip
+from difflab.data.cifar10 import Cifar10
+from difflab.data.cifar10_packaged import Cifar10Packaged
+from difflab.data.dataset import ImageDataset
+from difflab.data.digits import Digits
+from difflab.data.encoded import EncodedImages
+from difflab.data.errors import DataError
+from difflab.data.fashion_mnist import FashionMnist
+from difflab.data.folder import ImageFolder
+from difflab.data.huggingface import HuggingFaceImages
+from difflab.data.idx import IdxImages
+from difflab.data.mixture import GaussianMixture
+from difflab.data.mixture_images import MixtureImages
+from difflab.data.mnist import Mnist
+from difflab.data.module import ImageData
+from difflab.data.stream import GlobalBatches, TrainingStream
+from difflab.data.zip_archive import ImageZip
+
+__all__ = [
+    "ArrayImages",
+    "Augmentation",
+    "Cifar10",
+    "Cifar10Packaged",
+    "DataError",
+    "Digits",
+    "EncodedImages",
+    "FashionMnist",
+    "GaussianMixture",
+    "GlobalBatches",
+    "HorizontalFlip",
+    "HuggingFaceImages",
+    "IdxImages",
+    "ImageData",
+    "ImageDataset",
+    "ImageFolder",
+    "ImageZip",
+    "InMemoryImages",
+    "MixtureImages",
+    "Mnist",
+    "TrainingStream",
+]

@@ -1,0 +1,115 @@
+"""Data sets of encoded image files (PNG, JPEG, ...), wherever the files lie."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import tempfile
+from abc import abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from PIL import Image
+from torch import Tensor
+
+from difflab.data.adm_crop import adm_crop
+from difflab.data.cache import cache_directory
+from difflab.data.dataset import ImageDataset
+from difflab.data.errors import DataError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+_MODES = {1: "L", 3: "RGB"}
+_CORRUPT = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+
+
+class EncodedImages(ImageDataset):
+    """Images that are decoded, resized and centre-cropped as ADM does (`adm_crop`) when they are asked for.
+
+    At construction every file is read once: its header is checked and its bytes are hashed. The result is kept in the cache
+    under the files' `stamp`, so that this is done again only after something changed.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        labels: Int[Tensor, " n"] | None,
+        class_names: Sequence[str],
+        image_size: int,
+        channels: int,
+    ):
+        if channels not in _MODES:
+            raise DataError(f"data.channels={channels}: image files are read as grey (1) or colour (3).")
+        super().__init__(image_size, channels, labels, class_names)
+        self._names = list(names)
+        self._content = self._checked_content()
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """The encoded file. Called from several threads, and from worker processes."""
+
+    @abstractmethod
+    def where(self, name: str) -> str:
+        """What an error calls the file, so that a person finds it."""
+
+    @abstractmethod
+    def stamp(self) -> str | None:
+        """Something cheap that differs when any file has changed; None if there is no such thing."""
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
+        return torch.stack([self._decode(self._names[index]) for index in torch.as_tensor(indices).tolist()])
+
+    def hash_content(self) -> str:
+        labels = None if self.labels is None else self.labels.tolist()
+        content = (self._content, labels, self.class_names, self.image_size, self.channels, "adm_crop")
+        return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
+
+    def _decode(self, name: str) -> Tensor:
+        try:
+            with Image.open(io.BytesIO(self.read(name))) as image:
+                pixels = np.array(adm_crop(image.convert(_MODES[self.channels]), self.image_size))
+        except _CORRUPT as error:
+            raise self._unreadable(name, error) from error
+        return torch.from_numpy(pixels).reshape(self.image_size, self.image_size, self.channels).permute(2, 0, 1)
+
+    def _checked_content(self) -> str:
+        """The hash of all names and bytes, after a look at each header."""
+        stamp = self.stamp()
+        if stamp is None:
+            return self._check_all()
+        key = hashlib.blake2b(repr((stamp, self._names)).encode(), digest_size=16).hexdigest()
+        known = cache_directory("checked_images") / key
+        if not known.is_file():
+            content = self._check_all()
+            with tempfile.NamedTemporaryFile("w", dir=known.parent, delete=False) as partial:
+                partial.write(content)
+            os.replace(partial.name, known)  # several processes may do this at once
+        return known.read_text()
+
+    def _check_all(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        with ThreadPoolExecutor() as pool:
+            for name, content in zip(self._names, pool.map(self._check, self._names), strict=True):
+                digest.update(name.encode() + b"\0" + content)
+        return digest.hexdigest()
+
+    def _check(self, name: str) -> bytes:
+        content = self.read(name)
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                image.verify()
+        except _CORRUPT as error:
+            raise self._unreadable(name, error) from error
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+    def _unreadable(self, name: str, error: Exception) -> DataError:
+        return DataError(
+            f"{self.where(name)} cannot be read as an image ({error}). Replace it, or remove it and its label."
+        )

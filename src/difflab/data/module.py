@@ -1,0 +1,122 @@
+"""The LightningDataModule of image sets."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from difflab.data.augmentation import Augmentation
+from difflab.data.dataset import ImageDataset
+from difflab.data.errors import DataError
+from difflab.data.stream import GlobalBatches, TrainingStream, images_per_micro_batch
+from difflab.types import Batch
+
+
+class ImageData(pl.LightningDataModule):
+    """An endless stream of training batches, the same on any number of processes and after any restart.
+
+    dataset        where the images come from
+    batch_size     images per optimizer step, over all processes and accumulated batches
+    image_size     side, channels, number of classes: what the network is built for, checked against the data set
+    channels
+    num_classes    0: the model is told no classes, whether the data set has them or not
+    seed           of the order of images and of the augmentations
+    num_workers    processes that load images, per training process; 0 loads in the training process
+    augmentations  applied to training images in this order
+
+    The Trainer needs `use_distributed_sampler=False` (the stream is split here) and `check_val_every_n_epoch=None` (there is
+    no last batch). Where training goes on after a restart follows from the trainer's own counters.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        image_size: int,
+        channels: int,
+        num_classes: int,
+        seed: int = 0,
+        num_workers: int = 0,
+        augmentations: Sequence[Augmentation] = (),
+    ):
+        super().__init__()
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.channels = channels
+        self.num_classes = num_classes
+        self.num_workers = num_workers
+        _check_agreement(dataset, image_size, channels, num_classes)
+        images_per_micro_batch(batch_size, 1, 1)
+        self.labels = dataset.labels if num_classes else None
+        self.stream = TrainingStream(dataset, self.labels, seed, augmentations)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the data set's content: for the caches of what is computed from it."""
+        return self.dataset.fingerprint
+
+    def setup(self, stage: str) -> None:
+        if self.trainer is not None:
+            images_per_micro_batch(self.batch_size, self.trainer.world_size, self.trainer.accumulate_grad_batches)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(
+            self.stream,
+            sampler=self._batches(),
+            batch_size=None,  # an item of the stream is a whole batch
+            num_workers=self.num_workers,
+            worker_init_fn=_ignore_signals,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """One batch of one image: Lightning has no validation, hence no hook for evaluation, without a loader."""
+        return DataLoader(self.stream, sampler=[[0]], batch_size=None)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=device.type == "cuda")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Pixels 0..255 to float32 in [-1, 1], on the device; what is no pixels is already in the model's units."""
+        if batch.x0.dtype != torch.uint8:
+            return batch
+        return Batch(batch.x0.float() / 127.5 - 1, batch.cond, batch.number)
+
+    def _batches(self) -> GlobalBatches:
+        trainer = self.trainer
+        if trainer is None:
+            return GlobalBatches(self.batch_size)
+        accumulate = trainer.accumulate_grad_batches
+        # Lightning takes an optimizer step after each A-th batch that it has counted, counts restored from a checkpoint included
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # pyright: ignore[reportAttributeAccessIssue]
+        return GlobalBatches(
+            self.batch_size, trainer.world_size, trainer.global_rank, accumulate, trainer.global_step, done % accumulate
+        )
+
+
+def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_classes: int) -> None:
+    expected = {"image_size": image_size, "channels": channels, "num_classes": num_classes}
+    found = {
+        "image_size": dataset.image_size,
+        "channels": dataset.channels,
+        "num_classes": dataset.num_classes if num_classes else 0,
+    }
+    remedy = " ".join(f"data.{key}={value}" for key, value in found.items() if value != expected[key])
+    if remedy:
+        shape = "{channels}x{image_size}x{image_size} and {num_classes} classes"
+        raise DataError(
+            f"{type(dataset).__name__}: expected {shape.format(**expected)}, found {shape.format(**found)}: set {remedy}."
+        )
+
+
+def _ignore_signals(worker: int) -> None:
+    """SLURM signals every process of a job step. What to do about it is the training process's decision; a worker that ran its
+    handlers, or died, would spoil it. (torch itself limits a worker to one thread.)"""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)

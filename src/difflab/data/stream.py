@@ -1,0 +1,102 @@
+"""The endless stream of training images: which image has number n, and which process takes which numbers.
+
+Training image number n = 0, 1, 2, ... (never reset) is the data set's image order_e(n mod N) in epoch e = n div N; `order_e` is a
+permutation that depends on (seed, e) alone. Optimizer step k uses the numbers kB .. (k+1)B - 1, B being the global batch. With W
+processes and A accumulated micro-batches of b = B / (W A) images, micro-batch m of process r takes
+
+    kB + (m W + r) b,  ...,  kB + (m W + r) b + b - 1.
+
+So a step sees the same images on any number of processes, and nothing needs to be saved but the number of steps done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from difflab.data.augmentation import Augmentation
+from difflab.data.dataset import ImageDataset
+from difflab.data.errors import DataError
+from difflab.noise import ImageNoise
+from difflab.types import Batch, Condition
+
+
+def images_per_micro_batch(batch_size: int, world_size: int, accumulate: int) -> int:
+    """b = B / (W A)."""
+    micro, rest = divmod(batch_size, world_size * accumulate)
+    if rest or micro < 1:
+        raise DataError(
+            f"data.batch_size={batch_size} is the global batch and must be a multiple of "
+            f"processes x accumulated batches = {world_size} x {accumulate} = {world_size * accumulate}."
+        )
+    return micro
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> Int[Tensor, " n"]:
+    """The order of `count` images in an epoch: a permutation, sorted by 53 random bits per image."""
+    draws = ImageNoise(seed, torch.arange(count)).uniform("order", (2,), step=epoch)
+    return torch.argsort(draws[:, 0] + draws[:, 1] / 2**32, stable=True)
+
+
+class GlobalBatches:
+    """The lists of image numbers that one process asks for, endlessly, starting with micro-batch `micro_batch` of step `step`."""
+
+    def __init__(
+        self,
+        batch_size: int,
+        world_size: int = 1,
+        rank: int = 0,
+        accumulate: int = 1,
+        step: int = 0,
+        micro_batch: int = 0,
+    ):
+        self.micro_size = images_per_micro_batch(batch_size, world_size, accumulate)
+        self.stride = world_size * self.micro_size
+        self.start = step * batch_size + micro_batch * self.stride + rank * self.micro_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # B = A W b, so the first number of the next step follows that of the last micro-batch by the same stride
+        start = self.start
+        while True:
+            yield list(range(start, start + self.micro_size))
+            start += self.stride
+
+
+class TrainingStream(Dataset[Batch]):
+    """Image numbers -> their batch, images as the data set has them (uint8 for pixels).
+
+    labels  what the model is told of each image of the data set: [N], or None
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, labels: Tensor | None, seed: int, augmentations: Sequence[Augmentation] = ()
+    ):
+        self.dataset = dataset
+        self.labels = labels
+        self.seed = seed
+        self.augmentations = tuple(augmentations)
+        self._orders: dict[int, Tensor] = {}
+
+    def indices(self, number: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """The position in the data set of the images with these numbers."""
+        epochs, places = number // len(self.dataset), number % len(self.dataset)
+        needed = epochs.unique().tolist()
+        known = self._orders
+        self._orders = {e: known[e] if e in known else epoch_order(self.seed, e, len(self.dataset)) for e in needed}
+        index = torch.empty_like(number)
+        for epoch, order in self._orders.items():
+            inside = epochs == epoch
+            index[inside] = order[places[inside]]
+        return index
+
+    def __getitem__(self, numbers: list[int]) -> Batch:
+        number = torch.tensor(numbers)
+        index = self.indices(number)
+        x_0 = self.dataset.images(index)
+        for augment in self.augmentations:
+            x_0 = augment(x_0, ImageNoise(self.seed, number))
+        return Batch(x_0, Condition() if self.labels is None else Condition(label=self.labels[index]), number)
