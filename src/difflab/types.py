@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -92,12 +92,12 @@ class Batch:
     cond: Condition
     number: Int[Tensor, " b"]
 
-    def to(self, device: Any, non_blocking: bool = False) -> Self:
+    def to(self, device: Any, non_blocking: bool = False) -> Batch:
         x0, number = (value.to(device, non_blocking=non_blocking) for value in (self.x0, self.number))
-        return type(self)(x0, self.cond.to(device, non_blocking), number)
+        return Batch(x0, self.cond.to(device, non_blocking), number)
 
-    def pin_memory(self) -> Self:
-        return type(self)(self.x0.pin_memory(), self.cond.pin_memory(), self.number.pin_memory())
+    def pin_memory(self) -> Batch:
+        return Batch(self.x0.pin_memory(), self.cond.pin_memory(), self.number.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class Losses:
     terms: dict[str, Float[Tensor, " b"]]
 
 
+@runtime_checkable
 class DenoiseFn(Protocol):
     """(x_t, t, cond) -> Prediction: a Denoiser, or any guided form of it."""
 

@@ -6,9 +6,9 @@ from difflab.ema.averaging import Averaging
 
 
 class HalfLife(Averaging):
-    """beta = 0.5^(batch_size / h), h = min(half_life, ramp_up * images seen) (Karras et al. 2022, training code of EDM).
+    """beta = 0.5^(batch_size / h), h = min(half_life, ramp_up * images seen before the step) (Karras et al. 2022, EDM's training code).
 
-    Does not change its meaning with the batch size.
+    Does not change its meaning with the batch size. The first step forgets the initial weights.
 
     half_life    images after which a weight counts half
     batch_size   the global batch
@@ -23,4 +23,5 @@ class HalfLife(Averaging):
         self.ramp_up = ramp_up
 
     def beta(self, step: int) -> float:
-        return 0.5 ** (self.batch_size / min(self.half_life, self.ramp_up * step * self.batch_size))
+        images = min(self.half_life, self.ramp_up * (step - 1) * self.batch_size)
+        return 0.5 ** (self.batch_size / images) if images else 0.0
