@@ -92,6 +92,12 @@ def test_the_fingerprint_changes_with_one_pixel_a_label_and_the_size(folder):
     assert changed not in (before, ImageZip(folder.parent / "set.zip", 8).fingerprint)
     (folder / "dog").rename(folder / "wolf")
     assert ImageFolder(folder, 8).fingerprint not in (before, changed)
+    prints = []
+    for labels in ([0, 1, 1, 2], [0, 1, 2, 2]):
+        files = ["ant/deep/x.png", "cat/a.png", "cat/b.png", "wolf/a.png"]
+        (folder / "dataset.json").write_text(json.dumps({"labels": [*zip(files, labels, strict=True)]}))
+        prints.append(ImageFolder(folder, 8).fingerprint)
+    assert prints[0] != prints[1]
 
 
 def test_files_are_checked_once(folder, monkeypatch):
