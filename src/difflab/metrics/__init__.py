@@ -1,0 +1,38 @@
+"""How good are the samples: extractors, Frechet distance, Inception Score, reference statistics, and the protocol of every number."""
+
+from difflab.metrics.best_available import best_available
+from difflab.metrics.cache import StatisticsCache
+from difflab.metrics.digits import DigitsExtractor
+from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor
+from difflab.metrics.evaluator import ImageMetrics, at_count
+from difflab.metrics.extractor import FeatureExtractor, Features, Identity
+from difflab.metrics.frechet import FrechetDistance, frechet_distance
+from difflab.metrics.inception import InceptionExtractor, find_inception_weights
+from difflab.metrics.inception_score import InceptionScore, Score
+from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.quantize import to_uint8, to_uint8_truncated
+from difflab.metrics.reference import ImageSource, ReferenceStatistics
+
+__all__ = [
+    "DigitsExtractor",
+    "EfficientNetLite0Extractor",
+    "FeatureExtractor",
+    "Features",
+    "FrechetDistance",
+    "Gaussian",
+    "Identity",
+    "ImageMetrics",
+    "ImageSource",
+    "InceptionExtractor",
+    "InceptionScore",
+    "Moments",
+    "ReferenceStatistics",
+    "Score",
+    "StatisticsCache",
+    "at_count",
+    "best_available",
+    "find_inception_weights",
+    "frechet_distance",
+    "to_uint8",
+    "to_uint8_truncated",
+]

@@ -1,0 +1,115 @@
+"""Distance and score of N generated images against a reference, accumulated batch by batch on any number of processes.
+
+    metrics = ImageMetrics(DigitsExtractor(), data, num_images=10_000)
+    metrics.reset()                                    # before each evaluation
+    metrics.update(to_uint8(samples), index)           # index: which of the N images these are, 0 .. N - 1
+    metrics.compute()                                  # {"fd_digits": ..., "is_digits": ..., "is_digits_std": ...}
+
+Every image has an index, so the result does not depend on who made it in which batch. Images of an index >= N are padding (made so that all
+processes run equally often) and are left out. `compute` refuses a set in which an image is missing or was counted twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from difflab.metrics.cache import StatisticsCache
+from difflab.metrics.collective import sum_over_processes
+from difflab.metrics.extractor import FeatureExtractor
+from difflab.metrics.frechet import frechet_distance
+from difflab.metrics.inception_score import InceptionScore
+from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.reference import ImageSource, ReferenceStatistics
+
+
+class ImageMetrics:
+    """Frechet distance and Inception-type score in one pass over the samples.
+
+    extractor         names and defines the metrics
+    source            the real images
+    num_images        N, how many samples an evaluation has
+    reference_images  how many real images, spread evenly over the source; None for all of them
+    splits            of the score; 10 in the papers
+    cache             folder of reference statistics; None for $DIFFLAB_CACHE or ~/.cache/difflab
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        source: ImageSource,
+        num_images: int,
+        reference_images: int | None = None,
+        splits: int = 10,
+        cache: str | Path | None = None,
+    ):
+        if num_images < 2:
+            raise ValueError(f"a distance needs at least 2 images, not num_images={num_images}")
+        self.extractor, self.num_images, self.splits = extractor, num_images, splits
+        self.reference = ReferenceStatistics(source, extractor, reference_images, StatisticsCache(cache))
+        self._reference_gaussian: Gaussian | None = None
+        self.reset()
+
+    def to(self, device: torch.device | str) -> ImageMetrics:
+        """Moves the extractor and starts from zero."""
+        self.extractor.to(device)
+        self._reference_gaussian = None
+        self.reset()
+        return self
+
+    def reset(self) -> None:
+        identity, device = self.extractor.identity, self.extractor.device
+        self._moments = Moments(identity.dimension, device)
+        self._score = InceptionScore(self.num_images, identity.num_classes, self.splits, device)
+        self._seen = torch.zeros(self.num_images, dtype=torch.int32, device=device)
+
+    def update(self, images: UInt8[Tensor, "b c h w"], index: Int[Tensor, " b"]) -> None:
+        if len(images) != len(index) or (index < 0).any():
+            raise ValueError(f"{len(images)} images need as many indices >= 0, got {index.tolist()}")
+        real = index < self.num_images
+        if not real.any():
+            return
+        images, index = images[real.to(images.device)], index[real].to(self._seen.device)
+        features, logits = self.extractor(images)
+        self._moments.update(features)
+        self._score.update(logits, index)
+        self._seen.index_add_(0, index, torch.ones_like(index, dtype=torch.int32))
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of all processes' images. All processes must call it, and all get the same numbers."""
+        (seen,) = sum_over_processes([self._seen])
+        if (seen != 1).any():
+            i = int((seen != 1).nonzero()[0])
+            raise ValueError(
+                f"an evaluation of {self.num_images} images needs each index once: {int((seen == 0).sum())} are missing, "
+                f"{int((seen > 1).sum())} came more than once, the first is {i} ({int(seen[i])} times). Was reset() forgotten?"
+            )
+        if self._reference_gaussian is None:
+            self._reference_gaussian = self.reference.gaussian()
+        distance = frechet_distance(self._moments.all_reduced().gaussian(), self._reference_gaussian)
+        score = self._score.all_reduced().compute()
+        names = self.extractor.identity
+        return {names.distance: distance.distance, names.score: score.mean, f"{names.score}_std": score.std}
+
+    def protocol(self) -> dict[str, str | int]:
+        """What one has to know before comparing these numbers with others."""
+        return {
+            **self.reference.fields,
+            "preprocessing": self.extractor.identity.preprocessing,
+            "dtype": "float32 network, float64 statistics",
+            "images": self.num_images,
+            "score_splits": self.splits,
+        }
+
+    def label(self, name: str) -> str:
+        """The metric's name with its number of images: fid@10k."""
+        return at_count(name, self.num_images)
+
+
+def at_count(name: str, num_images: int) -> str:
+    """fid@50k, fid@512, fid@1.5k: numbers of different N are different metrics."""
+    exact_in_k = num_images >= 1000 and num_images % 100 == 0
+    return f"{name}@{num_images / 1000:g}k" if exact_in_k else f"{name}@{num_images}"

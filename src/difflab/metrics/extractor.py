@@ -1,0 +1,106 @@
+"""What turns images into the numbers that metrics compare: features for distances, logits for scores.
+
+An extractor is not a module and never an attribute of one: it must not enter checkpoints, follow the training precision or be
+averaged by EMA. It runs without gradients in float32, outside autocast and without TF32, since a FID from reduced precision is
+another metric.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """features [B, D] for distances, logits [B, K] for scores, float32."""
+
+    features: Float[Tensor, "b d"]
+    logits: Float[Tensor, "b k"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an extractor is called, what its numbers are called, and what it does to an image first.
+
+    name             inception, efflite0_128, digits
+    distance, score  names of the metrics: only Inception's are `fid` and `is`, all others carry the extractor's name
+    dimension        D, of the features
+    num_classes      K, of the logits
+    preprocessing    resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor
+    """
+
+    name: str
+    distance: str
+    score: str
+    dimension: int
+    num_classes: int
+    preprocessing: str
+
+
+class FeatureExtractor(ABC):
+    """uint8 images [B, C, H, W] -> Features."""
+
+    def __init__(self, identity: Identity, network: nn.Module):
+        self.identity = identity
+        self._network = network.float().eval().requires_grad_(False)
+        self._device = torch.device("cpu")
+        self.fingerprint = _fingerprint(identity, network)
+
+    @abstractmethod
+    def _extract(self, images: Tensor) -> Features:
+        """Features of uint8 images that are on the network's device."""
+
+    def __call__(self, images: UInt8[Tensor, "b c h w"]) -> Features:
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise TypeError(
+                f"{self.identity.name} takes uint8 images [B, C, H, W], got {images.dtype} {list(images.shape)}: "
+                "convert with difflab.metrics.to_uint8"
+            )
+        with torch.no_grad(), torch.autocast(self._device.type, enabled=False), _full_float32():
+            return self._extract(images.to(self._device))
+
+    def to(self, device: torch.device | str) -> Self:
+        self._device = torch.device(device)
+        self._network.to(self._device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+
+def as_rgb(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "b 3 h w"]:
+    """Grey images repeated to three channels."""
+    if images.shape[1] not in (1, 3):
+        raise ValueError(f"images of {images.shape[1]} channels are neither grey nor RGB")
+    return images.expand(-1, 3, -1, -1)
+
+
+def _fingerprint(identity: Identity, network: nn.Module) -> str:
+    """16 hexadecimal digits that change with any weight and with the preprocessing."""
+    digest = hashlib.sha256(repr(identity).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """float32 that is not silently TF32 or bfloat16 inside convolutions and matrix products."""
+    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolution

@@ -1,0 +1,134 @@
+"""Frechet distance against closed forms, the published implementations, and their own code."""
+
+import json
+import warnings
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from recipes import SETS
+from torch import nn
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from difflab.metrics import Gaussian, Moments, frechet_distance
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())["torch_fidelity"]
+GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text())["guided"]
+FEATURE_SETS = {name: (torch.from_numpy(ref), torch.from_numpy(sample)) for name, (ref, sample) in SETS().items()}
+
+pytestmark = pytest.mark.filterwarnings("ignore:the (first|second) covariance")
+
+
+def gaussian_of(features: torch.Tensor) -> Gaussian:
+    moments = Moments(features.shape[1])
+    moments.update(features)
+    return moments.gaussian()
+
+
+def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    return frechet_distance(gaussian_of(a), gaussian_of(b)).distance
+
+
+@cache  # seconds at 2048 dimensions
+def distance_of_set(name: str) -> float:
+    return distance(*FEATURE_SETS[name])
+
+
+def random_orthogonal(d: int, seed: int) -> torch.Tensor:
+    return torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)))[0]
+
+
+def test_commuting_gaussians_have_a_closed_form():
+    d, generator = 30, torch.Generator().manual_seed(0)
+    q = random_orthogonal(d, 1)
+    m1, m2, l1, l2 = (torch.rand(d, dtype=torch.float64, generator=generator) for _ in range(4))
+    result = frechet_distance(Gaussian(m1, q * l1 @ q.T, 10**6), Gaussian(m2, q * l2 @ q.T, 10**6))
+    assert result.mean_term == pytest.approx((m1 - m2).square().sum().item(), rel=1e-12)
+    assert result.covariance_term == pytest.approx((l1.sqrt() - l2.sqrt()).square().sum().item(), rel=1e-10)
+    assert result.distance == result.mean_term + result.covariance_term
+
+
+def test_gaussians_that_do_not_commute():
+    """In two dimensions tr (S1 S2)^1/2 = sqrt(tr S1 S2 + 2 sqrt(det S1 S2))."""
+    s1 = torch.tensor([[2.0, 0.6], [0.6, 1.0]], dtype=torch.float64)
+    s2 = torch.tensor([[0.5, -0.3], [-0.3, 3.0]], dtype=torch.float64)
+    zero = torch.zeros(2, dtype=torch.float64)
+    cross = torch.sqrt((s1 @ s2).trace() + 2 * torch.sqrt(torch.det(s1) * torch.det(s2)))
+    expected = (s1.trace() + s2.trace() - 2 * cross).item()
+    assert frechet_distance(Gaussian(zero, s1, 100), Gaussian(zero, s2, 100)).distance == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
+def test_properties():
+    a, b = FEATURE_SETS["gauss64"]
+    assert distance(a, b) == pytest.approx(distance(b, a), rel=1e-12)
+    assert distance(a, a) == pytest.approx(0, abs=1e-11)
+    q = random_orthogonal(64, 2)
+    assert distance(a.double() @ q, b.double() @ q) == pytest.approx(distance(a, b), rel=1e-11)
+
+
+def test_fewer_images_than_dimensions_equals_the_exact_value_from_features():
+    """tr (S1 S2)^1/2 is the sum of the singular values of X1 X2^T, X the centred features over sqrt(N - 1)."""
+    for name in ("lowrank64", "inception_like2048"):
+        x1, x2 = (f.double() for f in FEATURE_SETS[name])
+        centred = [(x - x.mean(dim=0)) / (len(x) - 1) ** 0.5 for x in (x1, x2)]
+        traces = sum(c.square().sum() for c in centred)
+        cross = torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
+        expected = (x1.mean(dim=0) - x2.mean(dim=0)).square().sum() + traces - 2 * cross
+        assert distance_of_set(name) == pytest.approx(expected.item(), rel=1e-11)
+
+
+# with full rank the formulas are equal; below it the others count rounding noise (see frechet.py), which makes them too small
+AGREEMENT = {"gauss64": 1e-9, "lowrank64": 1e-7, "inception_like2048": 2e-5}
+
+
+@pytest.mark.parametrize("name", FEATURE_SETS)
+def test_golden_values_of_torch_fidelity_and_guided_diffusion(name):
+    ours = distance_of_set(name)
+    assert ours == pytest.approx(TORCH_FIDELITY[name]["fid_from_float64_features"], rel=AGREEMENT[name])
+    assert ours == pytest.approx(GUIDED[name]["fid_from_float64_features"], rel=AGREEMENT[name])
+    # their means of float32 features are float32
+    assert ours == pytest.approx(TORCH_FIDELITY[name]["frechet_inception_distance"], rel=AGREEMENT[name] + 5e-8)
+    assert ours == pytest.approx(GUIDED[name]["fid"], rel=AGREEMENT[name] + 5e-8)
+
+
+def test_agrees_with_torch_fidelity_itself():
+    generator = torch.Generator().manual_seed(3)
+    a, b = (torch.randn(n, 32, dtype=torch.float64, generator=generator).exp() for n in (400, 301))
+    theirs = fid_statistics_to_metric(fid_features_to_statistics(a), fid_features_to_statistics(b), False)
+    assert distance(a, b) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-9)
+
+
+class Flatten(nn.Module):
+    """A feature extractor without weights, for torchmetrics."""
+
+    num_features = 27
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).double()
+
+
+def test_agrees_with_torchmetrics_itself():
+    generator = torch.Generator().manual_seed(4)
+    real, fake = (torch.randint(0, 256, (n, 3, 3, 3), dtype=torch.uint8, generator=generator) for n in (300, 200))
+    theirs = FrechetInceptionDistance(feature=Flatten(), input_img_size=(3, 3, 3))
+    theirs.update(real, real=True)
+    theirs.update(fake, real=False)
+    assert distance(real.flatten(1), fake.flatten(1)) == pytest.approx(theirs.compute().item(), rel=1e-9)
+
+
+def test_warns_below_full_rank_only():
+    with pytest.warns(UserWarning, match="64 dimensions and only 40 images"):
+        distance(*FEATURE_SETS["lowrank64"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        distance(*FEATURE_SETS["gauss64"])
+
+
+def test_features_of_different_extractors_are_refused():
+    with pytest.raises(ValueError, match="different extractors"):
+        distance(torch.randn(50, 3), torch.randn(50, 4))
