@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from difflab.metrics import DigitsExtractor, ImageMetrics, at_count
+from difflab.metrics.collective import from_first_process
 
 N = 200
 
@@ -112,13 +113,15 @@ def _process(rank: int, world: int, folder: str) -> None:
     results = [evaluate(metrics, torch.arange(rank, N + rank, world), batch=17)]
     metrics = metrics_in(Path(folder) / f"cache-{rank}")
     results.append(evaluate(metrics, torch.arange(rank, N + rank, world), batch=40))
+    first = from_first_process([torch.tensor(10.0 + rank), torch.full((2,), 20.0 + rank)])
+    assert [t.tolist() for t in first] == [10.0, [20.0, 20.0]]
     torch.save(results, Path(folder) / f"result-{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     expected = evaluate(metrics_in(tmp_path / "one"), torch.arange(N), batch=64)
-    torch.multiprocessing.spawn(_process, args=(2, str(tmp_path)), nprocs=2)
+    spawn(_process, args=(2, str(tmp_path)), nprocs=2)
     results = [torch.load(tmp_path / f"result-{rank}.pt") for rank in range(2)]
     assert results[0] == results[1]
     for result in results[0]:

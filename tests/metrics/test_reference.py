@@ -74,7 +74,8 @@ def test_a_part_is_spread_over_the_source(cache):
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit flipped", "foreign", "other fields"])
 def test_a_damaged_entry_is_computed_again_with_a_warning(cache, damage):
-    statistics = ReferenceStatistics(Source(), Pixels(), cache=cache)
+    extractor = Pixels()
+    statistics = ReferenceStatistics(Source(), extractor, cache=cache)
     expected = statistics.gaussian()
     path = cache.path(statistics.fields)
     content = bytearray(path.read_bytes())
@@ -93,7 +94,7 @@ def test_a_damaged_entry_is_computed_again_with_a_warning(cache, damage):
         again = statistics.gaussian()
     assert equal(again, expected)
     assert equal(ReferenceStatistics(Source(), Pixels(), cache=cache).gaussian(), expected)  # mended, no warning
-    assert statistics.extractor.seen == 200
+    assert extractor.seen == 200
 
 
 def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path):

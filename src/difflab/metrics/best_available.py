@@ -10,9 +10,10 @@ from difflab.metrics.inception import FILE_NAME, InceptionExtractor, find_incept
 
 
 def best_available(weights: str | Path | None = None) -> FeatureExtractor:
-    """weights: path of Inception's weights; a path that was given must exist, it is never silently replaced by the other extractor."""
-    if weights is not None or find_inception_weights() is not None:
-        return InceptionExtractor(weights)
+    """weights: path of Inception's weights; None looks into $DIFFLAB_INCEPTION and torch.hub's folder."""
+    path = find_inception_weights(weights)
+    if path is not None:
+        return InceptionExtractor(path)
     if has_efficientnet_lite0():
         return EfficientNetLite0Extractor()
     raise ModuleNotFoundError(

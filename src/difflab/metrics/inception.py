@@ -20,10 +20,21 @@ RELEASE = "torch-fidelity's release v0.2.0 on GitHub"
 
 
 def find_inception_weights(weights: str | Path | None = None) -> Path | None:
-    """The given path, else $DIFFLAB_INCEPTION, else torch.hub's folder; None if nothing is there."""
-    candidate = weights or os.environ.get("DIFFLAB_INCEPTION") or Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
-    path = Path(candidate).expanduser()
+    """The given path, else $DIFFLAB_INCEPTION, else torch.hub's folder if the file is there, else None.
+
+    A path that was named must exist: another extractor never takes its place without a word.
+    """
+    named = weights or os.environ.get("DIFFLAB_INCEPTION")
+    path = Path(named).expanduser() if named else _hub_path()
+    if named and not path.is_file():
+        raise FileNotFoundError(
+            f"no Inception weights at {path}: put {FILE_NAME} (from {RELEASE}) there, or name another path"
+        )
     return path if path.is_file() else None
+
+
+def _hub_path() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
 
 
 class InceptionExtractor(FeatureExtractor):
@@ -36,8 +47,8 @@ class InceptionExtractor(FeatureExtractor):
         path = find_inception_weights(weights)
         if path is None:
             raise FileNotFoundError(
-                f"no Inception weights{f' at {weights}' if weights else ''}: put {FILE_NAME} (from {RELEASE}) into "
-                f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or name it by $DIFFLAB_INCEPTION, or choose extractor=efflite0"
+                f"no Inception weights: put {FILE_NAME} (from {RELEASE}) into {_hub_path().parent}, or name it by weights=PATH or "
+                "$DIFFLAB_INCEPTION, or choose extractor=efflite0"
             )
         # imported here: it takes seconds, and most runs measure with another extractor
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
