@@ -33,7 +33,7 @@ def network_of(name):
 
 
 def called(network, x, t, y=None, low_res=None):
-    return network(x, t) if isinstance(network, Encoder) else openai.OpenAINetwork(network)(x, t, y, low_res)
+    return openai.OpenAINetwork(network)(x, t, y, low_res)
 
 
 def stored(name, what):
@@ -134,6 +134,7 @@ def test_load_reads_a_file(tmp_path):
     torch.save(weights, tmp_path / "mine.pt")
     network = openai.load(tmp_path / "mine.pt", flags)
     assert not network.training
+    assert all(p.requires_grad for p in network.parameters())
     assert network.conv_out.weight.dtype == torch.float32
     out = openai.OpenAINetwork(network)(stored("u03_adm", "x"), stored("u03_adm", "t"))
     torch.testing.assert_close(out, stored("u03_adm", "out"), atol=1e-5, rtol=1e-5)
@@ -179,6 +180,15 @@ def test_flags_choose_the_network():
         )  # a sampling script's command
         assert type(openai.unet("{'image_size': 128}")) is Encoder
         assert type(openai.unet({"large_size": 64, "num_channels": 32})) is SuperRes
+
+
+def test_constants_of_openais_code_can_be_given():
+    flags = "--image_size 64 --channel_mult 1,2 --class_cond True --num_classes 10 --in_channels 1 --learn_sigma True"
+    with torch.device("meta"):
+        network = openai.unet(flags)
+        assert (network.in_channels, network.out_channels) == (1, 2)
+        assert network.embedders["label"].weight.shape == (10, 512)
+        assert openai.unet("--classifier_depth 1 --num_classes 10").out_channels == 10
 
 
 def test_flags_have_openais_defaults_and_types():

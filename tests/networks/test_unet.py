@@ -224,6 +224,7 @@ def test_small_image_is_enlarged_and_joined():
         ({"attention": partial(HeadsFirstAttention, heads=HeadWidth(32))}, "heads of 32 channels do not divide the 16"),
         ({"attention": partial(HeadsFirstAttention, heads=HeadCount(0))}, "0 attention heads"),
         ({"dropout": 1.0}, "below 1, got 1.0"),
+        ({"residual_scale": 0.0}, "must be positive"),
         ({"depth": 0}, "depth=0"),
         ({"out_channels": 0}, "out_channels"),
         ({"in_channels": 0}, "in_channels=0"),
@@ -233,3 +234,11 @@ def test_small_image_is_enlarged_and_joined():
 def test_what_does_not_fit_is_refused(changes, reason):
     with pytest.raises(ValueError, match=reason):
         tiny(**changes)
+
+
+def test_an_image_that_the_levels_do_not_divide_is_refused():
+    network = tiny()
+    x, time, cond = inputs(size=7)
+    with pytest.raises(ValueError, match=r"7 x 7 pixels.*multiples of 2"):
+        network(x, time, cond)
+    assert network(torch.randn(3, 3, 6, 10), time, cond).shape == (3, 3, 6, 10)

@@ -70,7 +70,7 @@ class OpenAINetwork(nn.Module):
     y  class labels, for a class-conditional network
     """
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network | Encoder):
         super().__init__()
         self.network = network
 
@@ -122,7 +122,7 @@ def load(path: str | Path, flags: Flags | None = None) -> UNet | SuperRes | Enco
     with torch.device("meta"):
         network = unet(flags)
     network.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
-    return network.requires_grad_(True).eval()
+    return network.eval()
 
 
 def _renamed(theirs: str, end: tuple[tuple[str, str], ...]) -> str:

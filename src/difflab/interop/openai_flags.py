@@ -52,6 +52,9 @@ CLASSIFIER_DEFAULTS: dict[str, Any] = {
     "classifier_resblock_updown": True,
     "classifier_pool": "attention",
 }
+CONSTANTS: dict[str, Any] = {"num_classes": 1000, "in_channels": 3}
+"""Fixed in guided-diffusion's code, so no flags there; those who edited the code can say so here."""
+
 # flags of the scripts that say nothing of a model, so that a README's command can be given as it is
 _SCRIPT_FLAGS = {
     "model_path": "",
@@ -63,7 +66,7 @@ _SCRIPT_FLAGS = {
     "classifier_path": "",
     "classifier_scale": 1.0,
 }
-_DEFAULTS = UNET_DEFAULTS | SUPERRES_DEFAULTS | CLASSIFIER_DEFAULTS | DIFFUSION_DEFAULTS | _SCRIPT_FLAGS
+_DEFAULTS = UNET_DEFAULTS | SUPERRES_DEFAULTS | CLASSIFIER_DEFAULTS | DIFFUSION_DEFAULTS | CONSTANTS | _SCRIPT_FLAGS
 
 _ADM = (
     "--diffusion_steps 1000 --learn_sigma True --num_res_blocks 2 --resblock_updown True --use_fp16 True "

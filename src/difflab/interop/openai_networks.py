@@ -10,6 +10,7 @@ from torch import nn
 
 from difflab.interop.openai_flags import (
     CLASSIFIER_DEFAULTS,
+    CONSTANTS,
     DIFFUSION_DEFAULTS,
     SUPERRES_DEFAULTS,
     UNET_DEFAULTS,
@@ -37,7 +38,6 @@ from difflab.networks.layers import (
     SpatialPooling,
 )
 
-NUM_CLASSES = 1000
 UNET, SUPERRES, ENCODER = "UNetModel", "SuperResModel", "EncoderUNetModel"
 
 _CHANNEL_MULT: dict[int, tuple[float, ...]] = {
@@ -88,21 +88,17 @@ def architecture(flags: Flags) -> Architecture:
     """From command-line flags, or from the constructor's arguments under OpenAI's names (recognised by `model_channels`; the class
     is then `cls`, by default EncoderUNetModel where `pool` is given and else UNetModel)."""
     if isinstance(flags, Mapping) and "model_channels" in flags:
-        known = {field.name for field in fields(Architecture)}
-        if unknown := sorted(set(flags) - known):
-            raise ValueError(f"{unknown} are no arguments of guided-diffusion's networks; known are {sorted(known)}")
+        names = {field.name for field in fields(Architecture)}
+        if unknown := sorted(set(flags) - names):
+            raise ValueError(f"{unknown} are no arguments of guided-diffusion's networks; known are {sorted(names)}")
         return Architecture(**{"cls": ENCODER if "pool" in flags else UNET, **flags})
     given = parse(flags)
+    known = UNET_DEFAULTS | SUPERRES_DEFAULTS | CLASSIFIER_DEFAULTS | DIFFUSION_DEFAULTS | CONSTANTS | given
     if is_classifier(given):
-        return _classifier(UNET_DEFAULTS | CLASSIFIER_DEFAULTS | given)
+        return _classifier(known)
     if is_superres(given):
-        return _unet(
-            UNET_DEFAULTS | DIFFUSION_DEFAULTS | SUPERRES_DEFAULTS | given,
-            "large_size",
-            SUPERRES,
-            _SUPERRES_CHANNEL_MULT,
-        )
-    return _unet(UNET_DEFAULTS | DIFFUSION_DEFAULTS | given, "image_size", UNET, _CHANNEL_MULT)
+        return _unet(known, "large_size", SUPERRES, _SUPERRES_CHANNEL_MULT)
+    return _unet(known, "image_size", UNET, _CHANNEL_MULT)
 
 
 def _unet(flags: dict[str, Any], size: str, cls: str, multipliers: Mapping[int, tuple[float, ...]]) -> Architecture:
@@ -115,8 +111,9 @@ def _unet(flags: dict[str, Any], size: str, cls: str, multipliers: Mapping[int, 
         cls=cls,
         image_size=image_size,
         model_channels=flags["num_channels"],
-        out_channels=6 if flags["learn_sigma"] else 3,
-        num_classes=NUM_CLASSES if flags["class_cond"] else None,
+        in_channels=flags["in_channels"],
+        out_channels=flags["in_channels"] * (2 if flags["learn_sigma"] else 1),
+        num_classes=flags["num_classes"] if flags["class_cond"] else None,
         channel_mult=_numbers(flags["channel_mult"]) or _published(multipliers, size, image_size),
         attention_resolutions=_divisors(image_size, flags["attention_resolutions"]),
         **{name: flags[name] for name in passed_on.split()},
@@ -129,7 +126,8 @@ def _classifier(flags: dict[str, Any]) -> Architecture:
         cls=ENCODER,
         image_size=image_size,
         model_channels=flags["classifier_width"],
-        out_channels=NUM_CLASSES,
+        in_channels=flags["in_channels"],
+        out_channels=flags["num_classes"],
         num_res_blocks=flags["classifier_depth"],
         channel_mult=_published(_CHANNEL_MULT, "image_size", image_size),
         attention_resolutions=_divisors(image_size, flags["classifier_attention_resolutions"]),

@@ -12,10 +12,12 @@ from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.time_embedding import TimeEmbedding
 from difflab.networks.layers.trunk import Trunk
 from difflab.networks.unet import EMBEDDING_MULTIPLE
+from difflab.types import Condition
 
 
 class Encoder(nn.Module):
-    """F(x_t, time) -> logits [B, out_channels]. It is told no condition, since the condition is what it is asked for.
+    """F(x_t, time) -> logits [B, out_channels]. The condition is what it is asked for: it may be given, as to every network, but
+    is not read.
 
     image_size             of the square images
     in_channels            of the image
@@ -60,6 +62,8 @@ class Encoder(nn.Module):
         )
         self.pooling = pooling(self.trunk.features, self.trunk.resolutions[-1], out_channels)
 
-    def forward(self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"]) -> Float[Tensor, "b o"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition | None = None
+    ) -> Float[Tensor, "b o"]:
         emb = F.silu(self.time_embedding(time))
         return self.pooling(self.trunk(x.to(self.trunk.conv_in.weight.dtype), emb)).to(x.dtype)

@@ -69,6 +69,8 @@ class UNet(Network):
             raise ValueError(f"out_channels must be at least 1, got {out_channels}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        if residual_scale <= 0:
+            raise ValueError(f"residual_scale must be positive (1, or 1 / sqrt(2)), got {residual_scale}")
         self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
         emb_dim = EMBEDDING_MULTIPLE * width
         block = partial(ResidualBlock, emb_dim=emb_dim, norm=norm, dropout=dropout, residual_scale=residual_scale)

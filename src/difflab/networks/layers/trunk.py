@@ -70,6 +70,12 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> list[Tensor]:
         """The image after conv_in, after every step, and after the middle."""
+        factor = 2 ** (len(self.channels) - 1)
+        if x.shape[2] % factor or x.shape[3] % factor:
+            raise ValueError(
+                f"images of {x.shape[2]} x {x.shape[3]} pixels cannot be halved {len(self.channels) - 1} times, as the network's "
+                f"{len(self.channels)} levels do; height and width must be multiples of {factor}"
+            )
         features = [self.conv_in(x)]
         for step in self.steps:
             features.append(step(features[-1], emb))
