@@ -100,6 +100,7 @@ def posterior_mean(step: Transition, x_0: Tensor, x_t: Tensor) -> Tensor:
 
 def normal_kl(mean_1: Tensor, log_var_1: Tensor, mean_2: Tensor, log_var_2: Tensor) -> Tensor:
     """KL(N(mean_1, var_1) || N(mean_2, var_2)) elementwise, in nats."""
+    # added up in the order of the published code: where the terms cancel, float32 then leaves the same remains
     square = (mean_1 - mean_2) ** 2 * torch.exp(-log_var_2)
     return 0.5 * (-1.0 + log_var_2 - log_var_1 + torch.exp(log_var_1 - log_var_2) + square)
 

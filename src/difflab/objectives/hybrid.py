@@ -9,7 +9,9 @@ from difflab.denoiser import Denoiser
 from difflab.noise import Noise
 from difflab.objectives.objective import Objective
 from difflab.objectives.simple import Simple
+from difflab.objectives.time_samplers import TimeSampler
 from difflab.objectives.vlb import VLB
+from difflab.objectives.weightings import Weighting
 from difflab.process import perturb
 from difflab.types import Condition, Losses, Prediction
 
@@ -17,14 +19,15 @@ from difflab.types import Condition, Losses, Prediction
 class Hybrid(Objective):
     """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
 
-    simple        the part that teaches the mean; its time sampler draws the times
-    vlb_weight    lambda
+    time_sampler   how t is drawn
+    weighting      of L_simple
+    vlb_weight     lambda
     """
 
-    def __init__(self, simple: Simple, vlb_weight: float = 0.001):
-        self.simple = simple
-        self.time_sampler = simple.time_sampler
-        self.vlb = VLB(simple.time_sampler)
+    def __init__(self, time_sampler: TimeSampler, weighting: Weighting, vlb_weight: float = 0.001):
+        self.time_sampler = time_sampler
+        self.simple = Simple(time_sampler, weighting)
+        self.vlb = VLB(time_sampler)
         self.vlb_weight = vlb_weight
 
     def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:

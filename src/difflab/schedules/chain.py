@@ -26,7 +26,7 @@ class Chain:
     def __init__(self, schedule: NoiseSchedule, times: Float64[Tensor, " n"]):
         if len(times) < 2 or times[0] != 0 or not (times.diff() > 0).all() or times[-1] > 1:
             raise ValueError(f"a chain needs rising times from 0 to at most 1, not {times.tolist()}")
-        alpha, sigma = schedule(times)
+        alpha, sigma = (value.clone() for value in schedule(times))
         alpha[0], sigma[0] = 1.0, 0.0
         self.times = times
         self.level = AlphaSigma(alpha, sigma)

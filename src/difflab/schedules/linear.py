@@ -15,6 +15,8 @@ def linear(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, 
     steps       T, at least 1000 beta_end: with fewer, the last beta would be over 1
     time_scale  see `Tabulated`
     """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
     scale = 1000 / steps
     if scale * beta_end > 1:
         raise ValueError(

@@ -15,4 +15,6 @@ def scaled_linear(
     steps       T; the end points are those of T = 1000 and are not rescaled
     time_scale  see `Tabulated`
     """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
     return Tabulated(np.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=np.float64) ** 2, time_scale)

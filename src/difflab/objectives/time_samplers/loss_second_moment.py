@@ -22,9 +22,13 @@ class LossSecondMoment(TimeSampler):
     uniform_share   probability of a uniform draw
     """
 
+    is_loss_aware = True
+
     def __init__(self, steps: int, history: int = 10, uniform_share: float = 0.001):
         if not 0 <= uniform_share <= 1:
             raise ValueError(f"uniform_share = {uniform_share} is not a probability")
+        if steps < 1 or history < 1:
+            raise ValueError(f"a history needs at least one step and one loss per step, not {steps} and {history}")
         self.steps = steps
         self.uniform_share = uniform_share
         self.losses = torch.zeros(steps, history, dtype=torch.float64)
@@ -44,7 +48,7 @@ class LossSecondMoment(TimeSampler):
         step = torch.searchsorted(cumulative / cumulative[-1], u, right=True).clamp(max=self.steps - 1)
         return TimeDraw((step + 1).double() / self.steps, 1 / (self.steps * p[step]))
 
-    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"], schedule: NoiseSchedule) -> None:
+    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
         for step, value in zip((t * self.steps).round().long().tolist(), loss.tolist(), strict=True):
             row, count = self.losses[step - 1], int(self.counts[step - 1])
             if count == len(row):
@@ -58,6 +62,11 @@ class LossSecondMoment(TimeSampler):
         return {"losses": self.losses, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        if state["losses"].shape != self.losses.shape:
+            raise ValueError(
+                f"the time sampler keeps a history of {self.steps} steps and {self.losses.shape[1]} losses each, but that of the "
+                f"checkpoint is of {state['losses'].shape[0]} and {state['losses'].shape[1]}"
+            )
         self.losses, self.counts = state["losses"].clone(), state["counts"].clone()
 
     def check(self, schedule: NoiseSchedule) -> None:

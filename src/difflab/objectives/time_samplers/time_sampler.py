@@ -20,14 +20,19 @@ class TimeDraw(NamedTuple):
 
 
 class TimeSampler(ABC):
-    """Draws a time for each image of the batch, as a function of the image's number and the sampler's state only."""
+    """Draws a time for each image of the batch, as a function of the image's number and the sampler's state only.
+
+    is_loss_aware   whether `update` wants to be called
+    """
+
+    is_loss_aware: bool
 
     @abstractmethod
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
         """Times for the images of `noise`."""
 
     @abstractmethod
-    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"], schedule: NoiseSchedule) -> None:
+    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
         """Takes notice of the losses of one optimizer step: those of the whole global batch, in the order of image numbers, and
         the same on every process."""
 
@@ -47,7 +52,9 @@ class TimeSampler(ABC):
 class StatelessTimeSampler(TimeSampler):
     """A sampler that learns nothing from losses. Abstract: says how times are drawn only."""
 
-    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"], schedule: NoiseSchedule) -> None:
+    is_loss_aware = False
+
+    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
         return
 
     def state_dict(self) -> dict[str, Tensor]:
