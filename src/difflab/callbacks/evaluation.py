@@ -1,0 +1,94 @@
+"""The watcher that draws samples and scores them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+from torchvision.utils import make_grid, save_image
+
+from difflab.ema import ONLINE
+from difflab.metrics import ImageMetrics, to_uint8
+from difflab.samplers import shares
+
+
+class EvaluationCallback(pl.Callback):
+    """At every validation: N images for each EMA track, from the seeds 0 .. N - 1, split over all processes; their metrics are logged
+    as eval/<track>/<metric>@<N>, the first images are written as a grid.
+
+    metrics       what is measured, of how many images
+    tracks        which weights; none means the online ones
+    batch_size    images that a process draws at a time
+    grid_images   how many images the grid shows
+    directory     where grids go: <track>_<step>.png
+    """
+
+    def __init__(
+        self, metrics: ImageMetrics, tracks: Sequence[str], batch_size: int, grid_images: int, directory: str | Path
+    ):
+        self.metrics = metrics
+        self.tracks = list(tracks) or [ONLINE]
+        self.batch_size = batch_size
+        self.grid_images = min(grid_images, batch_size, metrics.num_images)
+        self.directory = Path(directory)
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        for track in self.tracks:
+            if track not in pl_module.ema.tracks.names:
+                raise ValueError(
+                    f"eval.tracks names {track!r}, but there are only {', '.join(pl_module.ema.tracks.names)} to evaluate"
+                )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.metrics.to(pl_module.device)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # Lightning then validates once more, whatever the interval
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        for track in self.tracks:
+            with pl_module.ema.applied_to(pl_module.denoiser, track):
+                results, first = self.evaluate(trainer, pl_module)
+            scores = {f"eval/{track}/{self.metrics.label(name)}": value for name, value in results.items()}
+            pl_module.log_dict(scores, logger=False)  # for those who watch a metric
+            for logger in trainer.loggers:
+                logger.log_metrics(scores, step=trainer.global_step)
+            if trainer.is_global_zero:
+                self._write_grid(trainer, pl_module, track, first)
+
+    @torch.no_grad()
+    def evaluate(self, trainer: pl.Trainer, pl_module: Any) -> tuple[dict[str, float], Tensor]:
+        """Metrics of the weights that the denoiser has now, and the first process's first images, uint8."""
+        first = None
+        self.metrics.reset()
+        with trainer.precision_plugin.val_step_context():
+            for seeds, _ in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
+                images = to_uint8(pl_module.sample(seeds.to(pl_module.device)))
+                first = images if first is None else first
+                self.metrics.update(images, seeds)
+        assert first is not None
+        return self.metrics.compute(), first
+
+    def _write_grid(self, trainer: pl.Trainer, pl_module: Any, track: str, images: Tensor) -> None:
+        columns = pl_module.num_classes if 0 < pl_module.num_classes <= 16 else math.isqrt(self.grid_images - 1) + 1
+        grid = grid_of(images[: self.grid_images], columns)
+        path = self.directory / f"{track}_{trainer.global_step:08d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(grid, path)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(f"samples/{track}", [str(path)], step=trainer.global_step)
+
+
+def grid_of(images: Tensor, columns: int) -> Tensor:
+    """Images [N, C, H, W] uint8 as one [3, H', W'] in [0, 1], small ones enlarged without smoothing."""
+    scale = max(1, 64 // images.shape[-1])
+    enlarged = images.float().div(255).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return make_grid(enlarged, nrow=columns, padding=2, pad_value=1.0)

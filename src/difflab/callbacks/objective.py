@@ -1,0 +1,103 @@
+"""The socket of the objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from difflab.collective import gathered, rank, sum_over_processes
+from difflab.denoiser import Denoiser
+from difflab.noise import Noise
+from difflab.objectives import Objective
+from difflab.types import Condition, Losses
+
+
+class ObjectiveCallback(pl.Callback):
+    """Computes the loss, tells a loss-aware time sampler of it after every optimizer step, and logs losses.
+
+    train/<term> is the mean over the examples since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the
+    cleanest). They are not importance weighted.
+
+    objective           what is minimised
+    log_every           optimizer steps between lines of the log
+    condition_dropout   probability with which an example's condition is dropped, for classifier-free guidance
+    """
+
+    QUARTERS = 4
+
+    def __init__(self, objective: Objective, log_every: int, condition_dropout: float = 0.0):
+        if not 0 <= condition_dropout <= 1:
+            raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
+        self.objective = objective
+        self.log_every = log_every
+        self.condition_dropout = condition_dropout
+        self._step: list[
+            tuple[Tensor, Tensor, Tensor]
+        ] = []  # (number, t, loss) of the micro-batches since the last optimizer step
+        self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
+        self._seen_step = 0
+
+    def compute_loss(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
+        """Losses of a batch."""
+        if self.condition_dropout:
+            cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
+        losses = self.objective(denoiser, x_0, cond, noise)
+        self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
+        self._collect(losses)
+        return losses
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._seen_step = trainer.global_step
+        self._step.clear()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self._seen_step:  # within an accumulation
+            return
+        self._seen_step = trainer.global_step
+        if self.objective.time_sampler.is_loss_aware:
+            number, t, loss = (gathered(torch.cat(column)) for column in zip(*self._step, strict=True))
+            order = torch.argsort(number)  # the history is then the same however the batch was split
+            self.objective.time_sampler.update(t[order].cpu(), loss[order].cpu())
+        self._step.clear()
+        if trainer.global_step % self.log_every == 0:
+            means = self._means()
+            for logger in trainer.loggers:
+                logger.log_metrics(means, step=trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time sampler's history, and the sums of the line of the log that has begun (over all processes: every process
+        takes part when a checkpoint is made)."""
+        sums = {name: sum_over_processes([values])[0] for name, values in self._sums.items()}
+        return {"time_sampler": self.objective.time_sampler.state_dict(), "sums": sums}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.objective.time_sampler.load_state_dict(state_dict["time_sampler"])
+        self._sums = {name: values.clone() for name, values in state_dict["sums"].items()} if rank() == 0 else {}
+
+    @torch.no_grad()
+    def _collect(self, losses: Losses) -> None:
+        quarter = (losses.t * self.QUARTERS).ceil().clamp(1, self.QUARTERS).long() - 1
+        for name, values in losses.terms.items():
+            sums = self._sums.get(name)
+            if sums is None:
+                sums = torch.zeros(2, self.QUARTERS, dtype=torch.float64)
+            self._sums[name] = sums = sums.to(values.device)
+            sums[0].index_add_(0, quarter, values.double())
+            sums[1].index_add_(0, quarter, torch.ones_like(values, dtype=torch.float64))
+
+    def _means(self) -> dict[str, float]:
+        """Mean of each term, and in each quarter of time that was drawn, over all processes since the last line; starts anew."""
+        means = {}
+        for name, sums in self._sums.items():
+            totals, counts = sum_over_processes([sums])[0].tolist()
+            means[f"train/{name}"] = sum(totals) / sum(counts)
+            for quarter, (total, count) in enumerate(zip(totals, counts, strict=True), start=1):
+                if count:
+                    means[f"train/{name}_q{quarter}"] = total / count
+        self._sums.clear()
+        return means

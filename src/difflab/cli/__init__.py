@@ -1,0 +1,1 @@
+"""Compose -> instantiate -> run. The only place that sees a DictConfig."""

@@ -1,0 +1,106 @@
+"""Wrong keys, found before anything is built.
+
+Hydra refuses an unknown key on the command line. One inside an experiment's yaml it merges without a word, so every key of the composed
+configuration is compared with what can use it: the constructor's arguments of the node's `_target_`, or the base configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger"})
+"""Nodes whose keys are names of the user's choice."""
+
+_HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message is one line that says what to change."""
+
+
+def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
+    """The composed configuration; a ConfigError that names the near key where an override fits nothing."""
+    try:
+        return compose(config_name, overrides=overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        base = compose(config_name)
+        for override in OverridesParser.create().parse_overrides(overrides):
+            key = override.key_or_group
+            if "/" not in key and not override.is_add() and not override.is_delete():
+                _explain_path(base, key)
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def check_keys(config: DictConfig, base: DictConfig) -> None:
+    """Raises a ConfigError for a key that nothing uses.
+
+    base   the same configuration without an experiment: what keys there are outside of constructors' arguments
+    """
+    for key in config:
+        if str(key) not in base:
+            raise ConfigError(_unknown(str(key), "the configuration", map(str, base)))
+        _check_node(config._get_node(key), base._get_node(key), str(key))
+
+
+def _check_node(node: Any, base: Any, path: str) -> None:
+    if isinstance(node, ListConfig) and not node._is_interpolation() and not node._is_none():
+        for i in range(len(node)):
+            _check_node(node._get_node(i), None, f"{path}[{i}]")
+    if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_missing() or node._is_none():
+        return
+    keys = [str(key) for key in node]
+    if "_target_" in keys:
+        allowed = _arguments(str(node._get_node("_target_")), path)
+        user = f"{path} ({str(node._get_node('_target_')).rsplit('.', 1)[-1]})"
+    elif path in FREE_NAMES or not isinstance(base, DictConfig):
+        allowed, user = None, path
+    else:
+        allowed, user = [str(key) for key in base], path
+    for key in keys:
+        if key not in _HYDRA_KEYS and allowed is not None and key not in allowed:
+            raise ConfigError(_unknown(f"{path}.{key}", user, allowed))
+        inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
+        _check_node(node._get_node(key), inner, f"{path}.{key}")
+
+
+def _arguments(target: str, path: str) -> list[str] | None:
+    """Names of a constructor's arguments; None if it takes any."""
+    try:
+        function = get_object(target)
+    except Exception as error:
+        raise ConfigError(f"{path}._target_: there is no {target} ({' '.join(str(error).split())})") from error
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]
+
+
+def _explain_path(base: DictConfig, path: str) -> None:
+    """Raises if a dotted path leads nowhere in the base configuration."""
+    node: Any = base
+    parts = path.split(".")
+    for depth, part in enumerate(parts):
+        if isinstance(node, DictConfig) and part not in node:
+            above = ".".join(parts[:depth])
+            raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
+        node = OmegaConf.select(node, part) if isinstance(node, DictConfig) else None
+        if node is None:
+            return
+
+
+def _unknown(path: str, user: str, allowed: Iterable[str]) -> str:
+    names = [name for name in allowed if name not in _HYDRA_KEYS]
+    key = path.rsplit(".", 1)[-1]
+    near = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}"
+    return f"unknown key {path!r}: {user} has no {key!r}; {hint}"

@@ -1,0 +1,63 @@
+"""What the commands have in common: arguments -> composed configuration -> function, errors as one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from difflab.cli.places import config_directory
+
+GROUPS_NOT_SHOWN = frozenset({"module", "experiment"})
+
+
+def wants_help(arguments: list[str]) -> bool:
+    return bool({"-h", "--help"} & set(arguments))
+
+
+def help_text(command: str, purpose: str, examples: list[tuple[str, str]]) -> str:
+    """The groups with their choices, and commands that one needs."""
+    directory = config_directory()
+    lines = [f"{command}: {purpose}", "", "Useful commands"]
+    lines += [f"  {example}\n      {what}" for example, what in examples]
+    lines += ["", "Groups (swap a part with group=choice; look into conf/<group>/<choice>.yaml for its values)"]
+    for folder in sorted(path for path in directory.rglob("*") if path.is_dir()):
+        group = folder.relative_to(directory).as_posix()
+        choices = sorted(path.stem for path in folder.glob("*.yaml"))
+        if choices and group.split("/")[0] not in GROUPS_NOT_SHOWN:
+            lines.append(f"  {group:26} {', '.join(choices)}")
+    lines += [
+        "",
+        "Values (set one with path=value)",
+        "  seed  condition_dropout  trainer.max_steps  trainer.precision  trainer.devices  data.batch_size (the global batch)",
+        "  eval.every  eval.num_samples  eval.tracks  checkpoint.every  run.root  run.name",
+        "  and every key of a chosen part, as network.width=64. `--cfg job` prints them all; `--hydra-help` is Hydra's own help.",
+    ]
+    return "\n".join(lines)
+
+
+def fail(message: str) -> NoReturn:
+    """One line to the standard error, and exit status 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def run_hydra(config_name: str, function: Callable[..., None]) -> None:
+    """Runs function(config), composed from conf/<config_name>.yaml and the command line."""
+    import hydra
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from difflab.cli import resolvers
+    from difflab.cli.check import ConfigError, compose_or_explain
+
+    resolvers.register()
+    flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
+    if not flags:  # a sweep or a question to Hydra is Hydra's own matter
+        with initialize_config_dir(str(config_directory()), version_base="1.3"):
+            try:
+                compose_or_explain(config_name, sys.argv[1:])
+            except ConfigError as error:
+                fail(str(error))
+        GlobalHydra.instance().clear()
+    hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()

@@ -1,0 +1,24 @@
+"""`difflab <command>`: what train.py and sample.py are in a source tree."""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS = {"train": "trains a model and scores its samples", "sample": "draws images from a run or a checkpoint"}
+
+
+def main() -> None:
+    """Runs the command that the first argument names."""
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command not in COMMANDS:
+        lines = [f"  difflab {name:8} {what}" for name, what in COMMANDS.items()]
+        print(
+            "usage: difflab <command> [overrides]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more."
+        )
+        sys.exit(0 if command in ("", "-h", "--help") else 2)
+    del sys.argv[1]
+    if command == "train":
+        from difflab.cli.train import main as run
+    else:
+        from difflab.cli.sample import main as run
+    run()

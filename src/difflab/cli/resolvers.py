@@ -1,0 +1,33 @@
+"""What the configuration can compute."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from omegaconf import OmegaConf
+
+
+def register() -> None:
+    """Makes the resolvers known to OmegaConf:
+
+    ${product:a,b,...}               a * b * ...
+    ${out_channels:c,${variance}}    output channels of a network for images of c channels and a variance
+    ${experiment_name:}              the experiment that was chosen, or "default"
+    """
+    OmegaConf.register_new_resolver("product", lambda *factors: math.prod(factors), replace=True)
+    OmegaConf.register_new_resolver("out_channels", _out_channels, replace=True)
+    OmegaConf.register_new_resolver("experiment_name", _experiment_name, replace=True)
+
+
+def _out_channels(channels: int, variance: Any) -> int:
+    from hydra.utils import get_class
+
+    return channels * (1 + get_class(variance["_target_"]).channels)
+
+
+def _experiment_name() -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    chosen = HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
+    return chosen or "default"

@@ -1,0 +1,89 @@
+"""The training of a diffusion model, to Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from difflab.callbacks.ema import EMACallback
+from difflab.callbacks.guidance import GuidanceCallback
+from difflab.callbacks.objective import ObjectiveCallback
+from difflab.denoiser import Denoiser
+from difflab.noise import ImageNoise
+from difflab.samplers import Sampler, balanced_labels, draw
+from difflab.types import Batch
+
+
+class DiffusionModule(pl.LightningModule):
+    """Owns the denoiser and the three sockets, and wires them.
+
+    denoiser      what is trained
+    objective     what is minimised
+    ema           averages of the weights
+    guidance      what is put around the denoiser when sampling
+    sampler       how images are drawn
+    optimizer     parameters -> optimizer
+    lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
+    num_classes   classes among which sampled labels are spread evenly; 0 for none
+    seed          of all randomness of training
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        objective: ObjectiveCallback,
+        ema: EMACallback,
+        guidance: GuidanceCallback,
+        sampler: Sampler,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        lr_schedule: Callable[[Optimizer], LRScheduler],
+        num_classes: int,
+        seed: int,
+    ):
+        super().__init__()
+        objective.objective.check(denoiser)
+        sampler.grid(denoiser.schedule)
+        self.denoiser = denoiser
+        self.objective = objective
+        self.ema = ema
+        self.guidance = guidance
+        self.sampler = sampler
+        self.num_classes = num_classes
+        self.seed = seed
+        self._optimizer = optimizer
+        self._lr_schedule = lr_schedule
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [self.objective, self.ema, self.guidance]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer(p for p in self.denoiser.parameters() if p.requires_grad)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self._lr_schedule(optimizer), "interval": "step"},
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
+        torch.manual_seed(hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1))
+        noise = ImageNoise(self.seed, batch.number)
+        losses = self.objective.compute_loss(self.denoiser, batch.x0, batch.cond, noise)
+        loss = losses.total.mean()
+        self.log("loss", loss, prog_bar=True, logger=False)  # callbacks write the log, at optimizer steps
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing: watchers evaluate at validation end."""
+
+    def sample(self, seeds: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """One image per seed from the guided denoiser, with the weights that it has now; classes evenly by seed."""
+        denoise = self.guidance.wrap_denoiser(self.denoiser)
+        cond = balanced_labels(seeds, self.num_classes)
+        return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)

@@ -1,0 +1,48 @@
+"""What makes two runs the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+WHERE_AND_HOW = frozenset(
+    {
+        "run",
+        "logger",
+        "trainer.accelerator",
+        "trainer.devices",
+        "trainer.num_nodes",
+        "trainer.strategy",
+        "trainer.accumulate_grad_batches",
+        "trainer.val_check_interval",
+        "trainer.log_every_n_steps",
+        "trainer.max_time",
+        "data.num_workers",
+        "data.dataset.root",
+        "data.dataset.path",
+        "checkpoint",
+        "eval.batch_size",
+    }
+)
+"""Keys that say where or how a run is executed and not what comes out of it."""
+
+
+def identity(config: Mapping[str, Any], data_fingerprint: str) -> str:
+    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, and the data themselves.
+
+    The network's memory format, the number of processes and the place of the data are not in it, the seed is.
+    """
+    relevant = _without(config, "")
+    text = json.dumps({"config": relevant, "data": data_fingerprint}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _without(node: Any, path: str) -> Any:
+    if isinstance(node, Mapping):
+        inner = {key: f"{path}.{key}" if path else str(key) for key in node}
+        return {key: _without(node[key], inner[key]) for key in node if inner[key] not in WHERE_AND_HOW}
+    if isinstance(node, list):
+        return [_without(value, path) for value in node]
+    return node

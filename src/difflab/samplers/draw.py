@@ -1,0 +1,49 @@
+"""Images from seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from difflab.noise import ImageNoise
+from difflab.samplers.sampler import Sampler, initial_noise
+from difflab.schedules import NoiseSchedule
+from difflab.types import Condition, DenoiseFn
+
+
+def draw(
+    denoise: DenoiseFn,
+    schedule: NoiseSchedule,
+    sampler: Sampler,
+    shape: tuple[int, int, int],
+    seeds: Int[Tensor, " b"],
+    cond: Condition,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "b c h w"]:
+    """One image [C, H, W] per seed, on the seeds' device.
+
+    The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn
+    together or on which process.
+    """
+    noise = ImageNoise(0, seeds)
+    x_T = initial_noise(schedule, sampler.grid, shape, noise).to(dtype)
+    return sampler(denoise, schedule, x_T, cond, noise)
+
+
+def balanced_labels(seeds: Int[Tensor, " b"], num_classes: int) -> Condition:
+    """Image i gets the class i mod K, so any run of seeds is balanced; no label where there are no classes."""
+    return Condition(label=seeds % num_classes) if num_classes else Condition()
+
+
+def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[tuple[Tensor, int]]:
+    """The seeds 0 .. count - 1 in batches for one process, and how many of each batch count.
+
+    Every process gets the same number of equally large batches (under sharded strategies each forward call is a collective one);
+    what is over at the end is padding.
+    """
+    for start in range(0, count, batch_size * world_size):
+        seeds = torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
+        yield seeds, int((seeds < count).sum())
