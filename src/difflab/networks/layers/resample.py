@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class BlockFactory(Protocol):
     """Makes a residual block of the network at hand: its norm, dropout and scale are fixed already."""
 
