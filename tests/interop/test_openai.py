@@ -32,10 +32,6 @@ def network_of(name):
     return network.eval()
 
 
-def called(network, x, t, y=None, low_res=None):
-    return openai.OpenAINetwork(network)(x, t, y, low_res)
-
-
 def stored(name, what):
     key = f"{name}/{what}"
     return torch.from_numpy(NUMBERS[key]) if key in NUMBERS else None
@@ -50,11 +46,11 @@ def test_some_configurations_have_numbers():
 def test_output_and_input_gradient_are_openais(name):
     network, x = network_of(name), stored(name, "x").requires_grad_()
     y, low_res = stored(name, "y"), stored(name, "low_res")
-    out = called(network, x, stored(name, "t"), y, low_res)
+    out = network(x, stored(name, "t"), y, low_res)
     torch.testing.assert_close(out, stored(name, "out"), atol=1e-5, rtol=1e-5)
     (out * torch.from_numpy(rs_randn(103, *out.shape))).sum().backward()
     torch.testing.assert_close(x.grad, stored(name, "grad_x"), atol=1e-5, rtol=1e-5)
-    whole_times = called(network, x, torch.tensor([0, 500, 999]), y, low_res)
+    whole_times = network(x, torch.tensor([0, 500, 999]), y, low_res)
     torch.testing.assert_close(whole_times, stored(name, "out_int_t(0,500,999)"), atol=1e-5, rtol=1e-5)
 
 
@@ -69,7 +65,7 @@ def test_parameter_gradients_are_openais(name):
     classes = config["kwargs"].get("num_classes")
     y = None if classes is None else torch.tensor([0, 3, classes - 1])
     low_res = torch.from_numpy(rs_randn(102, 3, 3, small, small)) if config["cls"] == "SuperResModel" else None
-    out = called(network, x, t, y, low_res)
+    out = network(x, t, y, low_res)
     assert out.abs().max().item() == pytest.approx(config["out_absmax"], rel=1e-5)
     (out * torch.from_numpy(rs_randn(103, *out.shape))).sum().backward()
 
@@ -104,8 +100,8 @@ def test_released_checkpoints_load_with_nothing_missing_or_left_over(name):
         weights = {key: torch.empty(shape) for key, shape in RELEASED_KEYS[name].items()}
     network.load_state_dict(openai.convert(weights, flags), assign=True)
     assert sum(p.numel() for p in network.parameters()) == RELEASED[name]["nparams"]
-    assert isinstance(network, Encoder) == ("classifier" in name)
-    assert isinstance(network, SuperRes) == ("upsampler" in name)
+    assert isinstance(network.network, Encoder) == ("classifier" in name)
+    assert isinstance(network.network, SuperRes) == ("upsampler" in name)
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -119,11 +115,11 @@ def test_work_per_image_is_openais(name):
 
     with torch.device("meta"):
         network = openai.unet(openai.flags_for(name))
-        size = network.image_size
+        size = network.network.image_size
         x, t, y = torch.empty(1, 3, size, size), torch.empty(1), torch.zeros(1, dtype=torch.long)
-        low_res = torch.empty(1, 3, size // 4, size // 4) if isinstance(network, SuperRes) else None
+        low_res = torch.empty(1, 3, size // 4, size // 4) if isinstance(network.network, SuperRes) else None
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            openai.OpenAINetwork(network)(x, t, y, low_res)
+            network(x, t, y, low_res)
     assert counter.get_total_flops() == RELEASED[name]["forward_flops_batch1"]
 
 
@@ -135,8 +131,8 @@ def test_load_reads_a_file(tmp_path):
     network = openai.load(tmp_path / "mine.pt", flags)
     assert not network.training
     assert all(p.requires_grad for p in network.parameters())
-    assert network.conv_out.weight.dtype == torch.float32
-    out = openai.OpenAINetwork(network)(stored("u03_adm", "x"), stored("u03_adm", "t"))
+    assert network.network.conv_out.weight.dtype == torch.float32
+    out = network(stored("u03_adm", "x"), stored("u03_adm", "t"))
     torch.testing.assert_close(out, stored("u03_adm", "out"), atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match=r"no released model.*lsun_bedroom.*flags it was trained with"):
         openai.load(tmp_path / "mine.pt")
@@ -163,8 +159,8 @@ def test_weights_that_do_not_fit_are_listed():
     lines = str(error.value).splitlines()
     assert lines[1:4] == [
         "  not in the network: surprise",
-        "  not in the weights: conv_out.bias",
-        "  of another shape: time_embed.0.bias (3,), where time_embedding.hidden.bias has (128,)",
+        "  not in the weights: network.conv_out.bias",
+        "  of another shape: time_embed.0.bias (3,), where network.time_embedding.hidden.bias has (128,)",
     ]
     with pytest.raises(ValueError, match=r"not in the network: input_blocks\.2\.0\.in_layers\.0\.weight"):
         openai.convert(weights, {**flags, "resblock_updown": False})
@@ -172,23 +168,23 @@ def test_weights_that_do_not_fit_are_listed():
 
 def test_flags_choose_the_network():
     with torch.device("meta"):
-        assert type(openai.unet({})) is UNet
-        assert type(openai.unet("--image_size 64")) is UNet
-        assert type(openai.unet("--image_size 64 --classifier_depth 4")) is Encoder
+        assert type(openai.unet({}).network) is UNet
+        assert type(openai.unet("--image_size 64").network) is UNet
+        assert type(openai.unet("--image_size 64 --classifier_depth 4").network) is Encoder
         assert (
-            type(openai.unet("--image_size 64 --classifier_depth 4 --num_channels 64")) is UNet
+            type(openai.unet("--image_size 64 --classifier_depth 4 --num_channels 64").network) is UNet
         )  # a sampling script's command
-        assert type(openai.unet("{'image_size': 128}")) is Encoder
-        assert type(openai.unet({"large_size": 64, "num_channels": 32})) is SuperRes
+        assert type(openai.unet("{'image_size': 128}").network) is Encoder
+        assert type(openai.unet({"large_size": 64, "num_channels": 32}).network) is SuperRes
 
 
 def test_constants_of_openais_code_can_be_given():
     flags = "--image_size 64 --channel_mult 1,2 --class_cond True --num_classes 10 --in_channels 1 --learn_sigma True"
     with torch.device("meta"):
-        network = openai.unet(flags)
+        network = openai.unet(flags).network
         assert (network.in_channels, network.out_channels) == (1, 2)
         assert network.embedders["label"].weight.shape == (10, 512)
-        assert openai.unet("--classifier_depth 1 --num_classes 10").out_channels == 10
+        assert openai.unet("--classifier_depth 1 --num_classes 10").network.out_channels == 10
 
 
 def test_flags_have_openais_defaults_and_types():
@@ -198,7 +194,7 @@ def test_flags_have_openais_defaults_and_types():
         "cosine", 4000, learn_sigma=True, predict_xstart=False, timestep_respacing="", rescale_timesteps=False
     )
     with torch.device("meta"):
-        network = openai.unet({"attention_resolutions": [32, 16], "channel_mult": (0.5, 1), "image_size": 64})
+        network = openai.unet({"attention_resolutions": [32, 16], "channel_mult": (0.5, 1), "image_size": 64}).network
     assert network.trunk.channels == [64, 128]
     assert network.trunk.attention_resolutions == {32}
     assert network.trunk.middle[1].heads == 4

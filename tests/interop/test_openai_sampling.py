@@ -31,7 +31,7 @@ def parts(case):
     _, name, process = case.split("/")
     kind, steps = process.split("|")
     schedule = {"linear": linear, "cosine": cosine}[kind](1000)
-    denoiser = Denoiser(network_of(name), schedule, Epsilon(), LearnedRange())
+    denoiser = Denoiser(network_of(name).network, schedule, Epsilon(), LearnedRange())
     return denoiser, UniformGrid(steps), Condition(label=torch.tensor([1, 9])) if "cls" in name else Condition()
 
 

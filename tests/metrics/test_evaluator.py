@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from difflab.collective import from_first_process
 from difflab.metrics import DigitsExtractor, ImageMetrics, at_count
-from difflab.metrics.collective import from_first_process
 
 N = 200
 

@@ -1,5 +1,6 @@
 """Extractors against the projects whose networks they are; nothing here needs a download."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,11 +109,11 @@ def test_inception_weights_are_found_but_never_downloaded(monkeypatch, tmp_path,
         InceptionExtractor()
     monkeypatch.setenv("DIFFLAB_INCEPTION", str(random_inception))
     assert find_inception_weights() == random_inception
-    for build in (InceptionExtractor, best_available):
+    for build in (InceptionExtractor, partial(best_available, "difflab.data.Cifar10")):
         with pytest.raises(FileNotFoundError, match="no Inception weights at /nowhere"):
             build("/nowhere")
     monkeypatch.setenv("DIFFLAB_INCEPTION", "/gone")
-    for build in (InceptionExtractor, best_available):
+    for build in (InceptionExtractor, partial(best_available, "difflab.data.Cifar10")):
         with pytest.raises(FileNotFoundError, match="no Inception weights at /gone"):
             build()
 
@@ -158,15 +159,19 @@ def test_efficientnet_knows_what_is_in_a_photograph():
 def test_without_inception_the_best_is_efficientnet_under_its_own_name(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.delenv("DIFFLAB_INCEPTION", raising=False)
-    identity = best_available().identity
+    identity = best_available("difflab.data.Cifar10").identity
     assert (identity.name, identity.distance, identity.score) == ("efflite0_128", "fd_efflite0_128", "is_efflite0_128")
+
+
+def test_the_digits_have_their_own_extractor():
+    assert best_available("difflab.data.Digits").identity.name == "digits"
 
 
 def test_missing_packages_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("difflab.metrics.efficientnet_lite0.find_spec", lambda name: None)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.delenv("DIFFLAB_INCEPTION", raising=False)
-    for build in (EfficientNetLite0Extractor, best_available):
+    for build in (EfficientNetLite0Extractor, partial(best_available, "difflab.data.Cifar10")):
         with pytest.raises(ModuleNotFoundError, match=r"difflab\[extractors\]"):
             build()
 

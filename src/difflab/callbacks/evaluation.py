@@ -77,14 +77,18 @@ class EvaluationCallback(pl.Callback):
         return self.metrics.compute(), first
 
     def _write_grid(self, trainer: pl.Trainer, pl_module: Any, track: str, images: Tensor) -> None:
-        columns = pl_module.num_classes if 0 < pl_module.num_classes <= 16 else math.isqrt(self.grid_images - 1) + 1
-        grid = grid_of(images[: self.grid_images], columns)
+        grid = grid_of(images[: self.grid_images], grid_columns(self.grid_images, pl_module.num_classes))
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_image(grid, path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image(f"samples/{track}", [str(path)], step=trainer.global_step)
+
+
+def grid_columns(count: int, num_classes: int) -> int:
+    """A column per class where labels run through few classes, else a square."""
+    return num_classes if 0 < num_classes <= 16 else math.isqrt(count - 1) + 1
 
 
 def grid_of(images: Tensor, columns: int) -> Tensor:

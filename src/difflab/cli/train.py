@@ -53,7 +53,7 @@ def train(config: DictConfig) -> None:
     except (ConfigError, DataError) as error:
         fail(str(error))
     except InstantiationException as error:
-        fail(_cause(error))
+        fail(cause(error))
 
 
 def _train(config: DictConfig) -> None:
@@ -86,7 +86,7 @@ def _train(config: DictConfig) -> None:
         return
 
     extractor = instantiate(config.extractor)
-    metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples)
+    metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples, splits=config.eval.score_splits)
     tracks = list(config.eval.tracks)
     log = MetricsLog(run.metrics)
     loggers = [log, *(_logger(node, config, name, run) for node in config.logger.values())]
@@ -161,7 +161,7 @@ def _logger(node: DictConfig, config: DictConfig, name: str, run: Any) -> Any:
     )
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The innermost message of a failed instantiation, and where it happened."""
     path = str(error).splitlines()[-1].removeprefix("full_key: ") if "full_key" in str(error) else ""
     cause = error

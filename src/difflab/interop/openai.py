@@ -1,8 +1,9 @@
 """Weights of OpenAI's guided-diffusion (arXiv 2105.05233) in our networks.
 
-    network = load("models/64x64_diffusion.pt")                 # a released model: its flags are known by the file's name
-    network = load("model.pt", "--image_size 32 --channel_mult 1,2,2,2 --num_channels 128 --learn_sigma True")
-    eps_and_fraction = OpenAINetwork(network)(x, t, y)          # t = 0 .. 999, as in OpenAI's code
+    model = load("models/64x64_diffusion.pt")                   # a released model: its flags are known by the file's name
+    model = load("model.pt", "--image_size 32 --channel_mult 1,2,2,2 --num_channels 128 --learn_sigma True")
+    eps_and_fraction = model(x, t, y)                           # t = 0 .. 999, as in OpenAI's code
+    denoiser = Denoiser(model.network, ...)                     # the network itself, which takes a Condition
 
 `flags` everywhere is what guided-diffusion's scripts take, as one string or as a mapping, or the constructor arguments of its
 network classes as a mapping (see `openai_flags` and `openai_networks`).
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, diffusion, flags_for
 from difflab.interop.openai_networks import Architecture, architecture, build
-from difflab.networks import Encoder, Network, SuperRes, UNet
+from difflab.networks import Encoder, SuperRes, UNet
 from difflab.types import Condition
 
 __all__ = [
@@ -66,11 +67,12 @@ _ENCODER_ENDS = {
 class OpenAINetwork(nn.Module):
     """Called as OpenAI calls its networks: (x, t, y) or, for super-resolution, (x, t, y, low_res).
 
-    t  OpenAI's own time values, such as 0 .. 999 of any dtype
-    y  class labels, for a class-conditional network
+    t        OpenAI's own time values, such as 0 .. 999 of any dtype
+    y        class labels, for a class-conditional network
+    network  the network inside, to the rest of difflab
     """
 
-    def __init__(self, network: Network | Encoder):
+    def __init__(self, network: UNet | SuperRes | Encoder):
         super().__init__()
         self.network = network
 
@@ -78,9 +80,9 @@ class OpenAINetwork(nn.Module):
         return self.network(x, t.double(), Condition(label=y, image=low_res))
 
 
-def unet(flags: Flags) -> UNet | SuperRes | Encoder:
+def unet(flags: Flags) -> OpenAINetwork:
     """The network that the flags mean, with fresh weights: a UNet, or a SuperRes or a classifier's Encoder if they say so."""
-    return build(architecture(flags))
+    return OpenAINetwork(build(architecture(flags)))
 
 
 def convert(state_dict: Mapping[str, Tensor], flags: Flags) -> dict[str, Tensor]:
@@ -88,9 +90,9 @@ def convert(state_dict: Mapping[str, Tensor], flags: Flags) -> dict[str, Tensor]
     arch = architecture(flags)
     with torch.device("meta"):
         network = build(arch)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    expected = {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
     end = _ENCODER_ENDS[arch.pool] if isinstance(network, Encoder) else _UNET_END
-    prefix = "unet." if isinstance(network, SuperRes) else ""
+    prefix = "network.unet." if isinstance(network, SuperRes) else "network."
 
     converted, left_over, misshapen = {}, [], []
     for theirs, value in state_dict.items():
@@ -115,7 +117,7 @@ def convert(state_dict: Mapping[str, Tensor], flags: Flags) -> dict[str, Tensor]
     return converted
 
 
-def load(path: str | Path, flags: Flags | None = None) -> UNet | SuperRes | Encoder:
+def load(path: str | Path, flags: Flags | None = None) -> OpenAINetwork:
     """The network of a checkpoint file in evaluation mode, float32. Without flags, the file's name must be a released one."""
     flags = flags_for(path) if flags is None else flags
     weights = convert(torch.load(path, map_location="cpu", weights_only=True), flags)

@@ -1,16 +1,24 @@
-"""Inception where its weights are at hand, else EfficientNet-Lite0. The metrics' names tell which one it was."""
+"""The extractor that suits the data and is at hand. The metrics' names tell which one it was."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from difflab.data.digits import Digits
+from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor, has_efficientnet_lite0
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.inception import FILE_NAME, InceptionExtractor, find_inception_weights
 
 
-def best_available(weights: str | Path | None = None) -> FeatureExtractor:
-    """weights: path of Inception's weights; None looks into $DIFFLAB_INCEPTION and torch.hub's folder."""
+def best_available(dataset: str, weights: str | Path | None = None) -> FeatureExtractor:
+    """Our own classifier for the embedded digits; for other images Inception where its weights are at hand, else EfficientNet-Lite0.
+
+    dataset   dotted name of the data set's class
+    weights   path of Inception's weights; None looks into $DIFFLAB_INCEPTION and torch.hub's folder
+    """
+    if weights is None and dataset.rsplit(".", 1)[-1] == Digits.__name__:
+        return DigitsExtractor()
     path = find_inception_weights(weights)
     if path is not None:
         return InceptionExtractor(path)

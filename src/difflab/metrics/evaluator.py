@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from difflab.collective import sum_over_processes
 from difflab.metrics.cache import StatisticsCache
-from difflab.metrics.collective import sum_over_processes
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.inception_score import InceptionScore

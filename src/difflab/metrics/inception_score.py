@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from difflab.metrics.collective import sum_over_processes
+from difflab.collective import sum_over_processes
 
 
 class Score(NamedTuple):

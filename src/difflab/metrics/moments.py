@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from difflab.metrics.collective import sum_over_processes
+from difflab.collective import sum_over_processes
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from difflab.collective import from_first_process, rank, world_size
 from difflab.metrics.cache import StatisticsCache
-from difflab.metrics.collective import from_first_process, rank, world_size
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.moments import Gaussian, Moments
 
