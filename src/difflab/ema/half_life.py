@@ -18,6 +18,8 @@ class HalfLife(Averaging):
     def __init__(self, half_life: float, batch_size: int, ramp_up: float = 0.05):
         if half_life <= 0 or ramp_up <= 0:
             raise ValueError(f"half_life = {half_life} images and ramp_up = {ramp_up} must be positive")
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size} must be the global batch, at least 1")
         self.half_life = half_life
         self.batch_size = batch_size
         self.ramp_up = ramp_up
