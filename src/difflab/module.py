@@ -49,6 +49,7 @@ class DiffusionModule(pl.LightningModule):
     ):
         super().__init__()
         objective.objective.check(denoiser)
+        guidance.check(objective.condition_dropout)
         sampler.grid(denoiser.schedule)
         self.denoiser = denoiser
         self.objective = objective

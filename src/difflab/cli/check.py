@@ -18,7 +18,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger"})
+FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "target"})
 """Nodes whose keys are names of the user's choice."""
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
@@ -38,7 +38,8 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
             key = override.key_or_group
             if "/" not in key and not override.is_add() and not override.is_delete():
                 _explain_path(base, key)
-        raise ConfigError(" ".join(str(error).split())) from error
+        message = str(error).partition("Config search path")[0]
+        raise ConfigError(" ".join(message.split())) from error
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:

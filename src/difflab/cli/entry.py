@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from difflab.cli.places import config_directory
 
-GROUPS_NOT_SHOWN = frozenset({"module", "experiment"})
+GROUPS_NOT_SHOWN = frozenset({"module", "experiment", "recipe"})
 
 
 def wants_help(arguments: list[str]) -> bool:

@@ -21,11 +21,13 @@ class ModelSource:
 
     config        the run's configuration; of a released model what its flags say of process and sampler
     num_classes   classes that the model is told; 0 for none
+    condition_dropout   share of training examples whose condition was dropped
     """
 
     denoiser: Denoiser
     config: DictConfig
     num_classes: int
+    condition_dropout: float
 
 
 def load_model(name: str, track: str | None, flags: str | None) -> ModelSource:
@@ -62,7 +64,7 @@ def _of_run(checkpoint: Path, track: str | None) -> ModelSource:
         with torch.no_grad():
             for key, p in module.denoiser.named_parameters():
                 p.copy_(shadows[chosen][key])
-    return ModelSource(module.denoiser, config, config.data.num_classes)
+    return ModelSource(module.denoiser, config, config.data.num_classes, config.condition_dropout)
 
 
 def _released(path: Path, flags: str | None) -> ModelSource:
@@ -105,4 +107,4 @@ def _released(path: Path, flags: str | None) -> ModelSource:
     parts = {name: instantiate(config[name]) for name in ("schedule", "parameterization", "variance")}
     label = dict(network.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
-    return ModelSource(Denoiser(network, **parts), config, num_classes)
+    return ModelSource(Denoiser(network, **parts), config, num_classes, condition_dropout=0.0)

@@ -12,10 +12,12 @@ def register() -> None:
     """Makes the resolvers known to OmegaConf:
 
     ${product:a,b,...}               a * b * ...
+    ${largest:a,b,...}               the largest of them
     ${out_channels:c,${variance}}    output channels of a network for images of c channels and a variance
     ${experiment_name:}              the experiment that was chosen, or "default"
     """
     OmegaConf.register_new_resolver("product", lambda *factors: math.prod(factors), replace=True)
+    OmegaConf.register_new_resolver("largest", lambda *values: max(values), replace=True)
     OmegaConf.register_new_resolver("out_channels", _out_channels, replace=True)
     OmegaConf.register_new_resolver("experiment_name", _experiment_name, replace=True)
 

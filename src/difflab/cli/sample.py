@@ -58,23 +58,26 @@ def _sample(config: DictConfig) -> None:
     from rich.progress import track as progress
     from torchvision.utils import save_image
 
+    from difflab.callbacks import GuidanceCallback
     from difflab.callbacks.evaluation import grid_columns, grid_of
     from difflab.cli.model_source import load_model
-    from difflab.guidance import chained
     from difflab.metrics import to_uint8
     from difflab.samplers import balanced_labels, draw
 
     source = load_model(str(config.checkpoint), config.track, config.flags)
     # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
-    chosen = {name: config._get_node(name) for name in ("sampler", "guidance") if config.get(name) is not None}
-    model = OmegaConf.merge(source.config, chosen)
+    model = source.config
+    for name in ("sampler", "guidance"):
+        if config.get(name) is not None:
+            OmegaConf.update(model, name, config._get_node(name), merge=False)
     sampler = instantiate(model.sampler, _convert_="all")
-    guidances = list(instantiate(model.guidance, _convert_="all").values())
+    guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
+    guidance.check(source.condition_dropout)
     sampler.grid(source.denoiser.schedule)
 
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     denoiser = source.denoiser.to(device).eval()
-    denoise = chained(guidances, denoiser)
+    denoise = guidance.wrap_denoiser(denoiser)
     images, labels = [], []
     starts = range(0, config.num_samples, config.batch_size)
     for start in progress(starts, description=f"{config.num_samples} images", disable=not sys.stdout.isatty()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
@@ -57,6 +59,7 @@ def train(config: DictConfig) -> None:
 
 
 def _train(config: DictConfig) -> None:
+    import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -67,6 +70,7 @@ def _train(config: DictConfig) -> None:
     from difflab.metrics import ImageMetrics
     from difflab.runs import Checkpoints, MetricsLog, RunDirectory, identity, newest, provenance
 
+    quiet_lightning()
     check_keys(config, _base())
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     if isinstance(config.trainer.devices, int):
@@ -75,6 +79,7 @@ def _train(config: DictConfig) -> None:
             config.trainer.devices * config.trainer.num_nodes,
             config.trainer.accumulate_grad_batches,
         )
+    torch.manual_seed(config.seed)  # the initial weights
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
 
@@ -136,6 +141,13 @@ def report(run: Any) -> None:
     print(f"samples  {run.last_grid()}")
     print(f"metrics  {run.metrics}")
     print(run.path)
+
+
+def quiet_lightning() -> None:
+    """Lightning speaks of devices, hooks and loaders at length; its warnings stay."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def _base() -> DictConfig:

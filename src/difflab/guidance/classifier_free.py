@@ -14,10 +14,12 @@ class ClassifierFree(Guidance):
 
     w = 1 is no guidance, w = 0 the unconditional model. Combining x_0 is the same as combining eps or v, which are linear in it.
     The variance is the conditional one's. Both predictions come from one batch of twice the size. The model must have been trained
-    with some labels dropped (objective.condition_dropout > 0 and a network with a null label).
+    with some conditions dropped (condition_dropout > 0).
 
     scale   w
     """
+
+    needs_null_condition = True
 
     def __init__(self, scale: float):
         self.scale = scale

@@ -8,7 +8,12 @@ from difflab.types import DenoiseFn
 
 
 class Guidance(ABC):
-    """A denoiser made from a denoiser, so that guidances nest in any order."""
+    """A denoiser made from a denoiser, so that guidances nest in any order.
+
+    needs_null_condition   whether the model must know the null condition, that is, have been trained with conditions dropped
+    """
+
+    needs_null_condition: bool
 
     @abstractmethod
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:

@@ -83,7 +83,7 @@ class Checkpoints(Checkpoint):
         aside = path.with_suffix(".tmp")
         for logger in trainer.loggers:
             logger.save()
-        trainer.save_checkpoint(aside)
+        trainer.save_checkpoint(aside, weights_only=False)
         if trainer.is_global_zero:
             _flush(aside)
             os.replace(aside, path)

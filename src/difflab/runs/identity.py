@@ -11,6 +11,7 @@ WHERE_AND_HOW = frozenset(
     {
         "run",
         "logger",
+        "target",
         "trainer.accelerator",
         "trainer.devices",
         "trainer.num_nodes",
