@@ -93,6 +93,9 @@ def test_uniform_numbers_are_uniform_and_never_0_or_1():
     u = ImageNoise(12, torch.arange(20000)).uniform("time")
     assert u.dtype == torch.float64
     assert 0 < u.min() < u.max() < 1
+    assert torch.equal(
+        u * 2**32 % 1, torch.full_like(u, 0.5)
+    )  # the middle of one of 2^32 intervals: log(u) is always finite
     assert stats.kstest(u.numpy(), "uniform").pvalue > 1e-3
 
 

@@ -85,6 +85,16 @@ def test_the_same_uniform_numbers_give_the_peers_draws(kind, sampler):
     np.testing.assert_allclose(draw.weight, PEER[f"{kind}_seed62/weights"], rtol=1e-5)
 
 
+def test_a_uniform_number_on_a_boundary_belongs_to_the_step_above():
+    u = np.array([0.0, 0.25, 0.5, 0.75])
+    t = LossSecondMoment(4)(SuppliedNoise({"time": u}), cosine(4)).t
+    assert (
+        cosine(4).network_time(t).tolist()
+        == [0, 1, 2, 3]
+        == np.searchsorted(np.cumsum([0.25] * 4), u, side="right").tolist()
+    )
+
+
 def test_importance_weights_leave_the_mean_over_uniform_times_as_it_is():
     sampler = history(600)
     p = sampler.probabilities()

@@ -12,7 +12,7 @@ from difflab.noise import ImageNoise
 from difflab.parameterizations import X0
 from difflab.samplers import DDIM, DDPM, initial_noise
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import cosine
+from difflab.schedules import cosine, linear, zero_terminal_snr
 from difflab.types import Condition, Prediction
 from difflab.variances import FixedLarge, FixedSmall
 
@@ -95,6 +95,17 @@ def test_sampling_keeps_the_type_of_the_images_and_no_graph():
     sample = sampler(lambda x_t, t, cond: Prediction(weight * torch.tanh(x_t)), SCHEDULE, x_T, Condition(), noise)
     assert sample.dtype == torch.float32
     assert not sample.requires_grad
+
+
+def test_a_variance_that_rounding_makes_negative_is_none():
+    """At eta = 1 and without signal all of sigma_s^2 is new noise; a hair more must not give NaN."""
+    schedule = zero_terminal_snr(linear(100))
+    x_T = torch.ones(1, *SHAPE, dtype=torch.float64)
+    sampler = DDIM(UniformGrid(5), eta=1 + 1e-12)
+    sample = sampler(
+        lambda x_t, t, cond: Prediction(torch.tanh(x_t)), schedule, x_T, Condition(), ImageNoise(0, torch.arange(1))
+    )
+    assert torch.isfinite(sample).all()
 
 
 def test_negative_eta_is_refused():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from difflab.schedules.alpha_bar import betas_along
 from difflab.schedules.tabulated import Tabulated
@@ -17,5 +17,5 @@ def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999, ti
     time_scale  see `Tabulated`
     """
     return Tabulated(
-        betas_along(lambda u: np.cos((u + offset) / (1 + offset) * np.pi / 2) ** 2, steps, max_beta), time_scale
+        betas_along(lambda u: math.cos((u + offset) / (1 + offset) * math.pi / 2) ** 2, steps, max_beta), time_scale
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from difflab.schedules.alpha_bar import betas_along
 from difflab.schedules.tabulated import Tabulated
@@ -16,4 +16,4 @@ def sqrt(steps: int = 1000, offset: float = 1e-4, max_beta: float = 0.999, time_
     max_beta    bound on each beta
     time_scale  see `Tabulated`
     """
-    return Tabulated(betas_along(lambda u: np.maximum(1 - np.sqrt(u + offset), 0), steps, max_beta), time_scale)
+    return Tabulated(betas_along(lambda u: max(1 - math.sqrt(u + offset), 0.0), steps, max_beta), time_scale)
