@@ -1,0 +1,182 @@
+"""Every file of conf/experiment: composes, builds the published network, and takes a training step when shrunk."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.cli.check import check_keys
+from difflab.cli.experiments import listing
+from difflab.denoiser import Denoiser
+from difflab.noise import ImageNoise
+
+FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
+NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.yaml"))]
+
+PUBLISHED_MILLIONS = {
+    "ddpm/cifar10": 35.7,  # Ho et al. 2020, appendix B
+    "iddpm/cifar10/cosine_hybrid_T4000": 52.5,  # the released model
+    "iddpm/imagenet64/cosine_hybrid_T4000": 120,  # Nichol and Dhariwal 2021, section 6, to three digits at most
+    "iddpm/imagenet64/conditional": 270,
+}
+
+
+def header(name: str) -> list[str]:
+    """The comment lines at the head of an experiment's file."""
+    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    return lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+
+
+def flat(config: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value of everything that says how to train and evaluate."""
+    values: dict[str, Any] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, f"{path}.{key}" if path else key)
+        else:
+            values[path] = node
+
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    resolved.pop("target")
+    resolved.pop("module")  # refers to the others
+    walk(resolved, "")
+    return values
+
+
+def changed(one: DictConfig, other: DictConfig) -> set[str]:
+    a, b = flat(one), flat(other)
+    return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_opens_with_paper_command_expected_number_and_cost(name):
+    package, description, *rest = header(name)
+    assert package == "# @package _global_"
+    assert 10 < len(description.removeprefix("# ")) < 90
+    labels = {line[2:].split(" ", 1)[0]: line for line in rest if len(line) > 2}
+    assert {"paper", "command", "expected", "cost"} <= labels.keys()
+    assert f"python train.py +experiment={name}" in labels["command"].split("  ")[-1]
+    assert re.search(rf"^{re.escape(name)} +{re.escape(description[2:])}$", listing(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_composes_and_its_parts_fit_each_other(name, composed, base):
+    config = composed(f"+experiment={name}")
+    check_keys(config, base)
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    with torch.device("meta"):  # no memory: only shapes
+        network = instantiate(config.network, _convert_="all")
+    schedule, parameterization, variance, objective, sampler = (
+        instantiate(config[part], _convert_="all")
+        for part in ("schedule", "parameterization", "variance", "objective", "sampler")
+    )
+    denoiser = Denoiser(network, schedule, parameterization, variance)
+    objective.check(denoiser)
+    assert len(sampler.grid(schedule)) == resolved["sampler"]["grid"]["steps"] + 1
+    assert denoiser.image_shape == (config.data.channels, config.data.image_size, config.data.image_size)
+    assert (config.data.num_classes > 0) == bool(config.embedder)
+
+    millions = sum(p.numel() for p in network.parameters()) / 1e6
+    if name in PUBLISHED_MILLIONS:
+        assert millions == pytest.approx(PUBLISHED_MILLIONS[name], rel=0.012)
+    for stated in re.findall(r"# cost +([\d.]+) M parameters", "\n".join(header(name))):
+        assert f"{millions:.1f}" == stated
+    for target in resolved["target"].values():
+        assert target.keys() <= {"value", "samples", "steps", "at_step", "source", "confidence"}
+        assert target["confidence"] in ("paper", "secondary", "unverified")
+        assert target["at_step"] <= config.trainer.max_steps
+        assert target["at_step"] % config.eval.every == 0
+        assert target.get("samples", config.eval.num_samples) == config.eval.num_samples
+        assert target.get("steps", config.sampler.grid.steps) == config.sampler.grid.steps
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shrunk_it_takes_a_training_step_and_draws(name, composed, base):
+    config = composed(f"+experiment={name}", "+shrink=tiny")
+    check_keys(config, base)
+    torch.manual_seed(0)
+    data = instantiate(config.data, _convert_="all")
+    module = instantiate(config.module, _convert_="all")
+    batch = next(iter(data.train_dataloader()))
+    weights = dict(module.denoiser.named_parameters())
+    for p in weights.values():
+        if not p.any():  # layers that start at zero would hide from the gradient what is before them
+            torch.nn.init.normal_(p, std=0.05)
+    before = {key: p.detach().clone() for key, p in weights.items()}
+
+    optimizers = module.configure_optimizers()
+    losses = module.objective.compute_loss(module.denoiser, batch.x0, batch.cond, ImageNoise(0, batch.number))
+    losses.total.mean().backward()
+    assert losses.total.isfinite().all()
+    dead = [key for key, p in weights.items() if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()]
+    assert not dead
+    optimizers["optimizer"].step()
+    optimizers["lr_scheduler"]["scheduler"].step()
+    assert all(not torch.equal(before[key], p) for key, p in weights.items())
+
+    images = module.eval().sample(torch.arange(2))
+    assert images.shape == (2, *batch.x0.shape[1:])
+    assert images.isfinite().all()
+
+
+SCHEDULE = {"schedule._target_", "schedule.beta_start", "schedule.beta_end", "schedule.offset", "schedule.max_beta"}
+HEADS = "network.attention.heads"
+CHANGES = {
+    ("cosine_adagn", "linear_adagn"): SCHEDULE,
+    ("cosine_adagn", "cosine_addgn"): {"network.norm._target_"},
+    ("cosine_adagn", "linear_addgn"): SCHEDULE | {"network.norm._target_"},
+    ("adm/table1/base", "adm/table1/depth4"): {"network.width", "network.depth"},
+    ("adm/table1/base", "adm/table1/heads4"): {f"{HEADS}.count"},
+    ("adm/table1/base", "adm/table1/attn_multi"): {"network.attention_resolutions"},
+    ("adm/table1/base", "adm/table1/biggan"): {"network.resample._target_"},
+    ("adm/table1/base", "adm/table1/rescale"): {"network.residual_scale"},
+    ("adm/table1/base", "adm/table1/combined"): {
+        "network.attention_resolutions",
+        "network.resample._target_",
+        f"{HEADS}.count",
+    },
+    ("adm/table2/heads1", "adm/table2/heads2"): {f"{HEADS}.count"},
+    ("adm/table2/heads1", "adm/table2/heads4"): {f"{HEADS}.count"},
+    ("adm/table2/heads1", "adm/table2/heads8"): {f"{HEADS}.count"},
+    ("adm/table2/heads1", "adm/table2/chhead32"): {f"{HEADS}._target_", f"{HEADS}.count", f"{HEADS}.channels"},
+    ("adm/table2/chhead32", "adm/table2/chhead64"): {f"{HEADS}.channels"},
+    ("adm/table2/chhead32", "adm/table2/chhead128"): {f"{HEADS}.channels"},
+    ("adm/table3/adagn", "adm/table3/addgn"): {"network.norm._target_"},
+    ("adm/table2/chhead64", "adm/table3/adagn"): set(),
+    # the confound of the published table: dropout changes with the schedule
+    ("iddpm/cifar10/linear_hybrid_T4000", "iddpm/cifar10/cosine_hybrid_T4000"): SCHEDULE | {"network.dropout"},
+    ("iddpm/imagenet64/linear_hybrid_T4000", "iddpm/imagenet64/cosine_hybrid_T4000"): SCHEDULE,
+    ("iddpm/imagenet64/linear_simple_T1000", "iddpm/imagenet64/linear_simple_T4000"): {
+        "schedule.steps",
+        "schedule.time_scale",
+        "sampler.grid.steps",
+    },
+    ("iddpm/imagenet64/cosine_hybrid_T4000", "iddpm/imagenet64/cosine_hybrid_T4000_1500K"): {"trainer.max_steps"},
+}
+
+
+@pytest.mark.parametrize(("one", "other"), CHANGES)
+def test_a_row_changes_what_it_says_and_nothing_else(one, other, composed):
+    assert changed(composed(f"+experiment={one}"), composed(f"+experiment={other}")) == CHANGES[one, other]
+
+
+def test_rows_of_a_table_keep_their_difference_when_shrunk(composed):
+    """But for those whose difference is size."""
+    seen: dict[tuple[str, str], str] = {}
+    for name in NAMES:
+        if not name.endswith(("depth4", "attn_multi", "_1500K")):
+            key = str(Path(name).parent), repr(sorted(flat(composed(f"+experiment={name}", "+shrink=tiny")).items()))
+            assert key not in seen, f"{name} and {seen[key]} are the same when shrunk"
+            seen[key] = name
+
+
+def test_the_command_line_has_the_last_word(composed):
+    config = composed("+experiment=adm/table1/heads4", "network/norm=addgn", "network.attention.heads.count=8")
+    assert config.network.norm._target_.endswith("AdditiveGroupNorm")
+    assert config.network.attention.heads.count == 8

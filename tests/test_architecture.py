@@ -1,0 +1,214 @@
+"""The rules of the house: who may import whom, and what a file is.
+
+Everything is read from the source, so that a rule is broken where the line is written and not where it first hurts.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import difflab
+
+ROOT = Path(difflab.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
+
+MATHEMATICS = {
+    "types": set(),
+    "noise": set(),
+    "process": {"types"},
+    "schedules": {"types", "process"},
+    "parameterizations": {"types", "process", "schedules"},
+    "variances": {"types", "process"},
+    "networks": {"types"},  # a network knows no diffusion
+    "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks"},
+    "objectives": {"types", "noise", "process", "schedules", "variances", "denoiser"},
+    "guidance": {"types"},  # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
+    "samplers": {"types", "noise", "process", "schedules", "variances"},
+    "ema": set(),
+}
+MACHINERY = {
+    "collective": set(),
+    "data": {"types", "noise"},
+    "metrics": {"collective", "data"},
+    "callbacks": {*MATHEMATICS, "collective", "metrics"},
+    "module": {*MATHEMATICS, "callbacks"},
+    "launch": {"collective", "module"},
+    "runs": {"collective", "module", "launch"},
+    "studies": {"runs", "launch", "metrics"},
+    "interop": {*MATHEMATICS},
+}
+MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}}
+"""Room -> rooms whose modules it may import."""
+
+FRAMEWORKS = {
+    "pytorch_lightning": {"data", "callbacks", "module", "launch", "runs", "cli"},
+    "lightning_fabric": {"callbacks", "launch", "runs"},
+    "lightning": set(),
+    "torchmetrics": {"metrics"},
+    "torch_fidelity": {"metrics"},
+    "hydra": {"cli"},
+    "omegaconf": {"cli", "runs"},  # runs keeps the resolved configuration as a file
+    "wandb": {"runs"},
+    "deepspeed": {"launch"},
+    "torchvision": {"data", "metrics", "callbacks", "cli"},
+    "datasets": {"data"},
+    "sklearn": {"data"},
+}
+"""Library -> rooms that may import it."""
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    """(line, dotted module) of every import in a file, wherever it stands."""
+    found = []
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}:{node.lineno}: imports are absolute"
+            found.append((node.lineno, node.module or ""))
+    return found
+
+
+def test_rooms_import_only_what_lies_below_them():
+    wrong = []
+    for path in FILES:
+        own = room(path)
+        if own == "__init__":
+            continue
+        assert own in MAY_IMPORT, f"{own} is a new room: say here what it may import"
+        for line, module in imports(path):
+            parts = module.split(".")
+            if parts[0] == "difflab" and len(parts) > 1 and parts[1] not in {own, *MAY_IMPORT[own]}:
+                wrong.append(f"{name(path)}:{line}: {own} must not import {parts[1]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_rooms_form_no_circle():
+    placed: set[str] = set()
+    while len(placed) < len(MAY_IMPORT):
+        ready = {own for own, below in MAY_IMPORT.items() if own not in placed and below <= placed}
+        assert ready, f"in a circle: {sorted(set(MAY_IMPORT) - placed)}"
+        placed |= ready
+
+
+def test_libraries_stay_in_their_rooms():
+    wrong = []
+    for path in FILES:
+        for line, module in imports(path):
+            library = module.split(".")[0]
+            if room(path) not in FRAMEWORKS.get(library, {room(path)}):
+                wrong.append(f"{name(path)}:{line}: {room(path)} must not import {library}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_mathematics_needs_torch_alone():
+    rooms = ", ".join(f"difflab.{own}" for own in MATHEMATICS)
+    code = f"import sys, {rooms}; print([m for m in {sorted(FRAMEWORKS)} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_target_is_the_only_registry():
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            word = ""
+            if isinstance(node, ast.Name):
+                word = node.id
+            elif isinstance(node, ast.Attribute):
+                word = node.attr
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                word = node.name
+            registry = "registry" in word.lower() or word in ("ConfigStore", "__import__", "globals")
+            registers = word.startswith("register") and word not in ("register_buffer", "register_parameter")
+            if registry or (registers and room(path) != "cli"):
+                wrong.append(f"{name(path)}:{node.lineno}: {word}")  # type: ignore[attr-defined]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_is_one_idea(path):
+    vague = {"util", "utils", "common", "helper", "helpers", "misc", "base", "core", "tools", "manager"}
+    assert path.stem not in vague, "a file is named after its idea"
+    tree, text = parsed(path), path.read_text()
+    assert ast.get_docstring(tree), "a module says in a docstring what it is"
+    assert len(text.splitlines()) <= 300, "over 300 lines are more than one idea"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            assert not node.name.endswith(("Manager", "Helper", "Util", "Utils")), f"{node.name} says nothing"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "hasattr", f"line {node.lineno}: ask for a type, not for an attribute"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_arguments_are_not_passed_on_unseen(path):
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Call):
+            passed = [k.value.id for k in node.keywords if k.arg is None and isinstance(k.value, ast.Name)]
+            assert "kwargs" not in passed, f"line {node.lineno}: name the arguments"
+
+
+INDEXLESS = {
+    "": "difflab itself holds the version",
+    "cli": "a command is imported when it is run, so that --help answers at once",
+    "interop": "one module per foreign project, imported by its name",
+}
+"""Packages without a list of public names, and why."""
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: name(path) if path != ROOT else "difflab")
+def test_a_package_lists_its_public_names(package):
+    tree = parsed(package / "__init__.py")
+    assert ast.get_docstring(tree)
+    inside = package.relative_to(ROOT).as_posix().removeprefix(".")
+    if inside in INDEXLESS:
+        return
+    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    listed = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]  # type: ignore[attr-defined]
+    assert listed, "__all__ is missing"
+    assert sorted(ast.literal_eval(listed[0].value)) == sorted(imported)
+    others = [node for node in tree.body[1:] if not isinstance(node, ast.ImportFrom) and node not in listed]
+    assert not others, "an __init__ holds imports and __all__ only"
+
+
+def classes() -> list[type]:
+    """Every class of difflab."""
+    found = set()
+    for info in pkgutil.walk_packages([str(ROOT)], "difflab."):
+        module = importlib.import_module(info.name)
+        found |= {c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == info.name}
+    return sorted(found, key=lambda c: (c.__module__, c.__qualname__))
+
+
+def test_classes_are_abstract_or_final():
+    """A method of ours that has a body is not overridden: tweak by wrapping. Constructors are no such methods."""
+    wrong = []
+    for cls in classes():
+        for attribute, value in vars(cls).items():
+            if not inspect.isfunction(value) or attribute.startswith("__") and attribute != "__call__":
+                continue
+            for parent in cls.__mro__[1:]:
+                above = vars(parent).get(attribute)
+                ours = parent.__module__.startswith("difflab") and inspect.isfunction(above)
+                if ours and not getattr(above, "__isabstractmethod__", False) and not getattr(parent, "_is_protocol", 0):
+                    wrong.append(f"{cls.__module__}.{cls.__qualname__}.{attribute} overrides that of {parent.__name__}")
+    assert not wrong, "\n".join(wrong)
