@@ -18,6 +18,8 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from difflab.cli.places import config_directory
+
 FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "target"})
 """Nodes whose keys are names of the user's choice."""
 
@@ -36,7 +38,8 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
         base = compose(config_name)
         for override in OverridesParser.create().parse_overrides(overrides):
             key = override.key_or_group
-            if "/" not in key and not override.is_add() and not override.is_delete():
+            is_group = "/" in key or (config_directory() / key).is_dir()
+            if not is_group and not override.is_add() and not override.is_delete():
                 _explain_path(base, key)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error

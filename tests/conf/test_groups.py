@@ -1,0 +1,216 @@
+"""Groups of conf/ and packages of difflab, one to one; and every file of a group is the list of a constructor's arguments."""
+
+import inspect
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+from torch import nn
+
+import difflab
+from difflab import (
+    data,
+    ema,
+    guidance,
+    metrics,
+    networks,
+    objectives,
+    parameterizations,
+    samplers,
+    schedules,
+    variances,
+)
+from difflab.networks import layers
+from difflab.objectives import time_samplers, weightings
+from difflab.samplers import grids
+
+CONF = Path(__file__).parents[2] / "conf"
+
+MIRRORED: dict[str, tuple[Any, type]] = {
+    "schedule": (schedules, schedules.NoiseSchedule),
+    "parameterization": (parameterizations, parameterizations.Parameterization),
+    "variance": (variances, variances.Variance),
+    "objective": (objectives, objectives.Objective),
+    "objective/time_sampler": (time_samplers, time_samplers.TimeSampler),
+    "objective/weighting": (weightings, weightings.Weighting),
+    "ema": (ema, ema.Averaging),
+    "guidance": (guidance, guidance.Guidance),
+    "sampler": (samplers, samplers.Sampler),
+    "sampler/grid": (grids, grids.Grid),
+    "network": (networks, networks.Network),
+    "network/resample": (layers, layers.Resample),
+    "network/attention": (layers, layers.SelfAttention),
+    "extractor": (metrics, metrics.FeatureExtractor),
+    "data": (data, data.ImageDataset),
+}
+"""Group -> the package that it mirrors, and what its choices are."""
+
+BY_ARGUMENTS = {
+    "network/norm": (layers, ["channels", "emb_dim"]),
+    "embedder": (layers, ["num_classes", "dim"]),
+}
+"""Group -> package, and the constructor's arguments by which its choices are known: they share a form and no base class."""
+
+ELSEWHERE = {
+    "optimizer": "torch's",
+    "lr_schedule": "torch's",
+    "trainer": "Lightning's",
+    "logger": "a mirror of the run directory, made by difflab.runs",
+    "checkpoint_io": "how checkpoints reach the disk: difflab.runs and Lightning's",
+    "divergence": "what the watcher of difflab.callbacks does about a loss that is not finite",
+    "module": "wires the choices into the sockets",
+    "experiment": "rows of tables",
+    "recipe": "what the rows of a table have in common",
+    "shrink": "makes any row small",
+}
+"""Groups that mirror no package, and why."""
+
+WITHOUT_FILE = {
+    networks.SuperRes: "no data set yields small images yet",
+    data.ArrayImages: "takes tensors: for a notebook",
+}
+"""Choices that no file names, and why."""
+
+VALUES = {
+    "schedule/tabulated": ["schedule.betas=[0.1,0.2,0.5]"],
+    "network/unet": ["data.image_size=32"],
+    "module/diffusion": ["data.image_size=32", "network.width=32"],
+}
+"""What a file leaves open or needs beside it."""
+
+GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())
+NO_CHOICE = {
+    "ema/posthoc": "an average for sample.py, made of the snapshots of a track",
+}
+"""Files that are not a choice of their group's package, and why."""
+
+ROWS = ("experiment", "recipe", "shrink")
+PART_FILES = [
+    f"{group}/{path.stem}"
+    for group in GROUPS
+    for path in sorted((CONF / group).glob("*.yaml"))
+    if group.split("/")[0] not in ROWS
+]
+
+
+def read(file: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(CONF / f"{file}.yaml"), resolve=False)
+
+
+def made_by(target: Any) -> Any:
+    """What calling a target gives: a class itself, or the class that a function is annotated with."""
+    return target if inspect.isclass(target) else get_type_hints(target).get("return")
+
+
+def choices(group: str) -> set[Any]:
+    """What of the package's public names is a choice of the group."""
+    if group in BY_ARGUMENTS:
+        package, arguments = BY_ARGUMENTS[group]
+        found = {getattr(package, name) for name in package.__all__}
+        return {
+            c
+            for c in found
+            if inspect.isclass(c) and issubclass(c, nn.Module) and list(inspect.signature(c).parameters) == arguments
+        }
+    package, kind = MIRRORED[group]
+    public = [getattr(package, name) for name in package.__all__]
+    return {
+        part
+        for part in public
+        if callable(part)
+        and not inspect.isabstract(part)
+        and inspect.isclass(made_by(part))
+        and issubclass(made_by(part), kind)
+        and part is not kind
+        and part not in WITHOUT_FILE
+    }
+
+
+def target_of(group: str, path: Path) -> Any:
+    """What a group's file stands for."""
+    node = read(path.relative_to(CONF).with_suffix("").as_posix())
+    if group == "data":
+        assert get_object(node["_target_"]) is data.ImageData
+        node = node["dataset"]
+    return get_object(node["_target_"])
+
+
+def test_every_group_is_accounted_for():
+    unknown = {group for group in GROUPS if group.split("/")[0] not in ROWS} - {*MIRRORED, *BY_ARGUMENTS, *ELSEWHERE}
+    assert not unknown, "a new group: say here which package it mirrors"
+    assert {*MIRRORED, *BY_ARGUMENTS} <= set(GROUPS)
+
+
+def test_every_package_of_choices_has_a_group():
+    root = Path(difflab.__file__).parent
+    packages = {path.parent for path in root.rglob("__init__.py")} - {root}
+    mirrored = {Path(package.__file__).parent for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
+    machinery = {root / name for name in ("callbacks", "cli", "interop", "launch", "runs", "studies")}
+    assert packages - machinery == mirrored
+
+
+@pytest.mark.parametrize("group", [*MIRRORED, *BY_ARGUMENTS])
+def test_a_group_has_one_file_for_each_choice_of_its_package(group):
+    paths = [p for p in (CONF / group).glob("*.yaml") if p.stem != "none" and f"{group}/{p.stem}" not in NO_CHOICE]
+    targets = [target_of(group, path) for path in paths]
+    assert set(targets) == choices(group)
+    if group == "network/attention":  # each attention with each way to count heads
+        files = [read(f"{group}/{path.stem}") for path in paths]
+        combinations = {(node["_target_"], node["heads"]["_target_"]) for node in files}
+        assert len(combinations) == len(targets) == len(choices(group)) * 2
+    elif group != "data":  # a reader of files serves several data sets
+        assert len(targets) == len(set(targets))
+
+
+@pytest.mark.parametrize("file", PART_FILES)
+def test_a_file_is_the_list_of_a_constructors_arguments(file):
+    node = read(file)
+    if file.endswith("/none"):
+        assert node == {}
+        return
+    target = get_object(node["_target_"])
+    given = {key for key in node if not key.startswith("_") and key != "defaults"}
+    given |= {next(iter(d)) for d in node.get("defaults", []) if d != "_self_"}
+    accepted = inspect.signature(target).parameters
+    assert given <= accepted.keys()
+    if not target.__module__.startswith("difflab") or file.startswith("logger/"):
+        return  # a foreign constructor has more arguments than one wants to see; a logger is told its run by the program
+    if node.get("_partial_"):
+        later = accepted.keys() - given  # what the network fills in
+        assert all(accepted[key].default is inspect.Parameter.empty for key in later)
+    else:
+        assert given == accepted.keys()
+
+
+@pytest.mark.parametrize("file", PART_FILES)
+def test_a_file_opens_with_a_line_about_itself(file):
+    lines = (CONF / f"{file}.yaml").read_text().splitlines()
+    about = lines[1] if lines[0].startswith("# @package") else lines[0]
+    assert about.startswith("# ")
+    assert len(about) > 5
+
+
+ELSEWHERE_MADE = ("data/", "extractor/", "logger/")
+"""Groups whose files need more than is at hand; they have tests of their own."""
+
+
+@pytest.mark.parametrize("file", [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE])
+def test_a_file_makes_what_it_names(file, composed):
+    group, name = file.rsplit("/", 1)
+    several = group in ("ema", "guidance", "embedder")
+    config = composed(f"{group}={f'[{name}]' if several else name}", *VALUES.get(file, []))
+    node = OmegaConf.select(config, group.replace("/", "."))
+    if name == "none":
+        assert node == {}
+        return
+    if several:
+        (node,) = node.values()
+    part = instantiate(node, _convert_="all")
+    target = get_object(node._target_)
+    if isinstance(part, partial):
+        assert part.func is target
+    else:
+        assert isinstance(part, made_by(target))

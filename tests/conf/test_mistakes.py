@@ -1,0 +1,97 @@
+"""A mistake in the configuration is one clear line, before any data are touched."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from difflab.cli.check import ConfigError, check_keys, compose_or_explain
+from difflab.cli.train import train
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("network.widht=64", r"unknown key 'network.widht': .* did you mean 'width'\?"),
+        ("sampler.grid.step=10", r"unknown key 'sampler.grid.step': .* did you mean 'steps'\?"),
+        ("eval.num_sample=10", r"unknown key 'eval.num_sample': .* did you mean 'num_samples'\?"),
+        ("sede=1", r"unknown key 'sede': .* did you mean 'seed'\?"),
+        ("schedule=cosin", r"(?s)cosin.*cosine"),
+        ("experiment=cosine_adagn", r"\+experiment=cosine_adagn"),
+        ("network/nrom=adagn", r"nrom"),
+    ],
+)
+@pytest.mark.usefixtures("composed")
+def test_a_wrong_key_on_the_command_line(override, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        compose_or_explain("train", [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("network: {widht: 64}", r"unknown key 'network.widht': network \(UNet\) .* did you mean 'width'\?"),
+        ("schdule: {steps: 4}", r"unknown key 'schdule': .* did you mean 'schedule'\?"),
+        ("eval: {evry: 5}", r"unknown key 'eval.evry': .* did you mean 'every'\?"),
+        ("sampler: {grid: {setps: 5}}", r"unknown key 'sampler.grid.setps': .*UniformGrid.* did you mean 'steps'\?"),
+        ("data: {dataset: {root: x}}", r"unknown key 'data.dataset.root': .*Digits"),
+        ("ema: {constant: {deacy: 0.9}}", r"unknown key 'ema.constant.deacy': .* did you mean 'decay'\?"),
+        ("trainer: {max_step: 5}", r"unknown key 'trainer.max_step': .* did you mean 'max_steps'\?"),
+        ("schedule: {_target_: difflab.schedules.cosin}", r"schedule._target_: there is no difflab.schedules.cosin"),
+    ],
+)
+def test_a_wrong_key_inside_an_experiment(body, told, tmp_path, composed, base):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n# mine\n{body}\n")
+    config = composed(f"hydra.searchpath=[file://{tmp_path}]", "+experiment=mine")
+    with pytest.raises(ConfigError, match=told) as caught:
+        check_keys(config, base)
+    assert "\n" not in str(caught.value)
+
+
+NO_DATA = ["data=folder", "data.dataset.root=/there/is/nothing/here", "data.image_size=16", "data.num_classes=2"]
+NETWORK = ["network.width=32", "network.channel_mult=[1,2]", "network.attention_resolutions=[8]"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["network.out_channels=3"], "needs 6: set network.out_channels=6 or choose another variance"),
+        (["trainer.devices=3"], "data.batch_size=128 .* must be a multiple of processes x accumulated batches = 3 x 1"),
+        (["trainer.accumulate_grad_batches=5"], r"must be a multiple of .* = 1 x 5 = 5"),
+        (["sampler.grid.steps=2000"], "2000 sampling steps out of 1000: set sampler.grid.steps to at most 1000"),
+        (["sampler.grid.steps=ddim70"], "no integer stride takes 70 steps out of 1000"),
+        (["schedule.steps=100"], "250 sampling steps out of 100"),
+        (["objective=simple"], "use objective=hybrid or vlb, or variance=fixed_small"),
+        (["variance=fixed_small"], "use variance=learned_range"),
+        (["network.attention_resolutions=[4]"], "have the resolutions"),
+        (["network.attention.heads.count=3"], "3 attention heads do not divide the 64 channels"),
+        ([], "/there/is/nothing/here"),  # and only then the data
+    ],
+)
+def test_parts_that_do_not_fit(overrides, told, tmp_path, capsys, composed):
+    config = composed(*NO_DATA, *NETWORK, f"run.root={tmp_path}/runs", *overrides)
+    with pytest.raises(SystemExit) as caught:
+        train(config)
+    assert caught.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("error: ")
+    assert len(message.splitlines()) == 1
+    assert re.search(told, message), message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_itself_says_it_in_one_line():
+    command = [sys.executable, "train.py", "+experiment=cosine_adagn", "netwrok.width=3"]
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (
+        done.stderr.strip()
+        == "error: unknown key 'netwrok': the configuration has no 'netwrok'; did you mean 'network'?"
+    )
+    assert not done.stdout
