@@ -1,5 +1,6 @@
 # make train   the headline run on the embedded digits          make test      the tests
 # make check   format, lint, types                              make test-all  the slow ones too
+# make chaos   kills training again and again and compares the end with that of an undisturbed run
 .DEFAULT_GOAL := train
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: setup train test test-all check lock
+.PHONY: setup train test test-all check chaos
 setup: $(VENV)/installed
 
 train: setup
@@ -24,6 +25,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+chaos: setup
+	$(BIN)/python scripts/chaos.py --kills 10 $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

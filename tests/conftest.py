@@ -1,11 +1,30 @@
 """Test-wide set-up: golden inputs importable as `recipes`, shapes of annotated functions checked by beartype."""
 
+import os
 import sys
 from pathlib import Path
 
+import torch
 from jaxtyping import install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
 
-CHECKED = ["process", "noise", "types", "schedules", "parameterizations", "variances", "denoiser", "objectives", "samplers", "guidance", "ema"]
-install_import_hook([f"difflab.{name}" for name in CHECKED], "beartype.beartype")
+# small tensors: threads that wait for each other on a busy machine make the tests many times slower
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+
+CHECKED = [
+    "process",
+    "noise",
+    "types",
+    "schedules",
+    "parameterizations",
+    "variances",
+    "networks",
+    "denoiser",
+    "objectives",
+    "samplers",
+    "guidance",
+    "ema",
+]
+install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")

@@ -18,7 +18,10 @@ from difflab.callbacks.objective import ObjectiveCallback
 from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
 from difflab.samplers import Sampler, balanced_labels, draw
-from difflab.types import Batch
+from difflab.types import Batch, Losses
+
+_DETOUR_STRIDE = 1_000_003
+"""Far from the seeds that people use."""
 
 
 class DiffusionModule(pl.LightningModule):
@@ -33,6 +36,8 @@ class DiffusionModule(pl.LightningModule):
     lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
     num_classes   classes among which sampled labels are spread evenly; 0 for none
     seed          of all randomness of training
+    detours       how often the run has gone back after a divergence: each time it draws other noise and times
+    last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
     """
 
     def __init__(
@@ -46,8 +51,11 @@ class DiffusionModule(pl.LightningModule):
         lr_schedule: Callable[[Optimizer], LRScheduler],
         num_classes: int,
         seed: int,
+        detours: int = 0,
     ):
         super().__init__()
+        self.last_batch: Batch | None = None
+        self.last_losses: Losses | None = None
         objective.objective.check(denoiser)
         guidance.check(objective.condition_dropout)
         sampler.grid(denoiser.schedule)
@@ -58,6 +66,7 @@ class DiffusionModule(pl.LightningModule):
         self.sampler = sampler
         self.num_classes = num_classes
         self.seed = seed
+        self.detours = detours
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
 
@@ -74,11 +83,23 @@ class DiffusionModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
         torch.manual_seed(hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1))
-        noise = ImageNoise(self.seed, batch.number)
+        noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
         losses = self.objective.compute_loss(self.denoiser, batch.x0, batch.cond, noise)
+        self.last_batch, self.last_losses = batch, losses
         loss = losses.total.mean()
         self.log("loss", loss, prog_bar=True, logger=False)  # callbacks write the log, at optimizer steps
         return loss
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes Lightning's count of micro-batches that of whole optimizer steps.
+
+        Checkpoints are written between optimizer steps. A restart with another number of accumulated batches would otherwise take its
+        first step in the middle of an accumulation.
+        """
+        batches = checkpoint["global_step"] * self.trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            counts.update(dict.fromkeys(counts, batches))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: watchers evaluate at validation end."""

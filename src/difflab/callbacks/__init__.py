@@ -1,5 +1,6 @@
 """The three sockets (objective, ema, guidance) and the watchers."""
 
+from difflab.callbacks.divergence import Diverged, DivergenceCallback, GoBack, SkipStep, Stop, WentBack
 from difflab.callbacks.ema import EMACallback
 from difflab.callbacks.evaluation import EvaluationCallback
 from difflab.callbacks.guidance import GuidanceCallback
@@ -8,10 +9,16 @@ from difflab.callbacks.progress import ProgressCallback
 from difflab.callbacks.throughput import ThroughputCallback
 
 __all__ = [
+    "Diverged",
+    "DivergenceCallback",
     "EMACallback",
     "EvaluationCallback",
+    "GoBack",
     "GuidanceCallback",
     "ObjectiveCallback",
     "ProgressCallback",
+    "SkipStep",
+    "Stop",
     "ThroughputCallback",
+    "WentBack",
 ]

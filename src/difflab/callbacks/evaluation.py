@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
@@ -81,9 +80,6 @@ class EvaluationCallback(pl.Callback):
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_image(grid, path)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(f"samples/{track}", [str(path)], step=trainer.global_step)
 
 
 def grid_columns(count: int, num_classes: int) -> int:

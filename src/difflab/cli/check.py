@@ -56,6 +56,15 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
         _check_node(config._get_node(key), base._get_node(key), str(key))
 
 
+def check_nothing_missing(config: DictConfig) -> None:
+    """Raises a ConfigError that names the values without which this configuration cannot be run."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)} must be given: add {' '.join(f'{key}=...' for key in missing)} to the command"
+        )
+
+
 def _check_node(node: Any, base: Any, path: str) -> None:
     if isinstance(node, ListConfig) and not node._is_interpolation() and not node._is_none():
         for i in range(len(node)):

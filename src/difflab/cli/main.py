@@ -1,10 +1,15 @@
-"""`difflab <command>`: what train.py and sample.py are in a source tree."""
+"""`difflab <command>`: what train.py and sample.py are in a source tree, and more."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-COMMANDS = {"train": "trains a model and scores its samples", "sample": "draws images from a run or a checkpoint"}
+COMMANDS = {
+    "train": "trains a model and scores its samples",
+    "sample": "draws images from a run or a checkpoint",
+    "info": "tells what is known of a run",
+}
 
 
 def main() -> None:
@@ -12,13 +17,7 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command not in COMMANDS:
         lines = [f"  difflab {name:8} {what}" for name, what in COMMANDS.items()]
-        print(
-            "usage: difflab <command> [overrides]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more."
-        )
+        print("usage: difflab <command> [arguments]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more.")
         sys.exit(0 if command in ("", "-h", "--help") else 2)
     del sys.argv[1]
-    if command == "train":
-        from difflab.cli.train import main as run
-    else:
-        from difflab.cli.sample import main as run
-    run()
+    importlib.import_module(f"difflab.cli.{command}").main()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
@@ -46,14 +48,16 @@ def main() -> None:
 def train(config: DictConfig) -> None:
     """Trains the model that the configuration describes, going on where an earlier start of the same command stopped."""
     from hydra.errors import InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
 
     from difflab.cli.check import ConfigError
     from difflab.data import DataError
+    from difflab.runs import RunBusyError
 
     try:
         _train(config)
-    except (ConfigError, DataError) as error:
-        fail(str(error))
+    except (ConfigError, DataError, RunBusyError, OmegaConfBaseException) as error:
+        fail(" ".join(str(error).split()))
     except InstantiationException as error:
         fail(cause(error))
 
@@ -63,15 +67,17 @@ def _train(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.callbacks import EvaluationCallback, ProgressCallback, ThroughputCallback
-    from difflab.cli.check import check_keys
+    from difflab.cli.check import check_keys, check_nothing_missing
     from difflab.cli.recipe import recipe
     from difflab.data.stream import images_per_micro_batch
-    from difflab.metrics import ImageMetrics
-    from difflab.runs import Checkpoints, MetricsLog, RunDirectory, identity, newest, provenance
+    from difflab.launch import Interruption
+    from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
+    from difflab.runs.checkpoints import step_of
+    from difflab.runs.export import export_all
 
     quiet_lightning()
     check_keys(config, _base())
+    check_nothing_missing(config)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     if isinstance(config.trainer.devices, int):
         images_per_micro_batch(
@@ -79,26 +85,119 @@ def _train(config: DictConfig) -> None:
             config.trainer.devices * config.trainer.num_nodes,
             config.trainer.accumulate_grad_batches,
         )
+    interruption = Interruption(config.trainer.max_time or "", config.run.margin)
     torch.manual_seed(config.seed)  # the initial weights
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
 
     name = identity(resolved, data.fingerprint)
-    run = RunDirectory(f"{config.run.root}/{config.run.name}/{name}")
+    run = RunDirectory(_directory(config, name))
     if run.complete.exists():
         print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
         report(run)
         return
+    module.detours = detour_count(run)
+
+    trainer, protocol = _trainer(config, run, data, interruption)
+    if not trainer.is_global_zero:
+        _fit(trainer, module, data, newest(run.checkpoints), interruption)
+        return
+    lock = RunLock(run.path)
+    lock.acquire()
+    try:
+        checkpoint = newest(run.checkpoints)
+        step = step_of(checkpoint) if checkpoint else 0
+        print(recipe(config, module, run.path.name))
+        if checkpoint:
+            print(f"going on from step {step} ({checkpoint})")
+        protocol |= {"sampler": resolved["sampler"], "guidance": resolved["guidance"], "seeds": "0 .. N - 1"}
+        start = provenance() | {"from_step": step}
+        run.begin(config, start, protocol)
+        trainer.loggers[0].rewind(step)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start})
+        outcome = _fit(trainer, module, data, checkpoint, interruption)
+        run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)
+        if outcome.give_up:
+            go_back(run, outcome.give_up)
+        last = newest(run.checkpoints)
+        if outcome.name == "complete" and last:
+            export_all(
+                run.weights,
+                torch.load(last, map_location="cpu", weights_only=True),
+                run.config.read_text(),
+            )
+            run.finish({"step": trainer.global_step, **run.last_scores()})
+            report(run)
+    finally:
+        lock.release()
+    if outcome.message:
+        print(f"{run.path}: {outcome.message}", file=sys.stderr)
+        sys.exit(outcome.exit_code)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a start ended.
+
+    name       complete, interrupted, went back, diverged or failed
+    exit_code  75 asks to be started again
+    give_up    how many checkpoints a run that goes back leaves behind
+    """
+
+    name: str
+    message: str = ""
+    exit_code: int = 0
+    give_up: int = 0
+
+
+def _fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any) -> Outcome:
+    """Trains; what ends training early becomes an outcome."""
+    from difflab.callbacks import Diverged, WentBack
+    from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
+    from difflab.runs import CheckpointError
+
+    again = "run the same command again to go on"
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except Interrupted as reason:
+        interruption.ignore()  # Lightning has just given the signals back
+        return Outcome(
+            "interrupted", f"stopped by {reason} at step {trainer.global_step} and saved; {again}", REQUEUE_EXIT_CODE
+        )
+    except WentBack as reason:
+        return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
+    except Diverged as reason:
+        return Outcome("diverged", f"{reason}; the last good checkpoint is {checkpoint_before(trainer)}", exit_code=3)
+    except CheckpointError as reason:
+        return Outcome("failed", str(reason), exit_code=4)
+    return Outcome("complete")
+
+
+def checkpoint_before(trainer: Any) -> Any:
+    from difflab.runs import newest
+
+    return newest(f"{trainer.default_root_dir}/checkpoints")
+
+
+def _trainer(config: DictConfig, run: Any, data: Any, interruption: Any) -> tuple[Any, dict[str, Any]]:
+    """The Trainer with its watchers and loggers, and the protocol of its metrics."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from difflab.callbacks import DivergenceCallback, EvaluationCallback, ProgressCallback, ThroughputCallback
+    from difflab.metrics import ImageMetrics
+    from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
     extractor = instantiate(config.extractor)
     metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples, splits=config.eval.score_splits)
-    tracks = list(config.eval.tracks)
-    log = MetricsLog(run.metrics)
-    loggers = [log, *(_logger(node, config, name, run) for node in config.logger.values())]
+    tracks, every = list(config.eval.tracks), config.trainer.log_every_n_steps
     watchers = [
         EvaluationCallback(metrics, tracks, config.eval.batch_size, config.eval.grid, run.samples),
-        ThroughputCallback(config.data.batch_size, config.trainer.log_every_n_steps),
-        ProgressCallback(config.data.batch_size, config.trainer.log_every_n_steps),
+        DivergenceCallback(instantiate(config.divergence), run.diverged, every),
+        ThroughputCallback(config.data.batch_size, every),
+        ProgressCallback(config.data.batch_size, every),
+        SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
         Checkpoints(
             run.checkpoints,
             config.checkpoint.every,
@@ -106,32 +205,43 @@ def _train(config: DictConfig) -> None:
             config.checkpoint.milestone,
             monitor=f"eval/{tracks[0] if tracks else 'online'}/{metrics.label(extractor.identity.distance)}",
             evaluated_every=config.eval.every,
+            interruption=interruption,
         ),
     ]
+    loggers: list[Any] = [MetricsLog(run.metrics)]
+    if _launched_rank() == 0:
+        title = f"{config.run.name}-seed{config.seed}-{run.path.name}"
+        loggers += [
+            instantiate(node, run=run, identity=run.path.name, group=str(config.run.name), name=title)
+            for node in config.logger.values()
+        ]
     trainer = instantiate(
-        config.trainer, callbacks=watchers, logger=loggers, default_root_dir=str(run.path), _convert_="all"
+        config.trainer,
+        callbacks=watchers,
+        logger=loggers,
+        plugins=[instantiate(config.checkpoint_io)],
+        default_root_dir=str(run.path),
+        max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
+        _convert_="all",
     )
+    return trainer, metrics.protocol()
 
-    checkpoint = newest(run.checkpoints)
-    if trainer.is_global_zero:
-        print(recipe(config, module, name))
-        protocol = {
-            **metrics.protocol(),
-            "sampler": resolved["sampler"],
-            "guidance": resolved["guidance"],
-            "seeds": "0 .. N - 1",
-        }
-        run.begin(config, provenance(), protocol)
-        for logger in loggers[1:]:
-            logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": provenance()})
-        if checkpoint:
-            step = int(checkpoint.stem.removeprefix("step-"))
-            print(f"going on from step {step} ({checkpoint})")
-            log.rewind(step)
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    if trainer.is_global_zero and trainer.global_step >= config.trainer.max_steps:
-        run.finish({"step": trainer.global_step, **run.last_scores()})
-        report(run)
+
+def _directory(config: DictConfig, name: str) -> str:
+    """The run's directory. Processes that Lightning starts on this machine use the one that the first process has chosen."""
+    from difflab.runs import attempt_directory
+
+    if _launched_rank() == 0 or _CHOSEN not in os.environ:
+        os.environ[_CHOSEN] = str(attempt_directory(f"{config.run.root}/{config.run.name}", name, config.run.restart))
+    return os.environ[_CHOSEN]
+
+
+_CHOSEN = "DIFFLAB_RUN_DIRECTORY"
+
+
+def _launched_rank() -> int:
+    """The number of this process among those of the run, as whoever launched it says."""
+    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), "0"))
 
 
 def report(run: Any) -> None:
@@ -139,6 +249,7 @@ def report(run: Any) -> None:
     for name, value in run.last_scores().items():
         print(f"{name:40} {value:.4g}")
     print(f"samples  {run.last_grid()}")
+    print(f"weights  {run.weights}")
     print(f"metrics  {run.metrics}")
     print(run.path)
 
@@ -148,6 +259,7 @@ def quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # metrics are sums over all processes already
 
 
 def _base() -> DictConfig:
@@ -161,16 +273,6 @@ def _base() -> DictConfig:
         return compose("train")
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         return compose("train")
-
-
-def _logger(node: DictConfig, config: DictConfig, name: str, run: Any) -> Any:
-    """A configured logger, told which run it mirrors."""
-    from hydra.utils import instantiate
-
-    variant = str(config.run.name)
-    return instantiate(
-        node, identity=name, group=variant, name=f"{variant}-seed{config.seed}-{name[:4]}", directory=run.path
-    )
 
 
 def cause(error: BaseException) -> str:

@@ -3,8 +3,9 @@
 from difflab.ema.averaging import Averaging
 from difflab.ema.constant import Constant
 from difflab.ema.half_life import HalfLife
+from difflab.ema.posthoc import PostHoc
 from difflab.ema.power_function import PowerFunction
 from difflab.ema.tracks import ONLINE, Tracks
 from difflab.ema.warm_up import WarmUp
 
-__all__ = ["ONLINE", "Averaging", "Constant", "HalfLife", "PowerFunction", "Tracks", "WarmUp"]
+__all__ = ["ONLINE", "Averaging", "Constant", "HalfLife", "PostHoc", "PowerFunction", "Tracks", "WarmUp"]

@@ -19,6 +19,7 @@ class PowerFunction(Averaging):
             raise ValueError(
                 f"the relative standard deviation of a power-function EMA must be in (0, 0.288), not {std}"
             )
+        self.std = std
         # s = std^-2:  gamma^3 + 7 gamma^2 + (16 - s) gamma + (12 - s) = 0 (EDM2, algorithm 2)
         s = std**-2
         self.gamma = float(np.roots([1, 7, 16 - s, 12 - s]).real.max())

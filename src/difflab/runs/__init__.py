@@ -1,9 +1,35 @@
 """Identity of a run, its directory, checkpoints, resume, provenance."""
 
+from difflab.runs.attempts import attempt_directory
+from difflab.runs.checkpoint_io import AtomicCheckpointIO, CheckpointError
 from difflab.runs.checkpoints import Checkpoints, newest
+from difflab.runs.detours import detour_count, go_back
 from difflab.runs.directory import RunDirectory
 from difflab.runs.identity import identity
+from difflab.runs.info import info
+from difflab.runs.lock import RunBusyError, RunLock
 from difflab.runs.metrics_log import MetricsLog, read_metrics
+from difflab.runs.mirror import Mirror
 from difflab.runs.provenance import provenance
+from difflab.runs.snapshots import SnapshotCallback, reconstruct
 
-__all__ = ["Checkpoints", "MetricsLog", "RunDirectory", "identity", "newest", "provenance", "read_metrics"]
+__all__ = [
+    "AtomicCheckpointIO",
+    "CheckpointError",
+    "Checkpoints",
+    "MetricsLog",
+    "Mirror",
+    "RunBusyError",
+    "RunDirectory",
+    "RunLock",
+    "SnapshotCallback",
+    "attempt_directory",
+    "detour_count",
+    "go_back",
+    "identity",
+    "info",
+    "newest",
+    "provenance",
+    "read_metrics",
+    "reconstruct",
+]

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent."""
+"""When checkpoints are written, which are kept, and which is used."""
 
 from __future__ import annotations
 
@@ -12,26 +12,35 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from difflab.launch import Interrupted, Interruption
+
 _log = logging.getLogger(__name__)
 
 
 class Checkpoints(Checkpoint):
-    """Saves every `every` steps and at the end, keeps the last few, the best and milestones.
+    """Saves every `every` steps, at the end and when training is interrupted; keeps the last few, the best and milestones.
 
-    A checkpoint is written beside its place, flushed to the disk and then renamed, so a file of that name is always a whole one. It is
-    a zip archive whose entries carry checksums; `newest` verifies them.
+    Lightning runs callbacks of this class after all others, so that a checkpoint holds what they have done with the step.
 
-    directory    of the files: step-00000500.ckpt, best.ckpt
-    every        optimizer steps between checkpoints
-    keep_last    how many of them are kept
-    milestone    every so many steps one is kept for good; 0 for none
-    monitor      metric whose lowest value makes best.ckpt; "" for none
-    evaluated_every   steps between evaluations: a checkpoint of the same step waits for the evaluation, so that a restart does not
-                 repeat or miss it
+    directory        of the files: step-00000500.ckpt, best.ckpt
+    every            optimizer steps between checkpoints
+    keep_last        how many of them are kept
+    milestone        every so many steps one is kept for good; 0 for none
+    monitor          metric whose lowest value makes best.ckpt
+    evaluated_every  steps between evaluations: a checkpoint of the same step waits for the evaluation, so that a restart neither repeats
+                     nor misses it
+    interruption     what may tell training to stop
     """
 
     def __init__(
-        self, directory: str | Path, every: int, keep_last: int, milestone: int, monitor: str, evaluated_every: int
+        self,
+        directory: str | Path,
+        every: int,
+        keep_last: int,
+        milestone: int,
+        monitor: str,
+        evaluated_every: int,
+        interruption: Interruption,
     ):
         if every < 1 or keep_last < 1:
             raise ValueError(f"checkpoint.every={every} and checkpoint.keep_last={keep_last} must be at least 1")
@@ -41,32 +50,42 @@ class Checkpoints(Checkpoint):
         self.milestone = milestone
         self.monitor = monitor
         self.evaluated_every = evaluated_every
+        self.interruption = interruption
         self.best = float("inf")
+        self._best_to_link: Path | None = None
+        self._seen_step = 0
         self._saved_step = -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved_step = trainer.global_step
+        self._seen_step = self._saved_step = trainer.global_step
+        self.interruption.listen()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if step != self._saved_step and self._due(trainer) and step % self.evaluated_every:
-            self._save(trainer)
+        if step == self._seen_step:  # within an accumulation
+            return
+        self._seen_step = step
+        if step % self.evaluated_every and step != trainer.max_steps:
+            self._after_step(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         score = trainer.callback_metrics.get(self.monitor)
-        better = score is not None and float(score) < self.best
-        if better:
-            self.best = float(score)  # type: ignore[arg-type]
-        if better or self._due(trainer):
-            path = self._save(trainer)
-            if better and trainer.is_global_zero:
-                _link(path, self.directory / "best.ckpt")
+        if score is not None and float(score) < self.best:
+            self.best = float(score)
+            self._best_to_link = self._save(trainer)
+        self._after_step(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step != self._saved_step:
-            self._save(trainer)
+        self._save(trainer)
+        self.interruption.stop_listening()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.interruption.stop_listening()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._link_best(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -74,34 +93,54 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
 
-    def _due(self, trainer: pl.Trainer) -> bool:
-        step = trainer.global_step
-        return step % self.every == 0 or step == trainer.max_steps
+    def _after_step(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step % self.every == 0:
+            self._save(trainer)
+        if self.interruption.requested() and trainer.global_step < trainer.max_steps:
+            self.interruption.ignore()
+            self._save(trainer)
+            raise Interrupted(self.interruption.reason() or "another process was told to stop")
 
     def _save(self, trainer: pl.Trainer) -> Path:
         path = self.directory / f"step-{trainer.global_step:08d}.ckpt"
-        aside = path.with_suffix(".tmp")
+        if trainer.global_step == self._saved_step:
+            return path
+        self._link_best(trainer)
+        if trainer.is_global_zero:
+            self._discard_old()
+        for logger in trainer.loggers:
+            logger.save()  # no line of the log may be missing that the checkpoint has behind it
+        trainer.save_checkpoint(path, weights_only=False)
         for logger in trainer.loggers:
             logger.save()
-        trainer.save_checkpoint(aside, weights_only=False)
-        if trainer.is_global_zero:
-            _flush(aside)
-            os.replace(aside, path)
-            _flush(self.directory)
-            self._discard_old()
         self._saved_step = trainer.global_step
         return path
 
     def _discard_old(self) -> None:
-        milestones = {path for path in _saved(self.directory) if self.milestone and _step(path) % self.milestone == 0}
-        for path in _saved(self.directory)[: -self.keep_last]:
-            if path not in milestones:
+        """Makes room for one more: before it is written, so at least one whole checkpoint is there at any time."""
+        spare = [path for path in saved(self.directory) if not (self.milestone and step_of(path) % self.milestone == 0)]
+        for path in spare[: -max(1, self.keep_last - 1)]:
+            if path != self._best_to_link:
                 path.unlink()
+
+    def _link_best(self, trainer: pl.Trainer) -> None:
+        """best.ckpt becomes a second name of the best checkpoint as soon as that is written, perhaps in the background."""
+        if self._best_to_link is None or not trainer.is_global_zero or not self._best_to_link.exists():
+            return
+        name = self.directory / "best.ckpt"
+        aside = name.with_suffix(".tmp")
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(self._best_to_link, aside)
+        except OSError:  # a file system without links
+            shutil.copyfile(self._best_to_link, aside)
+        os.replace(aside, name)
+        self._best_to_link = None
 
 
 def newest(directory: str | Path) -> Path | None:
     """The newest checkpoint that verifies. A damaged one is named in a warning and left where it is."""
-    for path in reversed(_saved(Path(directory))):
+    for path in reversed(saved(Path(directory))):
         if is_whole(path):
             return path
         _log.warning("%s is damaged and is not used", path)
@@ -117,28 +156,10 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def _saved(directory: Path) -> list[Path]:
-    return sorted(directory.glob("step-*.ckpt"), key=_step)
+def saved(directory: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(directory.glob("step-*.ckpt"), key=step_of)
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _link(path: Path, name: Path) -> None:
-    """A second name for the file that outlives the first; a copy where the file system has no links."""
-    aside = name.with_suffix(".tmp")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    os.replace(aside, name)

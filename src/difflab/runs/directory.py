@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from difflab.runs.lock import RunLock
 from difflab.runs.metrics_log import read_metrics
 
 
@@ -16,11 +18,14 @@ class RunDirectory:
     """<run.root>/<experiment>/<identity>/
 
     config.yaml        the resolved configuration
-    provenance.json    code, versions, hardware and command of every start
+    provenance.json    of every start: code, versions, hardware, command, and how it ended
     protocol.json      what the metrics mean
     metrics.jsonl      everything that was logged, a line per step
     samples/           grids of samples, <track>_<step>.png
     checkpoints/       step-<step>.ckpt, best.ckpt
+    weights/           <track>.safetensors of the finished run
+    snapshots/         averages for post-hoc EMA
+    diverged/          what is known of a divergence
     complete.json      there once training has reached its end
     """
 
@@ -32,19 +37,48 @@ class RunDirectory:
         self.metrics = self.path / "metrics.jsonl"
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
+        self.weights = self.path / "weights"
+        self.snapshots = self.path / "snapshots"
+        self.diverged = self.path / "diverged"
         self.complete = self.path / "complete.json"
 
     def begin(self, config: DictConfig, start: dict[str, Any], protocol: dict[str, Any]) -> None:
-        """Writes what is known at a start; earlier starts stay in provenance.json."""
+        """Writes what is known at a start."""
         self.path.mkdir(parents=True, exist_ok=True)
-        starts = json.loads(self.provenance.read_text()) if self.provenance.exists() else []
-        _write(self.config, OmegaConf.to_yaml(config, resolve=True))
-        _write(self.provenance, json.dumps([*starts, start], indent=2))
-        _write(self.protocol, json.dumps(protocol, indent=2))
+        write_whole(self.config, OmegaConf.to_yaml(config, resolve=True))
+        write_whole(self.protocol, json.dumps(protocol, indent=2))
+        write_whole(self.provenance, json.dumps([*self.starts(), start], indent=2))
+
+    def end(self, outcome: str, step: int, images: int) -> None:
+        """Writes how the last start ended: complete, interrupted, diverged, went back or failed."""
+        *earlier, last = self.starts()
+        ended = datetime.now(UTC)
+        seconds = (ended - datetime.fromisoformat(last["started"])).total_seconds()
+        last |= {
+            "ended": ended.isoformat(timespec="seconds"),
+            "outcome": outcome,
+            "to_step": step,
+            "images": images,
+            "seconds": seconds,
+        }
+        write_whole(self.provenance, json.dumps([*earlier, last], indent=2))
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Marks the run as complete."""
-        _write(self.complete, json.dumps(summary, indent=2))
+        write_whole(self.complete, json.dumps(summary, indent=2))
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What provenance.json says of each start, the first one first."""
+        return json.loads(self.provenance.read_text()) if self.provenance.exists() else []
+
+    def status(self) -> str:
+        """complete, running, how the last start ended, or killed if nobody wrote it down."""
+        if self.complete.exists():
+            return "complete"
+        if RunLock(self.path).is_held():
+            return "running"
+        starts = self.starts()
+        return starts[-1].get("outcome", "killed") if starts else "empty"
 
     def last_scores(self) -> dict[str, float]:
         """The metrics of the last evaluation."""
@@ -61,7 +95,7 @@ class RunDirectory:
         return grids[-1] if grids else None
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Whole or not at all."""
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(text)

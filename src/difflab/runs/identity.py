@@ -19,11 +19,15 @@ WHERE_AND_HOW = frozenset(
         "trainer.accumulate_grad_batches",
         "trainer.val_check_interval",
         "trainer.log_every_n_steps",
+        "module.objective.log_every",
         "trainer.max_time",
         "data.num_workers",
         "data.dataset.root",
         "data.dataset.path",
         "checkpoint",
+        "checkpoint_io",
+        "divergence",
+        "ema_snapshots",
         "eval.batch_size",
     }
 )

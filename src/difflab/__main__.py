@@ -1,0 +1,5 @@
+"""`python -m difflab <command>`, the same as `difflab <command>`."""
+
+from difflab.cli.main import main
+
+main()

@@ -1,0 +1,22 @@
+"""What is known of a run: `difflab info <run directory>`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main() -> None:
+    """The command line of `difflab info`."""
+    from difflab.cli.entry import fail
+    from difflab.runs.info import as_text, info
+
+    paths = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    if len(paths) != 1:
+        print("usage: difflab info <run directory> [--json]")
+        sys.exit(2)
+    try:
+        facts = info(paths[0])
+    except ValueError as error:
+        fail(str(error))
+    print(json.dumps(facts, indent=2) if "--json" in sys.argv else as_text(facts))

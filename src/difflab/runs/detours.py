@@ -1,0 +1,37 @@
+"""Going back after a divergence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from difflab.runs.checkpoints import saved, step_of
+from difflab.runs.directory import RunDirectory, write_whole
+
+
+def go_back(run: RunDirectory, checkpoints: int) -> int:
+    """Moves the newest checkpoints aside, so that the next start begins at an older one, and counts the detour; returns its step.
+
+    With no checkpoint left training begins anew, at step 0.
+    """
+    found = saved(run.checkpoints)
+    run.diverged.mkdir(parents=True, exist_ok=True)
+    for path in found[-checkpoints:]:
+        path.rename(run.diverged / path.name)
+    left = saved(run.checkpoints)
+    step = step_of(left[-1]) if left else 0
+    write_whole(_file(run), json.dumps([*_detours(run), {"to_step": step}]))
+    return step
+
+
+def detour_count(run: RunDirectory) -> int:
+    """How often this run has gone back: each time it goes on with other noise than before."""
+    return len(_detours(run))
+
+
+def _detours(run: RunDirectory) -> list[dict[str, int]]:
+    return json.loads(_file(run).read_text()) if _file(run).exists() else []
+
+
+def _file(run: RunDirectory) -> Path:
+    return run.path / "detours.json"

@@ -1,0 +1,59 @@
+"""Weights as safetensors: for sampling and for other programs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import difflab
+
+
+def export_weights(path: str | Path, weights: dict[str, Tensor], track: str, step: int, config: str) -> None:
+    """Writes a denoiser's weights with what is needed to use them in the header: track, step and the run's configuration (yaml)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".tmp")
+    metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
+    save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, aside, metadata)
+    os.replace(aside, path)
+
+
+def export_all(directory: str | Path, checkpoint: dict, config: str) -> list[Path]:
+    """<directory>/<track>.safetensors for the online weights and every EMA track of a loaded checkpoint."""
+    written = []
+    for track, weights in denoiser_weights(checkpoint).items():
+        written.append(Path(directory) / f"{track}.safetensors")
+        export_weights(written[-1], weights, track, checkpoint["global_step"], config)
+    return written
+
+
+def denoiser_weights(checkpoint: dict) -> dict[str, dict[str, Tensor]]:
+    """track -> the denoiser's weights in a loaded checkpoint, EMA tracks first, then the online ones."""
+    prefix = "denoiser."
+    online = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    shadows = checkpoint["callbacks"]["EMACallback"]["shadows"]
+    return {**{track: {**online, **shadow} for track, shadow in shadows.items()}, "online": online}
+
+
+def read_exported(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights and header of an exported file."""
+    with safe_open(str(path), "pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return weights, file.metadata() or {}
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """A hash of names and values of weights, the same wherever and in whatever order they are stored."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        value = value.detach().to(torch.float32).cpu().contiguous()
+        digest.update(f"{name} {list(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""One process at a time works on a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class RunBusyError(RuntimeError):
+    """Another process is working on the run."""
+
+
+class RunLock:
+    """An operating system's lock on <run>/lock, which ends with the process however that ends; <run>/lock.json says who holds it.
+
+    grace   seconds to wait for a dead holder's remains (its data workers share the lock until they notice)
+    """
+
+    def __init__(self, directory: str | Path, grace: float = 15.0):
+        self.directory = Path(directory)
+        self.grace = grace
+        self._lock = FileLock(self.directory / "lock")
+        self._holder = self.directory / "lock.json"
+
+    def acquire(self) -> None:
+        """Takes the lock, also over from a dead process. A RunBusyError says which living one holds it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.grace
+        while True:
+            try:
+                self._lock.acquire(timeout=0.2)
+                break
+            except Timeout:
+                if self._holder_lives() or time.monotonic() > deadline:
+                    raise RunBusyError(
+                        f"{self.directory} is being worked on by {self._who()}: wait for it or stop it. For a second, independent "
+                        "run of the same command set run.restart=true"
+                    ) from None
+        me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._holder.write_text(json.dumps(me))
+
+    def release(self) -> None:
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether some process holds the lock."""
+        if not (self.directory / "lock").exists():
+            return False
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _holder_lives(self) -> bool:
+        """False only if the holder was on this machine and is gone."""
+        try:
+            holder = json.loads(self._holder.read_text())
+            if holder["host"] != platform.node():
+                return True
+            os.kill(holder["pid"], 0)
+        except ProcessLookupError:
+            return False
+        except (OSError, ValueError, KeyError):
+            return True
+        return True
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text())
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
