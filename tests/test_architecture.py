@@ -39,12 +39,12 @@ MACHINERY = {
     "metrics": {"collective", "data"},
     "callbacks": {*MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {"collective", "module"},
-    "runs": {"collective", "module", "launch"},
-    "studies": {"runs", "launch", "metrics"},
+    "launch": {*MATHEMATICS, "collective", "callbacks", "module"},
+    "runs": {*MATHEMATICS, "collective", "callbacks", "module", "launch"},
+    "studies": {"metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
-MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}}
+MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}
 """Room -> rooms whose modules it may import."""
 
 FRAMEWORKS = {
@@ -194,6 +194,8 @@ def classes() -> list[type]:
     """Every class of difflab."""
     found = set()
     for info in pkgutil.walk_packages([str(ROOT)], "difflab."):
+        if info.name.endswith("__main__"):
+            continue  # runs when it is imported
         module = importlib.import_module(info.name)
         found |= {c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == info.name}
     return sorted(found, key=lambda c: (c.__module__, c.__qualname__))
@@ -204,11 +206,15 @@ def test_classes_are_abstract_or_final():
     wrong = []
     for cls in classes():
         for attribute, value in vars(cls).items():
-            if not inspect.isfunction(value) or attribute.startswith("__") and attribute != "__call__":
+            if not inspect.isfunction(value) or (attribute.startswith("__") and attribute != "__call__"):
                 continue
             for parent in cls.__mro__[1:]:
                 above = vars(parent).get(attribute)
                 ours = parent.__module__.startswith("difflab") and inspect.isfunction(above)
-                if ours and not getattr(above, "__isabstractmethod__", False) and not getattr(parent, "_is_protocol", 0):
+                if (
+                    ours
+                    and not getattr(above, "__isabstractmethod__", False)
+                    and not getattr(parent, "_is_protocol", 0)
+                ):
                     wrong.append(f"{cls.__module__}.{cls.__qualname__}.{attribute} overrides that of {parent.__name__}")
     assert not wrong, "\n".join(wrong)
