@@ -17,7 +17,9 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command not in COMMANDS:
         lines = [f"  difflab {name:8} {what}" for name, what in COMMANDS.items()]
-        print("usage: difflab <command> [arguments]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more.")
+        print(
+            "usage: difflab <command> [arguments]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more."
+        )
         sys.exit(0 if command in ("", "-h", "--help") else 2)
     del sys.argv[1]
     importlib.import_module(f"difflab.cli.{command}").main()

@@ -1,10 +1,9 @@
-"""A trained model by the name that a user gives it: a run, one of its checkpoints, or a released model."""
+"""A trained model by the name that a user gives it: a run, one of its files, or a released model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -12,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
 from difflab.denoiser import Denoiser
-from difflab.ema import ONLINE
+from difflab.runs import newest, reconstruct
+from difflab.runs.checkpoints import is_whole
+from difflab.runs.export import denoiser_weights, read_exported
 
 
 @dataclass(frozen=True)
@@ -30,40 +31,60 @@ class ModelSource:
     condition_dropout: float
 
 
-def load_model(name: str, track: str | None, flags: str | None) -> ModelSource:
-    """The model that `checkpoint=<name>` means. A ConfigError says what is wrong with the name."""
+def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> ModelSource:
+    """The model that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+
+    track         which weights of a run; None for its first EMA track
+    flags         of a released model
+    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    """
     if name.startswith("openai:"):
         return _released(Path(name.removeprefix("openai:")), flags)
     path = Path(name)
+    if posthoc_std is not None:
+        if not (path / "config.yaml").is_file():
+            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots")
+        weights, _ = reconstruct(path / "snapshots", posthoc_std)
+        return _of_run((path / "config.yaml").read_text(), weights)
     if path.is_dir():
-        from difflab.runs import newest
-
         checkpoint = newest(path / "checkpoints")
         if checkpoint is None:
             raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
-        return _of_run(checkpoint, track)
+        path = checkpoint
     if not path.is_file():
         raise ConfigError(f"checkpoint={name}: there is no such file or directory")
-    return _of_run(path, track)
+    return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
 
 
-def _of_run(checkpoint: Path, track: str | None) -> ModelSource:
-    config_file = checkpoint.parent.parent / "config.yaml"
-    if not config_file.exists():
-        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config_file}")
-    config = OmegaConf.load(config_file)
+def _saved(checkpoint: Path, track: str | None) -> ModelSource:
+    """From a run's checkpoint file, whose configuration is in the run directory."""
+    config = checkpoint.parent.parent / "config.yaml"
+    if not config.exists():
+        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config}")
+    if not is_whole(checkpoint):
+        raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
+    weights = denoiser_weights(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    chosen = track or next(iter(weights))
+    if chosen not in weights:
+        raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
+    return _of_run(config.read_text(), weights[chosen])
+
+
+def _exported(path: Path, track: str | None) -> ModelSource:
+    """From an exported file, whose configuration is in its header."""
+    weights, header = read_exported(path)
+    if "config" not in header:
+        raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
+    if track not in (None, header["track"]):
+        raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
+    return _of_run(header["config"], weights)
+
+
+def _of_run(text: str, weights: dict[str, torch.Tensor]) -> ModelSource:
+    config = OmegaConf.create(text)
     assert isinstance(config, DictConfig)
     module = instantiate(config.module, _convert_="all")
-    saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    module.load_state_dict(saved["state_dict"])
-    shadows = saved["callbacks"]["EMACallback"]["shadows"]
-    chosen = track or next(iter(shadows), ONLINE)
-    if chosen != ONLINE:
-        if chosen not in shadows:
-            raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join([*shadows, ONLINE])}")
-        with torch.no_grad():
-            for key, p in module.denoiser.named_parameters():
-                p.copy_(shadows[chosen][key])
+    module.denoiser.load_state_dict(weights)
     return ModelSource(module.denoiser, config, config.data.num_classes, config.condition_dropout)
 
 

@@ -16,6 +16,10 @@ EXAMPLES = [
         "python sample.py checkpoint=RUN track=online num_samples=1000 out=online",
         "a thousand from the weights themselves",
     ),
+    (
+        "python sample.py checkpoint=RUN ema=posthoc ema.std=0.05",
+        "an average of another length, from the run's snapshots",
+    ),
     ("python sample.py checkpoint=RUN sampler=ddim sampler.grid.steps=10 sampler.eta=1", "another sampler"),
     ("python sample.py checkpoint=RUN 'guidance=[classifier_free,clip]' guidance.classifier_free.scale=3", "guided"),
     (
@@ -64,7 +68,11 @@ def _sample(config: DictConfig) -> None:
     from difflab.metrics import to_uint8
     from difflab.samplers import balanced_labels, draw
 
-    source = load_model(str(config.checkpoint), config.track, config.flags)
+    posthoc_std = None if config.get("ema") is None else config.ema.std
+    for name in ("num_samples", "batch_size", "grid"):
+        if config[name] < 1:
+            raise ValueError(f"{name}={config[name]} must be at least 1")
+    source = load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
     # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
     model = source.config
     for name in ("sampler", "guidance"):
