@@ -37,12 +37,14 @@ class EvaluationCallback(pl.Callback):
         self.grid_images = min(grid_images, batch_size, metrics.num_images)
         self.directory = Path(directory)
 
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+    def check(self, names: Sequence[str]) -> None:
+        """Raises a ValueError if a track is not among those that there are."""
         for track in self.tracks:
-            if track not in pl_module.ema.tracks.names:
-                raise ValueError(
-                    f"eval.tracks names {track!r}, but there are only {', '.join(pl_module.ema.tracks.names)} to evaluate"
-                )
+            if track not in names:
+                raise ValueError(f"eval.tracks names {track!r}, but there are only {', '.join(names)} to evaluate")
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        self.check(pl_module.ema.tracks.names)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self.metrics.to(pl_module.device)

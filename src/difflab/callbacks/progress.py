@@ -36,6 +36,7 @@ class ProgressCallback(ProgressBar):
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._paused_s = 0.0
+        self._first_step = self._seen_step = 0
         self._enabled = True
 
     def disable(self) -> None:
@@ -46,6 +47,7 @@ class ProgressCallback(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._first_step, self._began, self._paused_s = trainer.global_step, time.monotonic(), 0.0
+        self._seen_step = trainer.global_step
         if not self._enabled or not trainer.is_global_zero or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -67,6 +69,9 @@ class ProgressCallback(ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if trainer.global_step == self._seen_step:  # within an accumulation
+            return
+        self._seen_step = trainer.global_step
         logged = trainer.global_step % self.log_every == 0
         if self._progress is None:
             if logged and self._enabled and trainer.is_global_zero:

@@ -35,7 +35,7 @@ EXAMPLES = [
 def main() -> None:
     """The command line of train.py."""
     arguments = sys.argv[1:]
-    if wants_help(arguments):
+    if not arguments or wants_help(arguments):
         print(help_text("train.py", "trains a diffusion model and scores its samples", EXAMPLES))
     elif any(argument.lstrip("+") in ("experiment=list", "experiment=") for argument in arguments):
         from difflab.cli.experiments import listing
@@ -67,7 +67,7 @@ def _train(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.check import check_keys, check_nothing_missing
+    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing
     from difflab.cli.recipe import recipe
     from difflab.data.stream import images_per_micro_batch
     from difflab.launch import Interruption
@@ -85,7 +85,6 @@ def _train(config: DictConfig) -> None:
             config.trainer.devices * config.trainer.num_nodes,
             config.trainer.accumulate_grad_batches,
         )
-    interruption = Interruption(config.trainer.max_time or "", config.run.margin)
     torch.manual_seed(config.seed)  # the initial weights
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
@@ -98,7 +97,11 @@ def _train(config: DictConfig) -> None:
         return
     module.detours = detour_count(run)
 
-    trainer, protocol = _trainer(config, run, data, interruption)
+    try:
+        interruption = Interruption(config.trainer.max_time or "", config.run.margin)
+        trainer, protocol = _trainer(config, run, module, data, interruption)
+    except ValueError as error:
+        raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
         _fit(trainer, module, data, newest(run.checkpoints), interruption)
         return
@@ -112,7 +115,7 @@ def _train(config: DictConfig) -> None:
             print(f"going on from step {step} ({checkpoint})")
         protocol |= {"sampler": resolved["sampler"], "guidance": resolved["guidance"], "seeds": "0 .. N - 1"}
         start = provenance() | {"from_step": step}
-        run.begin(config, start, protocol)
+        run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocol)
         trainer.loggers[0].rewind(step)
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start})
@@ -180,7 +183,7 @@ def checkpoint_before(trainer: Any) -> Any:
     return newest(f"{trainer.default_root_dir}/checkpoints")
 
 
-def _trainer(config: DictConfig, run: Any, data: Any, interruption: Any) -> tuple[Any, dict[str, Any]]:
+def _trainer(config: DictConfig, run: Any, module: Any, data: Any, interruption: Any) -> tuple[Any, dict[str, Any]]:
     """The Trainer with its watchers and loggers, and the protocol of its metrics."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -192,8 +195,10 @@ def _trainer(config: DictConfig, run: Any, data: Any, interruption: Any) -> tupl
     extractor = instantiate(config.extractor)
     metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples, splits=config.eval.score_splits)
     tracks, every = list(config.eval.tracks), config.trainer.log_every_n_steps
+    evaluation = EvaluationCallback(metrics, tracks, config.eval.batch_size, config.eval.grid, run.samples)
+    evaluation.check(module.ema.tracks.names)
     watchers = [
-        EvaluationCallback(metrics, tracks, config.eval.batch_size, config.eval.grid, run.samples),
+        evaluation,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every),
         ProgressCallback(config.data.batch_size, every),

@@ -1,0 +1,87 @@
+"""What the commands say of themselves."""
+
+import shlex
+import sys
+
+import pytest
+
+from difflab.cli import main as entry
+from difflab.cli import sample, train
+from difflab.cli.entry import help_text
+from difflab.cli.experiments import listing
+from difflab.cli.places import config_directory
+from running import composed
+
+
+def said_by(function, arguments, monkeypatch, capsys) -> str:
+    monkeypatch.setattr(sys, "argv", arguments)
+    function()
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "sample"])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_has_five_commands_and_all_groups(command, flag, monkeypatch, capsys):
+    module = {"train": train, "sample": sample}[command]
+    text = said_by(module.main, [f"{command}.py", flag], monkeypatch, capsys)
+    assert text.startswith(f"{command}.py: ")
+    assert text.count(f"  python {command}.py ") >= 5
+    for group in ("schedule", "objective/time_sampler", "network/norm", "sampler", "ema", "guidance", "data", "logger"):
+        (line,) = (line for line in text.splitlines() if line.split()[:1] == [group])
+        choices = {path.stem for path in (config_directory() / group).glob("*.yaml")}
+        assert set(line.split(maxsplit=1)[1].split(", ")) == choices
+    assert "data.batch_size" in text
+
+
+def test_the_commands_of_the_help_compose():
+    """Every example's overrides fit the configuration (a sweep's first row)."""
+    for name, module in (("train", train), ("sample", sample)):
+        for example, what in module.EXAMPLES:
+            words = shlex.split(example.replace("<identity>", "0123456789"))
+            assert words[:2] == ["python", f"{name}.py"]
+            overrides = [word if "[" in word else word.split(",")[0] for word in words[2:] if word != "-m"]
+            assert what
+            if "+experiment=list" not in overrides:
+                composed(name, *overrides)
+
+
+@pytest.mark.parametrize("override", ["+experiment=list", "experiment=list"])
+def test_all_experiments_are_listed_with_a_line(override, monkeypatch, capsys):
+    text = said_by(train.main, ["train.py", override], monkeypatch, capsys)
+    folder = config_directory() / "experiment"
+    names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert rows.keys() == names
+    assert rows["cosine_adagn"] == "Cosine schedule, AdaGN: 8x8 digits, minutes on a laptop"
+    assert len(names) > 30
+    assert text.strip() == listing()
+
+
+def test_the_installed_command(monkeypatch, capsys):
+    for arguments in (["difflab"], ["difflab", "--help"]):
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as exit_:
+            entry.main()
+        assert exit_.value.code == 0
+        assert all(f"difflab {command}" in capsys.readouterr().out for command in ["train"])
+    monkeypatch.setattr(sys, "argv", ["difflab", "trian"])
+    with pytest.raises(SystemExit) as exit_:
+        entry.main()
+    assert exit_.value.code == 2
+    text = said_by(entry.main, ["difflab", "train", "+experiment=list"], monkeypatch, capsys)
+    assert "cosine_adagn" in text
+
+
+def test_a_wrong_key_is_one_line_from_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "+experiment=cosine_adagn", "network.widht=8"])
+    with pytest.raises(SystemExit) as exit_:
+        train.main()
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert error.count("\n") == 1
+    assert "'width'" in error
+
+
+def test_groups_of_the_house_are_not_offered():
+    text = help_text("train.py", "trains", [])
+    assert not any(line.split()[:1] in (["module"], ["recipe"]) for line in text.splitlines())

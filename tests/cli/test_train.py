@@ -1,0 +1,186 @@
+"""From the command to the scored run."""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from wandb.proto import wandb_internal_pb2 as wandb_records
+
+from difflab.cli.model_source import load_model
+from difflab.guidance import Clip
+from difflab.metrics import to_uint8
+from difflab.runs import read_metrics
+from difflab.samplers import DDIM, balanced_labels, draw
+from difflab.samplers.grids import UniformGrid
+from running import Outcome, train_small
+
+SCORE = "eval/warm_up/fd_digits@40"
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory) -> Outcome:
+    """A whole run with the mirror in W&B."""
+    mirror = ["logger=[wandb]", "logger.wandb.mode=offline"]
+    return train_small(tmp_path_factory.mktemp("runs"), *mirror)
+
+
+def test_the_recipe_is_printed_first_and_the_path_last(outcome):
+    assert [line.split()[0] for line in outcome.printed[:5]] == ["run", "data", "model", "training", "judged"]
+    assert "identity " + outcome.run.path.name in outcome.printed[0]
+    assert "cosine" in outcome.printed[2]
+    assert outcome.run.path.parent.name == "cosine_adagn"
+    assert Path(outcome.printed[-1]) == outcome.run.path
+    assert any(line.startswith("step 2/12") and "images/s" in line for line in outcome.printed)
+
+
+def test_the_configuration_is_kept_resolved(outcome):
+    text = outcome.run.config.read_text()
+    kept = OmegaConf.load(outcome.run.config)
+    assert "${" not in text
+    assert (kept.network.width, kept.trainer.max_steps, kept.module.num_classes) == (16, 12, 10)
+
+
+def test_provenance_says_code_versions_and_command(outcome):
+    (start,) = json.loads(outcome.run.provenance.read_text())
+    assert start["packages"]["torch"] == torch.__version__.partition("+")[0]
+    assert {"command", "git", "python", "host", "cpu_count", "gpus", "started"} <= start.keys()
+
+
+def test_the_protocol_says_what_the_scores_mean(outcome):
+    protocol = json.loads(outcome.run.protocol.read_text())
+    assert (protocol["images"], protocol["extractor"], protocol["score_splits"]) == (40, "digits", 1)
+    assert protocol["sampler"]["grid"]["steps"] == 4
+    assert list(protocol["guidance"]) == ["clip"]
+
+
+def test_every_interval_has_a_line_and_every_evaluation_scores(outcome):
+    rows = read_metrics(outcome.run.metrics)
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10, 12]
+    assert [row["step"] for row in rows if SCORE in row] == [6, 12]
+    assert all({"train/loss", "train/simple", "train/vlb", "train/images_per_second"} <= row.keys() for row in rows)
+    assert [row["train/images"] for row in rows] == [32.0 * row["step"] for row in rows]
+    assert all(row["train/loss"] == pytest.approx(row["train/simple"] + 0.001 * row["train/vlb"]) for row in rows)
+    assert all(row["train/learning_rate"] == 0.001 for row in rows)
+
+
+def test_the_end_is_marked_with_the_last_scores(outcome):
+    complete = json.loads(outcome.run.complete.read_text())
+    last = read_metrics(outcome.run.metrics)[-1]
+    assert complete["step"] == 12
+    assert complete[SCORE] == last[SCORE]
+    assert f"{SCORE:40} {last[SCORE]:.4g}" in outcome.printed
+
+
+def test_the_last_picture_holds_the_averaged_weights_samples(outcome):
+    """Recomputed from the last checkpoint with the core alone: the picture is what the EMA weights draw from seeds 0, 1, ..."""
+    pictures = sorted(path.name for path in outcome.run.samples.iterdir())
+    assert pictures == ["warm_up_00000006.png", "warm_up_00000012.png"]
+    assert f"samples  {outcome.run.samples / pictures[-1]}" in outcome.printed
+
+    denoiser = load_model(str(outcome.run.path), None, None, None).denoiser.eval()
+    seeds = torch.arange(16)
+    with torch.no_grad():
+        images = draw(
+            Clip()(denoiser),
+            denoiser.schedule,
+            DDIM(UniformGrid(4)),
+            (1, 8, 8),
+            seeds,
+            balanced_labels(seeds, num_classes=10),
+        )
+    expected = to_uint8(images)[:, 0].numpy().astype(int)
+
+    picture = np.asarray(Image.open(outcome.run.samples / pictures[-1]))
+    cell = 64 + 2  # 8 pixels enlarged to 64, and a border
+    assert picture.shape == (2 * cell + 2, 10 * cell + 2, 3)  # 16 images, a column per class
+    for i in range(16):
+        top, left = 2 + i // 10 * cell, 2 + i % 10 * cell
+        shown = picture[top : top + 64, left : left + 64].astype(int)
+        assert np.abs(shown.reshape(8, 8, 8, 8, 3) - expected[i][:, None, :, None, None]).max() <= 1
+    assert expected.std() > 10
+
+
+def test_wandb_holds_the_same_numbers(outcome):
+    (file,) = outcome.run.path.glob("wandb/offline-run-*/run-*.wandb")
+    mirrored = {}
+    config = {}
+    for record in wandb_file(file):
+        for item in record.history.item:
+            key = ".".join(item.nested_key) or item.key
+            mirrored.setdefault(record.history.step.num, {})[key] = json.loads(item.value_json)
+        for item in [*record.run.config.update, *record.config.update]:
+            config[".".join(item.nested_key) or item.key] = json.loads(item.value_json)
+        if record.WhichOneof("record_type") == "run":
+            assert record.run.run_id == outcome.run.path.name
+            assert record.run.run_group == "cosine_adagn"
+    for row in read_metrics(outcome.run.metrics):
+        for name, value in row.items():
+            if name != "step":
+                assert mirrored[row["step"]][name] == value, (row["step"], name)
+    pictures = {
+        step: row["samples/warm_up.sha256"] for step, row in mirrored.items() if "samples/warm_up.sha256" in row
+    }
+    for step, digest in pictures.items():
+        assert digest == hashlib.sha256((outcome.run.samples / f"warm_up_{step:08d}.png").read_bytes()).hexdigest()
+    assert list(pictures) == [6, 12]
+    assert config["network"]["width"] == 16
+    assert config["protocol"] == json.loads(outcome.run.protocol.read_text())
+    assert config["provenance"]["packages"]
+
+
+def test_the_same_command_again_trains_nothing(outcome):
+    before = {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()}
+    again = train_small(outcome.run.path.parents[1], "logger=[wandb]", "logger.wandb.mode=offline")
+    assert again.printed[0].startswith("already complete")
+    assert again.printed[1:] == outcome.printed[-len(again.printed) + 1 :]
+    assert {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.batch_size=33", "trainer.accumulate_grad_batches=2"], "multiple of processes x accumulated"),
+        (["variance=fixed_small"], "variance=learned_range"),
+        (["sampler.grid.steps=21"], "21"),
+        (["eval.tracks=[slow]"], "there are only warm_up, online"),
+        (["guidance=[classifier_free]"], "condition_dropout=0.1"),
+        (["condition_dropout=1.5"], "not a probability"),
+        (["data.num_classes=3"], "data.num_classes=10"),
+        (["checkpoint.keep_last=0"], "keep_last=0"),
+        (["logger=[wandb]", "logger.wandb.mode=sometimes"], "auto, online, offline or disabled"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_leaves_nothing(overrides, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train_small(tmp_path, *overrides)
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert message in error
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def wandb_file(path: Path) -> Iterator[wandb_records.Record]:
+    """The records of an offline W&B file: LevelDB's log format with a header of 7 bytes, in blocks of 32 KiB."""
+    data, place, parts = path.read_bytes(), 7, b""
+    assert struct.unpack("<4sH", data[:6]) == (b":W&B", 0xBEE1)
+    while place + 7 <= len(data):
+        if (left := 32768 - place % 32768) < 7:
+            place += left
+            continue
+        checksum, size, kind = struct.unpack("<IHB", data[place : place + 7])
+        body = data[place + 7 : place + 7 + size]
+        assert zlib.crc32(bytes([kind]) + body) == checksum
+        place += 7 + size
+        parts = body if kind in (1, 2) else parts + body
+        if kind in (1, 4):  # whole, or the last of several parts
+            yield wandb_records.Record.FromString(parts)

@@ -1,0 +1,98 @@
+"""What makes two runs the same run."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from difflab.runs import identity
+from running import SMALL, composed
+
+
+def identity_of(*overrides: str, data: str = "data") -> str:
+    config = composed("train", *SMALL, *overrides)
+    return identity(OmegaConf.to_container(config, resolve=True), data)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def own() -> str:
+    return identity_of()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "condition_dropout=0.1",
+        "schedule=linear",
+        "schedule.steps=21",
+        "variance=learned",
+        "objective=vlb",
+        "objective/weighting=min_snr",
+        "objective/time_sampler=loss_second_moment",
+        "network.depth=2",
+        "network.dropout=0.1",
+        "network/norm=addgn",
+        "ema.warm_up.decay=0.9",
+        "ema=[warm_up,power_function]",
+        "guidance=none",
+        "sampler=ddpm",
+        "sampler.grid.steps=5",
+        "optimizer.lr=0.01",
+        "lr_schedule=warm_up",
+        "trainer.max_steps=13",
+        "trainer.precision=bf16-mixed",
+        "trainer.gradient_clip_val=1",
+        "data.batch_size=64",
+        "eval.num_samples=41",
+        "eval.tracks=[online]",
+    ],
+)
+def test_what_changes_the_result_is_another_run(own, override):
+    assert identity_of(override) != own
+
+
+def test_every_such_change_is_a_run_of_its_own():
+    overrides = ["seed=1", "seed=2", "data.batch_size=64", "optimizer.lr=0.01", "schedule=linear"]
+    assert len({identity_of(override) for override in overrides}) == len(overrides)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "run.root=elsewhere",
+        "run.name=another",
+        "logger=[wandb]",
+        "trainer.accelerator=gpu",
+        "trainer.devices=4",
+        "trainer.num_nodes=2",
+        "trainer.strategy=ddp",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.log_every_n_steps=7",
+        "data.num_workers=3",
+        "eval.batch_size=7",
+        "checkpoint.every=100",
+        "checkpoint.keep_last=9",
+        "checkpoint.milestone=50",
+        "+target.fd_digits.value=1",
+    ],
+)
+def test_where_and_how_it_runs_does_not(own, override):
+    assert identity_of(override) == own
+
+
+def test_the_place_of_the_data_does_not_but_the_data_do():
+    folder = ["data=folder", "data.image_size=8", "data.channels=1", "data.num_classes=10"]
+    here, there = (identity_of(*folder, f"data.dataset.root=/{place}") for place in ("here", "there"))
+    assert here == there
+    assert identity_of(data="other pixels") != identity_of()
+
+
+def test_the_order_of_keys_does_not():
+    config = {"a": {"x": 1, "y": 2}, "b": [1, 2]}
+    assert identity(config, "d") == identity({"b": [1, 2], "a": {"y": 2, "x": 1}}, "d")
+    assert identity(config, "d") != identity({**config, "b": [2, 1]}, "d")
+
+
+def test_a_key_is_left_out_by_its_whole_path():
+    """`run` is left out at the top, a part's own argument of that name is not."""
+    assert identity({"part": {"run": 1}}, "d") != identity({"part": {"run": 2}}, "d")
+    assert identity({"run": {"root": 1}}, "d") == identity({"run": {"root": 2}}, "d")

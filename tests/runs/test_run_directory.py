@@ -1,0 +1,45 @@
+"""What a run's directory says of it."""
+
+import json
+
+from omegaconf import OmegaConf
+
+from difflab.runs import MetricsLog, RunDirectory, provenance
+
+
+def test_every_start_is_kept(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    config = OmegaConf.create({"a": 1, "b": "${a}"})
+    run.begin(config, {"command": "first"}, {"images": 10})
+    run.begin(config, {"command": "second"}, {"images": 10})
+    assert [start["command"] for start in json.loads(run.provenance.read_text())] == ["first", "second"]
+    assert OmegaConf.load(run.config) == {"a": 1, "b": 1}
+    assert json.loads(run.protocol.read_text()) == {"images": 10}
+    assert not list(run.path.glob("*.tmp"))
+
+
+def test_the_last_scores_are_those_of_the_last_evaluation(tmp_path):
+    run = RunDirectory(tmp_path)
+    assert run.last_scores() == {}
+    log = MetricsLog(run.metrics)
+    log.log_metrics({"eval/a/fd": 3.0, "train/loss": 1.0}, step=10)
+    log.log_metrics({"eval/a/fd": 2.0, "eval/b/fd": 4.0, "train/loss": 0.5}, step=20)
+    log.log_metrics({"train/loss": 0.4}, step=25)
+    log.save()
+    assert run.last_scores() == {"eval/a/fd": 2.0, "eval/b/fd": 4.0}
+
+
+def test_the_last_grid_is_that_of_the_latest_step(tmp_path):
+    run = RunDirectory(tmp_path)
+    assert run.last_grid() is None
+    run.samples.mkdir()
+    for name in ("z_track_00000010", "a_00000020", "b_00000009"):
+        (run.samples / f"{name}.png").touch()
+    assert run.last_grid() == run.samples / "a_00000020.png"
+
+
+def test_provenance_is_json_and_names_the_code():
+    said = json.loads(json.dumps(provenance()))
+    assert said["packages"].keys() >= {"torch", "pytorch-lightning", "wandb"}
+    git = said["git"]
+    assert git is None or (len(git["commit"]) == 40 and isinstance(git["changed_files"], list))
