@@ -54,7 +54,7 @@ FRAMEWORKS = {
     "torchmetrics": {"metrics"},
     "torch_fidelity": {"metrics"},
     "hydra": {"cli"},
-    "omegaconf": {"cli", "runs"},  # runs keeps the resolved configuration as a file
+    "omegaconf": {"cli"},
     "wandb": {"runs"},
     "deepspeed": {"launch"},
     "torchvision": {"data", "metrics", "callbacks", "cli"},

@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[2]
 
 def chaos(*arguments: str, seconds: int) -> str:
     result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "chaos.py"), *arguments], capture_output=True, text=True, timeout=seconds
+        [sys.executable, str(ROOT / "scripts" / "chaos.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -25,7 +28,17 @@ def test_three_kills_change_nothing():
 
 @pytest.mark.slow
 def test_twenty_kills_with_workers_and_accumulation_change_nothing():
-    chaos("--kills", "20", "--steps", "400", "--seed", "1", "data.num_workers=1", "trainer.accumulate_grad_batches=2", seconds=1800)
+    chaos(
+        "--kills",
+        "20",
+        "--steps",
+        "400",
+        "--seed",
+        "1",
+        "data.num_workers=1",
+        "trainer.accumulate_grad_batches=2",
+        seconds=1800,
+    )
 
 
 @pytest.mark.slow

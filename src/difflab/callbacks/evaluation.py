@@ -31,6 +31,8 @@ class EvaluationCallback(pl.Callback):
     def __init__(
         self, metrics: ImageMetrics, tracks: Sequence[str], batch_size: int, grid_images: int, directory: str | Path
     ):
+        if batch_size < 1 or grid_images < 1:
+            raise ValueError(f"eval.batch_size={batch_size} and eval.grid={grid_images} must be at least 1")
         self.metrics = metrics
         self.tracks = list(tracks) or [ONLINE]
         self.batch_size = batch_size

@@ -31,6 +31,8 @@ class ObjectiveCallback(pl.Callback):
     def __init__(self, objective: Objective, log_every: int, condition_dropout: float = 0.0):
         if not 0 <= condition_dropout <= 1:
             raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
+        if log_every < 1:
+            raise ValueError(f"trainer.log_every_n_steps={log_every} must be at least 1")
         self.objective = objective
         self.log_every = log_every
         self.condition_dropout = condition_dropout

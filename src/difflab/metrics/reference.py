@@ -17,6 +17,7 @@ from difflab.collective import from_first_process, rank, world_size
 from difflab.metrics.cache import StatisticsCache
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.quantize import to_uint8
 
 PROTOCOL_VERSION = 1
 """Raised when the way from images to statistics changes, so that older caches are not found any more."""
@@ -100,5 +101,7 @@ class ReferenceStatistics:
         moments = Moments(self.extractor.identity.dimension, self.extractor.device)
         mine = [i * len(self.source) // self.num_images for i in range(rank(), self.num_images, world_size())]
         for start in range(0, len(mine), self.batch_size):
-            moments.update(self.extractor(self.source.images(mine[start : start + self.batch_size])).features)
+            images = self.source.images(mine[start : start + self.batch_size])
+            # images that are no pixels (a mixture's) meet the extractor as samples do
+            moments.update(self.extractor(images if images.dtype == torch.uint8 else to_uint8(images)).features)
         return moments

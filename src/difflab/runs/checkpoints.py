@@ -44,6 +44,8 @@ class Checkpoints(Checkpoint):
     ):
         if every < 1 or keep_last < 1:
             raise ValueError(f"checkpoint.every={every} and checkpoint.keep_last={keep_last} must be at least 1")
+        if evaluated_every < 1:
+            raise ValueError(f"eval.every={evaluated_every} must be at least 1; the last step is evaluated in any case")
         self.directory = Path(directory)
         self.every = every
         self.keep_last = keep_last

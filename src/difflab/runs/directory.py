@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_log import read_metrics
 
@@ -42,10 +40,10 @@ class RunDirectory:
         self.diverged = self.path / "diverged"
         self.complete = self.path / "complete.json"
 
-    def begin(self, config: DictConfig, start: dict[str, Any], protocol: dict[str, Any]) -> None:
-        """Writes what is known at a start."""
+    def begin(self, config: str, start: dict[str, Any], protocol: dict[str, Any]) -> None:
+        """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.config, OmegaConf.to_yaml(config, resolve=True))
+        write_whole(self.config, config)
         write_whole(self.protocol, json.dumps(protocol, indent=2))
         write_whole(self.provenance, json.dumps([*self.starts(), start], indent=2))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from difflab.runs.checkpoints import newest, step_of
 from difflab.runs.directory import RunDirectory
@@ -18,9 +19,7 @@ def info(path: str | Path) -> dict[str, Any]:
     run = RunDirectory(path)
     if not run.config.exists():
         raise ValueError(f"{path} is no run directory: it has no config.yaml")
-    from omegaconf import OmegaConf
-
-    config: Any = OmegaConf.load(run.config)
+    config = yaml.safe_load(run.config.read_text())
     checkpoint = newest(run.checkpoints)
     step = step_of(checkpoint) if checkpoint else 0
     hashes: dict[str, str] = {}
@@ -30,11 +29,11 @@ def info(path: str | Path) -> dict[str, Any]:
     return {
         "path": str(run.path),
         "status": run.status(),
-        "name": config.run.name,
-        "seed": config.seed,
+        "name": config["run"]["name"],
+        "seed": config["seed"],
         "step": step,
-        "max_steps": config.trainer.max_steps,
-        "images": step * config.data.batch_size,
+        "max_steps": config["trainer"]["max_steps"],
+        "images": step * config["data"]["batch_size"],
         "checkpoint": str(checkpoint) if checkpoint else None,
         "weights_sha256": hashes,
         "metrics": run.last_scores(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -12,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from difflab.runs.checkpoints import saved, step_of
 from difflab.runs.directory import RunDirectory
 from difflab.runs.metrics_log import read_metrics
+from difflab.runs.wandb_file import last_mirrored_step
 
 
 class Mirror(Logger):
@@ -28,7 +28,7 @@ class Mirror(Logger):
         super().__init__()
         self.run = run
         self.logger = logger
-        self._marker = run.path / "wandb" / "mirrored.json"
+        self._sent: int | None = None
 
     @property
     def name(self) -> str | None:
@@ -51,8 +51,9 @@ class Mirror(Logger):
         """Sends what is new."""
         checkpoints = saved(self.run.checkpoints)
         upto = step_of(checkpoints[-1]) if checkpoints else -1
-        done = self._mirrored()
-        if upto <= done or not self.run.metrics.exists():
+        if self._sent is None:
+            self._sent = self._mirrored()
+        if upto <= self._sent or not self.run.metrics.exists():
             return
         import wandb
 
@@ -62,13 +63,10 @@ class Mirror(Logger):
             pictures.setdefault(int(step), {})[f"samples/{track}"] = wandb.Image(str(path))
         for row in read_metrics(self.run.metrics):
             step = int(row["step"])
-            if done < step <= upto:
+            if self._sent < step <= upto:
                 values = {name: value for name, value in row.items() if name != "step"}
                 self.logger.experiment.log(values | pictures.get(step, {}), step=step)
-        self._marker.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._marker.with_suffix(".tmp")
-        aside.write_text(json.dumps({"step": upto}))
-        os.replace(aside, self._marker)
+        self._sent = upto
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -76,8 +74,8 @@ class Mirror(Logger):
         self.logger.experiment.finish(exit_code=0 if status == "success" else 1)
 
     def _mirrored(self) -> int:
-        """The step up to which W&B has everything."""
-        return json.loads(self._marker.read_text())["step"] if self._marker.exists() else -1
+        """The step up to which W&B has everything: what earlier starts left on this disk, or what the server says of a continued run."""
+        return max(last_mirrored_step(self.run.path / "wandb"), self.logger.experiment.step - 1)
 
 
 def weights_and_biases(
