@@ -20,7 +20,7 @@ from difflab.metrics import to_uint8
 from difflab.runs import read_metrics
 from difflab.samplers import DDIM, balanced_labels, draw
 from difflab.samplers.grids import UniformGrid
-from running import Outcome, train_small
+from running import Outcome, train_small, train_until
 
 SCORE = "eval/warm_up/fd_digits@40"
 
@@ -136,6 +136,21 @@ def test_wandb_holds_the_same_numbers(outcome):
     assert config["provenance"]["packages"]
 
 
+def test_wandb_has_every_step_once_after_a_power_cut(monkeypatch, tmp_path):
+    mirror = ["logger=[wandb]", "logger.wandb.mode=offline"]
+    train_until(7, monkeypatch, tmp_path, *mirror)
+    run = train_small(tmp_path, *mirror).run
+    steps = []
+    for file in sorted(run.path.glob("wandb/offline-run-*/run-*.wandb")):
+        for record in wandb_file(file):
+            if record.WhichOneof("record_type") == "history":
+                steps.append(record.history.step.num)
+                logged = {".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+                (row,) = (row for row in read_metrics(run.metrics) if row["step"] == steps[-1])
+                assert {name: logged[name] for name in row if name != "step"}.items() <= row.items()
+    assert steps == [2, 4, 6, 8, 10, 12]
+
+
 def test_the_same_command_again_trains_nothing(outcome):
     before = {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()}
     again = train_small(outcome.run.path.parents[1], "logger=[wandb]", "logger.wandb.mode=offline")
@@ -147,6 +162,7 @@ def test_the_same_command_again_trains_nothing(outcome):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["trainer.devices=3", "trainer.strategy=ddp"], "= 3 x 1 = 3"),
         (["data.batch_size=33", "trainer.accumulate_grad_batches=2"], "multiple of processes x accumulated"),
         (["variance=fixed_small"], "variance=learned_range"),
         (["sampler.grid.steps=21"], "21"),
@@ -155,6 +171,13 @@ def test_the_same_command_again_trains_nothing(outcome):
         (["condition_dropout=1.5"], "not a probability"),
         (["data.num_classes=3"], "data.num_classes=10"),
         (["checkpoint.keep_last=0"], "keep_last=0"),
+        (["eval.every=0"], "eval.every=0"),
+        (["eval.batch_size=0"], "eval.batch_size=0"),
+        (["eval.grid=0"], "eval.grid=0"),
+        (["eval.num_samples=1"], "num_images=1"),
+        (["trainer.log_every_n_steps=0"], "trainer.log_every_n_steps=0"),
+        (["trainer.max_time=soon"], "DD:HH:MM:SS"),
+        (["trainer.precision=bf17"], "bf17"),
         (["logger=[wandb]", "logger.wandb.mode=sometimes"], "auto, online, offline or disabled"),
     ],
 )
