@@ -98,7 +98,9 @@ def _train(config: DictConfig) -> None:
     module.detours = detour_count(run)
 
     try:
-        interruption = Interruption(config.trainer.max_time or "", config.run.margin)
+        # a yaml file's unquoted 12:00:00 arrives as a number of seconds
+        limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
+        interruption = Interruption(limit, config.run.margin)
         trainer, protocol = _trainer(config, run, module, data, interruption)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
