@@ -40,7 +40,7 @@ def assert_equal_ends(a: RunDirectory, b: RunDirectory) -> None:
     assert a.last_scores() == b.last_scores()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_saves_and_asks_for_another_start(whole, tmp_path, monkeypatch, capsys, number):
     """Within step 5, off every interval."""
     before = signal.getsignal(number)

