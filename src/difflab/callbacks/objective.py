@@ -79,7 +79,8 @@ class ObjectiveCallback(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.objective.time_sampler.load_state_dict(state_dict["time_sampler"])
-        self._sums = {name: values.clone() for name, values in state_dict["sums"].items()} if rank() == 0 else {}
+        # they are sums over all processes already: one takes them up, the others begin with zeros (all sum the same names)
+        self._sums = {name: values * (rank() == 0) for name, values in state_dict["sums"].items()}
 
     @torch.no_grad()
     def _collect(self, losses: Losses) -> None:
