@@ -29,6 +29,7 @@ SMALL = (
     "eval.every=6",
     "eval.num_samples=40",
     "eval.batch_size=16",
+    "eval.grid=20",
     "checkpoint.every=3",
     "logger=none",
 )

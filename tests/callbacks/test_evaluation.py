@@ -141,10 +141,10 @@ def test_the_picture_shows_the_first_images(tmp_path):
             assert np.abs(shown - expected[i]).max() <= 1
 
 
-def test_the_picture_cannot_show_more_than_a_batch(tmp_path):
+def test_the_picture_cannot_show_more_than_was_drawn(tmp_path):
     fit(tiny_module(), [watcher(tmp_path, batch_size=4, grid=100)], evaluate_every=6)
     picture = Image.open(tmp_path / "samples" / "fast_00000006.png")
-    assert picture.size == (CLASSES * 66 + 2, 2 * 66 + 2)
+    assert picture.size == (CLASSES * 66 + 2, -(-N // CLASSES) * 66 + 2)
 
 
 def test_columns():

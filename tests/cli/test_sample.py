@@ -56,8 +56,8 @@ def test_the_file_is_laid_out_as_adms(outcome, tmp_path):
 
 
 def test_they_are_the_images_that_the_run_scored(outcome, tmp_path):
-    """Seeds 0 .. 15 of the first track, as in the run's last picture."""
-    sample_from(outcome.run.path, tmp_path, "num_samples=16", "grid=16")
+    """Seeds 0 .. 19 of the first track, as in the run's last picture."""
+    sample_from(outcome.run.path, tmp_path, "num_samples=20", "grid=20")
     scored = np.asarray(Image.open(outcome.run.samples / "warm_up_00000012.png")).astype(int)
     shown = np.asarray(Image.open(tmp_path / "grid.png")).astype(int)
     assert scored.shape == shown.shape

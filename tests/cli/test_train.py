@@ -86,7 +86,7 @@ def test_the_last_picture_holds_the_averaged_weights_samples(outcome):
     assert f"samples  {outcome.run.samples / pictures[-1]}" in outcome.printed
 
     denoiser = load_model(str(outcome.run.path), None, None, None).denoiser.eval()
-    seeds = torch.arange(16)
+    seeds = torch.arange(20)
     with torch.no_grad():
         images = draw(
             Clip()(denoiser),
@@ -100,8 +100,8 @@ def test_the_last_picture_holds_the_averaged_weights_samples(outcome):
 
     picture = np.asarray(Image.open(outcome.run.samples / pictures[-1]))
     cell = 64 + 2  # 8 pixels enlarged to 64, and a border
-    assert picture.shape == (2 * cell + 2, 10 * cell + 2, 3)  # 16 images, a column per class
-    for i in range(16):
+    assert picture.shape == (2 * cell + 2, 10 * cell + 2, 3)  # 20 images of two batches, a column per class
+    for i in range(20):
         top, left = 2 + i // 10 * cell, 2 + i % 10 * cell
         shown = picture[top : top + 64, left : left + 64].astype(int)
         assert np.abs(shown.reshape(8, 8, 8, 8, 3) - expected[i][:, None, :, None, None]).max() <= 1

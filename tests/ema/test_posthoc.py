@@ -14,7 +14,9 @@ def walk(seed: int = 0) -> torch.Tensor:
     """Weights of STEPS steps: a drift with noise, as training gives."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(STEPS, 50, generator=generator, dtype=torch.float64)
-    return (torch.linspace(0, 3, STEPS, dtype=torch.float64).sqrt()[:, None] + noise.cumsum(0) / 30 + 0.1 * noise).float()
+    return (
+        torch.linspace(0, 3, STEPS, dtype=torch.float64).sqrt()[:, None] + noise.cumsum(0) / 30 + 0.1 * noise
+    ).float()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,9 @@ def test_an_average_between_is_the_tracked_one(trained, name):
 @pytest.mark.parametrize("name", ["short", "long"])
 def test_a_saved_average_is_itself(trained, name):
     tracks, stds, snapshots = trained
-    torch.testing.assert_close(reconstructed(snapshots, stds[name]), tracks.shadows[name]["weight"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        reconstructed(snapshots, stds[name]), tracks.shadows[name]["weight"], atol=1e-5, rtol=1e-5
+    )
 
 
 def test_coefficients_of_an_average_sum_to_one():

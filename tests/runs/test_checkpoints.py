@@ -19,14 +19,14 @@ def kept(run) -> list[int]:
 
 def test_the_last_and_the_milestones_are_kept(tmp_path):
     run = train_small(tmp_path, "checkpoint.every=2", "checkpoint.keep_last=3", "checkpoint.milestone=4").run
-    assert kept(run) == [4, 6, 8, 10, 12] or kept(run) == [4, 8, 10, 12]
+    assert kept(run) == [4, 8, 10, 12]
     assert not list(run.checkpoints.glob("*.tmp"))
 
 
 def test_the_last_step_is_saved_though_it_is_off_the_interval(tmp_path):
     run = train_small(tmp_path, "checkpoint.every=5", "checkpoint.keep_last=1", "trainer.max_steps=11").run
     assert max(kept(run)) == 11
-    assert len(kept(run)) <= 2
+    assert len(kept(run)) == 1
     assert torch.load(newest(run.checkpoints), weights_only=True)["global_step"] == 11  # type: ignore[arg-type]
 
 

@@ -7,9 +7,9 @@ from difflab.runs import identity
 from running import SMALL, composed
 
 
-def identity_of(*overrides: str, data: str = "data") -> str:
+def identity_of(*overrides: str, data: str = "data", extractor: str = "extractor") -> str:
     config = composed("train", *SMALL, *overrides)
-    return identity(OmegaConf.to_container(config, resolve=True), data)  # type: ignore[arg-type]
+    return identity(OmegaConf.to_container(config, resolve=True), data, extractor)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,11 @@ def test_the_place_of_the_data_does_not_but_the_data_do():
 
 def test_the_order_of_keys_does_not():
     config = {"a": {"x": 1, "y": 2}, "b": [1, 2]}
-    assert identity(config, "d") == identity({"b": [1, 2], "a": {"y": 2, "x": 1}}, "d")
-    assert identity(config, "d") != identity({**config, "b": [2, 1]}, "d")
+    assert identity(config, "d", "e") == identity({"b": [1, 2], "a": {"y": 2, "x": 1}}, "d", "e")
+    assert identity(config, "d", "e") != identity({**config, "b": [2, 1]}, "d", "e")
 
 
 def test_a_key_is_left_out_by_its_whole_path():
     """`run` is left out at the top, a part's own argument of that name is not."""
-    assert identity({"part": {"run": 1}}, "d") != identity({"part": {"run": 2}}, "d")
-    assert identity({"run": {"root": 1}}, "d") == identity({"run": {"root": 2}}, "d")
+    assert identity({"part": {"run": 1}}, "d", "e") != identity({"part": {"run": 2}}, "d", "e")
+    assert identity({"run": {"root": 1}}, "d", "e") == identity({"run": {"root": 2}}, "d", "e")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
+from difflab.collective import sum_over_processes
 from difflab.ema import ONLINE
 from difflab.metrics import ImageMetrics, to_uint8
 from difflab.samplers import shares
@@ -36,7 +37,7 @@ class EvaluationCallback(pl.Callback):
         self.metrics = metrics
         self.tracks = list(tracks) or [ONLINE]
         self.batch_size = batch_size
-        self.grid_images = min(grid_images, batch_size, metrics.num_images)
+        self.grid_images = min(grid_images, metrics.num_images)
         self.directory = Path(directory)
 
     def check(self, names: Sequence[str]) -> None:
@@ -68,19 +69,24 @@ class EvaluationCallback(pl.Callback):
 
     @torch.no_grad()
     def evaluate(self, trainer: pl.Trainer, pl_module: Any) -> tuple[dict[str, float], Tensor]:
-        """Metrics of the weights that the denoiser has now, and the first process's first images, uint8."""
+        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, uint8. All processes take part."""
         first = None
         self.metrics.reset()
         with trainer.precision_plugin.val_step_context():
             for seeds, _ in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
                 images = to_uint8(pl_module.sample(seeds.to(pl_module.device)))
-                first = images if first is None else first
+                if first is None:  # every process draws at least one batch
+                    first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)
+                shown = seeds < self.grid_images
+                first[seeds[shown].to(first.device)] = images[shown.to(images.device)].int()
                 self.metrics.update(images, seeds)
         assert first is not None
-        return self.metrics.compute(), first
+        return self.metrics.compute(), sum_over_processes([first])[0].to(
+            torch.uint8
+        )  # each image comes from one process
 
     def _write_grid(self, trainer: pl.Trainer, pl_module: Any, track: str, images: Tensor) -> None:
-        grid = grid_of(images[: self.grid_images], grid_columns(self.grid_images, pl_module.num_classes))
+        grid = grid_of(images, grid_columns(self.grid_images, pl_module.num_classes))
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_image(grid, path)

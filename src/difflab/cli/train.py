@@ -89,7 +89,9 @@ def _train(config: DictConfig) -> None:
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
 
-    name = identity(resolved, data.fingerprint)
+    extractor = instantiate(config.extractor)
+
+    name = identity(resolved, data.fingerprint, extractor.fingerprint)
     run = RunDirectory(_directory(config, name))
     if run.complete.exists():
         print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
@@ -101,7 +103,7 @@ def _train(config: DictConfig) -> None:
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin)
-        trainer, protocol = _trainer(config, run, module, data, interruption)
+        trainer, protocol = _trainer(config, run, module, data, extractor, interruption)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
@@ -121,7 +123,11 @@ def _train(config: DictConfig) -> None:
         trainer.loggers[0].rewind(step)
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start})
-        outcome = _fit(trainer, module, data, checkpoint, interruption)
+        try:
+            outcome = _fit(trainer, module, data, checkpoint, interruption)
+        except BaseException:
+            run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
+            raise
         run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)
         if outcome.give_up:
             go_back(run, outcome.give_up)
@@ -185,7 +191,9 @@ def checkpoint_before(trainer: Any) -> Any:
     return newest(f"{trainer.default_root_dir}/checkpoints")
 
 
-def _trainer(config: DictConfig, run: Any, module: Any, data: Any, interruption: Any) -> tuple[Any, dict[str, Any]]:
+def _trainer(
+    config: DictConfig, run: Any, module: Any, data: Any, extractor: Any, interruption: Any
+) -> tuple[Any, dict[str, Any]]:
     """The Trainer with its watchers and loggers, and the protocol of its metrics."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -194,7 +202,6 @@ def _trainer(config: DictConfig, run: Any, module: Any, data: Any, interruption:
     from difflab.metrics import ImageMetrics
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
-    extractor = instantiate(config.extractor)
     metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples, splits=config.eval.score_splits)
     tracks, every = list(config.eval.tracks), config.trainer.log_every_n_steps
     evaluation = EvaluationCallback(metrics, tracks, config.eval.batch_size, config.eval.grid, run.samples)

@@ -88,6 +88,8 @@ class Checkpoints(Checkpoint):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._link_best(trainer)
+        if trainer.is_global_zero:
+            self._discard_old()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -108,21 +110,22 @@ class Checkpoints(Checkpoint):
         if trainer.global_step == self._saved_step:
             return path
         self._link_best(trainer)
-        if trainer.is_global_zero:
-            self._discard_old()
         for logger in trainer.loggers:
             logger.save()  # no line of the log may be missing that the checkpoint has behind it
         trainer.save_checkpoint(path, weights_only=False)
         for logger in trainer.loggers:
             logger.save()
+        if trainer.is_global_zero:
+            self._discard_old()
         self._saved_step = trainer.global_step
         return path
 
     def _discard_old(self) -> None:
-        """Makes room for one more: before it is written, so at least one whole checkpoint is there at any time."""
-        spare = [path for path in saved(self.directory) if not (self.milestone and step_of(path) % self.milestone == 0)]
-        for path in spare[: -max(1, self.keep_last - 1)]:
-            if path != self._best_to_link:
+        """Keeps the last few of those that are on the disk. One that is still being written in the background does not count yet, so
+        there are never fewer."""
+        for path in saved(self.directory)[: -self.keep_last]:
+            is_milestone = self.milestone and step_of(path) % self.milestone == 0
+            if not is_milestone and path != self._best_to_link:
                 path.unlink()
 
     def _link_best(self, trainer: pl.Trainer) -> None:

@@ -28,19 +28,24 @@ WHERE_AND_HOW = frozenset(
         "checkpoint_io",
         "divergence",
         "ema_snapshots",
+        "extractor.weights",
         "eval.batch_size",
     }
 )
 """Keys that say where or how a run is executed and not what comes out of it."""
 
 
-def identity(config: Mapping[str, Any], data_fingerprint: str) -> str:
-    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, and the data themselves.
+def identity(config: Mapping[str, Any], data_fingerprint: str, extractor_fingerprint: str) -> str:
+    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, and the feature
+    extractor that was found for the scores.
 
-    The network's memory format, the number of processes and the place of the data are not in it, the seed is.
+    The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes
+    nothing in a run that does not diverge, and one that did may go on under another policy.
     """
     relevant = _without(config, "")
-    text = json.dumps({"config": relevant, "data": data_fingerprint}, sort_keys=True)
+    text = json.dumps(
+        {"config": relevant, "data": data_fingerprint, "extractor": extractor_fingerprint}, sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
