@@ -121,8 +121,9 @@ def _train(config: DictConfig) -> None:
         start = provenance() | {"from_step": step}
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocol)
         trainer.loggers[0].rewind(step)
+        code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}
         for logger in trainer.loggers:
-            logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start})
+            logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start | {"git": code}})
         try:
             outcome = _fit(trainer, module, data, checkpoint, interruption)
         except BaseException:

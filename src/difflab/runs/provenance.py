@@ -46,7 +46,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the source tree that difflab was imported from and whether it was changed; None outside of one."""
+    """Commit of the source tree that difflab was imported from and how it was changed since; None outside of one."""
     source = Path(difflab.__file__).parent
 
     def ask(*arguments: str) -> str:
@@ -57,6 +57,7 @@ def _git() -> dict[str, Any] | None:
     try:
         if not ask("ls-files", "__init__.py"):  # installed inside somebody else's repository
             return None
-        return {"commit": ask("rev-parse", "HEAD"), "changed_files": ask("status", "--porcelain").splitlines()}
+        changed = ask("status", "--porcelain").splitlines()
+        return {"commit": ask("rev-parse", "HEAD"), "changed_files": changed, "diff": ask("diff", "HEAD")}
     except (OSError, subprocess.CalledProcessError):
         return None
