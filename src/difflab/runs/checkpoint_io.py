@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.replace(aside, path)
             _flush_directory(path.parent)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            free = shutil.disk_usage(
+                next(p for p in path.parents if p.exists())
+            ).free  # torch does not pass on that there is no space
             aside.unlink(missing_ok=True)
             raise CheckpointError(
-                f"could not write {path}: {' '.join(str(error).split())[:200]}. Earlier checkpoints are intact: mend this (free "
-                "space? permissions?) and run the same command again"
+                f"could not write {path} ({free / 1e6:.1f} MB were left on the disk): {' '.join(str(error).split())[:200]}. Earlier "
+                "checkpoints are intact: mend this (free space? permissions?) and run the same command again"
             ) from error
 
 

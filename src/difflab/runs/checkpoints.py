@@ -60,6 +60,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._seen_step = self._saved_step = trainer.global_step
+        if trainer.is_global_zero:
+            self._discard_old()
         self.interruption.listen()
 
     def on_train_batch_end(
