@@ -56,7 +56,12 @@ def run_to_the_end(root: Path, arguments: argparse.Namespace) -> float:
 def kill_once(root: Path, arguments: argparse.Namespace, chance: random.Random) -> str:
     """Starts the command, waits until it trains and a moment longer, and kills it with all its processes."""
     process = subprocess.Popen(
-        command(root, arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command(root, arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     number = chance.choice(SIGNALS)

@@ -113,12 +113,12 @@ class DivergenceCallback(pl.Callback):
         norm = torch.nn.utils.get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
         if (trainer.global_step + 1) % self.log_every == 0:
             self._log(trainer, norm)
-        loss_is_finite = bool(torch.isfinite(pl_module.last_losses.total).all())
-        if torch.isfinite(norm) and loss_is_finite:
+        losses_are_finite = torch.isfinite(pl_module.last_losses.total).all()
+        if bool(torch.isfinite(norm) & losses_are_finite):  # one look at the device
             self.policy.recovered()
             return
         self.bad_steps += 1
-        if trainer.scaler is not None and loss_is_finite:
+        if trainer.scaler is not None and bool(losses_are_finite):
             return
         report = self.directory / f"step-{trainer.global_step + 1:08d}-process-{trainer.global_rank}.pt"
         self._report(report, trainer, pl_module, norm)
