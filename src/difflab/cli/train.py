@@ -118,7 +118,7 @@ def _train(config: DictConfig) -> None:
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
         protocol |= {"sampler": resolved["sampler"], "guidance": resolved["guidance"], "seeds": "0 .. N - 1"}
-        start = provenance() | {"from_step": step}
+        start: dict[str, Any] = provenance() | {"from_step": step}
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocol)
         trainer.loggers[0].rewind(step)
         code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}
