@@ -84,7 +84,7 @@ def test_its_arguments_are_checked_like_our_own(colleague, composed, base):
 
 
 def test_help_lists_every_group_but_rows():
-    text = help_text("train.py", "trains", [])
+    text = help_text("train.py", "trains", [], [], lambda group: True)
     assert "objective/time_sampler" in text
     assert "loss_second_moment" in text
     assert "iddpm" not in text

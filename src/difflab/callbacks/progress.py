@@ -76,7 +76,7 @@ class ProgressCallback(ProgressBar):
         if self._progress is None:
             if logged and self._enabled and trainer.is_global_zero:
                 print(
-                    f"step {trainer.global_step}/{trainer.max_steps}  {self._loss(trainer)}  {self._speed(trainer)} images/s"
+                    f"step {trainer.global_step}/{trainer.max_steps}  loss {self._loss(trainer)}  {self._speed(trainer)} images/s"
                 )
             return
         self._progress.update(self._task, completed=trainer.global_step)
@@ -85,6 +85,8 @@ class ProgressCallback(ProgressBar):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._evaluation_began = time.monotonic()
+        if self._progress is None and self._enabled and trainer.is_global_zero:
+            print(f"step {trainer.global_step}: sampling", flush=True)
         if self._progress is not None:
             self._progress.update(self._task, description="sampling")
 

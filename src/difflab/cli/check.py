@@ -39,10 +39,27 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
         for override in OverridesParser.create().parse_overrides(overrides):
             key = override.key_or_group
             is_group = "/" in key or (config_directory() / key).is_dir()
-            if not is_group and not override.is_add() and not override.is_delete():
+            if is_group and "Could not find" in str(error):
+                _explain_choice(key, override.value())
+            elif not is_group and not override.is_add() and not override.is_delete():
                 _explain_path(base, key)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
+
+
+def _explain_choice(group: str, choice: object) -> None:
+    """Raises if a group has no such choice."""
+    folder = config_directory() / group
+    for name in choice if isinstance(choice, list) else [choice]:
+        choices = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+        if isinstance(name, str) and name not in choices and choices:
+            near = difflib.get_close_matches(name, choices, n=1)
+            several = (
+                f"there are {', '.join(choices)}" if len(choices) < 20 else f"python train.py +{group}=list names them"
+            )
+            raise ConfigError(
+                f"{group}={name}: there is no such choice; {f'did you mean {near[0]!r}?' if near else several}"
+            )
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:
@@ -105,10 +122,26 @@ def _explain_path(base: DictConfig, path: str) -> None:
     for depth, part in enumerate(parts):
         if isinstance(node, DictConfig) and part not in node:
             above = ".".join(parts[:depth])
+            elsewhere = [leaf for leaf in _leaves(base, "") if leaf.rsplit(".", 1)[-1] == parts[-1]]
+            if len(parts) == 1 and elsewhere:
+                raise ConfigError(f"unknown key {path!r}: did you mean {elsewhere[0]!r}?")
             raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
         node = OmegaConf.select(node, part) if isinstance(node, DictConfig) else None
         if node is None:
             return
+
+
+def _leaves(node: DictConfig, path: str) -> list[str]:
+    """All dotted paths below a node."""
+    found = []
+    for key in node:
+        inner = f"{path}.{key}" if path else str(key)
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+            found += _leaves(child, inner)
+        else:
+            found.append(inner)
+    return found
 
 
 def _unknown(path: str, user: str, allowed: Iterable[str]) -> str:

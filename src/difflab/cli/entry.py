@@ -15,8 +15,10 @@ def wants_help(arguments: list[str]) -> bool:
     return bool({"-h", "--help"} & set(arguments))
 
 
-def help_text(command: str, purpose: str, examples: list[tuple[str, str]]) -> str:
-    """The groups with their choices, and commands that one needs."""
+def help_text(
+    command: str, purpose: str, examples: list[tuple[str, str]], values: list[str], shows: Callable[[str], bool]
+) -> str:
+    """Commands that one needs, the groups with their choices (those that the command `shows`), and values."""
     directory = config_directory()
     lines = [f"{command}: {purpose}", "", "Useful commands"]
     lines += [f"  {example}\n      {what}" for example, what in examples]
@@ -24,15 +26,9 @@ def help_text(command: str, purpose: str, examples: list[tuple[str, str]]) -> st
     for folder in sorted(path for path in directory.rglob("*") if path.is_dir()):
         group = folder.relative_to(directory).as_posix()
         choices = sorted(path.stem for path in folder.glob("*.yaml"))
-        if choices and group.split("/")[0] not in GROUPS_NOT_SHOWN:
+        if choices and shows(group) and group.split("/")[0] not in GROUPS_NOT_SHOWN:
             lines.append(f"  {group:26} {', '.join(choices)}")
-    lines += [
-        "",
-        "Values (set one with path=value)",
-        "  seed  condition_dropout  trainer.max_steps  trainer.precision  trainer.devices  data.batch_size (the global batch)",
-        "  eval.every  eval.num_samples  eval.tracks  checkpoint.every  run.root  run.name",
-        "  and every key of a chosen part, as network.width=64. `--cfg job` prints them all; `--hydra-help` is Hydra's own help.",
-    ]
+    lines += ["", "Values (set one with path=value)", *(f"  {line}" for line in values)]
     return "\n".join(lines)
 
 

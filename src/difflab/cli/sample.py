@@ -28,11 +28,26 @@ EXAMPLES = [
     ),
 ]
 
+GROUPS = frozenset({"sampler", "sampler/grid", "guidance"})
+VALUES = [
+    "checkpoint    a run directory, a .ckpt or .safetensors file of a run, or openai:<path> of a released model",
+    "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
+    "track         EMA track, or online; the run's first track if not given",
+    "ema=posthoc ema.std=0.05   an average reconstructed from the run's snapshots",
+    "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",
+    "device        cpu, cuda, cuda:1 ...; a GPU where there is one if not given",
+    "out           folder of images.npz (arr_0 uint8 NHWC, arr_1 labels) and grid.png; grid: images in the picture",
+]
+
 
 def main() -> None:
     """The command line of sample.py."""
     if wants_help(sys.argv[1:]):
-        print(help_text("sample.py", "draws images from a run or a released checkpoint", EXAMPLES))
+        print(
+            help_text(
+                "sample.py", "draws images from a run or a released checkpoint", EXAMPLES, VALUES, GROUPS.__contains__
+            )
+        )
     else:
         run_hydra("sample", sample)
 

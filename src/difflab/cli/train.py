@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
@@ -31,12 +30,22 @@ EXAMPLES = [
     ),
 ]
 
+VALUES = [
+    "seed  condition_dropout  trainer.max_steps  trainer.precision  trainer.devices  data.batch_size (the global batch)",
+    "eval.every  eval.num_samples  eval.tracks  checkpoint.every  run.root  run.name  run.restart",
+    "and every key of a chosen part, as network.width=64. `--cfg job` prints them all; `--hydra-help` is Hydra's own help.",
+]
+
 
 def main() -> None:
     """The command line of train.py."""
     arguments = sys.argv[1:]
     if not arguments or wants_help(arguments):
-        print(help_text("train.py", "trains a diffusion model and scores its samples", EXAMPLES))
+        print(
+            help_text(
+                "train.py", "trains a diffusion model and scores its samples", EXAMPLES, VALUES, lambda group: True
+            )
+        )
     elif any(argument.lstrip("+") in ("experiment=list", "experiment=") for argument in arguments):
         from difflab.cli.experiments import listing
 
@@ -68,6 +77,7 @@ def _train(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from difflab.cli.check import ConfigError, check_keys, check_nothing_missing
+    from difflab.cli.outcome import fit
     from difflab.cli.recipe import recipe
     from difflab.data.stream import images_per_micro_batch
     from difflab.launch import Interruption
@@ -79,6 +89,10 @@ def _train(config: DictConfig) -> None:
     check_keys(config, _base())
     check_nothing_missing(config)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(config.trainer.max_steps, int) or config.trainer.max_steps < 1:
+        raise ConfigError(
+            f"trainer.max_steps={config.trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
+        )
     if isinstance(config.trainer.devices, int):
         images_per_micro_batch(
             config.data.batch_size,
@@ -107,7 +121,7 @@ def _train(config: DictConfig) -> None:
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
-        _fit(trainer, module, data, newest(run.checkpoints), interruption)
+        fit(trainer, module, data, newest(run.checkpoints), interruption)
         return
     lock = RunLock(run.path)
     lock.acquire()
@@ -125,7 +139,7 @@ def _train(config: DictConfig) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start | {"git": code}})
         try:
-            outcome = _fit(trainer, module, data, checkpoint, interruption)
+            outcome = fit(trainer, module, data, checkpoint, interruption)
         except BaseException:
             run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
             raise
@@ -146,50 +160,6 @@ def _train(config: DictConfig) -> None:
     if outcome.message:
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
         sys.exit(outcome.exit_code)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a start ended.
-
-    name       complete, interrupted, went back, diverged or failed
-    exit_code  75 asks to be started again
-    give_up    how many checkpoints a run that goes back leaves behind
-    """
-
-    name: str
-    message: str = ""
-    exit_code: int = 0
-    give_up: int = 0
-
-
-def _fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any) -> Outcome:
-    """Trains; what ends training early becomes an outcome."""
-    from difflab.callbacks import Diverged, WentBack
-    from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
-    from difflab.runs import CheckpointError
-
-    again = "run the same command again to go on"
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except Interrupted as reason:
-        interruption.ignore()  # Lightning has just given the signals back
-        return Outcome(
-            "interrupted", f"stopped by {reason} at step {trainer.global_step} and saved; {again}", REQUEUE_EXIT_CODE
-        )
-    except WentBack as reason:
-        return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
-    except Diverged as reason:
-        return Outcome("diverged", f"{reason}; the last good checkpoint is {checkpoint_before(trainer)}", exit_code=3)
-    except CheckpointError as reason:
-        return Outcome("failed", str(reason), exit_code=4)
-    return Outcome("complete")
-
-
-def checkpoint_before(trainer: Any) -> Any:
-    from difflab.runs import newest
-
-    return newest(f"{trainer.default_root_dir}/checkpoints")
 
 
 def _trainer(
@@ -274,6 +244,8 @@ def quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("once", message=".*singular.*")
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # not the line of code that gave it
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # metrics are sums over all processes already
 
 
@@ -291,10 +263,12 @@ def _base() -> DictConfig:
 
 
 def cause(error: BaseException) -> str:
-    """The innermost message of a failed instantiation, and where it happened."""
+    """The message of a failed instantiation, and where it happened."""
+    from hydra.errors import InstantiationException
+
     path = str(error).splitlines()[-1].removeprefix("full_key: ") if "full_key" in str(error) else ""
     cause = error
-    while cause.__cause__ is not None:
+    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split())
     return f"{path}: {text}" if path else text

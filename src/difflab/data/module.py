@@ -110,8 +110,9 @@ def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_
     remedy = " ".join(f"data.{key}={value}" for key, value in found.items() if value != expected[key])
     if remedy:
         shape = "{channels}x{image_size}x{image_size} and {num_classes} classes"
+        source = " Classes come from dataset.json, or from the first sub-folders." if "num_classes" in remedy else ""
         raise DataError(
-            f"{type(dataset).__name__}: expected {shape.format(**expected)}, found {shape.format(**found)}: set {remedy}."
+            f"{type(dataset).__name__}: expected {shape.format(**expected)}, found {shape.format(**found)}: set {remedy}.{source}"
         )
 
 

@@ -92,7 +92,8 @@ class ImageMetrics:
         distance = frechet_distance(self._moments.all_reduced().gaussian(), self._reference_gaussian)
         score = self._score.all_reduced().compute()
         names = self.extractor.identity
-        return {names.distance: distance.distance, names.score: score.mean, f"{names.score}_std": score.std}
+        spread = {f"{names.score}_std": score.std} if self.splits > 1 else {}  # one part has none
+        return {names.distance: distance.distance, names.score: score.mean, **spread}
 
     def protocol(self) -> dict[str, str | int]:
         """What one has to know before comparing these numbers with others."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+from requests.utils import get_netrc_auth
 
 from difflab.runs.checkpoints import saved, step_of
 from difflab.runs.directory import RunDirectory
@@ -86,10 +87,8 @@ def weights_and_biases(
     mode   online, offline or disabled; auto is $WANDB_MODE, else online for a user who is logged in and offline for others
     """
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
     if mode == "auto":
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+        mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     if mode not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode={mode}: expected auto, online, offline or disabled")
     run.path.mkdir(parents=True, exist_ok=True)
@@ -105,3 +104,9 @@ def weights_and_biases(
         mode=mode,
     )
     return Mirror(run, logger)
+
+
+def _logged_in() -> bool:
+    """Whether `wandb login` or $WANDB_API_KEY has given a key, without asking a server."""
+    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    return bool(os.environ.get("WANDB_API_KEY") or get_netrc_auth(server))

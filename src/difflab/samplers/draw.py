@@ -44,6 +44,7 @@ def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[
     Every process gets the same number of equally large batches (under sharded strategies each forward call is a collective one);
     what is over at the end is padding.
     """
+    batch_size = min(batch_size, -(-count // world_size))
     for start in range(0, count, batch_size * world_size):
         seeds = torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
         yield seeds, int((seeds < count).sum())

@@ -48,7 +48,8 @@ class Trunk(nn.Module):
         if absent := sorted(self.attention_resolutions - set(self.resolutions)):
             raise ValueError(
                 f"attention_resolutions asks for {absent}, but the levels of an image of size {image_size} with channel_mult "
-                f"of length {len(self.channels)} have the resolutions {self.resolutions}; name some of these, or none"
+                f"of length {len(self.channels)} have the resolutions {self.resolutions}: "
+                f"set attention_resolutions to some of these, or to []"
             )
 
         ch = self.channels[0]

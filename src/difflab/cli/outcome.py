@@ -1,0 +1,51 @@
+"""How a start ends: what stops training early becomes an exit status and a line for the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a start ended.
+
+    name       complete, interrupted, went back, diverged or failed
+    exit_code  75 asks to be started again
+    give_up    how many checkpoints a run that goes back leaves behind
+    """
+
+    name: str
+    message: str = ""
+    exit_code: int = 0
+    give_up: int = 0
+
+
+def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any) -> Outcome:
+    """Trains; what ends training early becomes an outcome."""
+    from difflab.callbacks import Diverged, WentBack
+    from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
+    from difflab.runs import CheckpointError
+
+    again = "run the same command again to go on"
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except Interrupted as reason:
+        interruption.ignore()  # Lightning has just given the signals back
+        return Outcome(
+            "interrupted", f"stopped by {reason} at step {trainer.global_step} and saved; {again}", REQUEUE_EXIT_CODE
+        )
+    except WentBack as reason:
+        return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
+    except Diverged as reason:
+        return Outcome("diverged", f"{reason}; the last good checkpoint is {_last_good(trainer)}", exit_code=3)
+    except CheckpointError as reason:
+        return Outcome("failed", str(reason), exit_code=4)
+    return Outcome("complete")
+
+
+def _last_good(trainer: Any) -> Any:
+    """The newest whole checkpoint of the run."""
+    from difflab.runs import newest
+
+    return newest(f"{trainer.default_root_dir}/checkpoints")
