@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from difflab.cli.check import ConfigError, check_keys, compose_or_explain
+from difflab.cli.check import ConfigError, check_keys, compose_or_explain, drop_unchosen
 from difflab.cli.train import train
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -95,3 +95,17 @@ def test_the_command_itself_says_it_in_one_line():
         == "error: unknown key 'netwrok': the configuration has no 'netwrok'; did you mean 'network'?"
     )
     assert not done.stdout
+
+
+def test_settings_of_a_deselected_part_go_with_it(composed, base):
+    config = composed("+experiment=cosine_adagn", "ema=[power_function]", "guidance=none", "embedder=none")
+    drop_unchosen(config)
+    check_keys(config, base)
+    assert list(config.ema) == ["power_function"]
+    assert list(config.guidance) == []
+
+
+def test_a_misspelt_name_of_a_part_is_found(composed):
+    config = composed("+experiment=cosine_adagn", "+ema.warmup.decay=0.9")
+    with pytest.raises(ConfigError, match=r"unknown key 'ema.warmup'.*did you mean 'warm_up'"):
+        drop_unchosen(config)

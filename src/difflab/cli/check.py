@@ -15,10 +15,13 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import get_object
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
+
+SEVERAL = ("ema", "guidance", "embedder", "logger")
+"""Groups of which several parts can be chosen, each under its name."""
 
 FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "target"})
 """Nodes whose keys are names of the user's choice."""
@@ -60,6 +63,26 @@ def _explain_choice(group: str, choice: object) -> None:
             raise ConfigError(
                 f"{group}={name}: there is no such choice; {f'did you mean {near[0]!r}?' if near else several}"
             )
+
+
+def drop_unchosen(config: DictConfig) -> None:
+    """Takes out an experiment's settings of parts that the command has deselected.
+
+    `ema=[power_function]` on an experiment that sets ema.warm_up.decay leaves {decay: ...} behind, without a `_target_`. A name that is no
+    choice of the group at all is a mistake.
+    """
+    for group in SEVERAL:
+        node = config.get(group)
+        if not isinstance(node, DictConfig):
+            continue
+        choices = sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+        for name in [str(name) for name in node]:
+            part = node._get_node(name)
+            if isinstance(part, DictConfig) and "_target_" not in part:
+                if name not in choices:
+                    raise ConfigError(_unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
+                with open_dict(node):
+                    del node[name]
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:

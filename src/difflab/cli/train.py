@@ -76,7 +76,7 @@ def _train(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing
+    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, drop_unchosen
     from difflab.cli.outcome import fit
     from difflab.cli.recipe import recipe
     from difflab.data.stream import images_per_micro_batch
@@ -86,6 +86,7 @@ def _train(config: DictConfig) -> None:
     from difflab.runs.export import export_all
 
     quiet_lightning()
+    drop_unchosen(config)
     check_keys(config, _base())
     check_nothing_missing(config)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
