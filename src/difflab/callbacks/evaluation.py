@@ -73,7 +73,7 @@ class EvaluationCallback(pl.Callback):
         first = None
         self.metrics.reset()
         with trainer.precision_plugin.val_step_context():
-            for seeds, _ in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
+            for seeds in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
                 images = to_uint8(pl_module.sample(seeds.to(pl_module.device)))
                 if first is None:  # every process draws at least one batch
                     first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)

@@ -38,13 +38,12 @@ def balanced_labels(seeds: Int[Tensor, " b"], num_classes: int) -> Condition:
     return Condition(label=seeds % num_classes) if num_classes else Condition()
 
 
-def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[tuple[Tensor, int]]:
-    """The seeds 0 .. count - 1 in batches for one process, and how many of each batch count.
+def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
+    """The seeds 0 .. count - 1 in batches for one process.
 
     Every process gets the same number of equally large batches (under sharded strategies each forward call is a collective one);
-    what is over at the end is padding.
+    seeds from `count` on are padding.
     """
     batch_size = min(batch_size, -(-count // world_size))
     for start in range(0, count, batch_size * world_size):
-        seeds = torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
-        yield seeds, int((seeds < count).sum())
+        yield torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
