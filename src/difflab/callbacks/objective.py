@@ -36,9 +36,8 @@ class ObjectiveCallback(pl.Callback):
         self.objective = objective
         self.log_every = log_every
         self.condition_dropout = condition_dropout
-        self._step: list[
-            tuple[Tensor, Tensor, Tensor]
-        ] = []  # (number, t, loss) of the micro-batches since the last optimizer step
+        # (number, t, loss) of the micro-batches since the last optimizer step, for a loss-aware time sampler
+        self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
         self._seen_step = 0
 
@@ -47,7 +46,8 @@ class ObjectiveCallback(pl.Callback):
         if self.condition_dropout:
             cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
         losses = self.objective(denoiser, x_0, cond, noise)
-        self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
+        if self.objective.time_sampler.is_loss_aware:
+            self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
         self._collect(losses)
         return losses
 
@@ -65,7 +65,7 @@ class ObjectiveCallback(pl.Callback):
             number, t, loss = (gathered(torch.cat(column)) for column in zip(*self._step, strict=True))
             order = torch.argsort(number)  # the history is then the same however the batch was split
             self.objective.time_sampler.update(t[order].cpu(), loss[order].cpu())
-        self._step.clear()
+            self._step.clear()
         if trainer.global_step % self.log_every == 0:
             means = self._means()
             for logger in trainer.loggers:

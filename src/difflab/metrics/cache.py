@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -18,18 +17,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from difflab.data.cache import cache_root
 from difflab.metrics.moments import Gaussian
-
-
-def default_cache_folder() -> Path:
-    return Path(os.environ.get("DIFFLAB_CACHE") or "~/.cache/difflab").expanduser()
 
 
 class StatisticsCache:
     """folder: where the files lie; None for the default."""
 
     def __init__(self, folder: str | Path | None = None):
-        self.folder = Path(folder).expanduser() if folder is not None else default_cache_folder()
+        self.folder = Path(folder).expanduser() if folder is not None else cache_root()
 
     def path(self, fields: dict[str, str | int]) -> Path:
         return self.folder / f"statistics-{hashlib.sha256(_text(fields).encode()).hexdigest()[:32]}.safetensors"
