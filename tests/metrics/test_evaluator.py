@@ -49,7 +49,7 @@ def test_equals_torch_fidelity_on_the_same_features(tmp_path):
     from torch_fidelity.metric_isc import isc_features_to_metric
 
     found = evaluate(metrics_in(tmp_path), torch.arange(N), batch=64)
-    features, logits = DigitsExtractor()(FAKE.pixels[:N])
+    features, logits, _ = DigitsExtractor()(FAKE.pixels[:N])
     real, _ = DigitsExtractor()(REAL.pixels)
     fid = fid_statistics_to_metric(
         fid_features_to_statistics(real.double()), fid_features_to_statistics(features.double()), False

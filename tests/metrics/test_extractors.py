@@ -34,7 +34,7 @@ class Linear(FeatureExtractor):
 
     def __init__(self, preprocessing: str = "none", seed: int = 0):
         torch.manual_seed(seed)
-        super().__init__(Identity("linear", "fd_linear", "is_linear", 3, 2, preprocessing), nn.Linear(12, 5))
+        super().__init__(Identity("linear", 3, preprocessing, num_classes=2), nn.Linear(12, 5))
 
     def _extract(self, images: torch.Tensor) -> Features:
         return Features(*self._network(images.flatten(1).float() / 255).split([3, 2], dim=1))

@@ -11,7 +11,7 @@ class Pixels(FeatureExtractor):
     """The 4 pixels of a 2x2 grey image are its features. Counts the images it has seen."""
 
     def __init__(self, preprocessing: str = "none"):
-        super().__init__(Identity("pixels", "fd_pixels", "is_pixels", 4, 2, preprocessing), nn.Identity())
+        super().__init__(Identity("pixels", 4, preprocessing, num_classes=2), nn.Identity())
         self.seen = 0
 
     def _extract(self, images: torch.Tensor) -> Features:

@@ -6,17 +6,23 @@ from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor
 from difflab.metrics.evaluator import ImageMetrics, at_count
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity
+from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import FrechetDistance, frechet_distance
 from difflab.metrics.inception import InceptionExtractor, find_inception_weights
 from difflab.metrics.inception_score import InceptionScore, Score
+from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, check_comparable
 from difflab.metrics.quantize import to_uint8, to_uint8_truncated
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
+from difflab.metrics.results import Measurement, Results
 
 __all__ = [
+    "Difference",
     "DigitsExtractor",
     "EfficientNetLite0Extractor",
     "FeatureExtractor",
+    "FeatureSet",
     "Features",
     "FrechetDistance",
     "Gaussian",
@@ -25,12 +31,21 @@ __all__ = [
     "ImageSource",
     "InceptionExtractor",
     "InceptionScore",
+    "Measurement",
+    "Metric",
     "Moments",
+    "Needs",
+    "Protocol",
+    "ProtocolMismatch",
+    "Reference",
     "ReferenceStatistics",
+    "Replicates",
+    "Results",
     "Score",
     "StatisticsCache",
     "at_count",
     "best_available",
+    "check_comparable",
     "find_inception_weights",
     "frechet_distance",
     "to_uint8",

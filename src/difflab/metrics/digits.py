@@ -61,8 +61,6 @@ class DigitsExtractor(FeatureExtractor):
         network.load_state_dict(load_file(WEIGHTS))
         identity = Identity(
             name="digits",
-            distance="fd_digits",
-            score="is_digits",
             dimension=64,
             num_classes=10,
             preprocessing="no resize, u / 127.5 - 1",

@@ -54,8 +54,6 @@ class EfficientNetLite0Extractor(FeatureExtractor):
         network.load_state_dict(torch.load(path, weights_only=True))
         identity = Identity(
             name="efflite0_128",
-            distance="fd_efflite0_128",
-            score="is_efflite0_128",
             dimension=1280,
             num_classes=1000,
             preprocessing="antialiased bilinear resize to 128, (u - 127) / 128",

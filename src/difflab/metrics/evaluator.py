@@ -73,9 +73,10 @@ class ImageMetrics:
         if not real.any():
             return
         images, index = images[real.to(images.device)], index[real].to(self._seen.device)
-        features, logits = self.extractor(images)
-        self._moments.update(features)
-        self._score.update(logits, index)
+        extracted = self.extractor(images)
+        self._moments.update(extracted.features)
+        if extracted.logits is not None:
+            self._score.update(extracted.logits, index)
         self._seen.index_add_(0, index, torch.ones_like(index, dtype=torch.int32))
 
     def compute(self) -> dict[str, float]:
@@ -90,8 +91,10 @@ class ImageMetrics:
         if self._reference_gaussian is None:
             self._reference_gaussian = self.reference.gaussian()
         distance = frechet_distance(self._moments.all_reduced().gaussian(), self._reference_gaussian)
-        score = self._score.all_reduced().compute()
         names = self.extractor.identity
+        if not names.num_classes:
+            return {names.distance: distance.distance}
+        score = self._score.all_reduced().compute()
         spread = {f"{names.score}_std": score.std} if self.splits > 1 else {}  # one part has none
         return {names.distance: distance.distance, names.score: score.mean, **spread}
 

@@ -20,29 +20,54 @@ from torch import Tensor, nn
 
 
 class Features(NamedTuple):
-    """features [B, D] for distances, logits [B, K] for scores, float32."""
+    """features [B, D] for distances, logits [B, K] for scores, spatial [B, S] for distances that see where things are; float32.
+
+    Which of them there are says the extractor's `Identity`.
+    """
 
     features: Float[Tensor, "b d"]
-    logits: Float[Tensor, "b k"]
+    logits: Float[Tensor, "b k"] | None = None
+    spatial: Float[Tensor, "b s"] | None = None
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What an extractor is called, what its numbers are called, and what it does to an image first.
+    """What an extractor is called, what it gives and what it does to an image first.
 
-    name             inception, efflite0_128, digits
-    distance, score  names of the metrics: only Inception's are `fid` and `is`, all others carry the extractor's name
-    dimension        D, of the features
-    num_classes      K, of the logits
-    preprocessing    resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor
+    name               inception, efflite0_128, digits
+    dimension          D, of the features
+    preprocessing      resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor
+    num_classes        K, of the logits; 0 for an extractor that has none
+    spatial_dimension  S, of the spatial features; 0 for none
     """
 
     name: str
-    distance: str
-    score: str
     dimension: int
-    num_classes: int
     preprocessing: str
+    num_classes: int = 0
+    spatial_dimension: int = 0
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Name -> width of what `Features` holds."""
+        widths = {"features": self.dimension, "logits": self.num_classes, "spatial": self.spatial_dimension}
+        return {name: width for name, width in widths.items() if width}
+
+    def named(self, stem: str) -> str:
+        """What a metric of these features is called: fd_digits, precision_digits. Only Inception's are `fid`, `kid`, `precision`."""
+        return _OF_INCEPTION.get(stem, stem) if self.name == "inception" else f"{stem}_{self.name}"
+
+    @property
+    def distance(self) -> str:
+        return self.named("fd")
+
+    @property
+    def score(self) -> str:
+        return self.named("is")
+
+
+_OF_INCEPTION = {"fd": "fid", "sfd": "sfid", "kd": "kid", "fd_inf": "fid_inf"}
+"""What the field calls the metrics of Inception's features."""
 
 
 class FeatureExtractor(ABC):

@@ -65,8 +65,6 @@ class InceptionExtractor(FeatureExtractor):
             ) from error
         identity = Identity(
             name="inception",
-            distance="fid",
-            score="is",
             dimension=2048,
             num_classes=1008,
             preprocessing="TensorFlow 1 bilinear resize to 299, (u - 128) / 128",

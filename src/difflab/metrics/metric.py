@@ -1,0 +1,87 @@
+"""What a metric of a set of samples is: numbers from features, what they need, and how uncertain they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+from difflab.metrics.extractor import Identity
+from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.moments import Gaussian
+
+
+class Reference(Protocol):
+    """What samples are compared with."""
+
+    @property
+    def count(self) -> int:
+        """How many images it was made of."""
+        ...
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns of which there is a Gaussian."""
+        ...
+
+    @property
+    def features(self) -> FeatureSet | None:
+        """None where only statistics are known."""
+        ...
+
+    def gaussian(self, column: str) -> Gaussian:
+        """Mean and covariance of a column."""
+        ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a metric cannot do without; checked before any image is drawn or embedded.
+
+    columns              of the samples
+    reference_columns    of which the reference has a Gaussian
+    reference_features   whether the reference must be images, not statistics alone
+    labels               whether samples and reference must have labels
+    samples              the smallest number of samples
+    """
+
+    columns: frozenset[str] = frozenset({"features"})
+    reference_columns: frozenset[str] = frozenset()
+    reference_features: bool = False
+    labels: bool = False
+    samples: int = 2
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """How standard errors are estimated: the number of replicates and the seed of their weights."""
+
+    count: int = 100
+    seed: int = 0
+
+
+class Metric(ABC):
+    """One or several numbers of N samples, all from stored features.
+
+    The value depends on which images there are and on their order of number alone, never on batches or processes.
+    """
+
+    @abstractmethod
+    def names(self, identity: Identity) -> list[str]:
+        """What the numbers are called with this extractor: ["fid"], ["precision_digits", "recall_digits"]."""
+
+    @abstractmethod
+    def needs(self) -> Needs: ...
+
+    @abstractmethod
+    def protocol(self) -> dict[str, str | int | float]:
+        """The metric's own settings that define its numbers: {"k": 3}, {"splits": 10}."""
+
+    @abstractmethod
+    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        """Name -> value."""
+
+    @abstractmethod
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        """Name -> standard deviation that the number would have over other samples of the same size from the same model, the
+        reference being what it is."""
