@@ -50,7 +50,7 @@ def test_equals_torch_fidelity_on_the_same_features(tmp_path):
 
     found = evaluate(metrics_in(tmp_path), torch.arange(N), batch=64)
     features, logits, _ = DigitsExtractor()(FAKE.pixels[:N])
-    real, _ = DigitsExtractor()(REAL.pixels)
+    real, _, _ = DigitsExtractor()(REAL.pixels)
     fid = fid_statistics_to_metric(
         fid_features_to_statistics(real.double()), fid_features_to_statistics(features.double()), False
     )
