@@ -57,6 +57,7 @@ FRAMEWORKS = {
     "omegaconf": {"cli"},
     "wandb": {"runs"},
     "deepspeed": {"launch"},
+    "matplotlib": {"studies"},
     "torchvision": {"data", "metrics", "callbacks", "cli"},
     "datasets": {"data"},
     "sklearn": {"data"},

@@ -39,5 +39,5 @@ def test_an_edited_protocol_is_noticed():
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"measurements": [{}], "subject": {}}'])
 def test_another_file_is_refused(text):
-    with pytest.raises(ValueError, match="there.json is no file of results"):
+    with pytest.raises(ValueError, match=r"there\.json is no file of results"):
         Results.from_json(text, "there.json")
