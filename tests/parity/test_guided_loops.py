@@ -10,8 +10,9 @@ from guided import GOLDEN, MEANS, SCHEDULES, VARIANCES, difference
 
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip
-from difflab.objectives import bound_term
-from difflab.process import eps_from_x0, normal_kl, over, perturb
+from difflab.metrics import BoundSums
+from difflab.objectives import bound_steps, prior_bits
+from difflab.process import eps_from_x0
 from difflab.samplers import DDIM, DDPM, Sampler
 from difflab.samplers.grids import Grid, UniformGrid
 from difflab.schedules import Chain, NoiseSchedule, Tabulated
@@ -136,30 +137,37 @@ def test_encoding_is_the_reversed_loop(name):
     assert difference(first, ARRAYS[f"{name}/ddim_reverse_first"]) < 1e-5
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_bound_summed_over_the_chain(name):
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [(n, tag) for n in MODELS for tag in ("bpd", "bpd_noclip") if tag == "bpd_noclip" or is_comparable(n, "ddpm")],
+)
+def test_bits_per_dimension(name, tag):
     denoiser, grid, _ = model(name)
     chain = Chain(denoiser.schedule, grid(denoiser.schedule))
+    denoise = denoiser if tag == "bpd_noclip" else Clip()(denoiser)
     noise = StepNoise(52000, len(X_0), len(chain))
-    last = chain[len(chain)]
-    prior = normal_kl(over(last.alpha, X_0) * X_0, torch.log(last.sigma**2).float(), torch.zeros(()), torch.zeros(()))
-    prior = prior.flatten(1).mean(1) / np.log(2)
-    np.testing.assert_allclose(prior, ARRAYS[f"{name}/bpd/prior_bpd"], rtol=1e-3, atol=1e-7)
-    for tag, bounded in {"bpd_noclip": denoiser, "bpd": Clip()(denoiser)}.items():
-        if tag == "bpd" and not is_comparable(name, "ddpm"):
-            continue
-        terms = []
-        for step in range(len(chain), 0, -1):
-            i = torch.full((len(X_0),), step)
-            x_t = perturb(X_0, noise.normal("eps", (3, 4, 4), step).to(X_0), chain[i])
-            with torch.no_grad():
-                terms.append(bound_term(X_0, x_t, bounded(x_t, chain.times[i], COND), denoiser.variance, chain, i))
-        terms = torch.stack(terms, 1)
-        # with a fixed small variance the decoder's likelihood keeps three digits in float32
-        tolerance = 1e-3 if "FIXED_SMALL" in name else 1e-5
-        assert difference((terms.sum(1) + prior)[:, None], ARRAYS[f"{name}/{tag}/total_bpd"][:, None]) < tolerance
-        if tag == "bpd":
-            assert difference(terms.T, ARRAYS[f"{name}/bpd/vb"].T) < 1e-3
+    prior = prior_bits(X_0, chain)
+    steps = list(bound_steps(X_0, COND, denoise, denoiser.variance, chain, noise))
+    vb = torch.stack([step.vb for step in steps], dim=1)
+    # with a fixed small variance the decoder's likelihood keeps three digits in float32
+    tolerance = 1e-3 if "FIXED_SMALL" in name else 1e-5
+    total = vb.sum(1) + prior
+    assert difference(total[:, None], ARRAYS[f"{name}/{tag}/total_bpd"][:, None]) < tolerance
+    if tag == "bpd":
+        np.testing.assert_allclose(prior, ARRAYS[f"{name}/bpd/prior_bpd"], rtol=1e-3, atol=1e-7)
+        assert difference(vb.T, ARRAYS[f"{name}/bpd/vb"].T) < 1e-3
+        x0_mse, eps_mse = (torch.stack(column, dim=1) for column in zip(*(step[2:] for step in steps), strict=True))
+        assert difference(x0_mse, ARRAYS[f"{name}/bpd/xstart_mse"]) < 1e-5
+        assert difference(eps_mse, ARRAYS[f"{name}/bpd/mse"]) < 1e-5
+
+        sums = BoundSums(chain.times)
+        sums.update(prior, steps)
+        result = sums.result()
+        golden = ARRAYS[f"{name}/bpd/total_bpd"].astype(np.float64)
+        assert result.value == pytest.approx(golden.mean(), rel=tolerance)
+        np.testing.assert_allclose(result.std_error, golden.std(ddof=1) / np.sqrt(3), rtol=10 * tolerance)
+        # the peer's columns begin at the noisy end
+        np.testing.assert_allclose(result.x0_mse.flip(0), ARRAYS[f"{name}/bpd/xstart_mse"].mean(0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("case", FACTS["ddim_eta1_nan"])

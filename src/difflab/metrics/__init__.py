@@ -1,6 +1,7 @@
 """How good are the samples: extractors, Frechet distance, Inception Score, reference statistics, and the protocol of every number."""
 
 from difflab.metrics.best_available import best_available
+from difflab.metrics.bits_per_dim import BitsPerDim, BoundSums
 from difflab.metrics.cache import StatisticsCache
 from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor
@@ -16,8 +17,11 @@ from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, che
 from difflab.metrics.quantize import to_uint8, to_uint8_truncated
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
 from difflab.metrics.results import Measurement, Results
+from difflab.metrics.statistics_file import StatisticsFile, open_statistics, save_statistics
 
 __all__ = [
+    "BitsPerDim",
+    "BoundSums",
     "Difference",
     "DigitsExtractor",
     "EfficientNetLite0Extractor",
@@ -43,11 +47,14 @@ __all__ = [
     "Results",
     "Score",
     "StatisticsCache",
+    "StatisticsFile",
     "at_count",
     "best_available",
     "check_comparable",
     "find_inception_weights",
     "frechet_distance",
+    "open_statistics",
+    "save_statistics",
     "to_uint8",
     "to_uint8_truncated",
 ]
