@@ -36,7 +36,8 @@ MATHEMATICS = {
 MACHINERY = {
     "collective": set(),
     "data": {"types", "noise"},
-    "metrics": {"collective", "data"},
+    "metrics": {"collective", "data", "noise"},  # the bootstrap draws weights
+    "sampling": {*MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
     "launch": {*MATHEMATICS, "collective", "callbacks", "module"},

@@ -21,12 +21,17 @@ class FeatureSet:
     identity   of the extractor
     parts      row blocks after each other, each with the same columns, float32
     labels     [N] int64 class of each image, or None
+    fingerprint  of images and extractor, by which statistics of the set are cached; None for a set that is not kept
     """
 
     def __init__(
-        self, identity: Identity, parts: Sequence[Mapping[str, Tensor]], labels: Int[Tensor, " n"] | None = None
+        self,
+        identity: Identity,
+        parts: Sequence[Mapping[str, Tensor]],
+        labels: Int[Tensor, " n"] | None = None,
+        fingerprint: str | None = None,
     ):
-        self.identity = identity
+        self.identity, self.fingerprint = identity, fingerprint
         self.parts = [dict(part) for part in parts]
         self.labels = labels
         self.count = sum(len(part["features"]) for part in self.parts)
@@ -62,6 +67,14 @@ class FeatureSet:
         return torch.cat([part[column] for part in self.parts])
 
     def select(self, rows: Int[Tensor, " m"]) -> FeatureSet:
-        """The set of these rows, in their order, in memory."""
-        columns = {name: self.column(name)[rows] for name in self.identity.columns}
+        """The set of these rows, in their order, in memory. Of the others nothing is read."""
+        ends = torch.tensor([len(part["features"]) for part in self.parts]).cumsum(0)
+        holder = torch.bucketize(rows, ends, right=True)
+        columns = {}
+        for name, width in self.identity.columns.items():
+            columns[name] = torch.empty(len(rows), width)
+            for i in holder.unique().tolist():
+                here = holder == i
+                part = self.parts[i][name]
+                columns[name][here] = part[rows[here] - (ends[i] - len(part))].to(columns[name])
         return FeatureSet(self.identity, [columns], None if self.labels is None else self.labels[rows])

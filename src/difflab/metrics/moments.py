@@ -15,11 +15,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from difflab.collective import sum_over_processes
+from difflab.metrics.feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean [D] and covariance [D, D] in float64 that were estimated from `count` images."""
+    """Mean [D] and covariance [D, D] in float64 that were estimated from `count` images (0: unknown)."""
 
     mean: Float64[Tensor, " d"]
     covariance: Float64[Tensor, "d d"]
@@ -49,6 +50,16 @@ class Moments:
         self.total += f.sum(dim=0)
         self.outer += f.T @ f
 
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both sets of images together."""
+        both = Moments(self.dimension, self.total.device)
+        both.count, both.total, both.outer = (
+            self.count + other.count,
+            self.total + other.total,
+            self.outer + other.outer,
+        )
+        return both
+
     def all_reduced(self) -> Moments:
         """The sums over all processes, in one collective call; these moments stay as they are."""
         summed = Moments(self.dimension, self.total.device)
@@ -61,3 +72,11 @@ class Moments:
             raise ValueError(f"a covariance needs at least 2 images, got {n}")
         mean = self.total / n
         return Gaussian(mean, (self.outer - n * torch.outer(mean, mean)) / (n - 1), n)
+
+
+def gaussian_of(features: FeatureSet, column: str = "features") -> Gaussian:
+    """Mean and covariance of a column, in one pass."""
+    moments = Moments(features.identity.columns[column])
+    for _, rows in features.chunks(column):
+        moments.update(rows)
+    return moments.gaussian()
