@@ -1,6 +1,7 @@
 # make train   the headline run on the embedded digits          make test      the tests
 # make check   format, lint, types                              make test-all  the slow ones too
 # make chaos   kills training again and again and compares the end with that of an undisturbed run
+# make cluster-up, make cluster-down   a SLURM cluster on this machine, for tests (Debian, root)
 .DEFAULT_GOAL := train
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: setup train test test-all check chaos
+.PHONY: setup train test test-all check chaos cluster-up cluster-down
 setup: $(VENV)/installed
 
 train: setup
@@ -28,6 +29,13 @@ test-all: setup
 
 chaos: setup
 	$(BIN)/python scripts/chaos.py --kills 10 $(ARGS)
+
+cluster-up:
+	@slurm/cluster/cluster.py install
+	@slurm/cluster/cluster.py up $(ARGS)
+
+cluster-down:
+	@slurm/cluster/cluster.py down
 
 check: setup
 	$(BIN)/ruff format --check .
