@@ -9,13 +9,18 @@ from difflab.data.digits import Digits
 from difflab.data.encoded import EncodedImages
 from difflab.data.errors import DataError
 from difflab.data.fashion_mnist import FashionMnist
+from difflab.data.file_images import FileImages
 from difflab.data.folder import ImageFolder
 from difflab.data.huggingface import HuggingFaceImages
 from difflab.data.idx import IdxImages
+from difflab.data.image_set import ImageSet
 from difflab.data.mixture import GaussianMixture
 from difflab.data.mixture_images import MixtureImages
 from difflab.data.mnist import Mnist
 from difflab.data.module import ImageData
+from difflab.data.npz_images import NpzImages
+from difflab.data.open_image_set import open_image_set
+from difflab.data.source_kind import SourceKind, kind_of
 from difflab.data.stream import GlobalBatches, TrainingStream
 from difflab.data.zip_archive import ImageZip
 
@@ -28,6 +33,7 @@ __all__ = [
     "Digits",
     "EncodedImages",
     "FashionMnist",
+    "FileImages",
     "GaussianMixture",
     "GlobalBatches",
     "HorizontalFlip",
@@ -36,9 +42,14 @@ __all__ = [
     "ImageData",
     "ImageDataset",
     "ImageFolder",
+    "ImageSet",
     "ImageZip",
     "InMemoryImages",
     "MixtureImages",
     "Mnist",
+    "NpzImages",
+    "SourceKind",
     "TrainingStream",
+    "kind_of",
+    "open_image_set",
 ]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import struct
-import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from difflab.data.adm_crop import adm_crop
-from difflab.data.cache import cache_directory
+from difflab.data.checked_content import checked_content
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
+from difflab.data.image_file import CORRUPT, unreadable
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 _MODES = {1: "L", 3: "RGB"}
-_CORRUPT = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 
 class EncodedImages(ImageDataset):
@@ -75,8 +71,8 @@ class EncodedImages(ImageDataset):
         try:
             with Image.open(io.BytesIO(self.read(name))) as image:
                 pixels = np.array(adm_crop(image.convert(_MODES[self.channels]), self.image_size))
-        except _CORRUPT as error:
-            raise self._unreadable(name, error) from error
+        except CORRUPT as error:
+            raise unreadable(self.where(name), error) from error
         return torch.from_numpy(pixels).reshape(self.image_size, self.image_size, self.channels).permute(2, 0, 1)
 
     def _checked_content(self) -> str:
@@ -84,14 +80,7 @@ class EncodedImages(ImageDataset):
         stamp = self.stamp()
         if stamp is None:
             return self._check_all()
-        key = hashlib.blake2b(repr((stamp, self._names)).encode(), digest_size=16).hexdigest()
-        known = cache_directory("checked_images") / key
-        if not known.is_file():
-            content = self._check_all()
-            with tempfile.NamedTemporaryFile("w", dir=known.parent, delete=False) as partial:
-                partial.write(content)
-            os.replace(partial.name, known)  # several processes may do this at once
-        return known.read_text()
+        return checked_content(repr((stamp, self._names)), self._check_all)
 
     def _check_all(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
@@ -105,11 +94,6 @@ class EncodedImages(ImageDataset):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 image.verify()
-        except _CORRUPT as error:
-            raise self._unreadable(name, error) from error
+        except CORRUPT as error:
+            raise unreadable(self.where(name), error) from error
         return hashlib.blake2b(content, digest_size=16).digest()
-
-    def _unreadable(self, name: str, error: Exception) -> DataError:
-        return DataError(
-            f"{self.where(name)} cannot be read as an image ({error}). Replace it, or remove it and its label."
-        )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from difflab.data.encoded import EncodedImages
 from difflab.data.errors import DataError
-from difflab.data.labels import INDEX, list_images
+from difflab.data.folder_files import FolderFiles
 
 
 class ImageFolder(EncodedImages):
@@ -22,17 +21,15 @@ class ImageFolder(EncodedImages):
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root.absolute()} is no folder. Set data.dataset.root to the folder of your images.")
-        files = [path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()]
-        index = self.root / INDEX
-        listing = list_images(files, index.read_bytes() if index.is_file() else None, str(self.root))
+        self._files = FolderFiles(self.root)
+        listing = self._files.listing()
         super().__init__(listing.images, listing.labels, listing.class_names, image_size, channels)
 
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        return self._files.read(name)
 
     def where(self, name: str) -> str:
-        return str(self.root / name)
+        return self._files.where(name)
 
     def stamp(self) -> str:
-        status = [os.stat(self.root / name) for name in self._names]
-        return repr((str(self.root.absolute()), [(file.st_size, file.st_mtime_ns) for file in status]))
+        return self._files.stamp(self._names)

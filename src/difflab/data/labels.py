@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from difflab.data.encoded import EXTENSIONS
 from difflab.data.errors import DataError
+from difflab.data.image_file import EXTENSIONS
 
 INDEX = "dataset.json"
 

@@ -1,0 +1,112 @@
+"""Tar shards in the layout of WebDataset: the files of one example follow each other and share their name up to the first dot."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from difflab.data.errors import DataError
+from difflab.data.file_store import FileStore
+from difflab.data.image_file import EXTENSIONS, unreadable
+
+LABEL = ".cls"
+"""Extension of the file that holds an example's class number as text."""
+
+
+class TarShards(FileStore):
+    """000000.png, 000000.cls, 000001.png, ... in *.tar, in the order of the shards' names. Other files of an example are left alone.
+
+    path    a folder of shards, or one shard
+    names   of the images, shard first
+    labels  [N] int64, or None if no example has a class
+    """
+
+    def __init__(self, path: Path):
+        self.shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+        self._places: dict[str, tuple[Path, int, int]] = {}
+        classes: list[int | None] = []
+        for shard in self.shards:
+            classes += self._index(shard)
+        self.names = list(self._places)
+        if not self.names:
+            raise DataError(f"{path}: no image in the shards. Put {'/'.join(EXTENSIONS[:3])} files there.")
+        self.labels = self._labels(classes)
+
+    def read(self, name: str) -> bytes:
+        shard, offset, size = self._places[name]
+        try:
+            with shard.open("rb") as file:
+                file.seek(offset)
+                return file.read(size)
+        except OSError as error:
+            raise unreadable(self.where(name), error) from error
+
+    def where(self, name: str) -> str:
+        return str(self.shards[0].parent / name)
+
+    def stamp(self, names: Sequence[str]) -> str:
+        status = [os.stat(shard) for shard in self.shards]
+        return repr([(str(s.absolute()), f.st_size, f.st_mtime_ns) for s, f in zip(self.shards, status, strict=True)])
+
+    def _index(self, shard: Path) -> list[int | None]:
+        """Notes where the images of a shard lie; gives the class of each."""
+        images: dict[str, str] = {}
+        classes: dict[str, int] = {}
+        try:
+            with tarfile.open(shard, "r:") as archive:
+                for member in archive:
+                    if not member.isfile():
+                        continue
+                    folder, _, file = member.name.rpartition("/")
+                    stem, dot, extension = file.partition(".")
+                    key, extension = f"{folder}/{stem}", f"{dot}{extension}".lower()
+                    if extension in EXTENSIONS:
+                        if key in images:
+                            raise DataError(
+                                f"{shard}: {images[key]} and {member.name} are images of one example; keep one."
+                            )
+                        images[key] = member.name
+                        self._places[f"{shard.name}/{member.name}"] = (shard, member.offset_data, member.size)
+                    elif extension == LABEL:
+                        stream = archive.extractfile(member)
+                        classes[key] = _class_number(stream.read() if stream else b"", f"{shard}/{member.name}")
+                _check_end(shard, archive.offset)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise DataError(
+                f"{shard} cannot be read as an uncompressed tar ({error}); it may be truncated. Make it again."
+            ) from error
+        if alone := sorted(classes.keys() - images.keys()):
+            raise DataError(
+                f"{shard} has a class for {alone[0].lstrip('/')}, but no image. Add it, or remove the class."
+            )
+        return [classes.get(key) for key in images]
+
+    def _labels(self, classes: list[int | None]) -> Tensor | None:
+        if all(number is None for number in classes):
+            return None
+        for index, number in enumerate(classes):
+            if number is None:
+                raise DataError(
+                    f"{self.where(self.names[index])} (image {index}) has no {LABEL} file, as others have. Add one."
+                )
+        return torch.tensor(classes)
+
+
+def _class_number(content: bytes, where: str) -> int:
+    text = content.decode("ascii", "replace").strip()
+    if not text.isdecimal():
+        raise DataError(f"{where} holds {text[:20]!r}; expected a class number 0, 1, ...")
+    return int(text)
+
+
+def _check_end(shard: Path, offset: int) -> None:
+    """An archive ends with zeros; where they are missing it was cut off between two files."""
+    with shard.open("rb") as file:
+        file.seek(offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("its end is missing")

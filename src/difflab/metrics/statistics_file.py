@@ -1,0 +1,152 @@
+"""Statistics of features in an npz, as OpenAI, EDM, pytorch-fid and others publish them.
+
+    mu [D], sigma [D, D]      mean and covariance (numpy.cov, divided by n - 1) of the features
+    mu_s [S], sigma_s [S, S]  the same of the spatial features (ADM's reference batches)
+
+Nobody's file says which extractor or how many images it was made with. Ours adds count, extractor and extractor_fingerprint, which the
+programs of others leave alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difflab.data.errors import DataError
+from difflab.data.npz_array import array_names, whole_array
+from difflab.data.source_kind import COVARIANCE, MEAN, SourceKind, kind_of
+from difflab.metrics.extractor import FeatureExtractor
+from difflab.metrics.moments import Gaussian
+
+_SUFFIXES = {"features": "", "spatial": "_s"}
+"""Column -> what follows mu and sigma in the arrays' names."""
+_COUNT, _EXTRACTOR, _FINGERPRINT = "count", "extractor", "extractor_fingerprint"
+
+_ASYMMETRY = 1e-6
+"""Largest |S - S^T| relative to the largest |S|."""
+_NEGATIVE = 1e-5
+"""Largest -eigenvalue relative to the largest one: what rounding to float32 does at D = 2048."""
+
+
+@dataclass(frozen=True)
+class StatisticsFile:
+    """What a file of statistics says.
+
+    gaussians    column (features, spatial) -> Gaussian in float64; its count is 0 where the file does not say it
+    extractor    name and fingerprint of the extractor; None where the file does not say it
+    fingerprint  a hash of means and covariances, the same wherever the file lies and whatever else stands in it
+    """
+
+    gaussians: dict[str, Gaussian]
+    extractor: tuple[str, str] | None
+    fingerprint: str
+
+
+def open_statistics(path: str | Path, extractor: FeatureExtractor | None = None) -> StatisticsFile:
+    """The statistics in an npz, checked; and checked to be of `extractor`, as far as the file can tell."""
+    place, kind = Path(path), kind_of(path)
+    if kind not in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
+        raise DataError(f"{place} is {kind.value}; expected an npz of statistics ({MEAN} and {COVARIANCE}).")
+    present = array_names(place)
+    count = int(whole_array(place, _COUNT)[0]) if _COUNT in present else 0
+    made_by = None
+    if _EXTRACTOR in present and _FINGERPRINT in present:
+        made_by = (str(whole_array(place, _EXTRACTOR)[0]), str(whole_array(place, _FINGERPRINT)[0]))
+    gaussians, digest = {}, hashlib.blake2b(digest_size=16)
+    for column, suffix in _SUFFIXES.items():
+        mean, covariance = MEAN + suffix, COVARIANCE + suffix
+        if mean in present and covariance in present:
+            gaussians[column] = _gaussian(place, mean, covariance, count)
+            for values in (gaussians[column].mean, gaussians[column].covariance):
+                digest.update(f"{column} {list(values.shape)}".encode() + values.numpy().tobytes())
+        elif mean in present or covariance in present:
+            raise DataError(f"{place} has only one of {mean} and {covariance}. Get it again, or remove that array.")
+    found = StatisticsFile(gaussians, made_by, digest.hexdigest())
+    if extractor is not None:
+        _check_extractor(found, extractor, place)
+    return found
+
+
+def save_statistics(path: str | Path, gaussians: Mapping[str, Gaussian], extractor: FeatureExtractor) -> None:
+    """Writes an npz that `open_statistics` and the programs of others read, whole or not at all."""
+    place = Path(path)
+    if place.suffix != ".npz":
+        raise ValueError(f"{place}: a file of statistics is called *.npz")
+    if "features" not in gaussians or not gaussians.keys() <= _SUFFIXES.keys():
+        raise ValueError(
+            f"statistics have the columns features and perhaps spatial, not {', '.join(gaussians) or 'none'}"
+        )
+    arrays: dict[str, np.ndarray] = {
+        _COUNT: np.array(gaussians["features"].count),
+        _EXTRACTOR: np.array(extractor.identity.name),
+        _FINGERPRINT: np.array(extractor.fingerprint),
+    }
+    for column, gaussian in gaussians.items():
+        arrays[MEAN + _SUFFIXES[column]] = gaussian.mean.cpu().numpy()
+        arrays[COVARIANCE + _SUFFIXES[column]] = gaussian.covariance.cpu().numpy()
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".writing-", delete=False) as file:
+        try:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+            file.flush()
+            os.replace(file.name, place)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def _gaussian(path: Path, mean_name: str, covariance_name: str, count: int) -> Gaussian:
+    mean, covariance = _numbers(path, mean_name), _numbers(path, covariance_name)
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not len(mean):
+        raise DataError(
+            f"{path}: {mean_name} has the shape {list(mean.shape)} and {covariance_name} {list(covariance.shape)}; "
+            "expected [D] and [D, D]."
+        )
+    asymmetry = (covariance - covariance.T).abs().max() / covariance.abs().max().clamp(min=1e-300)
+    if asymmetry > _ASYMMETRY:
+        raise DataError(
+            f"{path}: {covariance_name} is not symmetric (by {asymmetry:.2g} of its largest element), hence no covariance."
+        )
+    covariance = (covariance + covariance.T) / 2  # exact where it was symmetric
+    eigenvalues = torch.linalg.eigvalsh(covariance)
+    if eigenvalues[0] < -_NEGATIVE * eigenvalues[-1].abs():
+        raise DataError(
+            f"{path}: {covariance_name} has the eigenvalues {eigenvalues[0]:.4g} to {eigenvalues[-1]:.4g}; a covariance has "
+            "none below 0. Compute it again in float64."
+        )
+    return Gaussian(mean, covariance, count)
+
+
+def _numbers(path: Path, name: str) -> Tensor:
+    values = whole_array(path, name)
+    if values.dtype.kind != "f":
+        raise DataError(f"{path}: {name} holds {values.dtype}; expected floating-point numbers.")
+    if not np.isfinite(values).all():
+        index = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise DataError(f"{path}: {name}{index} is {values[tuple(index)]}. Compute the statistics again.")
+    return torch.from_numpy(values.astype(np.float64))
+
+
+def _check_extractor(found: StatisticsFile, extractor: FeatureExtractor, path: Path) -> None:
+    identity = extractor.identity
+    for column, gaussian in found.gaussians.items():
+        width = identity.columns.get(column)
+        if width is not None and width != len(gaussian.mean):
+            name = MEAN + _SUFFIXES[column]
+            raise DataError(
+                f"{path}: {name} has {len(gaussian.mean)} dimensions, but {column} of {identity.name} have {width}: it comes "
+                "from another extractor. Choose that one (extractor=...), or statistics of this one."
+            )
+    ours = (identity.name, extractor.fingerprint)
+    if found.extractor not in (None, ours):
+        raise DataError(
+            f"{path} was made with {' '.join(found.extractor or ())}, not with {' '.join(ours)}. Choose the same extractor and "
+            "weights, or compute the statistics again."
+        )
