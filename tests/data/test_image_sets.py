@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from difflab.data import DataError, FileImages, NpzImages, SourceKind, kind_of, open_image_set
+from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
 from difflab.data.npz_array import NpzArray
 from difflab.metrics import to_uint8
 
@@ -108,6 +109,8 @@ def test_every_form_gives_the_pixels_as_they_are_the_labels_and_one_fingerprint(
     assert torch.equal(images.images(torch.tensor([2])), expected[[2]])
     reference = npz(tmp_path / "elsewhere.npz", PIXELS, LABELS)
     assert images.fingerprint == NpzImages(reference).fingerprint
+    content = content_of(pixel_digest(image) for image in PIXELS)  # what a program that draws images knows of them
+    assert images.fingerprint == fingerprint_of((3, H, W), torch.from_numpy(LABELS), content)
 
 
 def test_an_index_outside_is_no_other_image(tmp_path):

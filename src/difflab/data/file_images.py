@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +14,7 @@ from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import pixels_of
-from difflab.data.image_set import ImageSet, pixel_digest
+from difflab.data.image_set import ImageSet, content_of, pixel_digest
 
 _AT_ONCE = 256
 """Files that wait decoded."""
@@ -48,13 +47,13 @@ class FileImages(ImageSet):
 
     def _check(self) -> str:
         """Decodes every image once, and gives the hash of all pixels."""
-        digest = hashlib.blake2b(digest_size=16)
+        return content_of(self._checked_digests())
+
+    def _checked_digests(self) -> Iterator[bytes]:
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(self._names), _AT_ONCE):
                 chunk = range(first, min(first + _AT_ONCE, len(self._names)))
-                for one in pool.map(lambda index: pixel_digest(self._decoded(index)), chunk):
-                    digest.update(one)
-        return digest.hexdigest()
+                yield from pool.map(lambda index: pixel_digest(self._decoded(index)), chunk)
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
         pixels = pixels_of(self._files.read(self._names[index]), self.where(index))

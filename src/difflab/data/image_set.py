@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -22,13 +22,11 @@ class ImageSet(ABC):
     """
 
     def __init__(self, shape: tuple[int, int, int], count: int, labels: Int[Tensor, " n"] | None, content: str):
-        """`content` is the hash of all `pixel_digest`s in order."""
+        """`content` is `content_of` the images."""
         self.shape = shape
         self.labels = labels
         self._count = count
-        classes = b"" if labels is None else labels.numpy().tobytes()
-        digest = hashlib.blake2b(repr((shape, content, labels is None)).encode() + classes, digest_size=16)
-        self.fingerprint = digest.hexdigest()
+        self.fingerprint = fingerprint_of(shape, labels, content)
 
     @abstractmethod
     def _pixels(self, indices: list[int]) -> NDArray[np.uint8]:
@@ -52,3 +50,18 @@ class ImageSet(ABC):
 def pixel_digest(pixels: NDArray[np.uint8]) -> bytes:
     """The hash of one image [H, W, C]."""
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+
+
+def content_of(digests: Iterable[bytes]) -> str:
+    """The hash of images from the `pixel_digest` of each, in order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for one in digests:
+        digest.update(one)
+    return digest.hexdigest()
+
+
+def fingerprint_of(shape: tuple[int, int, int], labels: Int[Tensor, " n"] | None, content: str) -> str:
+    """What an image set of this content is known by, whoever holds it. labels are int64."""
+    classes = b"" if labels is None else labels.numpy().tobytes()
+    text = repr((tuple(shape), labels is None, content)).encode()
+    return hashlib.blake2b(text + classes, digest_size=16).hexdigest()

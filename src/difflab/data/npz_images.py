@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
-from difflab.data.image_set import ImageSet, pixel_digest
+from difflab.data.image_set import ImageSet, content_of, pixel_digest
 from difflab.data.npz_array import NpzArray, array_names, whole_array
 from difflab.data.pixel_values import PixelValues
 
@@ -59,14 +58,15 @@ class NpzImages(ImageSet):
 
     def _check(self) -> str:
         """Looks at every value once, and gives the hash of all pixels."""
-        digest = hashlib.blake2b(digest_size=16)
+        content = content_of(self._checked_digests())
+        self._values.finish(f"{self.path}: {IMAGES}")
+        return content
+
+    def _checked_digests(self) -> Iterator[bytes]:
         unknown = self._values.is_float and self._values.value_range is None  # finish() says what was found
         for first, values in self._array.blocks():
             self._values.check(values, first)
-            for image in () if unknown else self._values(values):
-                digest.update(pixel_digest(image))
-        self._values.finish(f"{self.path}: {IMAGES}")
-        return digest.hexdigest()
+            yield from map(pixel_digest, () if unknown else self._values(values))
 
 
 def _shape(array: NpzArray) -> tuple[int, ...]:
