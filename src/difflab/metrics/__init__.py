@@ -14,6 +14,14 @@ from difflab.metrics.inception_score import InceptionScore, Score
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 from difflab.metrics.moments import Gaussian, Moments
 from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, check_comparable
+from difflab.metrics.published import (
+    PublishedComparison,
+    Target,
+    compare_with_published,
+    compare_with_targets,
+    published_table,
+    read_targets,
+)
 from difflab.metrics.quantize import to_uint8, to_uint8_truncated
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
 from difflab.metrics.results import Measurement, Results
@@ -41,6 +49,7 @@ __all__ = [
     "Needs",
     "Protocol",
     "ProtocolMismatch",
+    "PublishedComparison",
     "Reference",
     "ReferenceStatistics",
     "Replicates",
@@ -48,12 +57,17 @@ __all__ = [
     "Score",
     "StatisticsCache",
     "StatisticsFile",
+    "Target",
     "at_count",
     "best_available",
     "check_comparable",
+    "compare_with_published",
+    "compare_with_targets",
     "find_inception_weights",
     "frechet_distance",
     "open_statistics",
+    "published_table",
+    "read_targets",
     "save_statistics",
     "to_uint8",
     "to_uint8_truncated",
