@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from difflab.metrics.bootstrap import Target, WeightedMoments, moments_replicates, standard_error
+from difflab.metrics.bootstrap import Frame, WeightedMoments, at_equal_count, moments_replicates, standard_error
 from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import frechet_distance
@@ -54,7 +54,7 @@ class FrechetInfinity(Metric):
         return {"halvings": self.halvings, "seed": self.seed}
 
     def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
-        target, group = reference.gaussian("features"), self._partition(len(samples))
+        frame, group = reference.gaussian("features"), self._partition(len(samples))
         subsets = [Moments(samples.identity.dimension) for _ in range(2**self.halvings)]
         for start, rows in samples.chunks("features"):
             of_row = group[start : start + len(rows)]
@@ -62,18 +62,23 @@ class FrechetInfinity(Metric):
                 moments.update(rows[of_row == g])
         means = []
         for level in _levels(subsets):
-            distances = [frechet_distance(moments.gaussian(), target).distance for moments in level]
+            distances = [frechet_distance(moments.gaussian(), frame).distance for moments in level]
             means.append(torch.tensor(distances, dtype=torch.float64).mean())
         return {samples.identity.named("fd_inf"): self._at_infinity(torch.stack(means)[:, None]).item()}
 
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
         """By the bootstrap of the whole procedure on the same partition."""
-        target, group = Target.of(reference.gaussian("features"), samples, "features"), self._partition(len(samples))
-        values = []
-        for subsets in moments_replicates(samples, "features", target, replicates, group=group):
-            means = [torch.stack([sums.distances(target) for sums in level]).mean(dim=0) for level in _levels(subsets)]
-            values.append(self._at_infinity(torch.stack(means)))
-        return {samples.identity.named("fd_inf"): standard_error(torch.cat(values))}
+        frame, group = Frame.of(reference.gaussian("features"), samples, "features"), self._partition(len(samples))
+        blocks = moments_replicates(samples, "features", frame, replicates, group=group)
+        sets = [[subset for level in _levels(subsets) for subset in level] for subsets in blocks]
+        # of each of the subsets, from the smallest to the whole, all replicates
+        values = [
+            at_equal_count(torch.cat([s.distances(frame) for s in subset]), torch.cat([s.count for s in subset]))
+            for subset in zip(*sets, strict=True)
+        ]
+        sizes = [2**j for j in range(self.halvings, -1, -1)]
+        means = torch.stack([level.mean(dim=0) for level in torch.stack(values).split(sizes)])
+        return {samples.identity.named("fd_inf"): standard_error(self._at_infinity(means))}
 
     def _partition(self, n: int) -> Int[Tensor, " n"]:
         """The smallest subset 0 .. 2^halvings - 1 in which each image is."""

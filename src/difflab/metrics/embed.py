@@ -1,0 +1,179 @@
+"""From images to stored features, once per content: the network runs a single time however many metrics, sweeps and error bars follow.
+
+    FOLDER/features-KEY/part-00000.safetensors    columns of the images 0 .. 1023
+                        part-00001.safetensors    columns of the images 1024 .. 2047, and so on
+
+KEY is a hash of the images' fingerprint, the extractor's and the version of this protocol, never a folder's name. A part is written
+whole or not at all and is memory-mapped when it is read; one that is missing or damaged is computed again, and only that one. Processes
+share the parts that are missing. Batches start at fixed rows, so the features depend neither on the number of processes nor on what an
+interrupted call had done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from difflab.collective import rank, sum_over_processes, world_size
+from difflab.metrics.extractor import FeatureExtractor
+from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.quantize import to_uint8
+from difflab.metrics.reference import ImageSource
+
+PROTOCOL_VERSION = 1
+"""Raised when the way from images to features changes, so that older parts are not found any more."""
+
+PART = 1024
+"""Images of a part."""
+
+_ABANDONED = 3600
+"""Seconds after which a file that was never finished belongs to a process that was killed."""
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class LabelledSource(ImageSource, Protocol):
+    """Images of which each has a class."""
+
+    @property
+    def labels(self) -> Tensor | None:
+        """[N] int64; None where classes are not known."""
+        ...
+
+
+def embed(
+    source: ImageSource,
+    extractor: FeatureExtractor,
+    folder: str | Path,
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> FeatureSet:
+    """The features of all images of `source`. All processes must call it, with one folder that all of them see.
+
+    extractor  on its device
+    folder     where sets of features lie
+    progress   called with (images done, images to do) of this process, after every batch
+    """
+    if batch_size < 1 or len(source) < 1:
+        raise ValueError(f"{len(source)} images in batches of {batch_size}: there is nothing to embed")
+    parts = _Parts(source, extractor, Path(folder).expanduser())
+    missing = [i for i in range(rank(), parts.count, world_size()) if not parts.is_whole(i)]
+    to_do, done = sum(len(parts.rows(i)) for i in missing), 0
+    if missing:
+        _log.info("features of %d images by %s", to_do, extractor.identity.name)
+    for i in missing:
+        batches = []
+        for start in range(parts.rows(i).start, parts.rows(i).stop, batch_size):
+            rows = range(start, min(start + batch_size, parts.rows(i).stop))
+            batches.append(_columns(source, extractor, rows))
+            done += len(rows)
+            if progress is not None:
+                progress(done, to_do)
+        parts.write(i, {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]})
+    sum_over_processes([torch.zeros(1, device=extractor.device)])  # nobody reads before all have written
+    labels = source.labels if isinstance(source, LabelledSource) else None
+    return FeatureSet(extractor.identity, [parts.read(i) for i in range(parts.count)], labels, parts.key)
+
+
+def _columns(source: ImageSource, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
+    images = source.images(rows)
+    try:
+        # images that are no pixels (a mixture's) meet the extractor as samples do
+        features = extractor(images if images.dtype == torch.uint8 else to_uint8(images))
+    except ValueError as error:
+        raise ValueError(f"images {rows.start} to {rows.stop - 1}: {error}") from error
+    columns = {name: value.float().cpu() for name, value in features._asdict().items() if value is not None}
+    for name, value in columns.items():
+        broken = ~value.isfinite().all(dim=1)
+        if broken.any():
+            raise ValueError(
+                f"{extractor.identity.name} gives NaN or infinity as {name} of image {rows[int(broken.nonzero()[0])]}"
+            )
+    return columns
+
+
+class _Parts:
+    """The files of one set of features."""
+
+    def __init__(self, source: ImageSource, extractor: FeatureExtractor, folder: Path):
+        fields = {
+            "protocol_version": PROTOCOL_VERSION,
+            "images": source.fingerprint,
+            "count": len(source),
+            "extractor": extractor.fingerprint,
+        }
+        self.key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
+        self.images, self.columns = len(source), extractor.identity.columns
+        self.count = -(-self.images // PART)
+        self.folder = folder / f"features-{self.key}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"features cannot be stored in {folder} ({error}): name a folder that can be written"
+            ) from error
+        for leftover in self.folder.glob(".writing-*"):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+                leftover.unlink(missing_ok=True)
+
+    def rows(self, i: int) -> range:
+        return range(i * PART, min((i + 1) * PART, self.images))
+
+    def path(self, i: int) -> Path:
+        return self.folder / f"part-{i:05d}.safetensors"
+
+    def is_whole(self, i: int) -> bool:
+        """Whether the part is there and undamaged; reads it through."""
+        if not self.path(i).exists():
+            return False
+        try:
+            with safe_open(self.path(i), framework="pt") as file:
+                checksum = (file.metadata() or {}).get("sha256")
+            columns = self.read(i)
+            shapes = {name: tuple(value.shape) for name, value in columns.items()}
+            if shapes != {name: (len(self.rows(i)), width) for name, width in self.columns.items()}:
+                raise ValueError(f"it holds {shapes}")
+            if checksum != self._checksum(i, columns):
+                raise ValueError("its checksum is wrong")
+        except (SafetensorError, ValueError, KeyError, OSError) as error:
+            warnings.warn(
+                f"the stored features {self.path(i)} are damaged ({error}); they are computed again", stacklevel=3
+            )
+            return False
+        return True
+
+    def read(self, i: int) -> dict[str, Tensor]:
+        """The columns, memory-mapped."""
+        with safe_open(self.path(i), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
+
+    def write(self, i: int, columns: dict[str, Tensor]) -> None:
+        content = save(columns, {"sha256": self._checksum(i, columns)})
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writing-", delete=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
+        Path(file.name).replace(self.path(i))
+
+    def _checksum(self, i: int, columns: dict[str, Tensor]) -> str:
+        """Of the values and of the place to which they belong."""
+        digest = hashlib.sha256(f"{self.key} {i}".encode())
+        for name in sorted(columns):
+            digest.update(f"{name} {list(columns[name].shape)}".encode())
+            digest.update(columns[name].numpy().data)  # megabytes, not copied
+        return digest.hexdigest()
