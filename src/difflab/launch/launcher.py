@@ -1,0 +1,23 @@
+"""Where a command's work is done: here and now, or later and elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+
+class Launcher(ABC):
+    """Takes a checked command of train.py to where it runs."""
+
+    @abstractmethod
+    def processes(self, here: int) -> int:
+        """How many processes will train; `here` is how many the trainer would start by itself."""
+
+    @abstractmethod
+    def launch(self, work: Callable[[], None], overrides: Sequence[str], name: str) -> None:
+        """Has the work done.
+
+        work        does it in this process
+        overrides   the command line's, from which another process can do the same work
+        name        of the run, for people
+        """

@@ -1,0 +1,83 @@
+"""What the processes of a job leave behind for whoever decides whether the job starts again.
+
+$DIFFLAB_JOB/run                          the run's directory
+$DIFFLAB_JOB/attempts/<n>/<rank>.json     how a process of the n-th start ended, if it could still say so
+
+Outside of a job that slurm/train.sbatch has started nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How a process ended.
+
+    step    optimizer steps done, None if training had not begun or the step does not matter
+    error   "" if it ended as it should
+    """
+
+    rank: int
+    host: str
+    exit_code: int
+    step: int | None
+    error: str
+
+
+def record_run(directory: str | Path) -> None:
+    """Says which run the job works on."""
+    job = _job()
+    if job is not None:
+        (job / "run").write_text(str(Path(directory).resolve()))
+
+
+def record_end(exit_code: int, step: int | None = None, error: str = "") -> None:
+    """Says how this process ends. The first word counts: it is nearest to the cause."""
+    job = _job()
+    if job is None:
+        return
+    rank = int(os.environ.get("SLURM_PROCID", "0"))
+    path = attempt_directory(job, int(os.environ.get("SLURM_RESTART_COUNT", "0"))) / f"{rank}.json"
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end = ProcessEnd(rank, os.environ.get("SLURMD_NODENAME", platform.node()), exit_code, step, error[:2000])
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(asdict(end)))
+    aside.rename(path)
+
+
+@contextlib.contextmanager
+def ends_recorded() -> Iterator[None]:
+    """Records how what is done inside ends."""
+    try:
+        yield
+    except SystemExit as exit_:
+        record_end(exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None))
+        raise
+    except BaseException as error:
+        record_end(1, error=f"{type(error).__name__}: {error}")
+        raise
+    record_end(0)
+
+
+def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
+    """What the processes of a start have said, in order of ranks."""
+    ends = [ProcessEnd(**json.loads(path.read_text())) for path in attempt_directory(job, attempt).glob("*.json")]
+    return sorted(ends, key=lambda end: end.rank)
+
+
+def attempt_directory(job: Path, attempt: int) -> Path:
+    return job / "attempts" / str(attempt)
+
+
+def _job() -> Path | None:
+    return Path(os.environ["DIFFLAB_JOB"]) if "DIFFLAB_JOB" in os.environ else None

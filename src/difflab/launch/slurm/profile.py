@@ -1,0 +1,103 @@
+"""What is particular about a cluster. A profile is data: slurm/profiles/<name>.yaml."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from difflab.launch.slurm.files import slurm_directory
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A cluster.
+
+    partition, account, qos, constraint   as sbatch knows them; "" for none
+    modules             names for `module load`
+    environment         variables that the job sets
+    network_interface   by which nodes talk to each other, as ib0 or hsn; "" for any
+    container           command put before python, as `apptainer exec --nv image.sif`
+    srun                more options of srun, as --container-image=... of pyxis
+    scratch             a folder on each node's own disk, for stage_in; may use the job's variables ($SLURM_JOB_ID)
+    stage_in            key of the configuration -> file or folder: copied to every node's scratch, where the key then points
+    setup               more lines of shell, run on the first node before training
+    sbatch              more options of sbatch, as --exclusive
+    """
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    modules: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    network_interface: str = ""
+    container: str = ""
+    srun: list[str] = field(default_factory=list)
+    scratch: str = ""
+    stage_in: dict[str, str] = field(default_factory=dict)
+    setup: list[str] = field(default_factory=list)
+    sbatch: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            expected = {"list[str]": list, "dict[str, str]": dict}.get(str(key.type), str)
+            if not isinstance(getattr(self, key.name), expected):
+                kind = {list: "a list", dict: "names with values", str: "text"}[expected]
+                raise ValueError(f"{key.name}: {getattr(self, key.name)!r} should be {kind}")
+        if self.stage_in and not self.scratch:
+            raise ValueError("stage_in needs scratch: say to which folder of the nodes' disks data are copied")
+
+    def options(self) -> list[str]:
+        """Options of sbatch."""
+        named = {key: getattr(self, key) for key in ("partition", "account", "qos", "constraint")}
+        return [*(f"--{key}={value}" for key, value in named.items() if value), *self.sbatch]
+
+    def shell(self) -> list[str]:
+        """Lines of the batch script that prepare training; its variables srun_options, container and arguments are extended."""
+        lines = [f"module load {shlex.join(self.modules)}"] if self.modules else []
+        variables = {str(key): str(value) for key, value in self.environment.items()}
+        if self.network_interface:
+            variables |= dict.fromkeys(("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"), self.network_interface)
+        lines += [f"export {key}={shlex.quote(value)}" for key, value in variables.items()]
+        if self.srun:
+            lines.append(f"srun_options+=({shlex.join(self.srun)})")
+        if self.container:
+            lines.append(f"container=({self.container})")
+        for key, source in self.stage_in.items():
+            place = f'"{self.scratch}/{Path(source).name}"'
+            copy = f'mkdir -p "{self.scratch}" && cp -ru {shlex.quote(source)} "{self.scratch}/"'
+            lines.append(f"srun --ntasks=$SLURM_JOB_NUM_NODES --ntasks-per-node=1 bash -c {shlex.quote(copy)} || exit")
+            lines.append(f"arguments+=({key}={place})")
+        return [*lines, *self.setup]
+
+
+def load_profile(name: str) -> Profile:
+    """slurm/profiles/<name>.yaml, or any file if the name ends with .yaml."""
+    folder = slurm_directory() / "profiles"
+    path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise ValueError(
+            f"launcher.profile={name}: there is no {path}; {_near(name, names)}. A profile may also be a path that ends with .yaml"
+        )
+    content: Any = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected lines of the form key: value")
+    known = [key.name for key in fields(Profile)]
+    for key in content:
+        if key not in known:
+            raise ValueError(f"{path}: unknown key {key!r}; {_near(str(key), known)}")
+    try:
+        return Profile(**content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _near(word: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
