@@ -51,7 +51,7 @@ def train(x: Tensor, label: Tensor) -> DigitsNetwork:
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x), generator=generator).split(BATCH)[: len(x) // BATCH]:
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
-            _, logits = network(augment(x[rows], generator))
+            logits = network(augment(x[rows], generator))[1]
             optimizer.zero_grad()
             F.cross_entropy(logits, label[rows]).backward()
             optimizer.step()

@@ -22,6 +22,7 @@ PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 MATHEMATICS = {
     "types": set(),
     "noise": set(),
+    "layout": set(),
     "process": {"types"},
     "schedules": {"types", "process"},
     "parameterizations": {"types", "process", "schedules"},
@@ -31,7 +32,7 @@ MATHEMATICS = {
     "objectives": {"types", "noise", "process", "schedules", "variances", "denoiser"},
     "guidance": {"types"},  # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "samplers": {"types", "noise", "process", "schedules", "variances"},
-    "ema": set(),
+    "ema": {"layout"},
 }
 MACHINERY = {
     "collective": set(),
@@ -141,7 +142,11 @@ def test_target_is_the_only_registry():
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
                 word = node.name
             registry = "registry" in word.lower() or word in ("ConfigStore", "__import__", "globals")
-            registers = word.startswith("register") and word not in ("register_buffer", "register_parameter")
+            registers = word.startswith("register") and word not in (
+                "register_buffer",
+                "register_parameter",
+                "register_forward_hook",
+            )
             if registry or (registers and room(path) != "cli"):
                 wrong.append(f"{name(path)}:{node.lineno}: {word}")  # type: ignore[attr-defined]
     assert not wrong, "\n".join(wrong)

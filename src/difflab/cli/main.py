@@ -9,6 +9,7 @@ COMMANDS = {
     "train": "trains a model and scores its samples",
     "sample": "draws images from a run or a checkpoint",
     "info": "tells what is known of a run",
+    "weights": "lists and fetches the weights of feature extractors",
 }
 
 

@@ -3,7 +3,9 @@
 from difflab.metrics.best_available import best_available
 from difflab.metrics.bits_per_dim import BitsPerDim, BoundSums
 from difflab.metrics.cache import StatisticsCache
+from difflab.metrics.clip import ClipExtractor
 from difflab.metrics.digits import DigitsExtractor
+from difflab.metrics.dinov2 import DinoV2Extractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor
 from difflab.metrics.evaluator import ImageMetrics, at_count
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity
@@ -30,8 +32,10 @@ from difflab.metrics.statistics_file import StatisticsFile, open_statistics, sav
 __all__ = [
     "BitsPerDim",
     "BoundSums",
+    "ClipExtractor",
     "Difference",
     "DigitsExtractor",
+    "DinoV2Extractor",
     "EfficientNetLite0Extractor",
     "FeatureExtractor",
     "FeatureSet",

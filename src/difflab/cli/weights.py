@@ -1,0 +1,72 @@
+"""Weights of feature extractors: `difflab weights` says which are known and which are here, `difflab weights fetch NAME` gets one."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+
+USAGE = """usage: difflab weights               the known weights, where they are looked for, and whether they are whole
+       difflab weights fetch NAME... gets them; nothing is ever downloaded otherwise"""
+
+
+def main() -> None:
+    """The command line of `difflab weights`."""
+    from difflab.cli.entry import fail
+    from difflab.metrics.fetching import FetchError
+
+    arguments = sys.argv[1:]
+    if not arguments:
+        print(listing())
+    elif arguments[0] == "fetch" and len(arguments) > 1:
+        try:
+            for name in arguments[1:]:
+                fetch_by_name(name)
+        except (FetchError, ValueError) as error:
+            fail(str(error))
+    else:
+        print(USAGE)
+        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
+
+
+def listing() -> str:
+    """A row for every known file, and the folders in which they are looked for."""
+    from difflab.metrics.pretrained import KNOWN, cache_folder, hub_folder, sha256_of
+
+    lines = [f"{'name':20} {'size':>8}  {'state':8}  where, or where from"]
+    for weight in KNOWN.values():
+        here = [path for path in weight.places if path.is_file()]
+        state = ("intact" if sha256_of(here[0]) == weight.sha256 else "damaged") if here else "missing"
+        lines.append(f"{weight.name:20} {weight.megabytes:5} MB  {state:8}  {here[0] if here else weight.origin}")
+    variables = dict.fromkeys(f"${weight.variable}" for weight in KNOWN.values())
+    lines += [
+        "",
+        f"Looked for in {cache_folder()}, then in {hub_folder()};",
+        f"a path given by extractor.weights=PATH or by {', '.join(variables)} comes first.",
+        "`difflab weights fetch NAME` gets one and checks its SHA-256.",
+    ]
+    return "\n".join(lines)
+
+
+def fetch_by_name(name: str) -> None:
+    """Fetches a file that is known by this name, with a progress bar on a terminal. ValueError for another name."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from difflab.metrics.fetching import SOURCES, FetchError, alternatives, fetch
+    from difflab.metrics.pretrained import KNOWN
+
+    if name not in KNOWN:
+        near = difflib.get_close_matches(name, KNOWN, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KNOWN)}"
+        raise ValueError(f"{name}: no such weights; {hint}")
+    weight = KNOWN[name]
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(name, total=weight.megabytes * 1e6)
+            path = fetch(weight, SOURCES[name], lambda count: bar.update(task, completed=count))
+    except FetchError as error:
+        others = alternatives(weight) if weight.kind == "inception" else []
+        instead = f". Try instead {' or '.join(other.how for other in others)}" if others else ""
+        raise FetchError(f"{error}{instead}") from error
+    print(path)
