@@ -87,7 +87,7 @@ def train_until(step: int, monkeypatch, root: Path, *overrides: str) -> RunDirec
 
 def sample_from(checkpoint: object, out: Path, *overrides: str) -> list[str]:
     """`python sample.py checkpoint=... out=...`; what it printed."""
-    config = composed("sample", f"checkpoint={checkpoint}", f"out={out}", "device=cpu", *overrides)
+    config = composed("sample", f"checkpoint={checkpoint}", f"out={out}", "accelerator=cpu", *overrides)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         sample(config)
     return printed.getvalue().splitlines()

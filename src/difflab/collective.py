@@ -37,3 +37,12 @@ def gathered(column: Tensor) -> Tensor:
     parts = [torch.empty_like(column) for _ in range(world_size())]
     dist.all_gather(parts, column.contiguous())
     return torch.cat(parts)
+
+
+def first_text(text: str | None) -> str:
+    """The text of the first process that has one, on every process; empty if none has."""
+    texts: list[str | None] = [text]
+    if world_size() > 1:
+        texts = [None] * world_size()
+        dist.all_gather_object(texts, text)
+    return next((found for found in texts if found is not None), "")

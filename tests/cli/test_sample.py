@@ -2,6 +2,12 @@
 
 import gzip
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +16,20 @@ import torch
 from PIL import Image
 from recipes import param_recipe
 
+from difflab.cli import drawing
+from difflab.cli.drawing import plan_set
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip
 from difflab.interop import openai
-from difflab.metrics import to_uint8
+from difflab.metrics import Protocol, to_uint8
 from difflab.parameterizations import Epsilon
+from difflab.runs.info import info
 from difflab.samplers import DDIM, DDPM, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
 from difflab.types import Condition
 from difflab.variances import LearnedRange
-from running import Outcome, sample_from, train_small
+from running import Outcome, composed, sample_from, train_small
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FLAGS = (
@@ -36,23 +45,38 @@ def outcome(tmp_path_factory) -> Outcome:
     return train_small(tmp_path_factory.mktemp("runs"), *guided)
 
 
-def pixels(folder) -> np.ndarray:
-    return np.load(folder / "images.npz")["arr_0"].astype(int)
+def archive_in(folder: Path) -> np.lib.npyio.NpzFile:
+    (path,) = folder.glob("samples_*.npz")
+    return np.load(path)
 
 
-def drawn(outcome, folder, *overrides) -> np.ndarray:
+def pixels(folder: Path) -> np.ndarray:
+    return archive_in(folder)["arr_0"].astype(int)
+
+
+def drawn(outcome: Outcome, folder: Path, *overrides: str) -> np.ndarray:
     sample_from(outcome.run.path, folder, "num_samples=10", *overrides)
     return pixels(folder)
 
 
 def test_the_file_is_laid_out_as_adms(outcome, tmp_path):
     printed = sample_from(outcome.run.path, tmp_path, "num_samples=23", "batch_size=10", "grid=20")
-    archive = np.load(tmp_path / "images.npz")
+    archive = np.load(tmp_path / "samples_23x8x8x1.npz")
     assert archive["arr_0"].dtype == np.uint8
     assert archive["arr_0"].shape == (23, 8, 8, 1)
     assert archive["arr_1"].tolist() == [i % 10 for i in range(23)]
     assert Image.open(tmp_path / "grid.png").size == (10 * 66 + 2, 2 * 66 + 2)
-    assert printed == [f"images  {tmp_path / 'images.npz'}", f"grid    {tmp_path / 'grid.png'}"]
+    assert [line.split() for line in printed] == [
+        ["npz", str(tmp_path / "samples_23x8x8x1.npz")],
+        ["grid", str(tmp_path / "grid.png")],
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
+        "complete.json",
+        "grid.png",
+        "plan.json",
+        "samples_23x8x8x1.npz",
+    ]
 
 
 def test_they_are_the_images_that_the_run_scored(outcome, tmp_path):
@@ -131,7 +155,7 @@ def test_a_released_model_is_sampled_as_its_flags_say(released, tmp_path):
             sample_from(f"openai:{released}", tmp_path / folder, "num_samples=4", f"flags='{FLAGS}'", *ddim)
         with torch.no_grad():
             expected = to_uint8(draw(Clip()(denoiser), schedule, sampler, (3, 16, 16), seeds, cond))
-        archive = np.load(tmp_path / folder / "images.npz")
+        archive = archive_in(tmp_path / folder)
         assert archive["arr_1"].tolist() == [0, 1, 2, 3]
         assert np.abs(archive["arr_0"].astype(int) - expected.permute(0, 2, 3, 1).numpy()).max() <= 1
     assert (pixels(tmp_path / "own") != pixels(tmp_path / "ddim")).any()
@@ -144,6 +168,7 @@ def test_weights_that_are_not_the_flags_are_one_line(released, tmp_path, capsys)
     assert "num_channels" in message
     message = refusal(capsys, f"openai:{released}", tmp_path)
     assert "flags" in message
+    assert "track" in refusal(capsys, f"openai:{released}", tmp_path, f"flags='{FLAGS}'", "track=ema")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +179,15 @@ def test_weights_that_are_not_the_flags_are_one_line(released, tmp_path, capsys)
         (["sampler=ddim", "sampler.grid.steps=21"], "21"),
         (["num_samples=0"], "num_samples=0"),
         (["batch_size=0"], "batch_size=0"),
+        (["classes=10"], "no class 10, the model knows 0 .. 9"),
+        (["classes=[3,-1]"], "no class -1"),
+        (["classes=nothing.npy"], "nothing.npy"),
+        (["precision=16"], "precision=16"),
+        (["steps=21"], "21"),
+        (["devices=0"], "devices=0"),
+        (["accelerator=abacus"], "accelerator=abacus"),
+        (["ema=posthoc", "track=constant"], "track=constant"),
+        (["format=webdataset", "format.webdataset.images_per_tar=0"], "images_per_tar=0"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(outcome, tmp_path, capsys, overrides, message):
@@ -181,6 +215,143 @@ def test_guidance_without_dropped_labels_is_refused(tmp_path, capsys):
     said = refusal(capsys, run.path, tmp_path / "out", "guidance=[classifier_free,clip]")
     assert "condition_dropout=0.1" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_steps_and_quantization(outcome, tmp_path):
+    own = drawn(outcome, tmp_path / "own")
+    three = drawn(outcome, tmp_path / "three", "classes=3")
+    assert archive_in(tmp_path / "three")["arr_1"].tolist() == [3] * 10
+    assert np.abs(own[3] - three[3]).max() <= 1  # the image of seed 3 has class 3 in both
+    assert np.abs(own[4] - three[4]).max() > 1
+    drawn(outcome, tmp_path / "two", "classes=[7,2]")
+    assert archive_in(tmp_path / "two")["arr_1"].tolist() == [7, 2] * 5
+    stepped = drawn(outcome, tmp_path / "stepped", "steps=20")
+    assert np.abs(stepped - drawn(outcome, tmp_path / "named", "sampler=ddim", "sampler.grid.steps=20")).max() <= 1
+    assert np.abs(stepped - own).max() > 1
+    lower = drawn(outcome, tmp_path / "lower", "quantization=truncated")
+    assert set(np.unique(own - lower)) == {0, 1}
+    assert np.abs(own - drawn(outcome, tmp_path / "bf16", "precision=bf16-mixed")).max() in range(1, 60)
+
+
+def test_the_same_command_again(outcome, tmp_path):
+    drawn(outcome, tmp_path, "batch_size=4")
+    (file,) = tmp_path.glob("samples_*.npz")
+    before = file.stat().st_mtime_ns
+    said = sample_from(outcome.run.path, tmp_path, "num_samples=10", "batch_size=4")
+    assert "already complete" in said[0]
+    assert file.stat().st_mtime_ns == before
+    file.unlink()
+    sample_from(outcome.run.path, tmp_path, "num_samples=10", "batch_size=4")
+    assert file.exists()
+
+
+def test_a_set_grows_from_the_shards_that_were_kept(outcome, tmp_path):
+    kept = ["batch_size=4", "keep_shards=true"]
+    drawn(outcome, tmp_path / "grown", *kept)
+    first = tmp_path / "grown" / "shards" / "00000000.safetensors"
+    before = first.stat().st_mtime_ns
+    sample_from(outcome.run.path, tmp_path / "grown", *kept, "num_samples=17", "format=[npz,zip]")
+    grown = np.load(tmp_path / "grown" / "samples_17x8x8x1.npz")["arr_0"]
+    assert first.stat().st_mtime_ns == before
+    sample_from(outcome.run.path, tmp_path / "fresh", "num_samples=17", "batch_size=4")
+    assert np.array_equal(grown, np.load(tmp_path / "fresh" / "samples_17x8x8x1.npz")["arr_0"])
+
+
+def test_other_images_in_the_folder_are_refused(outcome, tmp_path, capsys):
+    before = drawn(outcome, tmp_path)
+    said = refusal(capsys, outcome.run.path, tmp_path, "num_samples=10", "track=online", "steps=10")
+    for difference in ("sampler.grid.steps (4 against 10)", "track (warm_up against online)", "weights_sha256"):
+        assert difference in said
+    assert (pixels(tmp_path) == before).all()
+    sample_from(outcome.run.path, tmp_path, "num_samples=10", "track=online", "overwrite=true")
+    assert (pixels(tmp_path) != before).any()
+
+
+def test_a_protocol_says_what_the_images_are_and_not_how_they_were_made(outcome, tmp_path):
+    def fields(*overrides):
+        config = composed("sample", f"checkpoint={outcome.run.path}", f"out={tmp_path / 'out'}", *overrides)
+        plan = plan_set(config)
+        return Protocol.of(plan.protocol_fields), plan.subject
+
+    own, subject = fields("num_samples=10")
+    assert own.fields["seeds"] == "0 .. 9"
+    assert own.fields["sampler.grid.steps"] == 4
+    how = ["batch_size=3", "out=elsewhere", "devices=2", "grid=3", "format=zip", "keep_shards=true", "threads=2"]
+    assert own == fields("num_samples=10", *how)[0]
+    what = [
+        "sampler=ddpm steps=4",
+        "steps=5",
+        "track=online",
+        "first_seed=1",
+        "classes=1",
+        "precision=bf16-mixed",
+        "quantization=truncated",
+        "guidance=none",
+    ]
+    fingerprints = {fields("num_samples=10", *one.split())[0].fingerprint for one in what}
+    assert len({own.fingerprint, *fingerprints}) == len(what) + 1
+    assert subject == {
+        "checkpoint": str(outcome.run.checkpoints / "step-00000012.ckpt"),
+        "step": 12,
+        "weights_sha256": info(outcome.run.path)["weights_sha256"]["warm_up"],
+        "seed": 0,
+        "run": "cosine_adagn",
+    }
+
+
+def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(outcome, tmp_path, monkeypatch, capsys):
+    whole = drawn(outcome, tmp_path / "whole", "batch_size=2")
+    draw = drawing.draw
+    seen = []
+
+    def told_to_stop(denoise, schedule, sampler, shape, seeds, cond):
+        seen.append(seeds.tolist())
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(denoise, schedule, sampler, shape, seeds, cond)
+
+    monkeypatch.setattr(drawing, "draw", told_to_stop)
+    with pytest.raises(SystemExit) as exit_:
+        drawn(outcome, tmp_path / "stopped", "batch_size=2")
+    assert exit_.value.code == 75
+    assert "4 of 10 drawn; run the same command again" in capsys.readouterr().err
+    assert (drawn(outcome, tmp_path / "stopped", "batch_size=2") == whole).all()
+    assert seen == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+
+
+def test_any_number_of_processes_draws_the_same_bits_also_after_a_kill(outcome, tmp_path):
+    """Two processes are killed in the middle; one, and two, go on from what they left. The files are equal byte for byte."""
+    overrides = ["num_samples=70", "batch_size=4", "sampler=ddpm", "sampler.grid.steps=20"]
+    sample_from(outcome.run.path, tmp_path / "one", *overrides)
+
+    def two_processes(out: Path) -> subprocess.Popen:
+        command = [sys.executable, "sample.py", f"checkpoint={outcome.run.path}", f"out={out}", "accelerator=cpu"]
+        return subprocess.Popen(
+            [*command, "devices=2", *overrides],
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    killed, shards = tmp_path / "two", tmp_path / "two" / "shards"
+    process = two_processes(killed)
+    while len(list(shards.glob("0*"))) < 4 and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    left = sorted(path.name for path in shards.glob("0*"))
+    assert 4 <= len(left) < 18
+    shutil.copytree(killed, tmp_path / "two_then_one")
+    sample_from(outcome.run.path, tmp_path / "two_then_one", *overrides)
+    process = two_processes(killed)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    assert f"{4 * len(left)} of 70 images are drawn already" in printed
+    name = "samples_70x8x8x1.npz"
+    for out in (killed, tmp_path / "two_then_one"):
+        assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
 def refusal(capsys, checkpoint: object, out: Path, *overrides: str) -> str:

@@ -26,6 +26,7 @@ from difflab import (
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import grids
+from difflab.sampling import formats
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -45,6 +46,7 @@ MIRRORED: dict[str, tuple[Any, type]] = {
     "network/attention": (layers, layers.SelfAttention),
     "extractor": (metrics, metrics.FeatureExtractor),
     "data": (data, data.ImageDataset),
+    "format": (formats, formats.Format),
 }
 """Group -> the package that it mirrors, and what its choices are."""
 
@@ -60,7 +62,11 @@ ELSEWHERE = {
     "trainer": "Lightning's",
     "logger": "a mirror of the run directory, made by difflab.runs",
     "checkpoint_io": "how checkpoints reach the disk: difflab.runs and Lightning's",
+    "launcher": "where a command runs: difflab.launch",
+    "hydra": "Hydra's own",
+    "hydra/launcher": "how Hydra runs the jobs of a sweep",
     "divergence": "what the watcher of difflab.callbacks does about a loss that is not finite",
+    "quantization": "functions of difflab.metrics",
     "module": "wires the choices into the sockets",
     "experiment": "rows of tables",
     "recipe": "what the rows of a table have in common",
@@ -87,7 +93,7 @@ NO_CHOICE = {
 }
 """Files that are not a choice of their group's package, and why."""
 
-ROWS = ("experiment", "recipe", "shrink")
+ROWS = ("experiment", "recipe", "shrink", "hydra")
 PART_FILES = [
     f"{group}/{path.stem}"
     for group in GROUPS
@@ -152,8 +158,9 @@ def test_every_package_of_choices_has_a_group():
     root = Path(difflab.__file__).parent
     packages = {path.parent for path in root.rglob("__init__.py")} - {root}
     mirrored = {Path(package.__file__).parent for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
-    machinery = {root / name for name in ("callbacks", "cli", "interop", "launch", "runs", "studies")}
-    assert packages - machinery == mirrored
+    machinery = {root / name for name in ("callbacks", "cli", "interop", "launch", "runs", "sampling", "studies")}
+    inside = {root / "launch" / name for name in ("slurm", "strategies")}
+    assert packages - machinery - inside == mirrored
 
 
 @pytest.mark.parametrize("group", [*MIRRORED, *BY_ARGUMENTS])
@@ -199,8 +206,8 @@ def test_a_file_opens_with_a_line_about_itself(file):
     assert len(about) > 5
 
 
-ELSEWHERE_MADE = ("data/", "extractor/", "logger/")
-"""Groups whose files need more than is at hand; they have tests of their own."""
+ELSEWHERE_MADE = ("data/", "extractor/", "format/", "logger/", "quantization/")
+"""Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 
 
 @pytest.mark.parametrize("file", [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from difflab.cli.check import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.runs import newest, reconstruct
 from difflab.runs.checkpoints import is_whole
-from difflab.runs.export import denoiser_weights, read_exported
+from difflab.runs.export import denoiser_weights, read_exported, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,22 @@ class ModelSource:
     config        the run's configuration; of a released model what its flags say of process and sampler
     num_classes   classes that the model is told; 0 for none
     condition_dropout   share of training examples whose condition was dropped
+    track         which of a run's weights these are
+    file          where they lie; a directory for those that were put together from several files
+    step          after how many optimizer steps; None where nobody says
     """
 
     denoiser: Denoiser
     config: DictConfig
     num_classes: int
     condition_dropout: float
+    track: str
+    file: Path
+    step: int | None
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return weights_sha256(self.denoiser.state_dict())
 
 
 def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> ModelSource:
@@ -39,13 +50,18 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     posthoc_std   length of an average to reconstruct from a run's snapshots instead
     """
     if name.startswith("openai:"):
+        if track is not None or posthoc_std is not None:
+            raise ConfigError(f"checkpoint={name} is one set of weights: leave track and ema out")
         return _released(Path(name.removeprefix("openai:")), flags)
     path = Path(name)
     if posthoc_std is not None:
         if not (path / "config.yaml").is_file():
             raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots")
-        weights, _ = reconstruct(path / "snapshots", posthoc_std)
-        return _of_run((path / "config.yaml").read_text(), weights)
+        if track is not None:
+            raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
+        weights, step = reconstruct(path / "snapshots", posthoc_std)
+        text = (path / "config.yaml").read_text()
+        return _of_run(text, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
     if path.is_dir():
         checkpoint = newest(path / "checkpoints")
         if checkpoint is None:
@@ -63,11 +79,12 @@ def _saved(checkpoint: Path, track: str | None) -> ModelSource:
         raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config}")
     if not is_whole(checkpoint):
         raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
-    weights = denoiser_weights(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = denoiser_weights(saved)
     chosen = track or next(iter(weights))
     if chosen not in weights:
         raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
-    return _of_run(config.read_text(), weights[chosen])
+    return _of_run(config.read_text(), weights[chosen], chosen, checkpoint, saved["global_step"])
 
 
 def _exported(path: Path, track: str | None) -> ModelSource:
@@ -77,15 +94,16 @@ def _exported(path: Path, track: str | None) -> ModelSource:
         raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
     if track not in (None, header["track"]):
         raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
-    return _of_run(header["config"], weights)
+    return _of_run(header["config"], weights, header["track"], path, int(header["step"]))
 
 
-def _of_run(text: str, weights: dict[str, torch.Tensor]) -> ModelSource:
+def _of_run(text: str, weights: dict[str, torch.Tensor], track: str, file: Path, step: int) -> ModelSource:
     config = OmegaConf.create(text)
     assert isinstance(config, DictConfig)
     module = instantiate(config.module, _convert_="all")
     module.denoiser.load_state_dict(weights)
-    return ModelSource(module.denoiser, config, config.data.num_classes, config.condition_dropout)
+    dropout = config.condition_dropout
+    return ModelSource(module.denoiser, config, config.data.num_classes, dropout, track, file, step)
 
 
 def _released(path: Path, flags: str | None) -> ModelSource:
@@ -105,6 +123,7 @@ def _released(path: Path, flags: str | None) -> ModelSource:
     steps = process.diffusion_steps
     config = OmegaConf.create(
         {
+            "network": {"flags": given},
             "schedule": {
                 "_target_": f"difflab.schedules.{process.noise_schedule}",
                 "steps": steps,
@@ -128,4 +147,5 @@ def _released(path: Path, flags: str | None) -> ModelSource:
     parts = {name: instantiate(config[name]) for name in ("schedule", "parameterization", "variance")}
     label = dict(network.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
-    return ModelSource(Denoiser(network, **parts), config, num_classes, condition_dropout=0.0)
+    denoiser = Denoiser(network, **parts)
+    return ModelSource(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)

@@ -8,35 +8,47 @@ from typing import TYPE_CHECKING
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omegaconf import DictConfig
 
 EXAMPLES = [
     ("python sample.py checkpoint=runs/cosine_adagn/<identity>", "64 images from a run's first EMA track"),
     (
-        "python sample.py checkpoint=RUN track=online num_samples=1000 out=online",
-        "a thousand from the weights themselves",
+        "python sample.py checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
+        "many images on eight GPUs; started again it goes on",
     ),
+    (
+        "python sample.py checkpoint=RUN 'format=[npz,zip]' track=online out=online",
+        "the weights themselves, two formats",
+    ),
+    ("python sample.py checkpoint=RUN 'classes=[1,7]' num_samples=100", "two classes in turn"),
     (
         "python sample.py checkpoint=RUN ema=posthoc ema.std=0.05",
         "an average of another length, from the run's snapshots",
     ),
-    ("python sample.py checkpoint=RUN sampler=ddim sampler.grid.steps=10 sampler.eta=1", "another sampler"),
+    ("python sample.py checkpoint=RUN sampler=ddim sampler.eta=1 steps=10", "another sampler"),
     ("python sample.py checkpoint=RUN 'guidance=[classifier_free,clip]' guidance.classifier_free.scale=3", "guided"),
     (
-        "python sample.py checkpoint=openai:64x64_diffusion.pt sampler=ddim sampler.grid.steps=ddim25",
-        "a released model of ADM",
+        "python sample.py checkpoint=openai:64x64_diffusion.pt sampler=ddim steps=ddim25 quantization=truncated",
+        "a released model of ADM, as its own scripts draw and quantize",
     ),
 ]
 
-GROUPS = frozenset({"sampler", "sampler/grid", "guidance"})
+GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization"})
 VALUES = [
     "checkpoint    a run directory, a .ckpt or .safetensors file of a run, or openai:<path> of a released model",
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
     "track         EMA track, or online; the run's first track if not given",
     "ema=posthoc ema.std=0.05   an average reconstructed from the run's snapshots",
+    'steps         sampling steps (250, ddim25, "10,20,30"), in place of those of the sampler\'s grid',
     "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",
-    "device        cpu, cuda, cuda:1 ...; a GPU where there is one if not given",
-    "out           folder of images.npz (arr_0 uint8 NHWC, arr_1 labels) and grid.png; grid: images in the picture",
+    "classes       3, [1,2] in turn, or labels.npy of a label per image; all in turn if not given",
+    "precision     32-true, bf16-mixed, 16-mixed",
+    "out           folder of the results and of what is drawn so far; overwrite=true replaces other images there",
+    "format        one or several: npz (OpenAI's), folder, zip (EDM's), webdataset; none leaves the shards",
+    "keep_shards   true keeps them beside the formats, so that the set can grow; grid: images in grid.png",
+    "accelerator, devices, num_nodes   cpu, gpu; processes per node (torchrun and srun are understood); threads: per process",
 ]
 
 
@@ -53,70 +65,75 @@ def main() -> None:
 
 
 def sample(config: DictConfig) -> None:
-    """Draws images and writes them to `out`."""
+    """Draws images and writes them to `out`; what an earlier start of the same command has drawn is kept."""
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
     from difflab.cli.train import cause
+    from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
+    from difflab.sampling import SamplingStopped
 
     try:
         _sample(config)
+    except SamplingStopped as reason:
+        if launched_rank() == 0:
+            print(f"{config.out}: {reason}", file=sys.stderr)
+            sys.exit(REQUEUE_EXIT_CODE)
     except (ValueError, OmegaConfBaseException) as error:
-        fail(" ".join(str(error).split()))
+        if launched_rank() == 0:
+            fail(" ".join(str(error).split()))
     except InstantiationException as error:
-        fail(cause(error))
+        if launched_rank() == 0:
+            fail(cause(error))
 
 
 def _sample(config: DictConfig) -> None:
-    from pathlib import Path
-
-    import numpy as np
-    import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
-    from rich.progress import track as progress
-    from torchvision.utils import save_image
 
-    from difflab.callbacks import GuidanceCallback
-    from difflab.callbacks.evaluation import grid_columns, grid_of
-    from difflab.cli.model_source import load_model
-    from difflab.metrics import to_uint8
-    from difflab.samplers import balanced_labels, draw
+    from difflab.cli.drawing import draw_planned, plan_set, processes_of
+    from difflab.launch import launched_rank
+    from difflab.sampling import SamplingError
+    from difflab.sampling.formats import check_pictures
 
-    posthoc_std = None if config.get("ema") is None else config.ema.std
-    for name in ("num_samples", "batch_size", "grid"):
-        if config[name] < 1:
-            raise ValueError(f"{name}={config[name]} must be at least 1")
-    source = load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
-    # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
-    model = source.config
-    for name in ("sampler", "guidance"):
-        if config.get(name) is not None:
-            OmegaConf.update(model, name, config._get_node(name), merge=False)
-    sampler = instantiate(model.sampler, _convert_="all")
-    guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
-    guidance.check(source.condition_dropout)
-    sampler.grid(source.denoiser.schedule)
+    processes = processes_of(config)
+    formats = instantiate(config.format)
+    plan = plan_set(config)
+    check_pictures(formats, plan.source.denoiser.image_shape[0])
+    request = {
+        "num_samples": config.num_samples,
+        "grid": config.grid,
+        "format": OmegaConf.to_container(config.format),
+        "plan": plan.folder.plan.fingerprint,
+    }
+    done = plan.folder.finished(request)
+    if done is not None:
+        print(f"already complete: the same command has drawn its {config.num_samples} images")
+        return _report(done)
+    if launched_rank() == 0 and plan.folder.was_emptied():
+        print(
+            "the shards of what was written before are gone (keep_shards=true keeps them): all images are drawn again"
+        )
+    try:
+        drawn = draw_planned(plan, processes)
+        if processes.rank == 0:
+            try:
+                written = {name: format.write(drawn.shards, drawn.folder.path) for name, format in formats.items()}
+                written["grid"] = drawn.grid
+                drawn.folder.finish(written, request)
+                if formats and not config.keep_shards:
+                    drawn.folder.remove_shards()
+            except OSError as error:
+                raise SamplingError(
+                    f"{drawn.folder.path}: the images are drawn, but not written ({error.strerror or error}). Run the same command again"
+                ) from error
+            finally:
+                drawn.folder.end()
+            _report(written)
+    finally:
+        processes.finish()
 
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    denoiser = source.denoiser.to(device).eval()
-    denoise = guidance.wrap_denoiser(denoiser)
-    images, labels = [], []
-    starts = range(0, config.num_samples, config.batch_size)
-    for start in progress(starts, description=f"{config.num_samples} images", disable=not sys.stdout.isatty()):
-        count = min(config.batch_size, config.num_samples - start)
-        seeds = torch.arange(config.first_seed + start, config.first_seed + start + count, device=device)
-        cond = balanced_labels(seeds, source.num_classes)
-        images.append(to_uint8(draw(denoise, denoiser.schedule, sampler, denoiser.image_shape, seeds, cond)).cpu())
-        if cond.label is not None:
-            labels.append(cond.label.cpu())
 
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    pixels = torch.cat(images)
-    arrays = [pixels.permute(0, 2, 3, 1).numpy(), *([torch.cat(labels).numpy()] if labels else [])]
-    np.savez(out / "images.npz", *arrays)
-    shown = pixels[: config.grid]
-    save_image(grid_of(shown, grid_columns(len(shown), source.num_classes)), out / "grid.png")
-    print(f"images  {out / 'images.npz'}")
-    print(f"grid    {out / 'grid.png'}")
+def _report(written: dict[str, Path]) -> None:
+    for name, path in written.items():
+        print(f"{name:10}  {path}")

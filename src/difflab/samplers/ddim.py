@@ -34,7 +34,8 @@ class DDIM(Sampler):
     def trajectory(
         self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
     ) -> Iterator[SamplerStep]:
-        chain, x = Chain(schedule, self.grid(schedule)).to(x_T.device), x_T
+        times = self.grid(schedule)  # stay on the CPU: asking a GPU for a number makes everything wait for it
+        chain, x = Chain(schedule, times).to(x_T.device), x_T
         for i in range(len(chain), 0, -1):
             index = torch.full((len(x),), i, device=x.device)
             x_0 = denoise(x, chain.times[index], cond).x0
@@ -44,7 +45,7 @@ class DDIM(Sampler):
             x = perturb(x_0, eps_from_x0(x, x_0, at_t), direction)
             if self.eta:
                 x = x + over(v.sqrt(), x) * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            yield SamplerStep(float(chain.times[i]), x, x_0)
+            yield SamplerStep(float(times[i]), x, x_0)
 
     @torch.no_grad()
     def encode(

@@ -31,7 +31,8 @@ class DDPM(Sampler):
     def trajectory(
         self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
     ) -> Iterator[SamplerStep]:
-        chain, x = Chain(schedule, self.grid(schedule)).to(x_T.device), x_T
+        times = self.grid(schedule)  # stay on the CPU: asking a GPU for a number makes everything wait for it
+        chain, x = Chain(schedule, times).to(x_T.device), x_T
         for i in range(len(chain), 0, -1):
             t = chain.times[i].expand(len(x))
             prediction = denoise(x, t, cond)
@@ -40,4 +41,4 @@ class DDPM(Sampler):
             std = torch.exp(0.5 * self.variance.log_var(prediction.variance_fraction, step, x))
             z = noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
             x = torch.where(over(step.final, x).bool(), mean, mean + std * z)
-            yield SamplerStep(float(chain.times[i]), x, prediction.x0)
+            yield SamplerStep(float(times[i]), x, prediction.x0)

@@ -140,7 +140,8 @@ class SlurmJob(Launcher):
     def _submit(self, script: str) -> str:
         if shutil.which("sbatch") is None:
             raise SubmissionError(
-                "launcher=slurm: there is no sbatch here; submit from a login node of the cluster, or look at the script by launcher.dry_run=true"
+                "launcher=slurm: there is no sbatch here; submit from a login node of the cluster, or look at the script "
+                "by launcher.dry_run=true"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(["sbatch", "--parsable"], input=script, capture_output=True, text=True)

@@ -1,0 +1,215 @@
+"""A set of images as a configuration describes it: what sample.py writes and evaluate.py measures.
+
+processes = processes_of(config)
+drawn = draw_set(config, processes)      # on every process
+...                                      # drawn.shards is an ImageSource
+drawn.folder.end()                       # gives `out` back
+processes.finish()
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torchvision.utils import save_image
+
+from difflab.callbacks import GuidanceCallback
+from difflab.callbacks.evaluation import grid_columns, grid_of
+from difflab.cli.model_source import ModelSource, load_model
+from difflab.launch import Interruption, Processes
+from difflab.metrics import Protocol
+from difflab.samplers import Sampler, draw
+from difflab.sampling import Classes, DrawingProgress, SetFolder, Shards, classes_of, draw_missing
+from difflab.sampling.drawing import DrawBatch
+from difflab.sampling.whole import whole_file
+from difflab.types import Condition
+
+PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Lightning's names -> the type in which the network computes, where that is not float32 throughout."""
+
+_MARGIN = 120.0
+"""Seconds before the end of a SLURM allocation at which drawing stops."""
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """A set of images that can be drawn: everything was read, built and checked.
+
+    config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
+    classes   of which class each image is
+    request   num_samples, first_seed, batch_size and what else the command said
+    """
+
+    source: ModelSource
+    config: dict[str, Any]
+    sampler: Sampler
+    guidance: GuidanceCallback
+    classes: Classes
+    request: DictConfig
+
+    @property
+    def protocol_fields(self) -> dict[str, Any]:
+        """What of a number's protocol the samples are: nothing here depends on how or where they are drawn."""
+        first, count = self.request.first_seed, self.request.num_samples
+        return {
+            "sampler": self.config["sampler"],
+            "guidance": self.config["guidance"],
+            "track": self.source.track,
+            "seeds": f"{first} .. {first + count - 1}",
+            "classes": self.classes.description,
+            "precision": self.request.precision,
+            "quantization": self.request.quantization._target_,
+        }
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """Which model it is."""
+        run = self.source.config.get("run")
+        return {
+            "checkpoint": str(self.source.file),
+            "step": self.source.step,
+            "weights_sha256": self.source.weights_sha256,
+            "seed": self.source.config.get("seed"),
+            "run": None if run is None else run.name,
+        }
+
+    @cached_property
+    def folder(self) -> SetFolder:
+        """Where it is drawn, bound to all that the images depend on to the last bit."""
+        parts = ("network", "schedule", "parameterization", "variance")
+        size = self.request.batch_size
+        bits = {
+            "weights_sha256": self.source.weights_sha256,
+            "model": {name: self.config[name] for name in parts if name in self.config},
+            "first_seed": self.request.first_seed,
+            "batch_size": size,
+            "threads": self.request.threads,
+        }
+        fields = {name: value for name, value in self.protocol_fields.items() if name != "seeds"}
+        return SetFolder(self.request.out, Protocol.of(fields | bits), size)
+
+    def draw_batch(self, device: torch.device) -> DrawBatch:
+        """seeds, condition -> uint8 images."""
+        denoiser = self.source.denoiser.to(device).eval()
+        denoise = self.guidance.wrap_denoiser(denoiser)
+        quantize = instantiate(self.request.quantization)
+        dtype = PRECISIONS[self.request.precision]
+
+        @torch.no_grad()
+        def drawn(seeds: Tensor, cond: Condition) -> Tensor:
+            # around the whole walk, so that weights are converted once; the sampler's own arithmetic is not touched by it
+            with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
+                images = draw(denoise, denoiser.schedule, self.sampler, denoiser.image_shape, seeds, cond)
+            return quantize(images)
+
+        return drawn
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A set of images on the disk.
+
+    shards            the images
+    protocol_fields   what of a number's protocol they are
+    subject           which model drew them
+    source            that model
+    grid              a picture of the first ones
+    folder            is held by this command until folder.end()
+    """
+
+    shards: Shards
+    protocol_fields: dict[str, Any]
+    subject: dict[str, Any]
+    source: ModelSource
+    grid: Path
+    folder: SetFolder
+
+
+def processes_of(config: DictConfig) -> Processes:
+    """The processes that the configuration asks for; they do not run yet."""
+    for name in ("lightning_fabric", "lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+    return Processes(config.accelerator, config.devices, config.num_nodes, config.threads)
+
+
+def plan_set(config: DictConfig) -> SetPlan:
+    """Reads the model and checks everything that can be checked before work begins. A ValueError says what is wrong."""
+    for name in ("num_samples", "batch_size", "grid"):
+        if config[name] < 1:
+            raise ValueError(f"{name}={config[name]} must be at least 1")
+    if config.precision not in PRECISIONS:
+        raise ValueError(f"precision={config.precision}: there are {', '.join(PRECISIONS)}")
+    posthoc_std = None if config.get("ema") is None else config.ema.std
+    source = load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
+    # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
+    model = source.config
+    for name in ("sampler", "guidance"):
+        if config.get(name) is not None:
+            OmegaConf.update(model, name, config._get_node(name), merge=False)
+    if config.steps is not None:
+        if "steps" not in model.sampler.get("grid", {}):
+            raise ValueError(f"steps={config.steps}: the grid of {model.sampler._target_} is not chosen by a number")
+        model.sampler.grid.steps = config.steps
+    sampler = instantiate(model.sampler, _convert_="all")
+    sampler.grid(source.denoiser.schedule)
+    guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
+    guidance.check(source.condition_dropout)
+    classes = classes_of(
+        OmegaConf.to_container(config.classes) if OmegaConf.is_config(config.classes) else config.classes,  # type: ignore[arg-type]
+        source.num_classes,
+        config.first_seed,
+        config.num_samples,
+    )
+    plain: Any = OmegaConf.to_container(model, resolve=True)
+    plan = SetPlan(source, plain, sampler, guidance, classes, config)
+    if not config.overwrite:
+        plan.folder.check()
+    return plan
+
+
+def draw_set(config: DictConfig, processes: Processes) -> Drawn:
+    """The images that the configuration describes; what is already drawn of them is not drawn again."""
+    return draw_planned(plan_set(config), processes)
+
+
+def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
+    """Starts the processes and draws. SamplingStopped if it was told to stop, SamplingError if it cannot go on."""
+    request, folder, source = plan.request, plan.folder, plan.source
+    processes.start()
+    interruption = Interruption("", _MARGIN)
+    interruption.listen()
+    try:
+        draw_missing(
+            folder,
+            request.num_samples,
+            request.first_seed,
+            plan.classes,
+            plan.draw_batch(processes.device),
+            processes.device,
+            interruption.requested,
+            DrawingProgress(shown=processes.rank == 0),
+            request.overwrite,
+        )
+    except BaseException:
+        folder.end()
+        raise
+    finally:
+        interruption.stop_listening()
+    shards = Shards(folder.shards, request.num_samples, request.first_seed)
+    grid = folder.path / "grid.png"
+    if processes.rank == 0:
+        first = shards.images(range(min(request.grid, len(shards))))
+        with whole_file(grid) as path:
+            save_image(grid_of(first, grid_columns(len(first), plan.classes.columns)), path, format="png")
+    return Drawn(shards, plan.protocol_fields, plan.subject, source, grid, folder)

@@ -1,0 +1,99 @@
+"""All checks, one after the other, on all processes at the same time, none for longer than its time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from difflab.launch.doctor.check import Check, Measured, NotApplicableError
+from difflab.launch.doctor.finding import Finding, Verdict, failed, ok, skipped
+from difflab.launch.doctor.group import Group, ProcessMissingError
+from difflab.launch.doctor.report import Report
+
+
+class Examination:
+    """Examines; `run` gives the same report on every process.
+
+    checks    in the order in which they are made
+    group     of all processes
+    seconds   that each check may take
+
+    A check that hangs is left in a thread of its own. Attribute `hanging` says whether that happened: such a process has to be ended
+    without waiting for its threads.
+    """
+
+    def __init__(self, checks: Sequence[Check], group: Group, seconds: float):
+        self.checks = list(checks)
+        self.group = group
+        self.seconds = seconds
+        self.hanging = False
+
+    def run(self) -> Report:
+        self.group.meet()
+        findings = {"processes": self._same_everywhere("processes", self._attendance())}
+        for check in self.checks:
+            said = self.group.collect(f"{check.name}/measured", self._measure(check))
+            finding = self._judge(check, said) if self.group.rank == 0 else None
+            findings[check.name] = self._same_everywhere(check.name, finding)
+        self.group.collect("goodbye", "")  # process 0 keeps the meeting place
+        return Report(self.group.size, dict(self.group.hosts), findings)
+
+    def _attendance(self) -> Finding:
+        group = self.group
+        by = f", started by {group.started_by}" if group.started_by else ""
+        if group.missing:
+            return failed(
+                f"{group.named(group.missing)} did not come within {group.patience:g} s ({len(group.hosts)} of {group.size} came{by})",
+                "look whether it was started and can reach the first node (name resolution, firewall, network interface)",
+            )
+        nodes = dict.fromkeys(group.hosts.values())
+        return ok(f"{group.size} on {', '.join(nodes)}{by}" if group.size > 1 else f"one, on {next(iter(nodes))}")
+
+    def _measure(self, check: Check) -> dict[str, Any]:
+        """{facts}, {skipped} or {error}, within the time."""
+        answer: dict[str, Any] = {}
+
+        def work() -> None:
+            try:
+                answer["facts"] = check.measure(self.group)
+            except NotApplicableError as reason:
+                answer["skipped"] = str(reason)
+            except ProcessMissingError as error:
+                answer["error"] = str(error)
+            except Exception as error:
+                answer["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+        thread = threading.Thread(target=work, daemon=True, name=check.name)
+        thread.start()
+        thread.join(self.seconds)
+        if thread.is_alive():
+            self.hanging = True
+            return {"hung": True}
+        return answer
+
+    def _judge(self, check: Check, said: dict[int, str]) -> Finding:
+        answers = {rank: json.loads(text) for rank, text in said.items()}
+        hosts = self.group.hosts
+        hung = [rank for rank, answer in answers.items() if "hung" in answer]
+        errors = {rank: answer["error"] for rank, answer in answers.items() if "error" in answer}
+        silent = [rank for rank in hosts if rank not in answers]
+        if hung or errors or silent:
+            parts = [f"{self.group.named([rank])}: {error}" for rank, error in errors.items()]
+            parts += [f"{self.group.named(hung)} hung for {self.seconds:g} s"] if hung else []
+            parts += [f"{self.group.named(silent)} has gone silent"] if silent else []
+            return failed("; ".join(parts), check.remedy())
+        measured = [Measured(rank, hosts[rank], a["facts"]) for rank, a in answers.items() if "facts" in a]
+        if not measured:
+            return skipped(next(iter(answers.values()))["skipped"])
+        return check.judge(measured)
+
+    def _same_everywhere(self, name: str, finding: Finding | None) -> Finding:
+        """The finding of process 0, on every process."""
+        if self.group.rank == 0 and finding is not None:
+            self.group.say(name, asdict(finding))
+            return finding
+        heard = self.group.hear(name, self.seconds + 2 * self.group.patience)
+        return Finding(Verdict(heard["verdict"]), heard["found"], heard["advice"])

@@ -1,0 +1,60 @@
+"""Which of the processes this one is, and where the first one is, as whoever started them says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The place of a process.
+
+    started_by      torchrun, srun or "" for a process alone
+    address, port   where the processes meet
+    hosted          whether somebody else (torchrun's agent) keeps the meeting place
+    occasion        tells this start from others that meet in the same place
+    """
+
+    started_by: str
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    address: str
+    port: int
+    hosted: bool
+    occasion: str
+
+
+ALONE = Placement("", 0, 1, 0, 1, "", 0, False, "")
+
+
+def placement() -> Placement:
+    """The place of this process. Within a SLURM job, but not started by srun, it is alone."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return Placement(
+            "torchrun",
+            *(int(os.environ[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")),
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+            f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
+        )
+    if "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        meeting = SLURMEnvironment(auto_requeue=False)  # where Lightning's processes will meet
+        size, nodes = int(os.environ["SLURM_STEP_NUM_TASKS"]), int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
+        return Placement(
+            "srun",
+            int(os.environ["SLURM_PROCID"]),
+            size,
+            int(os.environ["SLURM_LOCALID"]),
+            -(-size // nodes),
+            meeting.main_address,
+            meeting.main_port,
+            False,
+            f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}",
+        )
+    return ALONE

@@ -1,0 +1,69 @@
+"""The processes of a command that is not training: one, several on this machine, or what torchrun and srun have started."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+
+def launched_rank() -> int:
+    """The number of this process among those of the command, as whoever launched it says; known before the processes know each other."""
+    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), "0"))
+
+
+class Processes:
+    """Lightning's Fabric, without the model: one process stays without a process group.
+
+    accelerator   cpu, gpu or auto
+    devices       processes on each node; None for as many as torchrun or srun have started, else one
+    num_nodes     None for as many as they have started them on
+    threads       of each process on a CPU. Sums over other numbers of threads differ in their last bits
+    """
+
+    def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None, threads: int):
+        for name, value in (("devices", devices), ("num_nodes", num_nodes), ("threads", threads)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+        started, on_nodes = _started()
+        devices, num_nodes = devices or started, num_nodes or on_nodes
+        strategy = "ddp" if devices * num_nodes > 1 else "auto"
+        try:
+            self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"accelerator={accelerator} devices={devices} num_nodes={num_nodes}: {error}") from error
+        self._threads = threads
+
+    def start(self) -> None:
+        """From here on all processes run, each of them this same program."""
+        self._fabric.launch()
+        if self.device.type == "cpu":
+            torch.set_num_threads(self._threads)
+
+    @property
+    def device(self) -> torch.device:
+        return self._fabric.device
+
+    @property
+    def rank(self) -> int:
+        return self._fabric.global_rank
+
+    def finish(self) -> None:
+        """Leaves the group; a process then ends without waiting for others."""
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _started() -> tuple[int, int]:
+    """(processes per node, nodes) that somebody else has started."""
+    if TorchElasticEnvironment.detect():
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        return local, int(os.environ["WORLD_SIZE"]) // local
+    if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ.get("SLURM_NTASKS_PER_NODE") or int(os.environ["SLURM_NTASKS"]) // nodes), nodes
+    return 1, 1

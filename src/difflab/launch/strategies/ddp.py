@@ -1,0 +1,24 @@
+"""strategy=ddp"""
+
+from __future__ import annotations
+
+from pytorch_lightning.strategies import DDPStrategy
+from torch.optim import Optimizer
+
+from difflab.launch.strategies.strategy import TrainingStrategy
+
+
+class DDP(TrainingStrategy):
+    """Every process has the whole model; gradients are averaged while the backward pass goes on (torch's DistributedDataParallel).
+
+    find_unused_parameters   needed by networks of which a step uses only a part; costs a walk through the graph
+    """
+
+    def __init__(self, find_unused_parameters: bool = False):
+        self.find_unused_parameters = find_unused_parameters
+
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        return
+
+    def lightning(self) -> DDPStrategy:
+        return DDPStrategy(find_unused_parameters=self.find_unused_parameters)

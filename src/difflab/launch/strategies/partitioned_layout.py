@@ -1,0 +1,127 @@
+"""Where weights and gradients are under DeepSpeed's ZeRO."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, _foreach_copy_, nn  # pyright: ignore[reportPrivateImportUsage]
+
+from difflab.layout import Layout, WholeLayout, trainable
+
+
+class ZeROLayout(Layout):
+    """A layout that also knows what DeepSpeed's optimizer steps on."""
+
+    @abstractmethod
+    def flat_pieces(self) -> list[Tensor]:
+        """The flat pieces of the weights, in float32, that the plain optimizer of this process updates."""
+
+    @abstractmethod
+    def link_state(self) -> None:
+        """Tells DeepSpeed that the plain optimizer's state has been made for all pieces."""
+
+
+class ReplicatedLayout(ZeROLayout):
+    """Stages 1 and 2: every process has all weights; gradients and optimizer state are divided.
+
+    optimizer   DeepSpeed's
+    """
+
+    def __init__(self, optimizer: Any):
+        self.optimizer = optimizer
+        self._weights = WholeLayout()
+
+    def shares(self, module: nn.Module) -> dict[str, Tensor]:
+        return self._weights.shares(module)
+
+    def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
+        self._weights.put(module, shares)
+
+    def share(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._weights.share(module, whole)
+
+    def whole(self, module: nn.Module, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._weights.whole(module, shares)
+
+    def gradient_norm(self, module: nn.Module) -> Tensor:
+        return _finite_or_nan(self.optimizer.scaled_global_norm())
+
+    def flat_pieces(self) -> list[Tensor]:
+        return list(self.optimizer.single_partition_of_fp32_groups)
+
+    def link_state(self) -> None:
+        self.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+class PartitionedLayout(ZeROLayout):
+    """Stage 3: a weight of n elements is flattened, filled up to W ceil(n / W) elements, and each of W processes has one W-th. Small
+    weights are besides kept whole everywhere, as copies.
+
+    optimizer   DeepSpeed's
+    """
+
+    def __init__(self, optimizer: Any):
+        self.optimizer = optimizer
+
+    def shares(self, module: nn.Module) -> dict[str, Tensor]:
+        return {name: _partition(p).data for name, p in trainable(module).items()}
+
+    @torch.no_grad()
+    def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
+        self.optimizer.parameter_offload.partition_all_parameters()
+        weights = self.shares(module)
+        _foreach_copy_(list(weights.values()), [shares[name] for name in weights])
+        copies = self.optimizer.persistent_parameters
+        if copies:
+            copies[0].all_gather(copies)
+
+    def share(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: _cut(whole[name], _partition(p)) for name, p in trainable(module).items()}
+
+    def whole(self, module: nn.Module, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = {}
+        for name, p in trainable(module).items():
+            device, shape = self.optimizer.device, _shape(p)
+            share = shares[name].to(device)
+            together = torch.empty(dist.get_world_size() * share.numel(), dtype=share.dtype, device=device)
+            dist.all_gather_into_tensor(together, share)
+            if dist.get_rank() == 0:
+                found[name] = together[: shape.numel()].view(shape).cpu()
+        return found
+
+    def gradient_norm(self, module: nn.Module) -> Tensor:
+        from deepspeed.runtime.utils import combine_grad_norm_groups
+
+        return _finite_or_nan(combine_grad_norm_groups(self.optimizer._get_norm_groups()))
+
+    def flat_pieces(self) -> list[Tensor]:
+        return list(self.optimizer.fp32_partitioned_groups_flat)
+
+    def link_state(self) -> None:
+        return  # it is found by piece
+
+
+def _partition(p: Any) -> Tensor:
+    return p.ds_tensor
+
+
+def _shape(p: Any) -> torch.Size:
+    return p.ds_shape
+
+
+def _cut(whole: Tensor, like: Tensor) -> Tensor:
+    """This process's W-th of a flattened tensor."""
+    flat, count, first = whole.flatten(), like.numel(), dist.get_rank() * like.numel()
+    share = torch.zeros(count, dtype=torch.float32, device=like.device)
+    mine = flat[first : first + count]
+    share[: mine.numel()] = mine.to(like.device)
+    return share
+
+
+def _finite_or_nan(norm: Tensor) -> Tensor:
+    """DeepSpeed says -1 where a norm is not finite."""
+    return torch.where(norm < 0, torch.full_like(norm, torch.nan), norm)

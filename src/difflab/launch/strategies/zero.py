@@ -1,0 +1,192 @@
+"""DeepSpeed's ZeRO for Lightning, on GPUs and on CPUs, with checkpoints that are those of one process.
+
+Lightning's own DeepSpeedStrategy wants GPUs, casts every input (the noise levels too) to the network's precision, and writes a folder of
+shards that only the same strategy on as many processes reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+from torch.optim import Optimizer
+
+from difflab.launch.strategies.canonical import by_name, canonical, take_options
+from difflab.launch.strategies.partitioned_layout import PartitionedLayout, ReplicatedLayout, ZeROLayout
+from difflab.layout import trainable
+from difflab.module import DiffusionModule
+
+
+class ZeROStrategy(DDPStrategy):
+    """Processes, their group and their collectives are DDP's; gradients, optimizer state and weights are DeepSpeed's.
+
+    zero   DeepSpeed's `zero_optimization` section
+    """
+
+    def __init__(self, zero: Mapping[str, Any]):
+        super().__init__()
+        self.zero = dict(zero)
+        self.engine: Any = None
+
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        return True  # shares are taken of what is loaded
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        module = self._module()
+        assert self.accelerator is not None
+        self.accelerator.setup(trainer)
+        if trainer.gradient_clip_algorithm == "value":
+            raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
+        self.precision_plugin.convert_module(module)
+        self.model_to_device()
+        self.setup_optimizers(trainer)
+        (optimizer,) = self.optimizers
+        deepspeed = imported(self.root_device)
+        os.environ.setdefault("LOCAL_RANK", str(self.local_rank))
+        deepspeed.init_distributed(self.process_group_backend, auto_mpi_discovery=False, dist_init_required=False)
+        self.engine, *_ = deepspeed.initialize(
+            args=argparse.Namespace(device_rank=self.local_rank),  # DeepSpeed reads it from the command line else
+            config=self._config(trainer),
+            model=module,
+            optimizer=optimizer,
+            dist_init_required=False,
+        )
+        self.model = self.engine
+        self.optimizers = [self.engine.optimizer]  # whose groups are those of the plain one: schedules go on working
+        self._plain: Optimizer = optimizer
+        kind = PartitionedLayout if self.zero["stage"] == 3 else ReplicatedLayout
+        self.layout: ZeROLayout = kind(self.engine.optimizer)
+        module.lie_as(self.layout)
+        self.setup_precision_plugin()
+        self.barrier()
+
+    @contextmanager
+    def block_backward_sync(self) -> Iterator[None]:
+        """Around the micro-batches after which no optimizer step comes."""
+        self.engine.set_gradient_accumulation_boundary(False)
+        yield
+        self.engine.set_gradient_accumulation_boundary(True)
+
+    def backward(self, closure_loss: Tensor, optimizer: Optimizer | None, *args: Any, **kwargs: Any) -> Tensor:
+        loss = self.precision_plugin.pre_backward(closure_loss, self._module())
+        self.engine.backward(loss, scale_wrt_gas=False)  # Lightning has divided by the accumulated batches
+        return self.precision_plugin.post_backward(loss, self._module())
+
+    def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **kwargs: Any) -> Any:
+        step: Any = _EngineStep(self.engine)
+        return self.precision_plugin.optimizer_step(step, model=model or self._module(), closure=closure)
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """All weights on the host, on process 0 alone."""
+        module = self._module()
+        weights = self.layout.whole(module, self.layout.shares(module))
+        if not self.is_global_zero:
+            return {}
+        return {name: weights.get(name, value).cpu() for name, value in module.state_dict().items()}
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        module = self._module()
+        saved = checkpoint["state_dict"]
+        weights = trainable(module)
+        missing, unknown = module.state_dict().keys() - saved.keys(), saved.keys() - module.state_dict().keys()
+        if strict and (missing or unknown):
+            raise ValueError(
+                f"the checkpoint is not of this model: missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        self.layout.put(module, self.layout.share(module, {name: saved[name] for name in weights}))
+        for name, buffer in module.named_buffers():
+            if name in saved:
+                buffer.copy_(saved[name])
+        self.engine.optimizer.refresh_fp32_params()
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        from deepspeed.utils.tensor_fragment import safe_get_full_optimizer_state
+
+        weights = trainable(self._module())
+        states: dict[str, dict[str, Any]] = {name: {} for name in weights}
+        flat = next(iter(self._plain.state.values()), {})
+        for key, value in flat.items():
+            for name, p in weights.items():
+                whole = safe_get_full_optimizer_state(p, key) if value.dim() else value.clone()
+                if self.is_global_zero:
+                    states[name][key] = whole.cpu()
+        return canonical(list(weights), states, self._plain)
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        from deepspeed.utils.tensor_fragment import safe_set_full_optimizer_state
+
+        (saved,) = checkpoint["optimizer_states"]
+        weights = trainable(self._module())
+        states = by_name(list(weights), saved)
+        first = next(iter(states.values()))
+        for piece in self.layout.flat_pieces():
+            self._plain.state[piece] = {
+                key: torch.zeros_like(piece) if value.dim() else value.clone() for key, value in first.items()
+            }
+        self.layout.link_state()
+        take_options(saved, self._plain)
+        for key, value in first.items():
+            for name, p in weights.items():
+                if value.dim():
+                    safe_set_full_optimizer_state(p, states[name][key].to(self.root_device), key)
+
+    def _config(self, trainer: pl.Trainer) -> dict[str, Any]:
+        """DeepSpeed's configuration. Batches are cut elsewhere: the sizes here only have to agree with each other."""
+        half = str(trainer.precision).startswith("bf16")
+        return {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "gradient_clipping": trainer.gradient_clip_val or 0.0,
+            "zero_optimization": self.zero,
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,  # torch's own on the host too: no compiler, the same numbers
+            "torch_autocast": {"enabled": half, "dtype": "bfloat16", "lower_precision_safe_modules": []},
+            "steps_per_print": 2**31 - 1,
+        }
+
+    def _module(self) -> DiffusionModule:
+        module = self.lightning_module
+        assert isinstance(module, DiffusionModule)
+        return module
+
+
+class _EngineStep:
+    """Stands where Lightning's precision plugin expects an optimizer. It has no parameters: DeepSpeed clips."""
+
+    def __init__(self, engine: Any):
+        self.engine = engine
+        self.param_groups: list[dict[str, Any]] = []
+
+    def step(self, closure: Callable[[], Any]) -> Any:
+        result = closure()
+        self.engine.step()
+        return result
+
+
+def imported(device: torch.device) -> Any:
+    """The deepspeed package, for this kind of device."""
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
+    import deepspeed
+    from deepspeed.accelerator import get_accelerator
+
+    accelerator = get_accelerator()
+    assert accelerator is not None
+    found = accelerator.device_name()
+    if found != device.type:
+        raise ValueError(
+            f"DeepSpeed has been set up for {found}, but trainer.accelerator means {device.type}: set the environment's "
+            f"DS_ACCELERATOR={device.type}"
+        )
+    if device.type == "cpu":
+        # else the first run compiles an all-reduce over shared memory for a minute; gloo does it
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed

@@ -1,0 +1,23 @@
+"""Many images from one model: planned, drawn on any number of processes, kept shard by shard, written in the formats that others read."""
+
+from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
+from difflab.sampling.drawing import draw_missing
+from difflab.sampling.errors import SamplingError, SamplingStopped
+from difflab.sampling.plan import SetFolder
+from difflab.sampling.progress import DrawingProgress
+from difflab.sampling.shards import ShardFolder, Shards
+
+__all__ = [
+    "Classes",
+    "DrawingProgress",
+    "InTurn",
+    "Listed",
+    "NoClasses",
+    "SamplingError",
+    "SamplingStopped",
+    "SetFolder",
+    "ShardFolder",
+    "Shards",
+    "classes_of",
+    "draw_missing",
+]

@@ -1,0 +1,111 @@
+"""Many images from consecutive seeds, over any number of processes.
+
+Batches are fixed windows of B seeds, and the last one is filled up: the network always sees equal shapes, so an image has the same bits
+whoever draws it. The batches that are still missing go round over the processes, one each per turn. After every turn all processes agree
+whether to stop, so none waits for one that has failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from difflab.collective import first_text, from_first_process, rank, sum_over_processes, world_size
+from difflab.sampling.classes import Classes
+from difflab.sampling.errors import SamplingError, SamplingStopped
+from difflab.sampling.plan import SetFolder
+from difflab.sampling.progress import DrawingProgress
+from difflab.types import Condition
+
+DrawBatch = Callable[[Int[Tensor, " b"], Condition], UInt8[Tensor, "b c h w"]]
+"""(seeds, condition) -> images."""
+
+
+def draw_missing(
+    folder: SetFolder,
+    num_samples: int,
+    first_seed: int,
+    classes: Classes,
+    draw_batch: DrawBatch,
+    device: torch.device,
+    stop: Callable[[], bool],
+    progress: DrawingProgress,
+    overwrite: bool = False,
+) -> None:
+    """Draws the shards that are not there yet. All processes must call it; process 0 holds the folder until it has called `folder.end()`.
+
+    stop       whether to stop now; all processes ask after the same turn and get the same answer
+    overwrite  throws away what is there
+
+    SamplingStopped if it was told to stop; SamplingError, on every process, if one of them could not go on.
+    """
+    size = folder.shards.batch_size
+    count = min(size, num_samples)
+    missing = _missing(folder, num_samples, device, overwrite)
+    drawn = num_samples - sum(min(size, num_samples - k * size) for k in missing)
+    with progress.showing(num_samples, drawn):
+        for turn in range(0, len(missing), world_size()):
+            mine = missing[turn + rank() : turn + rank() + 1]
+            failure = None
+            for k in mine:
+                first = first_seed + k * size
+                seeds = torch.arange(first, first + count, device=device)
+                failure = _drawn(folder, k, seeds, classes(seeds), draw_batch)
+            _fail_together(failure, device)
+            done = missing[turn : turn + world_size()]
+            drawn += sum(min(size, num_samples - k * size) for k in done)
+            progress.advance(drawn)
+            if stop() and drawn < num_samples:
+                raise SamplingStopped(f"{drawn} of {num_samples} drawn; run the same command again")
+    _fail_together(_incomplete(folder, num_samples) if rank() == 0 else None, device)
+
+
+def _missing(folder: SetFolder, num_samples: int, device: torch.device, overwrite: bool) -> list[int]:
+    """What process 0 finds missing, on all processes."""
+    shards = -(-num_samples // folder.shards.batch_size)
+    flags, failure = torch.zeros(shards, dtype=torch.int64), None
+    if rank() == 0:
+        try:
+            folder.begin(num_samples, overwrite)
+            flags[folder.missing(num_samples)] = 1
+        except SamplingError as error:
+            failure = str(error)
+        except OSError as error:
+            failure = f"{folder.path} cannot be written: {error.strerror or error}"
+    _fail_together(failure, device)
+    (flags,) = from_first_process([flags.to(device)])
+    return flags.nonzero().flatten().tolist()
+
+
+def _drawn(folder: SetFolder, k: int, seeds: Tensor, cond: Condition, draw_batch: DrawBatch) -> str | None:
+    """Draws and writes a shard; what went wrong, or None."""
+    window = f"seeds {int(seeds[0])} .. {int(seeds[-1])}"
+    try:
+        images = draw_batch(seeds, cond)
+        folder.shards.write(k, images.cpu(), None if cond.label is None else cond.label.cpu())
+    except torch.OutOfMemoryError:
+        return f"{window}: the device has not enough memory for batches of {len(seeds)}; give a smaller batch_size"
+    except OSError as error:
+        return f"{folder.shards.file(k)} cannot be written: {error.strerror or error}. What is drawn is kept: run the same command again"
+    except ValueError as error:  # not a number among the pixels
+        return f"{window}: {error}"
+    return None
+
+
+def _incomplete(folder: SetFolder, num_samples: int) -> str | None:
+    gone = folder.missing(num_samples)
+    if not gone:
+        return None
+    return (
+        f"{folder.shards.file(gone[0])} was drawn but is not there: `out` must lie on a disk that all processes share"
+    )
+
+
+def _fail_together(failure: str | None, device: torch.device) -> None:
+    """A SamplingError on all processes if there is a failure on one."""
+    (failures,) = sum_over_processes([torch.tensor(int(failure is not None), device=device)])
+    if failures:
+        raise SamplingError(first_text(failure))

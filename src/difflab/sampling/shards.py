@@ -1,0 +1,123 @@
+"""Drawn images on the disk, a file per batch.
+
+Shard k holds the images of the seeds first_seed + [k B, (k + 1) B): safetensors with images uint8 [B, C, H, W], labels [B] where there are
+any, and a hash of each image [B, 16]. It is written whole or not at all, so a shard that is there counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Int, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from difflab.sampling.whole import whole_file
+
+
+class ShardFolder:
+    """Where the shards of a set are.
+
+    path        the folder
+    batch_size  B, images per shard
+    """
+
+    def __init__(self, path: str | Path, batch_size: int):
+        self.path = Path(path)
+        self.batch_size = batch_size
+
+    def write(self, k: int, images: UInt8[Tensor, "b c h w"], labels: Int[Tensor, " b"] | None) -> None:
+        """Shard k; its tensors on the CPU."""
+        images = images.contiguous()
+        columns = {"images": images, "digests": _digests(images)} | ({} if labels is None else {"labels": labels})
+        with whole_file(self.file(k)) as path:
+            save_file(columns, path)
+
+    def read(self, k: int, column: str) -> Tensor:
+        with safe_open(self.file(k), framework="pt") as file:
+            return file.get_tensor(column)
+
+    def has_labels(self) -> bool:
+        with safe_open(self.file(0), framework="pt") as file:
+            return "labels" in file.keys()  # noqa: SIM118
+
+    def holds(self, k: int, count: int) -> bool:
+        """Whether shard k is there with at least `count` images. (That of a set smaller than a batch has fewer than its successor's.)"""
+        try:
+            with safe_open(self.file(k), framework="pt") as file:
+                return file.get_slice("images").get_shape()[0] >= count
+        except (OSError, SafetensorError):
+            return False
+
+    def file(self, k: int) -> Path:
+        return self.path / f"{k:08d}.safetensors"
+
+
+class Shards:
+    """The first N images of a folder of shards: what metrics, formats and pictures read. Memory is that of a few shards.
+
+    folder       the shards
+    num_samples  N
+    first_seed   the seed of image 0
+    """
+
+    def __init__(self, folder: ShardFolder, num_samples: int, first_seed: int = 0):
+        self.folder = folder
+        self.num_samples = num_samples
+        self.first_seed = first_seed
+        self._images = lru_cache(maxsize=2)(lambda k: folder.read(k, "images"))
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        _, channels, height, width = self._images(0).shape
+        return channels, height, width
+
+    @cached_property
+    def labels(self) -> Int[Tensor, " n"] | None:
+        return self._column("labels") if self.folder.has_labels() else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of pixels and labels, whatever the batches they were drawn in."""
+        digest = hashlib.blake2b(repr((self.num_samples, self.shape)).encode(), digest_size=16)
+        digest.update(self._column("digests").numpy().tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> UInt8[Tensor, "b c h w"]:
+        places = (divmod(int(i), self.folder.batch_size) for i in indices)
+        return torch.stack([self._images(k)[position] for k, position in places])
+
+    def where(self, index: int) -> str:
+        """What an error calls an image."""
+        return f"{self.folder.path}: the image of seed {self.first_seed + index}"
+
+    def batches(self) -> Iterator[tuple[int, UInt8[Tensor, "b c h w"]]]:
+        """(number of the first image, images), shard by shard."""
+        for k, count in self._counts():
+            yield k * self.folder.batch_size, self._images(k)[:count]
+
+    def _column(self, name: str) -> Tensor:
+        return torch.cat([self.folder.read(k, name)[:count] for k, count in self._counts()])
+
+    def _counts(self) -> Iterator[tuple[int, int]]:
+        """(k, how many of its images belong to the set)."""
+        size = self.folder.batch_size
+        for k in range(-(-self.num_samples // size)):
+            yield k, min(size, self.num_samples - k * size)
+
+
+def _digests(images: Tensor) -> Tensor:
+    """[B, 16] uint8."""
+    hashes = b"".join(hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in images)
+    return torch.frombuffer(bytearray(hashes), dtype=torch.uint8).reshape(-1, 16)
