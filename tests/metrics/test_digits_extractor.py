@@ -67,5 +67,21 @@ def test_distance_sees_what_goes_wrong_with_samples():
     assert fd(IMAGES, torch.full_like(IMAGES, 128)[:900]) > 50 * floor
 
 
+def test_spatial_distance_sees_where_things_are():
+    def sfd(a: torch.Tensor, b: torch.Tensor) -> float:
+        gaussians = []
+        for images in (a, b):
+            moments = Moments(512)
+            moments.update(EXTRACTOR(images).spatial)
+            gaussians.append(moments.gaussian())
+        return frechet_distance(*gaussians).distance
+
+    assert sfd(IMAGES[::2], IMAGES[1::2]) == pytest.approx(36.2, rel=0.02)
+    assert sfd(IMAGES, noisy(16)) == pytest.approx(6.0, rel=0.05)
+    moved = IMAGES.roll(1, dims=-1)
+    assert sfd(IMAGES, moved) == pytest.approx(784, rel=0.02)
+    assert sfd(IMAGES, moved) > 2 * fd(IMAGES, moved)
+
+
 def test_weights_are_small():
     assert WEIGHTS.stat().st_size < 200_000
