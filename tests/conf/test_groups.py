@@ -23,6 +23,7 @@ from difflab import (
     schedules,
     variances,
 )
+from difflab.metrics import measures
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import grids
@@ -45,6 +46,7 @@ MIRRORED: dict[str, tuple[Any, type]] = {
     "network/resample": (layers, layers.Resample),
     "network/attention": (layers, layers.SelfAttention),
     "extractor": (metrics, metrics.FeatureExtractor),
+    "metric": (measures, metrics.Metric),
     "data": (data, data.ImageDataset),
     "format": (formats, formats.Format),
 }
@@ -62,6 +64,7 @@ ELSEWHERE = {
     "trainer": "Lightning's",
     "logger": "a mirror of the run directory, made by difflab.runs",
     "checkpoint_io": "how checkpoints reach the disk: difflab.runs and Lightning's",
+    "strategy": "how processes share the work: difflab.launch.strategies",
     "launcher": "where a command runs: difflab.launch",
     "hydra": "Hydra's own",
     "hydra/launcher": "how Hydra runs the jobs of a sweep",

@@ -90,13 +90,18 @@ def test_missing_and_repeated_images_are_refused(tmp_path):
 
 
 def test_protocol_says_what_defines_the_numbers(tmp_path):
-    protocol = metrics_in(tmp_path).protocol()
-    assert protocol["extractor"] == "digits"
-    assert protocol["extractor_fingerprint"] == DigitsExtractor().fingerprint
-    assert (protocol["reference"], protocol["reference_images"], protocol["images"]) == ("random-0-300", 300, N)
-    assert protocol["score_splits"] == 4
-    fewer = ImageMetrics(DigitsExtractor(), REAL, N, reference_images=100, splits=4, cache=tmp_path).protocol()
-    assert {key for key in protocol if protocol[key] != fewer[key]} == {"reference_images"}
+    metrics, drawing = metrics_in(tmp_path), {"sampler": {"steps": 5}}
+    protocols = metrics.protocols(drawing)
+    assert set(protocols) == set(evaluate(metrics, torch.arange(N), batch=64))
+    fields = protocols["fd_digits"].fields
+    assert fields["extractor.name"] == "digits"
+    assert fields["extractor.fingerprint"] == DigitsExtractor().fingerprint
+    assert (fields["reference.fingerprint"], fields["reference.images"], fields["samples"]) == ("random-0-300", 300, N)
+    assert fields["sampler.steps"] == 5
+    assert protocols["is_digits"].fields["metric.splits"] == 4
+    fewer = ImageMetrics(DigitsExtractor(), RandomDigits(0, 100), N, splits=4, cache=tmp_path).protocols(drawing)
+    differing = {d.field for d in protocols["fd_digits"].differences(fewer["fd_digits"])}
+    assert differing == {"reference.images", "reference.fingerprint"}
 
 
 def test_labels():

@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from difflab.metrics import FeatureExtractor, Features, Gaussian, Identity, ReferenceStatistics, StatisticsCache
+from difflab.data import ArrayImages
+from difflab.metrics import (
+    DigitsExtractor,
+    FeatureExtractor,
+    Features,
+    Gaussian,
+    Identity,
+    ReferenceStatistics,
+    StatisticsCache,
+)
+from difflab.metrics.spread import Spread
 
 
 class Pixels(FeatureExtractor):
@@ -26,6 +36,7 @@ class Source:
             0, 256, (n, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
         )
         self.fingerprint = f"random-{seed}"
+        self.labels = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -56,19 +67,19 @@ def test_the_second_time_no_image_is_looked_at(cache):
 
 def test_other_content_is_another_entry(cache):
     ReferenceStatistics(Source(), Pixels(), cache=cache).gaussian()
-    for source, extractor, n in (
-        (Source(seed=1), Pixels(), None),
-        (Source(), Pixels("other"), None),
-        (Source(), Pixels(), 40),
+    for source, extractor in (
+        (Source(seed=1), Pixels()),
+        (Source(), Pixels("other")),
+        (Spread(Source(), 40), Pixels()),
     ):
-        ReferenceStatistics(source, extractor, n, cache=cache).gaussian()
-        assert extractor.seen == (n or 100)
+        ReferenceStatistics(source, extractor, cache=cache).gaussian()
+        assert extractor.seen == len(source)
     assert len(list(cache.folder.iterdir())) == 4
 
 
 def test_a_part_is_spread_over_the_source(cache):
     source = Source()
-    gaussian = ReferenceStatistics(source, Pixels(), num_images=4, cache=cache).gaussian()
+    gaussian = ReferenceStatistics(Spread(source, 4), Pixels(), cache=cache).gaussian()
     assert torch.equal(gaussian.mean, source.pixels[[0, 25, 50, 75]].flatten(1).double().mean(dim=0))
 
 
@@ -116,5 +127,17 @@ def test_the_default_folder_follows_the_environment(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("n", [1, 101])
 def test_too_few_or_too_many_images(n):
-    with pytest.raises(ValueError, match="it needs 2 to 100"):
-        ReferenceStatistics(Source(), Pixels(), num_images=n)
+    with pytest.raises(ValueError, match="choose 2 to 100"):
+        Spread(Source(), n)
+
+
+def test_columns_are_summed_in_one_pass_and_cached_each(cache):
+    first, second, third = DigitsExtractor(), DigitsExtractor(), DigitsExtractor()
+    source = ArrayImages(torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0)))
+    found = ReferenceStatistics(source, first, cache=cache, batch_size=7).gaussians(["spatial", "features"])
+    again = ReferenceStatistics(source, second, cache=cache).gaussians(["features", "spatial"])
+    extracted = third(source.images(range(50)))
+    for column, expected in (("features", extracted.features), ("spatial", extracted.spatial)):
+        assert equal(found[column], again[column])
+        torch.testing.assert_close(found[column].covariance, torch.cov(expected.double().T), rtol=1e-4, atol=1e-6)
+    assert len(list(cache.folder.iterdir())) == 2

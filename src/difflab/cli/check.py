@@ -20,10 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
 
-SEVERAL = ("ema", "guidance", "embedder", "logger")
+SEVERAL = ("ema", "guidance", "embedder", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
 
-FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "target"})
+FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "metric", "target"})
 """Nodes whose keys are names of the user's choice."""
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})

@@ -1,7 +1,7 @@
 """A set of images as a configuration describes it: what sample.py writes and evaluate.py measures.
 
 processes = processes_of(config)
-drawn = draw_set(config, processes)      # on every process
+drawn = draw_planned(plan_set(config, Path(config.out)), processes)      # on every process
 ...                                      # drawn.shards is an ImageSource
 drawn.folder.end()                       # gives `out` back
 processes.finish()
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,10 +27,11 @@ from torchvision.utils import save_image
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
 from difflab.cli.model_source import ModelSource, load_model
+from difflab.guidance import ClassifierFree
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
 from difflab.samplers import Sampler, draw
-from difflab.sampling import Classes, DrawingProgress, SetFolder, Shards, classes_of, draw_missing
+from difflab.sampling import Classes, DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
 from difflab.sampling.drawing import DrawBatch
 from difflab.sampling.whole import whole_file
 from difflab.types import Condition
@@ -47,6 +49,7 @@ class SetPlan:
 
     config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
     classes   of which class each image is
+    out       where the images go; or from the model's file and what the images depend on to that place
     request   num_samples, first_seed, batch_size and what else the command said
     """
 
@@ -55,6 +58,7 @@ class SetPlan:
     sampler: Sampler
     guidance: GuidanceCallback
     classes: Classes
+    out: Path | Callable[[Path, Protocol], Path]
     request: DictConfig
 
     @property
@@ -96,7 +100,9 @@ class SetPlan:
             "threads": self.request.threads,
         }
         fields = {name: value for name, value in self.protocol_fields.items() if name != "seeds"}
-        return SetFolder(self.request.out, Protocol.of(fields | bits), size)
+        bound_to = Protocol.of(fields | bits)
+        place = self.out if isinstance(self.out, Path) else self.out(self.source.file, bound_to)
+        return SetFolder(place, bound_to, size)
 
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""
@@ -137,13 +143,13 @@ class Drawn:
 
 def processes_of(config: DictConfig) -> Processes:
     """The processes that the configuration asks for; they do not run yet."""
-    for name in ("lightning_fabric", "lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
+    for name in ("lightning_fabric", "pytorch_lightning"):  # both speak of devices at length
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     return Processes(config.accelerator, config.devices, config.num_nodes, config.threads)
 
 
-def plan_set(config: DictConfig) -> SetPlan:
+def plan_set(config: DictConfig, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
     """Reads the model and checks everything that can be checked before work begins. A ValueError says what is wrong."""
     for name in ("num_samples", "batch_size", "grid"):
         if config[name] < 1:
@@ -161,6 +167,12 @@ def plan_set(config: DictConfig) -> SetPlan:
         if "steps" not in model.sampler.get("grid", {}):
             raise ValueError(f"steps={config.steps}: the grid of {model.sampler._target_} is not chosen by a number")
         model.sampler.grid.steps = config.steps
+    if config.eta is not None:
+        if "eta" not in model.sampler:
+            raise ValueError(f"eta={config.eta}: {model.sampler._target_} has no eta; DDIM does")
+        model.sampler.eta = config.eta
+    if config.scale is not None:
+        _guide(model, config.scale)
     sampler = instantiate(model.sampler, _convert_="all")
     sampler.grid(source.denoiser.schedule)
     guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
@@ -172,15 +184,19 @@ def plan_set(config: DictConfig) -> SetPlan:
         config.num_samples,
     )
     plain: Any = OmegaConf.to_container(model, resolve=True)
-    plan = SetPlan(source, plain, sampler, guidance, classes, config)
+    plan = SetPlan(source, plain, sampler, guidance, classes, out, config)
     if not config.overwrite:
         plan.folder.check()
     return plan
 
 
-def draw_set(config: DictConfig, processes: Processes) -> Drawn:
-    """The images that the configuration describes; what is already drawn of them is not drawn again."""
-    return draw_planned(plan_set(config), processes)
+def _guide(model: DictConfig, scale: float) -> None:
+    """Classifier-free guidance of this scale, innermost where there was none."""
+    if "classifier_free" in model.guidance:
+        model.guidance.classifier_free.scale = scale
+    else:
+        one = {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}}
+        OmegaConf.update(model, "guidance", {**one, **model.guidance}, merge=False)
 
 
 def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
@@ -210,6 +226,12 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
     grid = folder.path / "grid.png"
     if processes.rank == 0:
         first = shards.images(range(min(request.grid, len(shards))))
-        with whole_file(grid) as path:
-            save_image(grid_of(first, grid_columns(len(first), plan.classes.columns)), path, format="png")
+        try:
+            with whole_file(grid) as path:
+                save_image(grid_of(first, grid_columns(len(first), plan.classes.columns)), path, format="png")
+        except OSError as error:
+            folder.end()
+            raise SamplingError(
+                f"{grid} cannot be written: {error.strerror or error}. Run the same command again"
+            ) from error
     return Drawn(shards, plan.protocol_fields, plan.subject, source, grid, folder)

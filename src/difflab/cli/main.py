@@ -8,8 +8,10 @@ import sys
 COMMANDS = {
     "train": "trains a model and scores its samples",
     "sample": "draws images from a run or a checkpoint",
+    "evaluate": "measures images: FID and its relatives with intervals and protocols",
     "info": "tells what is known of a run",
     "weights": "lists and fetches the weights of feature extractors",
+    "doctor": "examines the environment: versions, GPUs, network, disks, data, SLURM",
 }
 
 

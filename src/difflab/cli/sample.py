@@ -41,7 +41,7 @@ VALUES = [
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
     "track         EMA track, or online; the run's first track if not given",
     "ema=posthoc ema.std=0.05   an average reconstructed from the run's snapshots",
-    'steps         sampling steps (250, ddim25, "10,20,30"), in place of those of the sampler\'s grid',
+    'steps         sampling steps (250, ddim25, "10,20,30"); eta: of DDIM; scale: of classifier-free guidance; in place of the run\'s',
     "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",
     "classes       3, [1,2] in turn, or labels.npy of a label per image; all in turn if not given",
     "precision     32-true, bf16-mixed, 16-mixed",
@@ -88,6 +88,8 @@ def sample(config: DictConfig) -> None:
 
 
 def _sample(config: DictConfig) -> None:
+    from pathlib import Path
+
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -98,7 +100,7 @@ def _sample(config: DictConfig) -> None:
 
     processes = processes_of(config)
     formats = instantiate(config.format)
-    plan = plan_set(config)
+    plan = plan_set(config, Path(config.out))
     check_pictures(formats, plan.source.denoiser.image_shape[0])
     request = {
         "num_samples": config.num_samples,

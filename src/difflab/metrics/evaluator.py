@@ -11,7 +11,9 @@ processes run equally often) and are left out. `compute` refuses a set in which 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
@@ -22,7 +24,11 @@ from difflab.metrics.cache import StatisticsCache
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.inception_score import InceptionScore
+from difflab.metrics.measure import measured_as, shared_fields
+from difflab.metrics.measures import Frechet, Inception
+from difflab.metrics.metric import Metric
 from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.protocol import Protocol
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
 
 
@@ -32,7 +38,6 @@ class ImageMetrics:
     extractor         names and defines the metrics
     source            the real images
     num_images        N, how many samples an evaluation has
-    reference_images  how many real images, spread evenly over the source; None for all of them
     splits            of the score; 10 in the papers
     cache             folder of reference statistics; None for $DIFFLAB_CACHE or ~/.cache/difflab
     """
@@ -42,14 +47,13 @@ class ImageMetrics:
         extractor: FeatureExtractor,
         source: ImageSource,
         num_images: int,
-        reference_images: int | None = None,
         splits: int = 10,
         cache: str | Path | None = None,
     ):
         if num_images < 2:
             raise ValueError(f"a distance needs at least 2 images, not num_images={num_images}")
         self.extractor, self.num_images, self.splits = extractor, num_images, splits
-        self.reference = ReferenceStatistics(source, extractor, reference_images, StatisticsCache(cache))
+        self.reference = ReferenceStatistics(source, extractor, StatisticsCache(cache))
         self._reference_gaussian: Gaussian | None = None
         self.reset()
 
@@ -98,14 +102,18 @@ class ImageMetrics:
         spread = {f"{names.score}_std": score.std} if self.splits > 1 else {}  # one part has none
         return {names.distance: distance.distance, names.score: score.mean, **spread}
 
-    def protocol(self) -> dict[str, str | int]:
-        """What one has to know before comparing these numbers with others."""
+    def protocols(self, drawing: Mapping[str, Any]) -> dict[str, Protocol]:
+        """Name of each number -> what one has to know before comparing it with others.
+
+        drawing   what of it the samples are: sampler, guidance, track, seeds ...
+        """
+        names, source = self.extractor.identity, self.reference.source
+        setting = shared_fields(self.extractor, {"fingerprint": source.fingerprint, "images": len(source)})
+        metrics: list[Metric] = [Frechet(), *([Inception(self.splits)] if names.num_classes else [])]
         return {
-            **self.reference.fields,
-            "preprocessing": self.extractor.identity.preprocessing,
-            "dtype": "float32 network, float64 statistics",
-            "images": self.num_images,
-            "score_splits": self.splits,
+            name: measured_as(metric, name, self.num_images, {**setting, **drawing})
+            for metric in metrics
+            for name in metric.names(names)
         }
 
     def label(self, name: str) -> str:

@@ -7,7 +7,7 @@ the version of this protocol. Processes share the work on a miss; only process 0
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import torch
@@ -41,45 +41,60 @@ class ImageSource(Protocol):
 
 
 class ReferenceStatistics:
-    """The Gaussian of a source's features.
+    """The Gaussians of a source's features: sums over its images, none of which is kept.
 
     source      the real images
-    extractor   as used for the samples; it must be on its device before `gaussian` is called
-    num_images  how many of them, spread evenly over the source; None for all
+    extractor   as used for the samples; it must be on its device before a Gaussian is asked for
     """
 
     def __init__(
         self,
         source: ImageSource,
         extractor: FeatureExtractor,
-        num_images: int | None = None,
         cache: StatisticsCache | None = None,
         batch_size: int = 256,
     ):
-        available = len(source)
-        self.num_images = available if num_images is None else num_images
-        if not 2 <= self.num_images <= available:
-            raise ValueError(
-                f"a reference of {self.num_images} images from a data set of {available}: it needs 2 to {available}"
-            )
+        if len(source) < 2:
+            raise ValueError(f"a reference of {len(source)} images: a covariance needs 2")
         self.source, self.extractor, self.batch_size = source, extractor, batch_size
         self.cache = cache or StatisticsCache()
 
     @property
     def fields(self) -> dict[str, str | int]:
-        """What defines the statistics."""
+        """What defines the statistics of the pooled features."""
         return {
             "protocol_version": PROTOCOL_VERSION,
             "reference": self.source.fingerprint,
-            "reference_images": self.num_images,
+            "reference_images": len(self.source),
             "extractor": self.extractor.identity.name,
             "extractor_fingerprint": self.extractor.fingerprint,
         }
 
     def gaussian(self) -> Gaussian:
-        """Mean and covariance, on the extractor's device: from the cache, else computed. All processes must call it."""
-        cached = self.cache.load(self.fields) if rank() == 0 else None
-        d, device = self.extractor.identity.dimension, self.extractor.device
+        """Mean and covariance of the pooled features. All processes must call it."""
+        return self.gaussians(["features"])["features"]
+
+    def gaussians(self, columns: Collection[str]) -> dict[str, Gaussian]:
+        """Mean and covariance of each column, on the extractor's device: from the cache, else computed, all that are missing in one pass.
+
+        All processes must call it.
+        """
+        found = {column: self._cached(column) for column in sorted(columns)}
+        missing = [column for column, gaussian in found.items() if gaussian is None]
+        if missing:
+            for column, moments in self._moments(missing).items():
+                gaussian = moments.all_reduced().gaussian()
+                if rank() == 0:
+                    self.cache.store(self._key(column), gaussian)
+                found[column] = gaussian
+        return {column: gaussian for column, gaussian in found.items() if gaussian is not None}
+
+    def _key(self, column: str) -> dict[str, str | int]:
+        return self.fields | ({} if column == "features" else {"column": column})
+
+    def _cached(self, column: str) -> Gaussian | None:
+        cached = self.cache.load(self._key(column)) if rank() == 0 else None
+        d, device = self.extractor.identity.columns[column], self.extractor.device
         found, mean, covariance = from_first_process(
             [
                 torch.tensor(float(cached is not None), dtype=torch.float64, device=device),
@@ -87,21 +102,19 @@ class ReferenceStatistics:
                 cached.covariance.to(device) if cached else torch.zeros(d, d, dtype=torch.float64, device=device),
             ]
         )
-        if found:
-            return Gaussian(mean, covariance, self.num_images)
-        gaussian = self._moments().all_reduced().gaussian()
-        if rank() == 0:
-            self.cache.store(self.fields, gaussian)
-        return gaussian
+        return Gaussian(mean, covariance, len(self.source)) if found else None
 
-    def _moments(self) -> Moments:
+    def _moments(self, columns: list[str]) -> dict[str, Moments]:
         """This process's share of the sums."""
         if rank() == 0:
-            _log.info("reference statistics of %d images by %s, once", self.num_images, self.extractor.identity.name)
-        moments = Moments(self.extractor.identity.dimension, self.extractor.device)
-        mine = [i * len(self.source) // self.num_images for i in range(rank(), self.num_images, world_size())]
+            _log.info("reference statistics of %d images by %s, once", len(self.source), self.extractor.identity.name)
+        identity, device = self.extractor.identity, self.extractor.device
+        moments = {column: Moments(identity.columns[column], device) for column in columns}
+        mine = range(rank(), len(self.source), world_size())
         for start in range(0, len(mine), self.batch_size):
             images = self.source.images(mine[start : start + self.batch_size])
             # images that are no pixels (a mixture's) meet the extractor as samples do
-            moments.update(self.extractor(images if images.dtype == torch.uint8 else to_uint8(images)).features)
+            extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
+            for column in columns:
+                moments[column].update(extracted[column])
         return moments

@@ -1,6 +1,6 @@
-"""The two kinds of references: images that were embedded, and statistics that others published.
+"""The kinds of references: images that were embedded, statistics that others published, and both together.
 
-Both are a `metric.Reference`. Statistics do for distances between Gaussians; metrics that compare image with image need the images.
+Each is a `metric.Reference`. Statistics do for distances between Gaussians; metrics that compare image with image need the images.
 """
 
 from __future__ import annotations
@@ -93,6 +93,29 @@ class PublishedStatistics:
     def gaussian(self, column: str) -> Gaussian:
         _check(column, self.columns)
         return self._gaussians[column]
+
+
+class ReferenceBatch:
+    """Statistics of a whole set with some of its images, as ADM's reference batches hold them: distances between Gaussians are to the
+    statistics, metrics that compare image with image see the images."""
+
+    def __init__(self, statistics: PublishedStatistics, features: FeatureSet):
+        self._statistics, self._features = statistics, features
+
+    @property
+    def count(self) -> int:
+        return len(self._features)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return self._statistics.columns
+
+    @property
+    def features(self) -> FeatureSet | None:
+        return self._features
+
+    def gaussian(self, column: str) -> Gaussian:
+        return self._statistics.gaussian(column)
 
 
 def _check(column: str, columns: frozenset[str]) -> None:

@@ -53,7 +53,7 @@ def as_text(facts: dict[str, Any]) -> str:
     ]
     lines += [f"weights   {track:12} {value}" for track, value in facts["weights_sha256"].items()]
     lines += [f"metric    {name} {value:.6g}" for name, value in facts["metrics"].items()]
-    lines += [f"protocol  {name}: {value}" for name, value in facts["protocol"].items()]
+    lines += [f"protocol  {name} {fields['fingerprint']}" for name, fields in facts["protocol"].items()]
     for start in facts["starts"]:
         commit = (start.get("git") or {}).get("commit", "unknown")[:10]
         end = (

@@ -11,14 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class DrawingProgress:
-    """Images drawn, images per second and time left.
+    """Images done, images per second and time left.
 
     shown      whether this process shows it
+    what       is done with the images: drawn, embedded
     interval   seconds between lines where there is no terminal
     """
 
-    def __init__(self, shown: bool, interval: float = 30.0):
+    def __init__(self, shown: bool, what: str = "drawn", interval: float = 30.0):
         self._console = Console(quiet=not shown)
+        self._what = what
         self._interval = interval
         self._bar: Progress | None = None
 
@@ -31,12 +33,12 @@ class DrawingProgress:
             yield
             return
         if drawn:
-            self._console.print(f"{drawn} of {total} images are drawn already")
+            self._console.print(f"{drawn} of {total} images are {self._what} already")
         if not self._console.is_terminal:
             yield
             return
         columns = (
-            TextColumn("images"),
+            TextColumn(f"images {self._what}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("[cyan]{task.fields[speed]} images/s"),
@@ -57,7 +59,9 @@ class DrawingProgress:
         elif now - self._told >= self._interval:
             self._told = now
             left = (self._total - drawn) / speed
-            self._console.print(f"{drawn} of {self._total} images, {speed:.3g} images/s, {_clock(left)} left")
+            self._console.print(
+                f"{drawn} of {self._total} images {self._what}, {speed:.3g} images/s, {_clock(left)} left"
+            )
 
 
 def _clock(seconds: float) -> str:

@@ -6,7 +6,6 @@ any, and a hash of each image [B, 16]. It is written whole or not at all, so a s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,9 +13,10 @@ from pathlib import Path
 import torch
 from jaxtyping import Int, UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
 from difflab.sampling.whole import whole_file
 
 
@@ -36,7 +36,7 @@ class ShardFolder:
         images = images.contiguous()
         columns = {"images": images, "digests": _digests(images)} | ({} if labels is None else {"labels": labels})
         with whole_file(self.file(k)) as path:
-            save_file(columns, path)
+            path.write_bytes(save(columns))  # unlike save_file, says of a full disk what the system says
 
     def read(self, k: int, column: str) -> Tensor:
         with safe_open(self.file(k), framework="pt") as file:
@@ -81,18 +81,23 @@ class Shards:
         _, channels, height, width = self._images(0).shape
         return channels, height, width
 
-    @cached_property
+    @property
     def labels(self) -> Int[Tensor, " n"] | None:
+        return self._labels
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of pixels and labels: the same in whatever batches they were drawn, and for an npz, a folder or a zip of them."""
+        return self._fingerprint
+
+    @cached_property
+    def _labels(self) -> Int[Tensor, " n"] | None:
         return self._column("labels") if self.folder.has_labels() else None
 
     @cached_property
-    def fingerprint(self) -> str:
-        """A hash of pixels and labels, whatever the batches they were drawn in."""
-        digest = hashlib.blake2b(repr((self.num_samples, self.shape)).encode(), digest_size=16)
-        digest.update(self._column("digests").numpy().tobytes())
-        if self.labels is not None:
-            digest.update(self.labels.numpy().tobytes())
-        return digest.hexdigest()
+    def _fingerprint(self) -> str:
+        digests = (row.numpy().tobytes() for row in self._column("digests"))
+        return fingerprint_of(self.shape, self._labels, content_of(digests))
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> UInt8[Tensor, "b c h w"]:
         places = (divmod(int(i), self.folder.batch_size) for i in indices)
@@ -119,5 +124,5 @@ class Shards:
 
 def _digests(images: Tensor) -> Tensor:
     """[B, 16] uint8."""
-    hashes = b"".join(hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in images)
+    hashes = b"".join(pixel_digest(image.permute(1, 2, 0).numpy()) for image in images)
     return torch.frombuffer(bytearray(hashes), dtype=torch.uint8).reshape(-1, 16)

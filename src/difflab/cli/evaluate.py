@@ -1,0 +1,111 @@
+"""Evaluation: images -> numbers with intervals and protocols."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from difflab.cli.entry import fail, help_text, run_hydra, wants_help
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+EXAMPLES = [
+    ("python evaluate.py checkpoint=runs/cosine_adagn/<identity>", "10,000 images of a run against its training data"),
+    (
+        "python evaluate.py checkpoint=RUN num_samples=50000 accelerator=gpu devices=8 'metric=[frechet,spatial_frechet,kernel]'",
+        "published size, eight GPUs, other metrics; what is drawn and embedded already is used again",
+    ),
+    (
+        "python evaluate.py 'checkpoint=[RUN_A,RUN_B,RUN_C]'",
+        "seeds of one experiment: sampling and training noise apart",
+    ),
+    (
+        "python evaluate.py checkpoint=RUN 'sweep.scale=[1,1.5,2,3]' 'sweep.steps=[10,25]'",
+        "settings on one noise bank: fronts, and the best one, chosen on one half and reported on the other",
+    ),
+    (
+        "python evaluate.py samples=samples.npz reference=VIRTUAL_imagenet64_labeled.npz extractor=inception",
+        "OpenAI's files: FID and sFID against the statistics, precision and recall against the images",
+    ),
+    ("python evaluate.py samples=folder data=cifar10 data.dataset.split=test", "a folder of images against a data set"),
+    ("python evaluate.py checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
+    (
+        "python evaluate.py 'compare=[A/results.json,B/results.json]' 'waive=[track]'",
+        "numbers side by side, if comparable",
+    ),
+]
+
+GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization"})
+VALUES = [
+    "checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of sample.py say how it draws",
+    "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards; value_range=[-1,1] for an npz of floats",
+    "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
+    "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
+    "bits_per_dim  of how many images of the reference; 0 for none",
+    "sweep.<axis>  lists of track, sampler, steps, eta, scale; select: the metric that chooses",
+    "compare       results.json files; waive: fields of the protocol that may differ",
+    "out           folder of results.json; features: of the embedded images (several nodes need a common one)",
+]
+
+
+def main() -> None:
+    """The command line of evaluate.py."""
+    if wants_help(sys.argv[1:]):
+        purpose = "measures images: FID and its relatives with intervals and protocols"
+        print(help_text("evaluate.py", purpose, EXAMPLES, VALUES, GROUPS.__contains__))
+    else:
+        run_hydra("evaluate", evaluate)
+
+
+def evaluate(config: DictConfig) -> None:
+    """Measures what the configuration names. Started again it goes on: drawn and embedded images are used again."""
+    from hydra.errors import InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from difflab.cli.train import cause, quiet_lightning
+    from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
+    from difflab.sampling import SamplingStopped
+
+    quiet_lightning()
+    try:
+        _evaluate(config)
+    except SamplingStopped as reason:
+        if launched_rank() == 0:
+            print(f"{reason}", file=sys.stderr)
+            sys.exit(REQUEUE_EXIT_CODE)
+    except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
+        if launched_rank() == 0:
+            fail(" ".join(str(error).split()))
+    except InstantiationException as error:
+        if launched_rank() == 0:
+            fail(cause(error))
+
+
+def _evaluate(config: DictConfig) -> None:
+    from difflab.cli.check import drop_unchosen
+    from difflab.cli.drawing import processes_of
+    from difflab.cli.measuring import measure_subject, tell
+    from difflab.cli.subjects import subjects_of
+    from difflab.cli.sweeping import sweep
+    from difflab.cli.tables import comparison_table, seeds_table
+
+    drop_unchosen(config)
+    if config.compare:
+        print(comparison_table(list(config.compare), list(config.waive)))
+        return
+    axes = {axis: list(values) for axis, values in config.sweep.items() if values}
+    processes = processes_of(config)
+    try:
+        if axes:
+            sweep(config, axes, processes)
+            return
+        subjects = subjects_of(config)
+        measured = [measure_subject(config, subject, processes) for subject in subjects]
+        if processes.rank == 0:
+            for one in measured:
+                tell(one)
+            if len(measured) > 1:
+                print(seeds_table([one.results for one in measured], list(config.waive)))
+    finally:
+        processes.finish()

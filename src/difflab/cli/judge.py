@@ -1,0 +1,185 @@
+"""How evaluate.py measures: metrics, extractor and reference, put together and checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.cli.check import ConfigError
+from difflab.data import SourceKind, kind_of, open_image_set
+from difflab.data.cache import cache_directory
+from difflab.launch import Processes
+from difflab.metrics import FeatureExtractor, FeatureSet, Gaussian, Measurement, Metric, Reference, Replicates
+from difflab.metrics.embed import LabelledSource, embed
+from difflab.metrics.measure import check, measure, shared_fields
+from difflab.metrics.reference import ReferenceStatistics
+from difflab.metrics.references import FeatureReference, PublishedStatistics, ReferenceBatch
+from difflab.metrics.spread import Spread
+from difflab.metrics.statistics_file import open_statistics
+from difflab.sampling import DrawingProgress
+
+
+@dataclass(frozen=True)
+class ReferenceSource:
+    """What samples are compared with, before anything is embedded.
+
+    images       to be embedded; None where there are statistics alone
+    statistics   column -> Gaussian, where a file states them
+    fingerprint  of the images, or of the statistics where there are any
+    """
+
+    images: LabelledSource | None
+    statistics: dict[str, Gaussian] | None
+    fingerprint: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        images: dict[str, Any] = {} if self.images is None else {"images": len(self.images)}
+        if self.statistics is None or self.images is None:
+            return {"fingerprint": self.fingerprint, **images}
+        return {"fingerprint": self.fingerprint, "batch": {"fingerprint": self.images.fingerprint, **images}}
+
+
+class Judge:
+    """Metrics with all that they need. The extractor runs on the device of the processes.
+
+    metrics    name -> metric
+    extractor  of samples and reference
+    source     of the reference
+    """
+
+    def __init__(self, config: DictConfig, extractor: FeatureExtractor, source: ReferenceSource):
+        if not config.metric and not config.bits_per_dim:
+            raise ConfigError("metric=[] leaves nothing to measure: choose some of conf/metric, or bits_per_dim=N")
+        self.metrics: list[Metric] = list(instantiate(config.metric, _convert_="all").values())
+        self.extractor, self.source = extractor, source
+        self._replicates = Replicates(config.replicates)
+        if config.replicates and config.replicates < 4:
+            raise ConfigError(f"replicates={config.replicates} say nothing of a deviation: use 100, or 0 for none")
+        self._batch_size = config.batch_size
+        self._features = Path(config.features or cache_directory("features"))
+        names = [name for metric in self.metrics for name in metric.names(extractor.identity)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
+        self.names = names
+        self._loaded: Reference | None = None
+
+    def check(self, shape: tuple[int, int, int], count: int, has_labels: bool, halved: bool) -> None:
+        """Raises a ValueError if something will not do for these samples.
+
+        halved   whether the halves of the samples are measured too
+        """
+        source = self.source
+        columns = frozenset(source.statistics or self.extractor.identity.columns)
+        labelled = source.images is not None and source.images.labels is not None
+        usable = count // 2 if halved else count
+        check(self.metrics, self.extractor.identity, usable, has_labels, columns, source.images is not None, labelled)
+        self.extractor(torch.zeros(1, *shape, dtype=torch.uint8))  # an extractor that cannot see such images says so
+        if source.images is not None:
+            self.extractor(source.images.images([0]))
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """The fields of the protocol that all metrics share, whatever the samples."""
+        return shared_fields(self.extractor, self.source.fields)
+
+    def embed(self, images: LabelledSource, processes: Processes, what: str) -> FeatureSet:
+        """The features of images. All processes must call it."""
+        self.extractor.to(processes.device)
+        progress = DrawingProgress(processes.rank == 0, f"{what} embedded")
+        with progress.showing(len(images), 0):
+            return embed(
+                images, self.extractor, self._features, self._batch_size, lambda done, _: progress.advance(done)
+            )
+
+    def load(self, processes: Processes) -> None:
+        """Embeds the reference, or takes from the cache what is known of it. All processes must call it, once."""
+        needs = [metric.needs() for metric in self.metrics]
+        images, statistics = self.source.images, self.source.statistics
+        if any(need.reference_features for need in needs) and images is not None:
+            features = self.embed(images, processes, "reference")
+            self._loaded = FeatureReference(features)
+            if statistics is not None:
+                self._loaded = ReferenceBatch(PublishedStatistics(statistics), features)
+        elif statistics is not None:
+            self._loaded = PublishedStatistics(statistics)
+        elif images is not None and needs:
+            self.extractor.to(processes.device)
+            columns = frozenset[str]().union(*(need.reference_columns for need in needs))
+            self._loaded = PublishedStatistics(
+                ReferenceStatistics(images, self.extractor, batch_size=self._batch_size).gaussians(columns)
+            )
+
+    def measure(self, features: FeatureSet, fields: dict[str, Any]) -> list[Measurement]:
+        """All numbers of one set.
+
+        fields   what of their protocol the samples are
+        """
+        assert self._loaded is not None, "load comes first"
+        return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
+
+
+def judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
+    """What the command says, and where it says nothing what a model's run was judged by.
+
+    model   the model's configuration
+    """
+    data = config.get("data") or (None if model is None else model.get("data"))
+    extractor = _extractor(config, model, data)
+    if config.reference is not None:
+        source = _from_file(config, extractor)
+    elif data is not None:
+        images = _spread(instantiate(data.dataset), config.reference_images)
+        source = ReferenceSource(images, None, images.fingerprint)
+    else:
+        raise ConfigError(
+            "there is nothing to compare with: give reference=FILE (images or statistics) or data=NAME (a data set)"
+        )
+    return Judge(config, extractor, source)
+
+
+def _extractor(config: DictConfig, model: DictConfig | None, data: Any) -> FeatureExtractor:
+    if config.get("extractor") is not None:
+        if "dataset" in config.extractor and data is None:  # the best available one asks what the data are
+            return instantiate(config.extractor, dataset="")
+        return instantiate(config.extractor)
+    if model is not None and model.get("extractor") is not None:
+        return instantiate(model.extractor)
+    from difflab.metrics import best_available
+
+    return best_available("" if data is None else str(data.dataset._target_))
+
+
+def _from_file(config: DictConfig, extractor: FeatureExtractor) -> ReferenceSource:
+    kind = kind_of(config.reference)
+    if kind is SourceKind.RUN:
+        raise ConfigError(f"reference={config.reference} is a run: name its data by data=..., or images drawn from it")
+    value_range = None if config.value_range is None else tuple(config.value_range)
+    images = None
+    if kind is not SourceKind.STATISTICS_NPZ:
+        images = _spread(open_image_set(config.reference, value_range), config.reference_images)
+    if kind in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
+        file = open_statistics(config.reference, extractor)
+        return ReferenceSource(images, file.gaussians, file.fingerprint)
+    assert images is not None
+    return ReferenceSource(images, None, images.fingerprint)
+
+
+def _spread(images: LabelledSource, count: int | None) -> LabelledSource:
+    return images if count is None else Spread(images, count)
+
+
+def plain(node: Any) -> Any:
+    """A node of a configuration as plain containers."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def numbered(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
+    """By name."""
+    return {measurement.metric: measurement for measurement in measurements}

@@ -1,0 +1,89 @@
+"""One subject measured: everything checked, drawn, embedded, measured, written and told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from difflab.cli.bound import measure_bound
+from difflab.cli.judge import Judge, judge_of, plain
+from difflab.cli.subjects import DrawnImages, Subject
+from difflab.cli.tables import results_table
+from difflab.launch import Processes
+from difflab.metrics import FeatureSet, Results
+from difflab.metrics.published import compare_with_targets, published_table, read_targets
+from difflab.sampling.whole import whole_file
+
+
+@dataclass(frozen=True)
+class Measured:
+    """file      results.json
+    features     of the images
+    """
+
+    subject: Subject
+    judge: Judge
+    features: FeatureSet
+    results: Results
+    file: Path
+
+
+def prepare(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:
+    """The judge of a subject; whatever can be wrong is found now."""
+    judge = judge_of(config, subject.model)
+    judge.check(subject.shape, subject.count, subject.has_labels, halved)
+    if config.bits_per_dim and not isinstance(subject, DrawnImages):
+        raise ValueError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
+    return judge
+
+
+def measure_subject(config: DictConfig, subject: Subject, processes: Processes, judge: Judge | None = None) -> Measured:
+    """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json.
+
+    judge   that has loaded its reference; None for the subject's own
+    """
+    if judge is None:
+        judge = prepare(config, subject)
+    try:
+        features = judge.embed(subject.images(processes), processes, "samples")
+        judge.load(processes)
+        found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+        if config.bits_per_dim and isinstance(subject, DrawnImages):
+            bound = measure_bound(config.bits_per_dim, subject.plan, judge, processes)
+            found.append(bound.measurement)
+            subject.about["bits_per_dim"] = bound.found.to_dict()
+        results = Results(found, subject.about)
+        file = subject.folder / "results.json"
+        if processes.rank == 0:
+            results = _together(file, results)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(file) as path:
+                path.write_text(results.to_json())
+    finally:
+        subject.end()
+    return Measured(subject, judge, features, Results(found, subject.about), file)
+
+
+def _together(file: Path, results: Results) -> Results:
+    """With what was measured there before under other protocols."""
+    if not file.exists():
+        return results
+    now = {(m.metric, m.protocol.fingerprint) for m in results.measurements}
+    before = Results.from_json(file.read_text(), file).measurements
+    return Results(
+        [*(m for m in before if (m.metric, m.protocol.fingerprint) not in now), *results.measurements], results.subject
+    )
+
+
+def tell(measured: Measured) -> None:
+    """The numbers, what was published of them, and where they are."""
+    subject, results = measured.subject, measured.results
+    print(results_table(results, subject.name))
+    targets = read_targets(plain(subject.model.get("target") or {})) if subject.model is not None else []
+    if targets:
+        compared = compare_with_targets(results, targets, subject.about.get("step"))
+        missing = [target for target in targets if target.metric not in {m.metric for m in results.measurements}]
+        print(published_table(compared, missing))
+    print(f"results  {measured.file}")

@@ -1,0 +1,133 @@
+"""What evaluate.py measures: images that a model draws, or images that lie in files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.cli.check import ConfigError
+from difflab.cli.drawing import SetPlan, draw_planned, plan_set
+from difflab.data import ImageSet, open_image_set
+from difflab.launch import Processes
+from difflab.metrics import Protocol
+from difflab.metrics.embed import LabelledSource
+from difflab.sampling import SetFolder
+
+
+class Subject(ABC):
+    """Images of one origin, of which nothing need exist yet.
+
+    name        what a table calls it
+    fields      what of a number's protocol they are, nested
+    about       which model or file it is: no part of the protocol
+    shape       (C, H, W)
+    count       N
+    has_labels  whether each has a class
+    model       the model's configuration, where there is one: what it was trained on, how it was judged, what was published
+    folder      where the results go
+    """
+
+    name: str
+    fields: dict[str, Any]
+    about: dict[str, Any]
+    shape: tuple[int, int, int]
+    count: int
+    has_labels: bool
+    model: DictConfig | None
+    folder: Path
+
+    @abstractmethod
+    def images(self, processes: Processes) -> LabelledSource:
+        """All processes must call it. SamplingStopped if drawing was told to stop."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Gives back what `images` has taken."""
+
+
+class DrawnImages(Subject):
+    """Images that a model draws. They stay in the folder of the results, where the next evaluation finds them."""
+
+    def __init__(self, plan: SetPlan):
+        self.plan = plan
+        self.name = f"{plan.subject['run'] or Path(plan.subject['checkpoint']).stem} seed {plan.subject['seed']}"
+        self.fields, self.about = plan.protocol_fields, plan.subject
+        self.shape = plan.source.denoiser.image_shape
+        self.count = plan.request.num_samples
+        self.has_labels = plan.classes.columns > 0 or plan.source.num_classes > 0
+        self.model = plan.source.config
+        self.folder = plan.folder.path
+        self._taken: SetFolder | None = None
+
+    def images(self, processes: Processes) -> LabelledSource:
+        drawn = draw_planned(self.plan, processes)
+        self._taken = drawn.folder
+        return drawn.shards
+
+    def end(self) -> None:
+        if self._taken is not None:
+            self._taken.end()
+
+
+class StoredImages(Subject):
+    """Images in files: an npz, a folder, a zip, tar shards.
+
+    stated   what is known of how they were drawn
+    """
+
+    def __init__(self, path: Path, images: ImageSet, stated: dict[str, Any], out: Path | None):
+        self._images = images
+        self.name = path.name
+        self.fields, self.about = stated, {"samples": str(path), "content": images.fingerprint}
+        self.shape, self.count = images.shape, len(images)
+        self.has_labels = images.labels is not None
+        self.model = None
+        self.folder = out or Path("evaluations") / f"{path.stem}-{images.fingerprint[:10]}"
+
+    def images(self, processes: Processes) -> LabelledSource:
+        processes.start()
+        return self._images
+
+    def end(self) -> None:
+        pass
+
+
+def subjects_of(config: DictConfig) -> list[Subject]:
+    """What the command names: one origin, or several checkpoints of one experiment."""
+    if (config.checkpoint is None) == (config.samples is None):
+        raise ConfigError("give either checkpoint=RUN (images are drawn) or samples=FILE (images that exist)")
+    out = None if config.out is None else Path(config.out)
+    if config.samples is not None:
+        return [stored_images(config, Path(config.samples), out)]
+    if not OmegaConf.is_list(config.checkpoint):
+        return [drawn_images(config, str(config.checkpoint), out)]
+    if len(set(config.checkpoint)) != len(config.checkpoint):
+        raise ConfigError(f"checkpoint={config.checkpoint} names one model twice")
+    if out is not None:
+        raise ConfigError("out=... is one folder, for one checkpoint: leave it out where there are several")
+    return [drawn_images(config, str(name), None) for name in config.checkpoint]
+
+
+def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> DrawnImages:
+    """The images that this model draws."""
+    request = config.copy()
+    request.checkpoint = checkpoint
+    plan = plan_set(request, out or _folder_beside)
+    return DrawnImages(plan)
+
+
+def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredImages:
+    stated: Any = OmegaConf.to_container(config.stated)
+    images = open_image_set(path, None if config.value_range is None else tuple(config.value_range))
+    return StoredImages(path, images, stated, out)
+
+
+def _folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:
+    """<run>/evaluations/<fingerprint>: the same images are found again, other ones lie elsewhere."""
+    run = checkpoint.parent.parent
+    root = run if (run / "config.yaml").is_file() else Path()
+    stem = "" if root == run else f"{checkpoint.stem}-"
+    return root / "evaluations" / f"{stem}{bound_to.fingerprint}"

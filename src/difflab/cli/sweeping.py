@@ -1,0 +1,121 @@
+"""Many settings of sampling from one noise bank: a table, fronts, and the best one chosen fairly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from omegaconf import DictConfig
+
+from difflab.cli.check import ConfigError
+from difflab.cli.judge import numbered
+from difflab.cli.measuring import Measured, measure_subject, prepare
+from difflab.cli.subjects import DrawnImages, drawn_images
+from difflab.cli.tables import results_table
+from difflab.launch import Processes
+from difflab.metrics import Measurement, Results
+from difflab.sampling.whole import whole_file
+from difflab.studies import Point, Setting, choose, draw_front, settings
+
+FRONTS = (("fd", "is"), ("recall", "precision"))
+"""Pairs of metrics that settings trade for each other (ADM, figures 4 and 5)."""
+
+
+def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Processes) -> None:
+    """Draws, measures and compares all settings. Every setting is checked before the first image is drawn."""
+    if config.samples is not None or config.checkpoint is None or not isinstance(config.checkpoint, str):
+        raise ConfigError("a sweep draws from one model: give checkpoint=RUN")
+    if config.num_samples % 2:
+        raise ConfigError(f"num_samples={config.num_samples}: a sweep chooses on one half, so it must be even")
+    tried = settings(axes)
+    subjects = [drawn_images(_with(config, setting), config.checkpoint, None) for setting in tried]
+    judges = [prepare(config, subject, halved=True) for subject in subjects]
+    judge = judges[0]
+    decisive = config.select or judge.extractor.identity.distance
+    if decisive not in judge.names:
+        raise ConfigError(f"select={decisive}: the metrics here are {', '.join(judge.names)}")
+
+    measured: list[Measured] = []
+    halves: list[tuple[Measurement, Measurement]] = []
+    for setting, subject in zip(tried, subjects, strict=True):
+        one = measure_subject(config, subject, processes, judge)
+        measured.append(one)
+        if processes.rank == 0:
+            print(results_table(one.results, setting.label), flush=True)
+            halves.append(_halves(one, decisive))
+    if processes.rank == 0:
+        folder = Path(config.out) if config.out else subjects[0].folder.parent
+        _report(folder, tried, measured, halves, decisive)
+
+
+def _with(config: DictConfig, setting: Setting) -> DictConfig:
+    """The configuration of one setting."""
+    changed = config.copy()
+    for axis, value in setting.values.items():
+        if axis == "sampler":
+            changed.sampler = compose("evaluate", overrides=[f"sampler={value}"]).sampler
+        else:
+            changed[axis] = value
+    return changed
+
+
+def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement]:
+    """The decisive metric of the first and of the second half of the samples."""
+    features, subject = measured.features, measured.subject
+    middle, first_seed = len(features) // 2, subject.plan.request.first_seed if isinstance(subject, DrawnImages) else 0
+    found = []
+    for start in (0, middle):
+        seeds = f"{first_seed + start} .. {first_seed + start + middle - 1}"
+        rows = torch.arange(start, start + middle)
+        fields = {**subject.fields, "seeds": seeds}
+        found.append(numbered(measured.judge.measure(features.select(rows), fields))[decisive])
+    return found[0], found[1]
+
+
+def _report(
+    folder: Path,
+    tried: Sequence[Setting],
+    measured: Sequence[Measured],
+    halves: Sequence[tuple[Measurement, Measurement]],
+    decisive: str,
+) -> None:
+    choice = choose([first for first, _ in halves], [second for _, second in halves])
+    folder.mkdir(parents=True, exist_ok=True)
+    named = measured[0].judge.extractor.identity.named
+    for x, y in FRONTS:
+        if {named(x), named(y)} <= set(measured[0].judge.names):
+            path = folder / f"front-{named(x)}-{named(y)}.png"
+            points = [
+                _point(setting, one.results, named(x), named(y)) for setting, one in zip(tried, measured, strict=True)
+            ]
+            draw_front(points, path, f"{measured[0].subject.name}: {len(tried)} settings from the same seeds")
+            print(f"front    {path}")
+    content = {
+        "settings": [
+            {"setting": dict(setting.values), "results": str(one.file), "first_half": a.value, "second_half": b.value}
+            for setting, one, (a, b) in zip(tried, measured, halves, strict=True)
+        ],
+        "decisive": decisive,
+        "chosen": choice.index,
+    }
+    with whole_file(folder / "sweep.json") as path:
+        path.write_text(json.dumps(content, indent=2))
+    print(f"sweep    {folder / 'sweep.json'}")
+    best, reported = tried[choice.index], choice.reported
+    interval = reported.interval()
+    reach = "" if interval is None else f", 95 % {interval[0]:.4g} .. {interval[1]:.4g}"
+    print(
+        f"best     {best.label}: chosen by {decisive} = {choice.chosen_by.value:.4g} on the first half; "
+        f"on the other half it is {reported.value:.4g}{reach} ({reported.samples} samples)"
+    )
+
+
+def _point(setting: Setting, results: Results, x: str, y: str) -> Point:
+    line = setting.without("scale") if "scale" in setting.values else setting.without("steps")
+    axis = "scale" if "scale" in setting.values else "steps"
+    label = Setting({axis: setting.values[axis]}).label if axis in setting.values else ""
+    return Point(results[x], results[y], line.label, label)

@@ -1,0 +1,86 @@
+"""Several metrics of one set of samples, each with its standard error and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from difflab.metrics.extractor import FeatureExtractor, Identity
+from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.metric import Metric, Reference, Replicates
+from difflab.metrics.protocol import Protocol
+from difflab.metrics.results import Measurement
+
+
+def check(
+    metrics: Sequence[Metric],
+    identity: Identity,
+    num_samples: int,
+    has_labels: bool,
+    reference_columns: frozenset[str],
+    reference_has_features: bool,
+    reference_has_labels: bool,
+) -> None:
+    """Raises a ValueError for the first metric that cannot be computed from what there will be. To be called before any work."""
+    for metric in metrics:
+        names, needs = ", ".join(metric.names(identity)), metric.needs()
+        for column in sorted(needs.columns - set(identity.columns)):
+            raise ValueError(f"{names} needs {column}, which the extractor {identity.name} does not give")
+        if num_samples < needs.samples:
+            raise ValueError(f"{names} needs at least {needs.samples} samples, there are {num_samples}")
+        if needs.reference_features and not reference_has_features:
+            raise ValueError(
+                f"{names} needs the reference's images, and the reference is a file of statistics: give images, or leave the metric out"
+            )
+        for column in sorted(needs.reference_columns - reference_columns):
+            raise ValueError(
+                f"{names} needs the reference's statistics of {column}; it has {_listed(reference_columns)}"
+            )
+        if needs.labels and not has_labels:
+            raise ValueError(f"{names} needs the samples' classes, and these samples have none")
+        if needs.labels and not reference_has_labels:
+            raise ValueError(f"{names} needs the classes of the reference's images, and these have none")
+
+
+def shared_fields(extractor: FeatureExtractor, reference: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the protocol of all metrics of one extractor and one reference."""
+    return {
+        "extractor": {"name": extractor.identity.name, "fingerprint": extractor.fingerprint},
+        "preprocessing": extractor.identity.preprocessing,
+        "dtype": "float32 network, float64 statistics",
+        "reference": reference,
+    }
+
+
+def measured_as(metric: Metric, name: str, samples: int, setting: Mapping[str, Any]) -> Protocol:
+    """The protocol of one number of a metric."""
+    return Protocol.of({**setting, "samples": samples, "metric": {"name": name, **metric.protocol()}})
+
+
+def measure(
+    metrics: Sequence[Metric],
+    samples: FeatureSet,
+    reference: Reference,
+    replicates: Replicates,
+    setting: Mapping[str, Any],
+) -> list[Measurement]:
+    """All numbers of all metrics.
+
+    replicates   of the standard errors; a count of 0 leaves them out
+    setting      nested fields that all metrics share: extractor, reference, sampler, seeds ...
+    """
+    found = []
+    for metric in metrics:
+        values = metric(samples, reference)
+        errors = metric.standard_errors(samples, reference, replicates) if replicates.count else {}
+        for name, value in values.items():
+            protocol = measured_as(metric, name, samples.count, setting)
+            error = errors.get(name)
+            found.append(
+                Measurement(name, value, samples.count, protocol, error, 0 if error is None else replicates.count)
+            )
+    return found
+
+
+def _listed(columns: frozenset[str]) -> str:
+    return ", ".join(sorted(columns)) or "none"
