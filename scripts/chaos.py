@@ -39,7 +39,7 @@ SMALL = [
 
 
 def command(root: Path, arguments: argparse.Namespace) -> list[str]:
-    parallel = [f"trainer.devices={arguments.processes}", "trainer.strategy=ddp"] if arguments.processes > 1 else []
+    parallel = [f"trainer.devices={arguments.processes}", "strategy=ddp"] if arguments.processes > 1 else []
     steps = f"trainer.max_steps={arguments.steps}"
     return [sys.executable, str(ROOT / "train.py"), *SMALL, steps, *parallel, *arguments.overrides, f"run.root={root}"]
 

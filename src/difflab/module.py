@@ -16,6 +16,7 @@ from difflab.callbacks.ema import EMACallback
 from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.denoiser import Denoiser
+from difflab.layout import Layout, WholeLayout
 from difflab.noise import ImageNoise
 from difflab.samplers import Sampler, balanced_labels, draw
 from difflab.types import Batch, Losses
@@ -67,8 +68,13 @@ class DiffusionModule(pl.LightningModule):
         self.num_classes = num_classes
         self.seed = seed
         self.detours = detours
+        self.layout: Layout = WholeLayout()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
+
+    def lie_as(self, layout: Layout) -> None:
+        """Told by a strategy that gives each process only a share of the weights."""
+        self.layout = self.ema.tracks.layout = layout
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [self.objective, self.ema, self.guidance]

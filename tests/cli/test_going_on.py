@@ -186,7 +186,7 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         "objective.time_sampler.history=2",
     ]
     one = train_small(tmp_path / "one", *overrides)
-    ddp = ["trainer.devices=2", "trainer.strategy=ddp", "eval.batch_size=8"]
+    ddp = ["trainer.devices=2", "strategy=ddp", "eval.batch_size=8"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     two = subprocess.run(
         command(tmp_path / "two", *overrides, *ddp),

@@ -55,10 +55,13 @@ def test_provenance_says_code_versions_and_command(outcome):
 
 
 def test_the_protocol_says_what_the_scores_mean(outcome):
-    protocol = json.loads(outcome.run.protocol.read_text())
-    assert (protocol["images"], protocol["extractor"], protocol["score_splits"]) == (40, "digits", 1)
-    assert protocol["sampler"]["grid"]["steps"] == 4
-    assert list(protocol["guidance"]) == ["clip"]
+    protocols = json.loads(outcome.run.protocol.read_text())
+    assert set(protocols) == set(outcome.run.last_scores())
+    protocol = protocols["eval/warm_up/fd_digits@40"]
+    assert (protocol["samples"], protocol["extractor.name"], protocol["track"]) == (40, "digits", "warm_up")
+    assert protocol["sampler.grid.steps"] == 4
+    assert protocol["guidance.clip.low"] == -1
+    assert protocols["eval/warm_up/is_digits@40"]["metric.splits"] == 1
 
 
 def test_every_interval_has_a_line_and_every_evaluation_scores(outcome):
@@ -162,7 +165,7 @@ def test_the_same_command_again_trains_nothing(outcome):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.devices=3", "trainer.strategy=ddp"], "= 3 x 1 = 3"),
+        (["trainer.devices=3", "strategy=ddp"], "= 3 x 1 = 3"),
         (["data.batch_size=33", "trainer.accumulate_grad_batches=2"], "multiple of processes x accumulated"),
         (["variance=fixed_small"], "variance=learned_range"),
         (["sampler.grid.steps=21"], "21"),

@@ -56,7 +56,7 @@ def test_every_such_change_is_a_run_of_its_own():
         "logger=[wandb]",
         "trainer.accelerator=gpu",
         "trainer.devices=4",
-        "trainer.strategy=ddp",
+        "strategy=ddp",
         "trainer.accumulate_grad_batches=2",
         "trainer.log_every_n_steps=7",
         "data.num_workers=3",

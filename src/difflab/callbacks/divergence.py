@@ -110,7 +110,7 @@ class DivergenceCallback(pl.Callback):
         self.bad_steps = 0
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: Any, optimizer: Any) -> None:
-        norm = torch.nn.utils.get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
+        norm = pl_module.layout.gradient_norm(pl_module.denoiser)
         if (trainer.global_step + 1) % self.log_every == 0:
             self._log(trainer, norm)
         losses_are_finite = torch.isfinite(pl_module.last_losses.total).all()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
@@ -59,47 +56,68 @@ def train(config: DictConfig) -> None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    from difflab.cli import resolvers
     from difflab.cli.check import ConfigError
     from difflab.data import DataError
+    from difflab.launch.slurm import SubmissionError, ends_recorded
     from difflab.runs import RunBusyError
 
-    try:
-        _train(config)
-    except (ConfigError, DataError, RunBusyError, OmegaConfBaseException) as error:
-        fail(" ".join(str(error).split()))
-    except InstantiationException as error:
-        fail(cause(error))
+    resolvers.register()  # a sweep's launcher may call this in a process of its own
+    with ends_recorded():
+        try:
+            _launch(config)
+        except (ConfigError, DataError, RunBusyError, SubmissionError, OmegaConfBaseException) as error:
+            fail(" ".join(str(error).split()))
+        except InstantiationException as error:
+            fail(cause(error))
 
 
-def _train(config: DictConfig) -> None:
-    import torch
-    from hydra.utils import instantiate
+def _launch(config: DictConfig) -> None:
+    """Checks the configuration and has it trained where `launcher` says."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.utils import get_class, instantiate
     from omegaconf import OmegaConf
 
     from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, drop_unchosen
-    from difflab.cli.outcome import fit
-    from difflab.cli.recipe import recipe
-    from difflab.data.stream import images_per_micro_batch
-    from difflab.launch import Interruption
-    from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
-    from difflab.runs.checkpoints import step_of
-    from difflab.runs.export import export_all
+    from difflab.cli.division import divide
+    from difflab.cli.quiet import quiet_lightning
 
     quiet_lightning()
     drop_unchosen(config)
     check_keys(config, _base())
     check_nothing_missing(config)
-    resolved: Any = OmegaConf.to_container(config, resolve=True)
-    if not isinstance(config.trainer.max_steps, int) or config.trainer.max_steps < 1:
+    launcher = instantiate(config.launcher, _convert_="all")
+    processes = divide(config, launcher.processes)
+    OmegaConf.resolve(config)
+    trainer = config.trainer
+    if not isinstance(trainer.max_steps, int) or trainer.max_steps < 1:
         raise ConfigError(
-            f"trainer.max_steps={config.trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
+            f"trainer.max_steps={trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
         )
-    if isinstance(config.trainer.devices, int):
-        images_per_micro_batch(
-            config.data.batch_size,
-            config.trainer.devices * config.trainer.num_nodes,
-            config.trainer.accumulate_grad_batches,
-        )
+    try:
+        strategy = instantiate(config.strategy, _convert_="all")
+        strategy.check(processes, str(trainer.precision), get_class(config.optimizer._target_))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    launcher.launch(lambda: _train(config, strategy), list(HydraConfig.get().overrides.task), str(config.run.name))
+
+
+def _train(config: DictConfig, strategy: Any) -> None:
+    import torch
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from difflab.cli.check import ConfigError
+    from difflab.cli.chosen_directory import chosen_directory
+    from difflab.cli.outcome import fit
+    from difflab.cli.recipe import recipe
+    from difflab.launch import Interruption, launched_rank
+    from difflab.launch.slurm import record_run
+    from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
+    from difflab.runs.checkpoints import step_of
+    from difflab.runs.export import export_all
+
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
     torch.manual_seed(config.seed)  # the initial weights
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
@@ -107,10 +125,11 @@ def _train(config: DictConfig) -> None:
     extractor = instantiate(config.extractor)
 
     name = identity(resolved, data.fingerprint, extractor.fingerprint)
-    run = RunDirectory(_directory(config, name))
+    run = RunDirectory(chosen_directory(config, name))
     if run.complete.exists():
-        print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
-        report(run)
+        if launched_rank() == 0:
+            print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
+            report(run)
         return
     module.detours = detour_count(run)
 
@@ -118,7 +137,7 @@ def _train(config: DictConfig) -> None:
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin)
-        trainer, protocol = _trainer(config, run, module, data, extractor, interruption)
+        trainer, protocols = _trainer(config, run, module, data, extractor, interruption, strategy.lightning())
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
@@ -126,19 +145,19 @@ def _train(config: DictConfig) -> None:
         return
     lock = RunLock(run.path)
     lock.acquire()
+    record_run(run.path)
     try:
         checkpoint = newest(run.checkpoints)
         step = step_of(checkpoint) if checkpoint else 0
         print(recipe(config, module, run.path.name))
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
-        protocol |= {"sampler": resolved["sampler"], "guidance": resolved["guidance"], "seeds": "0 .. N - 1"}
         start: dict[str, Any] = provenance() | {"from_step": step}
-        run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocol)
+        run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocols)
         trainer.loggers[0].rewind(step)
         code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}
         for logger in trainer.loggers:
-            logger.log_hyperparams(resolved | {"protocol": protocol, "provenance": start | {"git": code}})
+            logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": start | {"git": code}})
         try:
             outcome = fit(trainer, module, data, checkpoint, interruption)
         except BaseException:
@@ -164,13 +183,14 @@ def _train(config: DictConfig) -> None:
 
 
 def _trainer(
-    config: DictConfig, run: Any, module: Any, data: Any, extractor: Any, interruption: Any
+    config: DictConfig, run: Any, module: Any, data: Any, extractor: Any, interruption: Any, strategy: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """The Trainer with its watchers and loggers, and the protocol of its metrics."""
+    """The Trainer with its watchers and loggers, and the protocol of each of its metrics."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, EvaluationCallback, ProgressCallback, ThroughputCallback
+    from difflab.launch import launched_rank
     from difflab.metrics import ImageMetrics
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
@@ -195,7 +215,7 @@ def _trainer(
         ),
     ]
     loggers: list[Any] = [MetricsLog(run.metrics)]
-    if _launched_rank() == 0:
+    if launched_rank() == 0:
         title = f"{config.run.name}-seed{config.seed}-{run.path.name}"
         loggers += [
             instantiate(node, run=run, identity=run.path.name, group=str(config.run.name), name=title)
@@ -203,6 +223,7 @@ def _trainer(
         ]
     trainer = instantiate(
         config.trainer,
+        strategy=strategy,
         callbacks=watchers,
         logger=loggers,
         plugins=[instantiate(config.checkpoint_io)],
@@ -210,24 +231,30 @@ def _trainer(
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
         _convert_="all",
     )
-    return trainer, metrics.protocol()
+    return trainer, _protocols(config, metrics, evaluation.tracks)
 
 
-def _directory(config: DictConfig, name: str) -> str:
-    """The run's directory. Processes that Lightning starts on this machine use the one that the first process has chosen."""
-    from difflab.runs import attempt_directory
+def _protocols(config: DictConfig, metrics: Any, tracks: list[str]) -> dict[str, Any]:
+    """eval/<track>/<metric>@<N> -> the fields that define it and their fingerprint; evaluate.py says the same of the same images."""
+    from omegaconf import OmegaConf
 
-    if _launched_rank() == 0 or _CHOSEN not in os.environ:
-        os.environ[_CHOSEN] = str(attempt_directory(f"{config.run.root}/{config.run.name}", name, config.run.restart))
-    return os.environ[_CHOSEN]
+    from difflab.metrics import to_uint8
+    from difflab.sampling import classes_of
 
-
-_CHOSEN = "DIFFLAB_RUN_DIRECTORY"
-
-
-def _launched_rank() -> int:
-    """The number of this process among those of the run, as whoever launched it says."""
-    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), "0"))
+    found = {}
+    for track in tracks:
+        drawing = {
+            "sampler": OmegaConf.to_container(config.sampler, resolve=True),
+            "guidance": OmegaConf.to_container(config.guidance, resolve=True),
+            "track": track,
+            "seeds": f"0 .. {metrics.num_images - 1}",
+            "classes": classes_of(None, config.data.num_classes, 0, metrics.num_images).description,
+            "precision": str(config.trainer.precision),
+            "quantization": f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}",
+        }
+        for name, protocol in metrics.protocols(drawing).items():
+            found[f"eval/{track}/{metrics.label(name)}"] = {"fingerprint": protocol.fingerprint, **protocol.fields}
+    return found
 
 
 def report(run: Any) -> None:
@@ -238,16 +265,6 @@ def report(run: Any) -> None:
     print(f"weights  {run.weights}")
     print(f"metrics  {run.metrics}")
     print(run.path)
-
-
-def quiet_lightning() -> None:
-    """Lightning speaks of devices, hooks and loaders at length; its warnings stay."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("once", message=".*singular.*")
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # not the line of code that gave it
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # metrics are sums over all processes already
 
 
 def _base() -> DictConfig:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
-from difflab.data.stream import GlobalBatches, TrainingStream, images_per_micro_batch
+from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.types import Batch
 
 
@@ -25,6 +25,7 @@ class ImageData(pl.LightningDataModule):
     channels
     num_classes    0: the model is told no classes, whether the data set has them or not
     seed           of the order of images and of the augmentations
+    micro_batch    images that a process takes at a time; None: its whole share of the batch. The trainer's accumulation has to agree
     num_workers    processes that load images, per training process; 0 loads in the training process
     augmentations  applied to training images in this order
 
@@ -40,12 +41,14 @@ class ImageData(pl.LightningDataModule):
         channels: int,
         num_classes: int,
         seed: int = 0,
+        micro_batch: int | None = None,
         num_workers: int = 0,
         augmentations: Sequence[Augmentation] = (),
     ):
         super().__init__()
         self.dataset = dataset
         self.batch_size = batch_size
+        self.micro_batch = micro_batch
         self.image_size = image_size
         self.channels = channels
         self.num_classes = num_classes
@@ -61,8 +64,16 @@ class ImageData(pl.LightningDataModule):
         return self.dataset.fingerprint
 
     def setup(self, stage: str) -> None:
-        if self.trainer is not None:
-            images_per_micro_batch(self.batch_size, self.trainer.world_size, self.trainer.accumulate_grad_batches)
+        if self.trainer is None:
+            return
+        world_size, accumulate = self.trainer.world_size, self.trainer.accumulate_grad_batches
+        micro = images_per_micro_batch(self.batch_size, world_size, accumulate)
+        if self.micro_batch is not None and micro != self.micro_batch:
+            expected = accumulated_batches(self.batch_size, world_size, self.micro_batch)
+            raise DataError(
+                f"data.micro_batch={self.micro_batch} with {world_size} processes means trainer.accumulate_grad_batches={expected}, "
+                f"but it is {accumulate}"
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(

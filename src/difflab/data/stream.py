@@ -36,6 +36,23 @@ def images_per_micro_batch(batch_size: int, world_size: int, accumulate: int) ->
     return micro
 
 
+def accumulated_batches(batch_size: int, world_size: int, micro_batch: int) -> int:
+    """A = B / (W b)."""
+    if micro_batch < 1:
+        raise DataError(f"data.micro_batch={micro_batch} must be at least 1 image")
+    accumulate, rest = divmod(batch_size, world_size * micro_batch)
+    if rest or accumulate < 1:
+        share = batch_size // world_size
+        fitting = [b for b in range(1, share + 1) if batch_size % (world_size * b) == 0]
+        near = min(fitting, key=lambda b: abs(b - micro_batch), default=None)
+        raise DataError(
+            f"data.batch_size={batch_size} is the global batch and cannot be made of micro-batches of {micro_batch} images on "
+            f"{world_size} processes: "
+            + (f"data.micro_batch={near} fits" if near else f"it must be a multiple of {world_size}")
+        )
+    return accumulate
+
+
 def epoch_order(seed: int, epoch: int, count: int) -> Int[Tensor, " n"]:
     """The order of `count` images in an epoch: a permutation, sorted by 53 random bits per image."""
     draws = ImageNoise(seed, torch.arange(count)).uniform("order", (2,), step=epoch)

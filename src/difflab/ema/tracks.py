@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, _foreach_copy_, _foreach_lerp_, nn  # pyright: ignore[reportPrivateImportUsage]
+from torch import Tensor, _foreach_lerp_, nn  # pyright: ignore[reportPrivateImportUsage]
 
 from difflab.ema.averaging import Averaging
+from difflab.layout import Layout, WholeLayout
 
 ONLINE = "online"
 """Name of the weights themselves, as they come from the optimizer."""
@@ -18,13 +19,20 @@ class Tracks:
     """Named averages of a module's parameters, in float32 whatever the parameters' type (a bfloat16 average with decay 0.9999 never moves).
 
     averagings   name -> how that track averages; none is an empty mapping
+
+    Attributes: `layout` says how the weights lie over the processes; `shadows` are this process's shares of the averages.
     """
 
     def __init__(self, averagings: Mapping[str, Averaging]):
         if ONLINE in averagings:
             raise ValueError(f"an EMA track cannot be called {ONLINE!r}: that is the name of the weights themselves")
         self.averagings = dict(averagings)
+        self.layout: Layout = WholeLayout()
         self.step = 0
+        self._module: nn.Module | None = None
+        self._loaded: dict[
+            str, dict[str, Tensor]
+        ] = {}  # whole averages of a checkpoint, until start() takes shares of them
         self.shadows: dict[str, dict[str, Tensor]] = {}
 
     @property
@@ -34,18 +42,21 @@ class Tracks:
 
     def start(self, module: nn.Module) -> None:
         """Begins every track at the module's weights; goes on with tracks that are there already, on the module's device."""
+        self._module = module
+        now = self.layout.shares(module)
         for name in self.averagings:
+            if name in self._loaded:
+                self.shadows[name] = self.layout.share(module, self._loaded.pop(name))
             kept = self.shadows.get(name)
             self.shadows[name] = {
-                key: (p.detach().clone().float() if kept is None else kept[key].to(p.device))
-                for key, p in _parameters(module)
+                key: (w.clone().float() if kept is None else kept[key].to(w.device)) for key, w in now.items()
             }
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Takes in the weights after one more optimizer step."""
         self.step += 1
-        weights = [p.detach().float() for _, p in _parameters(module)]
+        weights = [w.float() for w in self.layout.shares(module).values()]
         for name, averaging in self.averagings.items():
             _foreach_lerp_(list(self.shadows[name].values()), weights, 1 - averaging.beta(self.step))
 
@@ -57,16 +68,22 @@ class Tracks:
         if track == ONLINE:
             yield
             return
-        parameters, shadow = dict(_parameters(module)), self.shadows[track]
-        own = [p.detach().clone() for p in parameters.values()]
+        own = {key: w.clone() for key, w in self.layout.shares(module).items()}
         try:
-            _copy(parameters.values(), (shadow[key] for key in parameters))
+            self.layout.put(module, self.shadows[track])
             yield
         finally:
-            _copy(parameters.values(), own)
+            self.layout.put(module, own)
+
+    def whole(self, track: str) -> dict[str, Tensor]:
+        """An average as it is on one process; all processes ask together."""
+        if track in self._loaded:
+            return self._loaded[track]
+        assert self._module is not None, "nothing is averaged before start()"
+        return self.layout.whole(self._module, self.shadows[track])
 
     def state_dict(self) -> dict[str, object]:
-        return {"step": self.step, "shadows": self.shadows}
+        return {"step": self.step, "shadows": {name: self.whole(name) for name in (self._loaded or self.shadows)}}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         shadows: dict[str, dict[str, Tensor]] = state["shadows"]  # type: ignore[assignment]
@@ -77,13 +94,4 @@ class Tracks:
                 "cannot begin in the middle of training"
             )
         self.step = int(state["step"])  # type: ignore[call-overload]
-        self.shadows = {name: {key: value.clone() for key, value in shadows[name].items()} for name in self.averagings}
-
-
-def _parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((name, p) for name, p in module.named_parameters() if p.requires_grad)
-
-
-@torch.no_grad()
-def _copy(into: Iterable[Tensor], values: Iterable[Tensor]) -> None:
-    _foreach_copy_([p.detach() for p in into], list(values))
+        self._loaded = {name: {key: value.clone() for key, value in shadows[name].items()} for name in self.averagings}

@@ -46,13 +46,15 @@ class SnapshotCallback(pl.Callback):
         if step == self._seen_step:
             return
         self._seen_step = step
-        if not self.every or (step % self.every and step != trainer.max_steps) or not trainer.is_global_zero:
+        if not self.every or (step % self.every and step != trainer.max_steps):
             return
         tracks = pl_module.ema.tracks
         for name, averaging in tracks.averagings.items():
             if isinstance(averaging, PowerFunction):
                 path = self.directory / f"step-{step:08d}-std-{averaging.std:g}.safetensors"
-                export_weights(path, tracks.shadows[name], name, step, self.config)
+                average = tracks.whole(name)  # every process takes part
+                if trainer.is_global_zero:
+                    export_weights(path, average, name, step, self.config)
 
 
 def reconstruct(directory: str | Path, std: float) -> tuple[dict[str, Tensor], int]:

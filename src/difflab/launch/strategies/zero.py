@@ -7,7 +7,9 @@ shards that only the same strategy on as many processes reads.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -159,11 +161,11 @@ class ZeROStrategy(DDPStrategy):
 
 
 class _EngineStep:
-    """Stands where Lightning's precision plugin expects an optimizer. It has no parameters: DeepSpeed clips."""
+    """Stands where Lightning's precision plugin expects an optimizer. It has nothing to clip: DeepSpeed does that."""
 
     def __init__(self, engine: Any):
         self.engine = engine
-        self.param_groups: list[dict[str, Any]] = []
+        self.param_groups = [{"params": [torch.nn.Parameter(torch.zeros(0))]}]
 
     def step(self, closure: Callable[[], Any]) -> Any:
         result = closure()
@@ -174,10 +176,12 @@ class _EngineStep:
 def imported(device: torch.device) -> Any:
     """The deepspeed package, for this kind of device."""
     os.environ.setdefault("DS_ACCELERATOR", device.type)
-    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
     import deepspeed
     from deepspeed.accelerator import get_accelerator
 
+    # it warns of outputs that it cannot look into and of its own use of old names in torch
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*torch.distributed.* is deprecated.*", category=FutureWarning)
     accelerator = get_accelerator()
     assert accelerator is not None
     found = accelerator.device_name()
