@@ -59,7 +59,7 @@ class HalfPrecisionRecall(Metric):
 
 def half_radii(x: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
     """Squared distance to the (k + 1)-th nearest row, itself among them; the evaluator sorts its own distance, not always zero, too."""
-    blocks = [_distances(x[rows], x).kthvalue(k + 1, dim=1).values for rows in slices(len(x), 512)]
+    blocks = [_distances(x[rows], x).topk(k + 1, largest=False).values[:, -1] for rows in slices(len(x), 512)]
     return torch.cat(blocks)
 
 
