@@ -81,6 +81,9 @@ def up(nodes: int, cpus: int) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 sys.exit(f"port {port} is taken by somebody else: set DIFFLAB_CLUSTER_PORT")
+    closed = next((path for path in STATE.parents if not path.stat().st_mode & 0o001), None)
+    if closed:
+        sys.exit(f"{closed} is closed to other users, and munge is one: choose another $DIFFLAB_CLUSTER")
     try:
         write_hosts([f"127.0.0.1 {name} {TAG}" for name in names])
         start_munge()
@@ -186,8 +189,8 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60.0) -> Non
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            logs = sorted((STATE / "log").glob("*"))
-            sys.exit(f"{what} did not come up in {seconds:.0f} s; see {', '.join(map(str, logs))}")
+            said = "".join(f"\n{path}:\n{path.read_text()[-600:]}" for path in sorted((STATE / "log").glob("*.out")))
+            sys.exit(f"{what} did not come up in {seconds:.0f} s{said}")
         time.sleep(0.1)
 
 

@@ -25,6 +25,7 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
     """Trains; what ends training early becomes an outcome."""
     from difflab.callbacks import Diverged, WentBack
     from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
+    from difflab.launch.slurm import record_end
     from difflab.runs import CheckpointError
 
     again = "run the same command again to go on"
@@ -41,6 +42,9 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
         return Outcome("diverged", f"{reason}; the last good checkpoint is {_last_good(trainer)}", exit_code=3)
     except CheckpointError as reason:
         return Outcome("failed", str(reason), exit_code=4)
+    except BaseException as error:
+        record_end(1, trainer.global_step, f"{type(error).__name__}: {error}")
+        raise
     return Outcome("complete")
 
 

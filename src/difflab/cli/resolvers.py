@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -15,11 +16,13 @@ def register() -> None:
     ${largest:a,b,...}               the largest of them
     ${out_channels:c,${variance}}    output channels of a network for images of c channels and a variance
     ${experiment_name:}              the experiment that was chosen, or "default"
+    ${python:}                       the interpreter that runs this
     """
     OmegaConf.register_new_resolver("product", lambda *factors: math.prod(factors), replace=True)
     OmegaConf.register_new_resolver("largest", lambda *values: max(values), replace=True)
     OmegaConf.register_new_resolver("out_channels", _out_channels, replace=True)
     OmegaConf.register_new_resolver("experiment_name", _experiment_name, replace=True)
+    OmegaConf.register_new_resolver("python", lambda: sys.executable, replace=True)
 
 
 def _out_channels(channels: int, variance: Any) -> int:

@@ -36,7 +36,7 @@ class SlurmJob(Launcher):
     profile             the cluster: a name in slurm/profiles, or a path that ends with .yaml
     job_name            null: the run's name
     folder              for logs, scripts and what is known of each attempt; must be seen by all nodes
-    options             more options of sbatch, as [--mail-type=END]
+    options             more options of sbatch, as ["--mail-type=END"]
     dry_run             true prints the script instead
     """
 

@@ -108,7 +108,7 @@ def describe(job: Path, number: int, status: int, ends: Sequence[ProcessEnd], ch
     path = attempt_directory(job, number) / "errors"
     node, rank, death = first_death(path.read_text(errors="replace") if path.exists() else "")
     failures = [end for end in ends if end.exit_code not in (0, REQUEUE_EXIT_CODE)]
-    first = next((end for end in failures if end.rank == rank), None)
+    first = next((end for end in failures if rank in (end.rank, None)), None)
     killed = bool(death) and not death.startswith("Exited") and not death.startswith("Terminated")
     interrupted = status == REQUEUE_EXIT_CODE or any(end.exit_code == REQUEUE_EXIT_CODE for end in ends)
     steps = [end.step for end in failures if end.step is not None]
@@ -116,8 +116,8 @@ def describe(job: Path, number: int, status: int, ends: Sequence[ProcessEnd], ch
         failed=bool(failures) or killed or not interrupted,
         step=max(steps, default=checkpoint if checkpoint >= 0 and not steps else None),
         checkpoint=checkpoint,
-        node=node or (first or failures[0]).host if failures or node else "",
-        reason=(first.error if first and first.error else death) or f"status {status}",
+        node=node or (first.host if first else ""),
+        reason=(first.error if first else "") or death or f"status {status}",
     )
 
 
@@ -133,6 +133,7 @@ def main() -> None:
     ends = process_ends(job, number)
     now = describe(job, number, status, ends, checkpoint)
     verdict = judge(status, bool(run and (run / "complete.json").exists()), ends, now, before)
+    job.mkdir(parents=True, exist_ok=True)
     history.write_text(json.dumps([asdict(attempt) for attempt in (*before, now)], indent=2))
     print(f"--- start {number} of job {os.environ['SLURM_JOB_ID']}: {verdict.message}", file=sys.stderr)
     for line in shell(verdict):

@@ -1,0 +1,180 @@
+"""Jobs that are stopped, killed and out of time, on a real SLURM cluster: in the end they are what they would have been undisturbed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster import Cluster
+from difflab.runs import RunDirectory
+from running import SMALL, differences, saved_state
+
+pytestmark = pytest.mark.slow
+
+LONG = (
+    *SMALL,
+    "launcher.nodes=2",
+    "launcher.time=10",
+    "trainer.max_steps=80",
+    "trainer.log_every_n_steps=5",
+    "checkpoint.every=10",
+    "eval.every=40",
+)
+
+
+def run_of(root: Path) -> RunDirectory:
+    (config,) = root.glob("*/*/config.yaml")
+    return RunDirectory(config.parent)
+
+
+def assert_same_end(one: RunDirectory, other: RunDirectory) -> None:
+    assert one.path.name == other.path.name
+    a, b = saved_state(one), saved_state(other)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert differences(a[part], b[part], part) == []
+    assert differences(a["callbacks"]["EMACallback"], b["callbacks"]["EMACallback"]) == []
+    assert one.last_scores() == other.last_scores()
+
+
+def submit(cluster: Cluster, root: Path, *overrides: str) -> str:
+    return cluster.submit(*LONG, f"run.root={root}", *overrides)
+
+
+def finished(cluster: Cluster, job: str, root: Path) -> str:
+    """The log of a job that has to end well."""
+    state = cluster.wait(job, root / "slurm", seconds=300)
+    log = cluster.log(job, root / "slurm")
+    assert state["JobState"] == "COMPLETED", log
+    return log
+
+
+@pytest.fixture(scope="module")
+def whole(cluster: Cluster, tmp_path_factory) -> RunDirectory:
+    """The same job undisturbed."""
+    root = tmp_path_factory.mktemp("whole")
+    log = finished(cluster, submit(cluster, root), root)
+    assert "starts again" not in log
+    return run_of(root)
+
+
+def test_a_warning_signal_saves_and_requeues(cluster: Cluster, whole, tmp_path):
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
+    cluster.run("scancel", "--signal=USR1", job)
+    log = finished(cluster, job, tmp_path)
+    assert "interrupted and saved: starts again" in log
+    assert "going on from step" in log
+    assert cluster.job(job)["Restarts"] == "1"
+    assert_same_end(whole, run_of(tmp_path))
+
+
+def test_a_job_that_is_pushed_aside_comes_back(cluster: Cluster, whole, tmp_path):
+    """A partition of higher priority takes all nodes: SIGTERM, a time of grace, requeued."""
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
+    cluster.run("srun", "--partition=urgent", "--exclusive", "--nodes=4", "sleep", "1")
+    log = finished(cluster, job, tmp_path)
+    assert "going on from step" in log
+    assert int(cluster.job(job)["Restarts"]) >= 1
+    assert_same_end(whole, run_of(tmp_path))
+
+
+def test_one_process_killed_ends_the_others_and_leaves_its_node_out(cluster: Cluster, whole, tmp_path):
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
+    nodes = cluster.job(job)["NodeList"]
+    os.kill(cluster.rank(job, 1), signal.SIGKILL)
+    log = finished(cluster, job, tmp_path)
+    assert nodes == "node[1-2]"
+    assert "on node2 (Killed" in log
+    assert "without node2 from now on" in log
+    assert cluster.job(job)["ExcNodeList"] == "node2"
+    assert "node2" not in cluster.job(job)["NodeList"]
+    assert_same_end(whole, run_of(tmp_path))
+
+
+def test_a_hanging_process_is_no_matter_of_30_minutes(cluster: Cluster, whole, tmp_path):
+    """scancel of the whole step, while one process does not answer: SLURM ends it after KillWait."""
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
+    os.kill(cluster.rank(job, 1), signal.SIGSTOP)
+    cluster.run("scancel", "--signal=KILL", f"{job}.0")
+    log = finished(cluster, job, tmp_path)
+    assert "starts again" in log
+    assert_same_end(whole, run_of(tmp_path))
+
+
+def test_a_dead_node_is_replaced(cluster: Cluster, whole, tmp_path):
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 25/", job, tmp_path / "slurm")
+    cluster.control("node", "kill", "node2")
+    try:
+        finished(cluster, job, tmp_path)
+        assert int(cluster.job(job)["Restarts"]) >= 1
+        assert "node2" not in cluster.job(job)["NodeList"]
+        assert_same_end(whole, run_of(tmp_path))
+    finally:
+        cluster.control("node", "start", "node2")
+
+
+def test_the_time_limit_only_interrupts(cluster: Cluster, whole, tmp_path):
+    """A minute, 40 seconds of which are the margin, after the first start has slept away some."""
+    profile = tmp_path / "slow.yaml"
+    profile.write_text("setup: ['[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 15']\n")
+    job = submit(cluster, tmp_path, "launcher.time=1", "run.margin=40", f"launcher.profile={profile}")
+    log = finished(cluster, job, tmp_path)
+    assert "interrupted and saved" in log
+    assert_same_end(whole, run_of(tmp_path))
+
+
+def test_the_same_failure_twice_ends_the_job(cluster: Cluster, tmp_path):
+    """A program that fails at step 7, whoever runs it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'train' in sys.argv or '-m' in sys.orig_argv and 'train' in sys.orig_argv:\n"
+        "    from difflab.module import DiffusionModule\n"
+        "    step = DiffusionModule.training_step\n"
+        "    def fails(self, batch, batch_idx):\n"
+        "        if self.trainer.global_step == 7:\n"
+        "            raise ArithmeticError('seven')\n"
+        "        return step(self, batch, batch_idx)\n"
+        "    DiffusionModule.training_step = fails\n"
+    )
+    profile = tmp_path / "faulty.yaml"
+    profile.write_text(f"environment: {{PYTHONPATH: {tmp_path}}}\n")
+    job = submit(cluster, tmp_path, f"launcher.profile={profile}", "checkpoint.every=3")
+    state = cluster.wait(job, tmp_path / "slurm", seconds=200)
+    log = cluster.log(job, tmp_path / "slurm")
+    assert state["JobState"] == "FAILED"
+    assert state["Restarts"] == "1"
+    assert log.count("failed at optimizer step 7") == 2
+    assert "ArithmeticError: seven" in log
+    assert "as in an earlier start: that will not change, giving up" in log
+    assert "from now on" not in log  # no node is blamed for the program
+
+
+def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
+    """Two seeds by submitit; both end as they do without it."""
+    root = tmp_path / "array"
+    overrides = SMALL
+    command = ["-m", *overrides, "seed=0,1", "hydra/launcher=slurm", "hydra.launcher.timeout_min=10"]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "difflab", "train", *command, f"run.root={root}"],
+        env=cluster.environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = sweep.communicate(timeout=400)[0]
+    assert sweep.returncode == 0, said
+    assert len(list(root.glob("*/*/complete.json"))) == 2
+    assert list((root / "sweeps").glob("*/jobs/*_0")), said
+    assert not list(tmp_path.glob("[01]"))
+    cluster.train(*overrides, "seed=1", f"run.root={tmp_path / 'here'}")
+    here = run_of(tmp_path / "here")
+    (there,) = root.glob(f"*/{here.path.name}")
+    assert_same_end(here, RunDirectory(there))

@@ -1,0 +1,180 @@
+"""Scripts and profiles, without a cluster."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from difflab.launch.slurm.files import slurm_directory
+from difflab.launch.slurm.job import SlurmJob
+from difflab.launch.slurm.profile import Profile, load_profile
+from running import SMALL, train_small
+
+
+def dry_run(capsys, tmp_path, *overrides: str) -> str:
+    """The script that would be submitted."""
+    from difflab.cli.train import train
+    from running import composed
+
+    train(composed("train", *SMALL, f"run.root={tmp_path}", "launcher=slurm", "launcher.dry_run=true", *overrides))
+    return capsys.readouterr().out
+
+
+def refused(capsys, *overrides: str) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        train_small("nowhere", "launcher=slurm", "launcher.dry_run=true", *overrides)  # type: ignore[arg-type]
+    assert exit_.value.code == 2
+    return capsys.readouterr().err
+
+
+def arguments_of(script: str, tmp_path) -> list[str]:
+    """What srun is given, by running the script with srun replaced."""
+    tools = tmp_path / "tools"
+    tools.mkdir(exist_ok=True)
+    for name, body in {"srun": 'printf "%s\\n" "$@"', "scontrol": "true", "module": "echo module $*"}.items():
+        (tools / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tools / name).chmod(0o755)
+    allocation = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_NTASKS_PER_NODE": "4",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+    }
+    script = script[: script.index("# Done, to be")]
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={"PATH": f"{tools}:/usr/bin:/bin", **allocation},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_the_job_runs_the_same_command_on_its_nodes(capsys, tmp_path):
+    script = dry_run(
+        capsys, tmp_path, "launcher.nodes=2", "launcher.processes_per_node=4", "network.dropout=0.1", "run.margin=77"
+    )
+    assert "#SBATCH --nodes=2" in script
+    assert "#SBATCH --ntasks-per-node=4" in script
+    assert "#SBATCH --signal=USR1@77" in script
+    assert script.index("#SBATCH --nodes=1\n") < script.index("#SBATCH --nodes=2\n")  # the last one counts
+    words = arguments_of(script, tmp_path)
+    assert "--kill-on-bad-exit=1" in words
+    after = words[words.index("train") + 1 :]
+    assert set(SMALL) <= set(after)
+    assert "network.dropout=0.1" in after
+    assert not [word for word in after if word.startswith("launcher.")]
+    assert after[-3:] == ["launcher=local", "trainer.num_nodes=2", "trainer.devices=4"]
+
+
+def test_options_come_before_the_first_command(capsys, tmp_path):
+    """SLURM stops reading them there."""
+    lines = dry_run(capsys, tmp_path, "launcher.gpus_per_node=8", 'launcher.options=["--mail-type=END"]').splitlines()
+    first_command = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
+    options = [i for i, line in enumerate(lines) if line.startswith("#SBATCH")]
+    assert max(options) < first_command
+    assert "#SBATCH --gpus-per-node=8" in lines
+    assert "#SBATCH --ntasks-per-node=8" in lines
+    assert "#SBATCH --mail-type=END" in lines
+
+
+def test_a_profile_is_in_the_script(capsys, tmp_path):
+    content = {
+        "partition": "gpu",
+        "modules": ["cuda/12.4"],
+        "environment": {"WORDS": "two words"},
+        "network_interface": "ib0",
+        "container": "env BOX=1",
+        "srun": ["--export=ALL"],
+        "scratch": str(tmp_path / "$SLURM_JOB_ID"),
+        "stage_in": {"data.num_workers": "/etc/hostname"},
+        "setup": ['echo "$GLOO_SOCKET_IFNAME $WORDS"'],
+        "sbatch": ["--exclusive"],
+    }
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(yaml.safe_dump(content))
+    script = dry_run(capsys, tmp_path, f"launcher.profile={profile}")
+    assert "#SBATCH --partition=gpu\n#SBATCH --exclusive\n" in script
+    words = arguments_of(script, tmp_path)
+    assert "module cuda/12.4" in " ".join(words).replace("module load", "module")
+    assert "ib0 two words" in words
+    assert words[-1] == f"data.num_workers={tmp_path}/7/hostname"
+    srun = words[len(words) - 1 - words[::-1].index("--kill-on-bad-exit=1") :]
+    assert srun[1:4] == ["--export=ALL", "env", "BOX=1"]
+    assert "--ntasks=2" in words  # the copy, once per node
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("launcher.profile=exampel", "did you mean 'example'?"),
+        ("launcher.nodes=0", "launcher.nodes=0"),
+        ("launcher.time=soon", "12:00:00"),
+        ("launcher.job_name=bash", "interactive"),
+        ("+launcher.gpus=8", "gpus_per_node"),
+        ("launcher.nodes=3", "32"),  # a batch of 32 images
+        ("schedule.stepz=3", "steps"),
+    ],
+)
+def test_mistakes_are_told_before_submission(capsys, override, hint):
+    if override.startswith("schedule"):
+        override = f"+{override}"
+    said = refused(capsys, override)
+    assert hint in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("partitoin: gpu", "did you mean 'partition'?"),
+        ("modules: cuda", "a list"),
+        ("stage_in: {a: b}", "scratch"),
+        ("- a", "key: value"),
+    ],
+)
+def test_mistakes_in_a_profile_name_the_file(tmp_path, text, hint):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.yaml") as error:
+        load_profile(str(path))
+    assert hint in str(error.value)
+
+
+def test_every_profile_of_the_house_is_one():
+    files = sorted((slurm_directory() / "profiles").glob("*.yaml"))
+    assert files
+    for path in files:
+        assert isinstance(load_profile(path.stem), Profile)
+
+
+def test_without_slurm_submission_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as exit_:
+        train_small(tmp_path, "launcher=slurm")
+    assert exit_.value.code == 2
+    assert "no sbatch" in capsys.readouterr().err
+
+
+def test_what_sbatch_says_is_passed_on_with_the_near_partition(tmp_path, monkeypatch, capsys):
+    for name, body in {
+        "sbatch": "echo 'sbatch: error: invalid partition specified: gpux' >&2; exit 1",
+        "sinfo": "echo gpu; echo cpu",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("partition: gpux\n")
+    with pytest.raises(SystemExit):
+        train_small(tmp_path, "launcher=slurm", f"launcher.profile={profile}")
+    said = capsys.readouterr().err
+    assert "invalid partition specified" in said
+    assert "did you mean 'gpu'?" in said
+
+
+def test_each_gpu_has_one_process(tmp_path):
+    with pytest.raises(ValueError, match="each GPU has one process"):
+        SlurmJob(1, 8, 4, 1, None, "1:00:00", 60, "default", None, str(tmp_path), [], False)

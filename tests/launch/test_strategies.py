@@ -1,0 +1,297 @@
+"""A run comes out the same under every strategy, and its checkpoints belong to none of them."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from running import composed, saved_state, train_small
+from safetensors.torch import load_file
+
+from difflab.cli.division import divide
+from difflab.data import DataError
+from difflab.launch.strategies import DDP, FSDP, Automatic, DeepSpeed, Single
+from difflab.launch.world import process_count, torchrun_shape
+from difflab.runs import RunDirectory, read_metrics
+
+HERE = Path(__file__).parent
+HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
+needs_deepspeed = pytest.mark.skipif(
+    not HAS_DEEPSPEED, reason='DeepSpeed is not installed: pip install "difflab[deepspeed]"'
+)
+
+RUN = (
+    "trainer.max_steps=10",
+    "trainer.log_every_n_steps=1",
+    "trainer.gradient_clip_val=0.3",
+    "ema=[warm_up,half_life]",
+    "eval.tracks=[warm_up,online]",
+    "eval.every=10",
+    "eval.num_samples=20",
+    "eval.batch_size=5",
+    "eval.grid=10",
+    "checkpoint.every=2",
+    "checkpoint.keep_last=9",
+)
+GATHER_ALL = "+strategy.zero.stage3_param_persistence_threshold=0"
+"""Else ZeRO-3 keeps weights as small as these whole everywhere."""
+
+OVERRIDES = {
+    "ddp": ["strategy=ddp", "data.micro_batch=8"],
+    "fsdp": ["strategy=fsdp", "data.micro_batch=8"],
+    "deepspeed_1": ["strategy=deepspeed_1"],
+    "deepspeed_2": ["strategy=deepspeed_2", "data.micro_batch=8"],
+    "deepspeed_3": ["strategy=deepspeed_3", "data.micro_batch=8", GATHER_ALL],
+}
+OFFLOAD = {
+    "deepspeed_2_offload": ["strategy=deepspeed_2_offload", "data.micro_batch=8"],
+    "deepspeed_3_offload": ["strategy=deepspeed_3_offload", "data.micro_batch=8", GATHER_ALL],
+}
+INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith("deepspeed")]
+
+
+def torchrun(folder: Path, plan: list, *options: str, timeout: int = 240) -> str:
+    """Two processes do what the plan says; what they printed."""
+    (folder / "plan.json").write_text(json.dumps(plan))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *options]
+    done = subprocess.run(
+        [*command, str(HERE / "share_a_run.py"), str(folder / "plan.json")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout
+
+
+def rows_of(run: RunDirectory) -> list[dict[str, float]]:
+    """What was logged, but for the speed."""
+    return [
+        {name: value for name, value in row.items() if name != "train/images_per_second"}
+        for row in read_metrics(run.metrics)
+    ]
+
+
+def run_in(root: Path) -> RunDirectory:
+    (path,) = root.glob("*/*")
+    return RunDirectory(path)
+
+
+def rewound(source: Path, target: Path, step: int) -> None:
+    """A copy of a run as it was after a checkpoint."""
+    shutil.copytree(source, target)
+    (run,) = target.glob("*/*")
+    (run / "complete.json").unlink()
+    for path in run.glob("checkpoints/step-*.ckpt"):
+        if int(path.stem.split("-")[1]) > step:
+            path.unlink()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Root of a run under each strategy, that of one process among them; and of one that has changed strategy twice."""
+    folder = tmp_path_factory.mktemp("strategies")
+    train_small(folder / "single", *RUN)
+    rewound(folder / "single", folder / "changing", 2)
+    plan = [["train", [*RUN, f"run.root={folder / name}", *OVERRIDES[name]]] for name in INSTALLED]
+    plan.append(["layouts"])
+    plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
+    if HAS_DEEPSPEED:
+        plan.append(["rewind", str(folder / "changing"), 6])
+        plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["deepspeed_3"]]])
+    torchrun(folder, plan)
+    return folder
+
+
+def assert_same_run(one: RunDirectory, other: RunDirectory) -> None:
+    assert one.path.name == other.path.name, "the identity of a run does not know the strategy"
+    for a, b in zip(rows_of(one), rows_of(other), strict=True):
+        assert a.keys() == b.keys()
+        assert a == pytest.approx(b, rel=1e-5), a["step"]
+    assert_same_state(saved_state(one), saved_state(other))
+    exported = {path.name: load_file(path) for path in one.weights.iterdir()}
+    assert (
+        exported.keys()
+        == {path.name for path in other.weights.iterdir()}
+        == {
+            "warm_up.safetensors",
+            "half_life.safetensors",
+            "online.safetensors",
+        }
+    )
+    for name, weights in exported.items():
+        torch.testing.assert_close(weights, load_file(other.weights / name), rtol=1e-3, atol=2e-5)
+
+
+def assert_same_state(a: dict, b: dict) -> None:
+    """Everything that Lightning saves, in the same form."""
+    assert a.keys() == b.keys()
+    # a weight whose gradient is zero but for rounding moves by the sign of the rounding: hence not 1e-5
+    torch.testing.assert_close(a["state_dict"], b["state_dict"], rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(a["callbacks"]["EMACallback"], b["callbacks"]["EMACallback"], rtol=1e-3, atol=2e-5)
+    (one,), (other,) = a["optimizer_states"], b["optimizer_states"]
+    assert one["param_groups"] == other["param_groups"]
+    torch.testing.assert_close(one["state"], other["state"], rtol=1e-3, atol=1e-6)
+    assert a["lr_schedulers"] == b["lr_schedulers"]
+    assert a["callbacks"]["Checkpoints"] == pytest.approx(b["callbacks"]["Checkpoints"])
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_two_processes_give_the_run_of_one(runs, name):
+    """Losses, gradient norms and scores of every step to 1e-5; checkpoints of the same form; weights that others can use. With gradients
+    clipped, and most with accumulation."""
+    assert_same_run(run_in(runs / "single"), run_in(runs / name))
+
+
+def test_gradients_were_clipped(runs):
+    """Else the strategies would agree whatever they do about clipping."""
+    assert min(row["train/gradient_norm"] for row in rows_of(run_in(runs / "single")) if "train/loss" in row) > 0.3
+
+
+def test_a_run_may_change_its_strategy(runs):
+    """Two steps on one process, four under FSDP x 2, four under ZeRO-3 x 2."""
+    run = run_in(runs / "changing")
+    printed = json.loads((run.path / "complete.json").read_text())
+    assert printed["step"] == 10
+    assert_same_run(run_in(runs / "single"), run)
+
+
+@pytest.mark.parametrize("name", INSTALLED[1:])
+def test_one_process_goes_on_where_two_stopped(runs, name, tmp_path):
+    rewound(runs / name, tmp_path / "run", 6)
+    outcome = train_small(tmp_path / "run", *RUN)
+    assert any("going on from step 6 " in line for line in outcome.printed)
+    assert_same_run(run_in(runs / "single"), outcome.run)
+
+
+@pytest.mark.slow
+@needs_deepspeed
+def test_every_strategy_goes_on_after_every_other(runs, tmp_path):
+    ways = OVERRIDES | OFFLOAD
+    sources = ["single", *OVERRIDES]
+    plan = []
+    for source in sources:
+        for way, overrides in ways.items():
+            root = tmp_path / source / way
+            rewound(runs / source, root, 6)
+            plan.append(["train", [*RUN, f"run.root={root}", *overrides]])
+    torchrun(tmp_path, plan, timeout=1500)
+    for source in sources:
+        for way in ways:
+            assert_same_run(run_in(runs / "single"), run_in(tmp_path / source / way))
+
+
+@pytest.mark.slow
+@needs_deepspeed
+def test_offloading_changes_nothing(runs, tmp_path):
+    torchrun(tmp_path, [["train", [*RUN, f"run.root={tmp_path / n}", *overrides]] for n, overrides in OFFLOAD.items()])
+    for name in OFFLOAD:
+        assert_same_run(run_in(runs / "single"), run_in(tmp_path / name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_torchrun_replaces_a_dead_process(runs, tmp_path, name):
+    """The other one does not hang; both start again from the newest checkpoint."""
+    plan = [["die", 1, 5], ["train", [*RUN, f"run.root={tmp_path / 'run'}", "run.restart=true", *OVERRIDES[name]]]]
+    printed = torchrun(tmp_path, plan, "--max-restarts=1")
+    assert "going on from step 4 " in printed
+    assert_same_run(run_in(runs / "single"), run_in(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_bfloat16_is_the_same_under_all(runs, tmp_path):
+    """To the precision of bfloat16: eight bits."""
+    half = [*RUN, "trainer.precision=bf16-mixed"]
+    one = train_small(tmp_path / "single", *half)
+    torchrun(tmp_path, [["train", [*half, f"run.root={tmp_path / n}", *OVERRIDES[n]]] for n in INSTALLED])
+    for name in INSTALLED:
+        run = run_in(tmp_path / name)
+        assert run.path.name == one.run.path.name
+        for a, b in zip(rows_of(one.run), rows_of(run), strict=True):
+            for key in ("train/loss", "train/gradient_norm"):
+                assert a.get(key, 0) == pytest.approx(b.get(key, 0), rel=2e-2), (name, a["step"], key)
+        assert {v.dtype for v in saved_state(run)["state_dict"].values() if v.is_floating_point()} <= {
+            torch.float32,
+            torch.float64,
+        }
+
+
+ADAM = torch.optim.AdamW
+
+
+@pytest.mark.parametrize(
+    ("make", "processes", "precision", "optimizer", "message"),
+    [
+        (Single, 2, "32-true", ADAM, "make 2: set strategy=ddp"),
+        (FSDP, 2, "16-mixed", ADAM, "use 32-true or bf16-mixed"),
+        (FSDP, 2, "bf16-true", ADAM, "strategy=fsdp keeps weights"),
+        pytest.param(
+            lambda: DeepSpeed({"stage": 2}), 2, "16-true", ADAM, "strategy=deepspeed_2 keeps", marks=needs_deepspeed
+        ),
+        pytest.param(
+            lambda: DeepSpeed({"stage": 3}), 2, "32-true", torch.optim.Adafactor, "Adafactor", marks=needs_deepspeed
+        ),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(make, processes, precision, optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        make().check(processes, precision, optimizer)
+
+
+@pytest.mark.parametrize("strategy", [Automatic(), DDP(), FSDP()])
+def test_one_process_is_fine(strategy):
+    strategy.check(1, "32-true", ADAM)
+
+
+def test_a_missing_deepspeed_names_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'pip install "difflab\[deepspeed\]"'):
+        DeepSpeed({"stage": 2})
+
+
+def test_zero_has_three_stages():
+    with pytest.raises(ValueError, match="stage=4"):
+        DeepSpeed({"stage": 4})
+
+
+def division(processes: int, *overrides: str):
+    config = composed("train", "+experiment=cosine_adagn", "trainer.accelerator=cpu", *overrides)
+    divide(config, lambda here: processes)
+    OmegaConf.resolve(config)
+    return config.trainer
+
+
+def test_the_micro_batch_means_an_accumulation(monkeypatch):
+    trainer = division(4, "data.batch_size=96", "data.micro_batch=8", "eval.every=10")
+    assert (trainer.accumulate_grad_batches, trainer.val_check_interval) == (3, 30)
+    with pytest.raises(DataError, match=r"data\.micro_batch=8 fits"):
+        division(4, "data.batch_size=96", "data.micro_batch=7")
+    with pytest.raises(DataError, match="multiple of 5"):
+        division(5, "data.batch_size=96", "data.micro_batch=2")
+    with pytest.raises(ValueError, match="leave trainer.accumulate_grad_batches=2 out"):
+        division(4, "data.batch_size=96", "data.micro_batch=8", "trainer.accumulate_grad_batches=2")
+
+
+def test_torchrun_says_how_many_processes_there_are(monkeypatch):
+    assert torchrun_shape() is None
+    for key, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(key, value)
+    trainer = division(8)
+    assert (trainer.devices, trainer.num_nodes) == (4, 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="every machine needs as many"):
+        division(8)
+
+
+@pytest.mark.parametrize(("devices", "count"), [(3, 6), ("2", 4), ("0,3,5", 6), ([1, 2], 4), ("auto", 2)])
+def test_devices_as_lightning_takes_them(devices, count):
+    assert process_count("cpu", devices, 2) == count

@@ -1,0 +1,177 @@
+"""What is decided when a start of a job has ended."""
+
+import json
+import sys
+
+import pytest
+
+from difflab.launch.slurm import ends_recorded, record_end, record_run
+from difflab.launch.slurm.attempt import ProcessEnd, process_ends
+from difflab.launch.slurm.verdict import Attempt, describe, first_death, judge, main, shell
+
+KILLED = "srun: error: node2: task 1: Killed\nsrun: Terminating StepId=1.0\nsrun: error: node1: task 0: Exited with exit code 1\n"
+
+
+def attempt(
+    step: int | None = 5, checkpoint: int = 0, failed: bool = True, node: str = "node1", reason: str = "ValueError"
+):
+    return Attempt(failed, step, checkpoint, node, reason)
+
+
+def end(rank: int, exit_code: int, step: int | None = None, error: str = "") -> ProcessEnd:
+    return ProcessEnd(rank, f"node{rank + 1}", exit_code, step, error)
+
+
+@pytest.mark.parametrize(("status", "ends"), [(0, []), (0, [end(0, 0), end(1, 0)]), (137, [])])
+def test_a_complete_run_is_not_started_again(status, ends):
+    verdict = judge(status, status != 0, ends, attempt(), [])
+    assert (verdict.again, verdict.status) == (False, 0)
+
+
+@pytest.mark.parametrize("code", [2, 3, 4])
+def test_a_hopeless_command_is_not_started_again(code):
+    """Also if srun's own status is that of a process that it has ended for it."""
+    verdict = judge(143, False, [end(0, code)], attempt(), [])
+    assert (verdict.again, verdict.status) == (False, code)
+
+
+@pytest.mark.parametrize("status", [75, 137, 143])
+def test_an_interrupted_run_starts_again_whatever_srun_says(status, tmp_path):
+    ends = [end(0, 75), end(1, 0)]
+    now = describe(tmp_path, 0, status, ends, checkpoint=5)
+    assert not now.failed
+    verdict = judge(status, False, ends, now, [attempt(failed=False, checkpoint=3)] * 4)
+    assert (verdict.again, verdict.exclude) == (True, ())
+
+
+def test_the_second_failure_at_a_step_is_the_last():
+    first = attempt(step=7, checkpoint=3)
+    assert judge(1, False, [], first, []).again
+    between = attempt(step=9, checkpoint=8, failed=False)
+    verdict = judge(1, False, [], attempt(step=7, checkpoint=6), [first, between])
+    assert not verdict.again
+    assert verdict.status == 1
+    assert "step 7" in verdict.message
+    assert judge(1, False, [], attempt(step=8, checkpoint=6), [first, between]).again
+
+
+def test_starts_without_a_new_checkpoint_come_to_an_end():
+    """A failure at ever other steps."""
+    before = [attempt(step=13, checkpoint=10), attempt(step=12, checkpoint=10)]
+    assert not judge(1, False, [], attempt(step=11, checkpoint=10), before).again
+    assert judge(1, False, [], attempt(step=25, checkpoint=20), before).again
+
+
+def test_a_failure_before_the_first_step_is_tried_again_and_no_more():
+    now = attempt(step=None, checkpoint=-1)
+    assert judge(1, False, [], now, []).again
+    assert judge(1, False, [], now, [now]).again
+    assert not judge(1, False, [], now, [now, now]).again
+
+
+def test_the_first_process_that_died_is_found(tmp_path):
+    """The other one failed because of it, and has more to say."""
+    folder = tmp_path / "attempts" / "0"
+    folder.mkdir(parents=True)
+    (folder / "errors").write_text("Traceback ...\n" + KILLED)
+    now = describe(tmp_path, 0, 137, [end(0, 1, 12, "RuntimeError: Connection closed by peer")], checkpoint=10)
+    assert now == Attempt(True, 12, 10, "node2", "Killed")
+    verdict = judge(
+        137, False, [], now, [attempt(step=3, node="node3", reason="ECC error: uncorrectable"), attempt(step=4)]
+    )
+    assert verdict.exclude == ("node3", "node2")
+
+
+def test_a_program_that_fails_is_not_its_nodes_fault(tmp_path):
+    folder = tmp_path / "attempts" / "0"
+    folder.mkdir(parents=True)
+    (folder / "errors").write_text("srun: error: node2: task 1: Exited with exit code 1\n")
+    now = describe(tmp_path, 0, 1, [end(0, 143), end(1, 1, 12, "ValueError: wrong")], checkpoint=10)
+    assert (now.node, now.reason, now.step) == ("node2", "ValueError: wrong", 12)
+    assert judge(1, False, [], now, []).exclude == ()
+
+
+def test_several_that_die_at_once_accuse_nobody():
+    assert first_death("srun: error: node[1-2]: tasks 0-1: Killed\n") == ("", 0, "Killed")
+    assert first_death("nothing of that\n") == ("", None, "")
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    folder = tmp_path / "jobs" / "12"
+    folder.mkdir(parents=True)
+    for key, value in {
+        "DIFFLAB_JOB": str(folder),
+        "SLURM_JOB_ID": "12",
+        "SLURM_PROCID": "1",
+        "SLURMD_NODENAME": "node2",
+    }.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    return folder
+
+
+def test_the_first_word_of_a_process_counts(job):
+    record_end(1, 7, "cause")
+    with pytest.raises(SystemExit), ends_recorded():
+        sys.exit(2)
+    assert process_ends(job, 0) == [ProcessEnd(1, "node2", 1, 7, "cause")]
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(SystemExit(75), 75), (SystemExit("words"), 1), (MemoryError("all gone"), 1)]
+)
+def test_how_a_process_ends_is_recorded(job, raised, code):
+    with pytest.raises(type(raised)), ends_recorded():
+        raise raised
+    (end,) = process_ends(job, 0)
+    assert end.exit_code == code
+    assert ("all gone" in end.error) == isinstance(raised, MemoryError)
+
+
+def test_outside_of_a_job_nothing_is_written(job, monkeypatch, tmp_path):
+    monkeypatch.delenv("DIFFLAB_JOB")
+    with ends_recorded():
+        record_run(tmp_path)
+    assert not list(job.iterdir())
+
+
+def said_by(main_, capsys, monkeypatch, status: str, restarts: int) -> tuple[list[str], str]:
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    monkeypatch.setattr("sys.argv", ["verdict", status])
+    main_()
+    out = capsys.readouterr()
+    return out.out.splitlines(), out.err
+
+
+def test_the_batch_script_is_told_what_to_do(job, tmp_path, capsys, monkeypatch):
+    """Interrupted, then twice the same failure."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    record_run(run)
+    lines, _ = said_by(main, capsys, monkeypatch, "75", 0)
+    assert "scontrol requeue 12 || exit 75" in lines
+    for restarts in (1, 2):
+        (run / "checkpoints" / f"step-0000001{restarts}.ckpt").touch()
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+        record_end(1, 17, "KeyError: 'x'")
+        lines, said = said_by(main, capsys, monkeypatch, "1", restarts)
+    assert lines == ["exit 1"]
+    assert "giving up" in said
+    assert "KeyError: 'x'" in said
+    assert [row["step"] for row in json.loads((job / "history.json").read_text())] == [None, 17, 17]
+    lines, _ = said_by(main, capsys, monkeypatch, "1", 0)  # another job of the same number has no past
+    assert len(json.loads((job / "history.json").read_text())) == 1
+
+
+def test_nodes_are_left_out_only_if_enough_remain(job, monkeypatch, tmp_path, capsys):
+    verdict = judge(1, False, [], attempt(node="node2", reason="Killed"), [])
+    sinfo = tmp_path / "bin" / "sinfo"
+    sinfo.parent.mkdir()
+    sinfo.write_text("#!/bin/sh\nprintf 'node1\\nnode2\\nnode3\\n'\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", str(sinfo.parent), prepend=":")
+    for nodes, left_out in (("2", True), ("3", False)):
+        monkeypatch.setenv("SLURM_JOB_NUM_NODES", nodes)
+        assert any("ExcNodeList=node2" in line for line in shell(verdict)) == left_out
+    assert "too few nodes remain" in capsys.readouterr().err
