@@ -29,9 +29,14 @@ class Measured:
 
 
 class Check(ABC):
-    """A check. What is measured and how it is judged are apart, so that every judgement can be tried without the broken machine."""
+    """A check. What is measured and how it is judged are apart, so that every judgement can be tried without the broken machine.
+
+    name     of what is examined
+    remedy   what to look at if a process cannot measure at all, or hangs
+    """
 
     name: str
+    remedy: str
 
     @abstractmethod
     def measure(self, group: Group) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,9 @@ from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, Verdict, failed, ok, skipped
 from difflab.launch.doctor.group import Group, ProcessMissingError
 from difflab.launch.doctor.report import Report
+
+GRACE = 10.0
+"""Seconds for what lies between two checks."""
 
 
 class Examination:
@@ -32,13 +34,15 @@ class Examination:
         self.hanging = False
 
     def run(self) -> Report:
-        self.group.meet()
+        self.group.meet(self.seconds)
         findings = {"processes": self._same_everywhere("processes", self._attendance())}
         for check in self.checks:
-            said = self.group.collect(f"{check.name}/measured", self._measure(check))
-            finding = self._judge(check, said) if self.group.rank == 0 else None
+            self.group.answer(f"{check.name}: measured", self._measure(check))
+            finding = self._judge(check) if self.group.rank == 0 else None
             findings[check.name] = self._same_everywhere(check.name, finding)
-        self.group.collect("goodbye", "")  # process 0 keeps the meeting place
+        self.group.answer("goodbye", "")
+        if self.group.rank == 0:
+            self.group.answers("goodbye", GRACE)  # who keeps the meeting place leaves last
         return Report(self.group.size, dict(self.group.hosts), findings)
 
     def _attendance(self) -> Finding:
@@ -46,14 +50,14 @@ class Examination:
         by = f", started by {group.started_by}" if group.started_by else ""
         if group.missing:
             return failed(
-                f"{group.named(group.missing)} did not come within {group.patience:g} s ({len(group.hosts)} of {group.size} came{by})",
+                f"{group.named(group.missing)} did not come within {self.seconds:g} s ({len(group.hosts)} of {group.size} came{by})",
                 "look whether it was started and can reach the first node (name resolution, firewall, network interface)",
             )
         nodes = dict.fromkeys(group.hosts.values())
         return ok(f"{group.size} on {', '.join(nodes)}{by}" if group.size > 1 else f"one, on {next(iter(nodes))}")
 
     def _measure(self, check: Check) -> dict[str, Any]:
-        """{facts}, {skipped} or {error}, within the time."""
+        """{facts}, {skipped}, {error}, {alone: who is missing} or {hung}, within the time."""
         answer: dict[str, Any] = {}
 
         def work() -> None:
@@ -62,7 +66,7 @@ class Examination:
             except NotApplicableError as reason:
                 answer["skipped"] = str(reason)
             except ProcessMissingError as error:
-                answer["error"] = str(error)
+                answer["alone"] = str(error)
             except Exception as error:
                 answer["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
@@ -74,17 +78,20 @@ class Examination:
             return {"hung": True}
         return answer
 
-    def _judge(self, check: Check, said: dict[int, str]) -> Finding:
-        answers = {rank: json.loads(text) for rank, text in said.items()}
-        hosts = self.group.hosts
+    def _judge(self, check: Check) -> Finding:
+        hosts, absent = self.group.hosts, set(self.group.missing)
+        answers = self.group.answers(f"{check.name}: measured", self.seconds + GRACE)
+        alone = {rank: answer["alone"] for rank, answer in answers.items() if "alone" in answer}
+        if alone and absent:
+            return skipped(f"needs all processes, {self.group.named(absent)} is missing: see above")
         hung = [rank for rank, answer in answers.items() if "hung" in answer]
-        errors = {rank: answer["error"] for rank, answer in answers.items() if "error" in answer}
-        silent = [rank for rank in hosts if rank not in answers]
+        errors = alone | {rank: answer["error"] for rank, answer in answers.items() if "error" in answer}
+        silent = self.group.missing - absent
         if hung or errors or silent:
             parts = [f"{self.group.named([rank])}: {error}" for rank, error in errors.items()]
             parts += [f"{self.group.named(hung)} hung for {self.seconds:g} s"] if hung else []
             parts += [f"{self.group.named(silent)} has gone silent"] if silent else []
-            return failed("; ".join(parts), check.remedy())
+            return failed("; ".join(parts), check.remedy)
         measured = [Measured(rank, hosts[rank], a["facts"]) for rank, a in answers.items() if "facts" in a]
         if not measured:
             return skipped(next(iter(answers.values()))["skipped"])
@@ -93,7 +100,7 @@ class Examination:
     def _same_everywhere(self, name: str, finding: Finding | None) -> Finding:
         """The finding of process 0, on every process."""
         if self.group.rank == 0 and finding is not None:
-            self.group.say(name, asdict(finding))
+            self.group.say(f"{name}: finding", asdict(finding))
             return finding
-        heard = self.group.hear(name, self.seconds + 2 * self.group.patience)
+        heard = self.group.hear(f"{name}: finding", self.seconds + 2 * GRACE)
         return Finding(Verdict(heard["verdict"]), heard["found"], heard["advice"])

@@ -26,7 +26,9 @@ class Finding:
 
     def __post_init__(self) -> None:
         if (self.verdict in (Verdict.WARNING, Verdict.FAILED)) != bool(self.advice):
-            raise ValueError(f"{self.verdict}: {self.found}: a warning and a failure say what to do, other verdicts do not")
+            raise ValueError(
+                f"{self.verdict}: {self.found}: a warning and a failure say what to do, other verdicts do not"
+            )
 
 
 def ok(found: str) -> Finding:

@@ -28,9 +28,9 @@ class Group:
     """This process and the others.
 
     place     of this process
-    patience  seconds to wait for another process
+    patience  seconds to wait for another process at a barrier
 
-    Attributes: `hosts` by rank of those that have answered so far.
+    Attributes: `hosts` by rank of those that have come, `missing` ranks.
     """
 
     def __init__(self, place: Placement, patience: float):
@@ -42,10 +42,9 @@ class Group:
         self.missing: set[int] = set()
         self._place = place
         self._store = self.another_store("talk")
-        self._barriers = 0
 
     def another_store(self, topic: str) -> Store:
-        """A store of all processes that is used for one thing: who waits in one of them locks it."""
+        """A store of all processes for one thing alone: waiting in it keeps nobody from using the others."""
         if self.size == 1:
             return HashStore()
         place, patience = self._place, timedelta(seconds=self.patience)
@@ -63,49 +62,59 @@ class Group:
             ) from error
         return PrefixStore(f"difflab/doctor/{place.occasion}/{topic}", store)
 
-    def meet(self) -> dict[int, str]:
-        """Waits for everybody; the host of each process that came."""
-        self.hosts = {rank: json.loads(host) for rank, host in self.collect("host", platform.node()).items()}
-        return self.hosts
+    def meet(self, patience: float) -> None:
+        """Waits for everybody; from here on every process knows who is there and where."""
+        self.answer("host", platform.node())
+        if self.rank == 0:
+            self.say("hosts", list(self.answers("host", patience).items()))
+        self.hosts = {int(rank): host for rank, host in self.hear("hosts", 2 * patience)}
+        self.missing = set(range(self.size)) - self.hosts.keys()
 
-    def collect(self, topic: str, mine: Any) -> dict[int, str]:
-        """What each process says of a topic, as JSON text by rank; without those that do not answer, for whom nobody waits again."""
-        self._store.set(f"{topic}/{self.rank}", json.dumps(mine))
-        self.missing |= self._absent(topic, set(range(self.size)) - self.missing)
+    def answer(self, topic: str, what: Any) -> None:
+        """Tells the first process something; once per topic."""
+        self._store.set(f"{topic}/{self.rank}", json.dumps(what))
+
+    def answers(self, topic: str, patience: float) -> dict[int, Any]:
+        """What each process answers, by rank; without those that do not, for whom nobody waits again."""
+        self.missing |= self._absent(topic, set(range(self.size)) - self.missing, patience)
         present = [rank for rank in range(self.size) if rank not in self.missing]
-        return {rank: self._store.get(f"{topic}/{rank}").decode() for rank in present}
+        return {rank: json.loads(self._store.get(f"{topic}/{rank}")) for rank in present}
 
     def say(self, topic: str, what: Any) -> None:
         """Tells everybody something; once per topic."""
         self._store.set(f"said/{topic}", json.dumps(what))
 
-    def hear(self, topic: str, patience: float | None = None) -> Any:
+    def hear(self, topic: str, patience: float) -> Any:
         """What was said of a topic, once it is said."""
-        if self._unset([f"said/{topic}"], self.patience if patience is None else patience):
-            raise ProcessMissingError(f"nobody has said anything of {topic!r}: the process that should, has it ended?")
+        if self._unset([f"said/{topic}"], patience):
+            raise ProcessMissingError(f"process 0 has said nothing of {topic!r} for {patience:g} s")
         return json.loads(self._store.get(f"said/{topic}"))
 
-    def barrier(self) -> None:
-        """Waits for everybody. A ProcessMissingError names who does not come."""
-        self._barriers += 1
-        topic = f"barrier/{self._barriers}"
+    def barrier(self, name: str) -> None:
+        """Waits for everybody, once per name. A ProcessMissingError names who does not come."""
+        topic = f"barrier/{name}"
         self._store.set(f"{topic}/{self.rank}", "")
-        absent = self.missing or self._absent(topic, set(range(self.size)))
+        absent = self.missing or self._absent(topic, set(range(self.size)), self.patience)
         if absent:
             raise ProcessMissingError(f"{self.named(absent)} did not come within {self.patience:g} s")
 
     def named(self, ranks: Iterable[int]) -> str:
-        return ", ".join(f"process {r} on {self.hosts[r]}" if r in self.hosts else f"process {r}" for r in sorted(ranks))
+        return ", ".join(
+            f"process {r} on {self.hosts[r]}" if r in self.hosts else f"process {r}" for r in sorted(ranks)
+        )
 
-    def _absent(self, topic: str, ranks: set[int]) -> set[int]:
+    def _absent(self, topic: str, ranks: set[int], patience: float) -> set[int]:
         keys = {f"{topic}/{rank}": rank for rank in ranks}
-        return {keys[key] for key in self._unset(list(keys), self.patience)}
+        return {keys[key] for key in self._unset(list(keys), patience)}
 
     def _unset(self, keys: list[str], patience: float) -> list[str]:
         """Those keys that nobody has set when time is up."""
         end = time.monotonic() + patience
         while True:
-            keys = [key for key in keys if not self._store.check([key])]
+            try:
+                keys = [key for key in keys if not self._store.check([key])]
+            except RuntimeError as error:
+                raise ProcessMissingError(f"process 0, which keeps the meeting place, has gone: {error}") from error
             if not keys or time.monotonic() > end:
                 return keys
             time.sleep(_POLL)

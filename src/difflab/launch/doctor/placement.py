@@ -29,32 +29,35 @@ class Placement:
     occasion: str
 
 
-ALONE = Placement("", 0, 1, 0, 1, "", 0, False, "")
+ALONE = Placement("", rank=0, size=1, local_rank=0, local_size=1, address="", port=0, hosted=False, occasion="")
 
 
 def placement() -> Placement:
     """The place of this process. Within a SLURM job, but not started by srun, it is alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return Placement(
-            "torchrun",
-            *(int(os.environ[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")),
-            os.environ["MASTER_ADDR"],
-            int(os.environ["MASTER_PORT"]),
-            os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
-            f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
+            started_by="torchrun",
+            rank=int(os.environ["RANK"]),
+            size=int(os.environ["WORLD_SIZE"]),
+            local_rank=int(os.environ["LOCAL_RANK"]),
+            local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
+            address=os.environ["MASTER_ADDR"],
+            port=int(os.environ["MASTER_PORT"]),
+            hosted=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+            occasion=f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
         )
     if "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         meeting = SLURMEnvironment(auto_requeue=False)  # where Lightning's processes will meet
         size, nodes = int(os.environ["SLURM_STEP_NUM_TASKS"]), int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
         return Placement(
-            "srun",
-            int(os.environ["SLURM_PROCID"]),
-            size,
-            int(os.environ["SLURM_LOCALID"]),
-            -(-size // nodes),
-            meeting.main_address,
-            meeting.main_port,
-            False,
-            f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}",
+            started_by="srun",
+            rank=int(os.environ["SLURM_PROCID"]),
+            size=size,
+            local_rank=int(os.environ["SLURM_LOCALID"]),
+            local_size=-(-size // nodes),
+            address=meeting.main_address,
+            port=meeting.main_port,
+            hosted=False,
+            occasion=f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}",
         )
     return ALONE

@@ -1,0 +1,183 @@
+"""Examining the environment: `difflab doctor`, alone, or in every process of a run by torchrun or srun."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from difflab.launch.doctor import Check, Report
+
+EPILOG = """examples
+  difflab doctor                                             this machine
+  difflab doctor +experiment=cosine_adagn seed=1             and whether this run finds its data, disk and logger
+  torchrun --nproc_per_node 8 -m difflab doctor              and the connection between the processes
+  srun difflab doctor                                        the same on the nodes of a SLURM job
+
+Exit status: 0 fine, perhaps with warnings; 1 something failed; 2 the command is wrong."""
+
+
+def main() -> None:
+    """The command line of `difflab doctor`."""
+    parser = argparse.ArgumentParser(
+        "difflab doctor",
+        description="Examines the environment before hours are wasted.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="path=value", help="arguments of the training command")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="that each check may take (60)")
+    options = parser.parse_intermixed_args()
+    if options.timeout <= 0:
+        parser.error("--timeout must be positive")
+    rank, report, hanging = doctor(options.overrides, options.timeout)
+    if rank == 0:
+        show(report, options.json)
+    leave(report.exit_code, hanging)
+
+
+def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
+    """(this process's rank, the report, whether a check hangs on in a thread)."""
+    from difflab.launch.doctor import ALONE, Examination, Group, ProcessMissingError, Report, placement
+    from difflab.launch.doctor.finding import failed
+
+    place = ALONE
+    with stdout_to_stderr():  # libraries greet on the standard output
+        checks = checks_of(overrides)
+        try:
+            place = placement()
+            group = Group(place, seconds / 2)
+            examination = Examination(checks, group, seconds)
+            report = examination.run()
+        except (ProcessMissingError, OSError, RuntimeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            advice = "look whether all processes were started and the nodes reach each other"
+            return place.rank, Report(place.size, {}, {"processes": failed(str(error), advice)}), True
+    return place.rank, report, examination.hanging
+
+
+def checks_of(overrides: list[str]) -> list[Check]:
+    """All checks, for the run that the arguments of a training command describe; without arguments none is named."""
+    from difflab.cli.check import ConfigError
+    from difflab.cli.division import divide
+    from difflab.cli.entry import fail
+    from difflab.data import DataError
+    from difflab.data.stream import images_per_micro_batch
+    from difflab.launch import doctor as room
+    from difflab.launch.world import process_count
+
+    try:
+        config = composed(overrides)
+        processes = divide(config, lambda here: here)
+    except (ConfigError, DataError) as error:
+        fail(" ".join(str(error).split()))
+    trainer, data, named = config.trainer, config.data, bool(overrides)
+    here = process_count(trainer.accelerator, trainer.devices, 1)
+    images = images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
+    batch_bytes = images * data.channels * data.image_size**2
+    wandb = config.logger.get("wandb")
+    return [
+        room.Versions(needs_deepspeed="deepspeed" in str(config.strategy.get("_target_", "")).lower()),
+        room.GPUs(str(trainer.accelerator), here, str(trainer.precision)),
+        room.AllReduce(str(trainer.accelerator)),
+        room.SharedFolder(config.run.root),
+        room.DiskSpace(config.run.root, (lambda: bytes_needed(config)) if named else None),
+        room.DataReachable((lambda: first_images(config)) if named else None),
+        room.WandbLogin(None if wandb is None else str(wandb.mode)),
+        room.SlurmLimits(float(config.run.margin), processes if named else None),
+        room.ClockSkew(),
+        room.OpenFiles(data.num_workers),
+        room.SharedMemory(data.num_workers, batch_bytes, here),
+    ]
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    """The configuration of the training command, checked as training does."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    from difflab.cli import resolvers
+    from difflab.cli.check import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+    from difflab.cli.places import config_directory
+
+    resolvers.register()
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose_or_explain("train", overrides)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        drop_unchosen(config)
+        check_keys(config, compose("train"))
+        check_nothing_missing(config)
+    return config
+
+
+def bytes_needed(config: DictConfig) -> int:
+    """What the run's checkpoints, snapshots and exported weights will take: everything in float32, Adam's two moments with it."""
+    import torch
+    from hydra.utils import instantiate
+
+    with torch.device("meta"):  # sizes without values
+        network = instantiate(config.network, _convert_="all")
+    weights = 4 * sum(p.numel() for p in network.parameters())
+    tracks, steps = len(config.ema), config.trainer.max_steps
+    kept = config.checkpoint.keep_last + 2  # the one that is being written, and the best
+    if config.checkpoint.milestone:
+        kept += steps // config.checkpoint.milestone
+    snapshots = tracks * (steps // config.ema_snapshots.every) if config.ema_snapshots.every else 0
+    return weights * (kept * (3 + tracks) + (1 + tracks) + snapshots)
+
+
+def first_images(config: DictConfig) -> tuple[int, list[int], str]:
+    """(how many images there are, the shape of one, a hash of the first and the last)."""
+    import hashlib
+
+    from hydra.utils import instantiate
+
+    dataset = instantiate(config.data, _convert_="all").dataset
+    images = dataset.images([0, len(dataset) - 1])
+    digest = hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
+    return len(dataset), list(images.shape[1:]), digest[:16]
+
+
+def show(report: Report, as_json: bool) -> None:
+    from rich.console import Console
+
+    if as_json:
+        print(report.as_json())
+    else:
+        width = None if sys.stdout.isatty() else 140
+        Console(width=width, highlight=False).print(report.as_table())
+
+
+def leave(code: int, hanging: bool) -> NoReturn:
+    """Ends the process, without waiting for a thread that hangs."""
+    if hanging:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """What is written to the standard output inside, by compiled code too, goes to the standard error."""
+    streams: list[TextIO | Any] = [sys.stdout, sys.stderr]
+    for stream in streams:
+        stream.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

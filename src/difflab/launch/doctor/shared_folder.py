@@ -1,0 +1,141 @@
+"""The folder of the runs: every node sees the same one, files replace each other in one piece, and the disk really writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from difflab.launch.doctor.check import Check, Measured
+from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
+from difflab.launch.doctor.group import Group
+
+BLOCK = 65536
+REPLACEMENTS = 50
+LATE, SLOW_SYNC = 2.0, 1.0
+VISIBLE_WITHIN = 5.0
+"""Seconds: network file systems show new files to other nodes with a delay."""
+
+
+class SharedFolder(Check):
+    """folder   run.root"""
+
+    name = "shared folder"
+    remedy = "run.root must be a folder in which every process may write: choose another one, on a shared file system"
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder).absolute()
+
+    def measure(self, group: Group) -> dict[str, Any]:
+        if group.rank == 0:
+            group.say("shared folder: name", uuid.uuid4().hex)
+        place = self.folder / f".doctor-{group.hear('shared folder: name', group.patience)}"
+        made = not self.folder.exists()
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            start = time.perf_counter()
+            write_whole(place / f"token-{group.rank}", f"{group.rank}".encode())
+            sync = time.perf_counter() - start
+            write_whole(place / f"replaced-{group.rank}", bytes(BLOCK))
+            group.barrier("shared folder: written")
+            waited, unseen = wait_for_tokens(place, group.size)
+            group.barrier("shared folder: seen")
+            watched = (group.rank + group.size // 2) % group.size  # on another node, if there are several
+            broken = gone = 0
+            for value in range(REPLACEMENTS):
+                write_whole(place / f"replaced-{group.rank}", bytes([value]) * BLOCK, sync=False)
+                state = state_of(place / f"replaced-{watched}")
+                broken, gone = broken + (state == "broken"), gone + (state == "gone")
+            group.barrier("shared folder: replaced")
+        finally:
+            shutil.rmtree(place, ignore_errors=True)  # by every process: it may be another folder on each node
+            with contextlib.suppress(OSError):
+                if made:
+                    self.folder.rmdir()
+        return {"sync": sync, "waited": waited, "unseen": unseen, "broken": broken, "gone": gone}
+
+    def judge(self, measured: Sequence[Measured]) -> Finding:
+        hosts = {one.rank: one.host for one in measured}
+        troubles: list[Finding] = []
+        for one in measured:
+            others = ", ".join(sorted({hosts.get(rank, str(rank)) for rank in one.facts["unseen"]}))
+            if others:
+                unseen = f"{one.who} does not see in {self.folder} what {others} has written"
+                troubles.append(
+                    failed(
+                        unseen, "it is not the same folder on all nodes: run.root=<a folder on the shared file system>"
+                    )
+                )
+            elif one.facts["waited"] > LATE:
+                late = f"{one.who} saw new files after {one.facts['waited']:.1f} s"
+                troubles.append(
+                    warning(late, "the file system caches for long: a restart may miss the newest checkpoint")
+                )
+            if one.facts["broken"]:
+                torn = f"{one.who} read {one.facts['broken']} half-replaced files of {REPLACEMENTS}"
+                troubles.append(
+                    failed(
+                        torn,
+                        "renaming is not atomic there, checkpoints may be torn: use another file system for run.root",
+                    )
+                )
+            elif one.facts["gone"]:
+                gone = f"{one.who} could not read {one.facts['gone']} files of {REPLACEMENTS} while they were replaced"
+                troubles.append(
+                    warning(
+                        gone,
+                        "the file system forgets files that are being replaced (NFS does): tries again may be needed",
+                    )
+                )
+        sync = max(one.facts["sync"] for one in measured)
+        if sync > SLOW_SYNC:
+            troubles.append(
+                warning(
+                    f"a small file takes {sync:.1f} s to reach the disk", "checkpoint_io=asynchronous, or a faster disk"
+                )
+            )
+        seen = f"seen by all {len(measured)} processes, " if len(measured) > 1 else ""
+        return worst(
+            troubles, ok(f"{self.folder}: {seen}replacing is atomic, a write reaches the disk in {1000 * sync:.2g} ms")
+        )
+
+
+def write_whole(path: Path, content: bytes, sync: bool = True) -> None:
+    """As checkpoints are written: beside its place, flushed, renamed."""
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def wait_for_tokens(place: Path, processes: int) -> tuple[float, list[int]]:
+    """(seconds until all tokens could be read, ranks of those that never could)."""
+    start = time.perf_counter()
+    unseen = list(range(processes))
+    while unseen and time.perf_counter() - start < VISIBLE_WITHIN:
+        unseen = [rank for rank in unseen if read(place / f"token-{rank}") != f"{rank}".encode()]
+        if unseen:
+            time.sleep(0.05)
+    return time.perf_counter() - start, unseen
+
+
+def state_of(path: Path) -> str:
+    """whole, broken or gone"""
+    content = read(path)
+    if content is None:
+        return "gone"
+    return "whole" if len(content) == BLOCK and len(set(content)) == 1 else "broken"
+
+
+def read(path: Path) -> bytes | None:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return None
