@@ -18,12 +18,11 @@ from torch.distributed.fsdp import fully_shard
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from running import SMALL, composed
-
 from difflab.cli.train import train
 from difflab.launch.strategies.partitioned_layout import PartitionedLayout
 from difflab.launch.strategies.sharded_layout import ShardedLayout
 from difflab.module import DiffusionModule
+from running import SMALL, composed
 
 
 def rewind(root: str, step: int) -> None:

@@ -54,8 +54,9 @@ class ZeROStrategy(DDPStrategy):
         deepspeed = imported(self.root_device)
         os.environ.setdefault("LOCAL_RANK", str(self.local_rank))
         deepspeed.init_distributed(self.process_group_backend, auto_mpi_discovery=False, dist_init_required=False)
+        device = self.root_device.index if self.root_device.index is not None else self.local_rank
         self.engine, *_ = deepspeed.initialize(
-            args=argparse.Namespace(device_rank=self.local_rank),  # DeepSpeed reads it from the command line else
+            args=argparse.Namespace(device_rank=device),  # DeepSpeed reads it from the command line else
             config=self._config(trainer),
             model=module,
             optimizer=optimizer,
