@@ -19,6 +19,9 @@ class RunBusyError(RuntimeError):
 class RunLock:
     """An operating system's lock on <run>/lock, which ends with the process however that ends; <run>/lock.json says who holds it.
 
+    A SLURM job that was requeued since its node no longer answers takes the lock over from its own earlier start, which may be frozen
+    and not dead; what that could still write is what this one writes.
+
     grace   seconds to wait for a dead holder's remains (its data workers share the lock until they notice)
     """
 
@@ -37,13 +40,18 @@ class RunLock:
                 self._lock.acquire(timeout=0.2)
                 break
             except Timeout:
-                if self._holder_lives() or time.monotonic() > deadline:
+                if self._is_earlier_start():
+                    if time.monotonic() > deadline:
+                        (self.directory / "lock").unlink(missing_ok=True)
+                        self._lock = FileLock(self.directory / "lock")
+                elif self._holder_lives() or time.monotonic() > deadline:
                     raise RunBusyError(
                         f"{self.directory} is being worked on by {self._who()}: wait for it or stop it. For a second, independent "
                         "run of the same command set run.restart=true"
                     ) from None
         me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._holder.write_text(json.dumps(me))
+        job, start = _job()
+        self._holder.write_text(json.dumps(me | {"job": job, "start": start}))
 
     def release(self) -> None:
         self._holder.unlink(missing_ok=True)
@@ -72,9 +80,23 @@ class RunLock:
             return True
         return True
 
+    def _is_earlier_start(self) -> bool:
+        """Whether the holder is an earlier start of the SLURM job that this process belongs to."""
+        job, start = _job()
+        try:
+            holder = json.loads(self._holder.read_text())
+            return bool(job) and holder["job"] == job and holder["start"] < start
+        except (OSError, ValueError, KeyError):
+            return False
+
     def _who(self) -> str:
         try:
             holder = json.loads(self._holder.read_text())
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
         except (OSError, ValueError, KeyError):
             return "another process"
+
+
+def _job() -> tuple[str, int]:
+    """Number of this process's SLURM job, "" outside of one, and how many times that has been requeued."""
+    return os.environ.get("SLURM_JOB_ID", ""), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
