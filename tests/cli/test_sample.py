@@ -17,7 +17,7 @@ from PIL import Image
 from recipes import param_recipe
 
 from difflab.cli import drawing
-from difflab.cli.drawing import plan_set
+from difflab.cli.drawing import plan_set, source_of
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip
 from difflab.interop import openai
@@ -270,7 +270,7 @@ def test_other_images_in_the_folder_are_refused(outcome, tmp_path, capsys):
 def test_a_protocol_says_what_the_images_are_and_not_how_they_were_made(outcome, tmp_path):
     def fields(*overrides):
         config = composed("sample", f"checkpoint={outcome.run.path}", f"out={tmp_path / 'out'}", *overrides)
-        plan = plan_set(config)
+        plan = plan_set(config, source_of(config), Path(config.out))
         return Protocol.of(plan.protocol_fields), plan.subject
 
     own, subject = fields("num_samples=10")

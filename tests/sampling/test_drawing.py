@@ -1,6 +1,7 @@
 """Shards, windows of seeds, resuming, growing, stopping: with a function in place of a model."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,18 +159,16 @@ def test_what_goes_wrong_in_a_batch_is_told_with_its_seeds(tmp_path):
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
-    import difflab.sampling.shards as shards
+    write_bytes = Path.write_bytes
 
-    save_file = shards.save_file
-
-    def full(columns, path):
+    def full(path, content):
         if "00000001" in path.name:
-            path.write_bytes(b"half a shard")
+            write_bytes(path, content[: len(content) // 2])
             raise OSError(28, "No space left on device")
-        save_file(columns, path)
+        return write_bytes(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "save_file", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(SamplingError, match=r"00000001\.safetensors cannot be written: No space left on device"):
             paint(tmp_path, 12)
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["00000000.safetensors"]

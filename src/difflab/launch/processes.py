@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from difflab.launch.world import torchrun_shape
 
 
 def launched_rank() -> int:
@@ -27,8 +28,8 @@ class Processes:
 
     def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None, threads: int):
         for name, value in (("devices", devices), ("num_nodes", num_nodes), ("threads", threads)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name}={value} must be a number, at least 1")
         started, on_nodes = _started()
         devices, num_nodes = devices or started, num_nodes or on_nodes
         strategy = "ddp" if devices * num_nodes > 1 else "auto"
@@ -60,9 +61,8 @@ class Processes:
 
 def _started() -> tuple[int, int]:
     """(processes per node, nodes) that somebody else has started."""
-    if TorchElasticEnvironment.detect():
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        return local, int(os.environ["WORLD_SIZE"]) // local
+    if shape := torchrun_shape():
+        return shape
     if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
         nodes = int(os.environ.get("SLURM_NNODES", "1"))
         return int(os.environ.get("SLURM_NTASKS_PER_NODE") or int(os.environ["SLURM_NTASKS"]) // nodes), nodes

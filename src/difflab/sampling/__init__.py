@@ -3,11 +3,12 @@
 from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
 from difflab.sampling.drawing import draw_missing
 from difflab.sampling.errors import SamplingError, SamplingStopped
-from difflab.sampling.plan import SetFolder
+from difflab.sampling.plan import PLAN_FILE, SetFolder, read_set
 from difflab.sampling.progress import DrawingProgress
 from difflab.sampling.shards import ShardFolder, Shards
 
 __all__ = [
+    "PLAN_FILE",
     "Classes",
     "DrawingProgress",
     "InTurn",
@@ -20,4 +21,5 @@ __all__ = [
     "Shards",
     "classes_of",
     "draw_missing",
+    "read_set",
 ]

@@ -21,6 +21,12 @@ from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
 from difflab.sampling.whole import clear_remains, whole_file
 
+PLAN_FILE = "plan.json"
+COMPLETE_FILE = "complete.json"
+
+DRAWING = ("sampler", "guidance", "track", "classes", "precision", "quantization")
+"""Fields of a plan, and those below them, that belong to the protocol of a number that is measured on the images."""
+
 
 class SetFolder:
     """The folder of a set of images.
@@ -34,8 +40,8 @@ class SetFolder:
         self.path = Path(path)
         self.plan = plan
         self.shards = ShardFolder(self.path / "shards", batch_size)
-        self._plan_file = self.path / "plan.json"
-        self._complete_file = self.path / "complete.json"
+        self._plan_file = self.path / PLAN_FILE
+        self._complete_file = self.path / COMPLETE_FILE
         self._lock = FileLock(self.path / ".lock")
 
     def check(self) -> None:
@@ -106,3 +112,20 @@ class SetFolder:
 
     def remove_shards(self) -> None:
         shutil.rmtree(self.shards.path, ignore_errors=True)
+
+
+def read_set(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Where in a folder the images of a complete set lie, in a form that others read too, and how they were drawn (dotted fields)."""
+    try:
+        plan = json.loads((folder / PLAN_FILE).read_text())
+        files = json.loads((folder / COMPLETE_FILE).read_text())["files"]
+    except (OSError, ValueError, KeyError) as error:
+        raise SamplingError(
+            f"the images in {folder} are not complete: run the command that draws them again"
+        ) from error
+    written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
+    if not written:
+        raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
+    drawing = {n: v for n, v in plan["plan"].items() if n in DRAWING or n.startswith(tuple(f"{p}." for p in DRAWING))}
+    first = plan["plan"]["first_seed"]
+    return written[0], drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
