@@ -2,10 +2,12 @@
 
 import json
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from difflab.launch.slurm import ends_recorded, record_end, record_run
+from difflab.launch.slurm import agreed_in_job, ends_recorded, record_end, record_run
 from difflab.launch.slurm.attempt import ProcessEnd, process_ends
 from difflab.launch.slurm.verdict import Attempt, describe, first_death, judge, main, shell
 
@@ -134,6 +136,20 @@ def test_outside_of_a_job_nothing_is_written(job, monkeypatch, tmp_path):
     with ends_recorded():
         record_run(tmp_path)
     assert not list(job.iterdir())
+
+
+def test_all_processes_of_a_start_take_what_the_first_one_chooses(job, monkeypatch):
+    """The second one comes first, and would have chosen otherwise."""
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(agreed_in_job, "run", lambda: "mine")
+        time.sleep(0.3)
+        assert not late.done()
+        monkeypatch.setenv("SLURM_PROCID", "0")
+        assert agreed_in_job("run", lambda: "the first's") == "the first's"
+        assert late.result(timeout=10) == "the first's"
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with pytest.raises(TimeoutError, match="all nodes"):
+        agreed_in_job("another", str, patience=0.1)
 
 
 def said_by(main_, capsys, monkeypatch, status: str, restarts: int) -> tuple[list[str], str]:

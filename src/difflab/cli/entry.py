@@ -38,7 +38,7 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def run_hydra(config_name: str, function: Callable[..., None]) -> None:
+def run_hydra(config_name: str, function: Callable[..., object]) -> None:
     """Runs function(config), composed from conf/<config_name>.yaml and the command line."""
     import hydra
     from hydra import initialize_config_dir

@@ -14,10 +14,10 @@ class Launcher(ABC):
         """How many processes will train; `here` is how many the trainer would start by itself."""
 
     @abstractmethod
-    def launch(self, work: Callable[[], None], overrides: Sequence[str], name: str) -> None:
-        """Has the work done.
+    def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> float | None:
+        """Has the work done; returns its score, None if that is not known yet.
 
-        work        does it in this process
+        work        does it in this process and returns the score
         overrides   the command line's, from which another process can do the same work
         name        of the run, for people
         """

@@ -13,5 +13,5 @@ class Local(Launcher):
     def processes(self, here: int) -> int:
         return here
 
-    def launch(self, work: Callable[[], None], overrides: Sequence[str], name: str) -> None:
-        work()
+    def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> float | None:
+        return work()

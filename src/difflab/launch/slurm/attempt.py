@@ -2,6 +2,7 @@
 
 $DIFFLAB_JOB/run                          the run's directory
 $DIFFLAB_JOB/attempts/<n>/<rank>.json     how a process of the n-th start ended, if it could still say so
+$DIFFLAB_JOB/attempts/<n>/agreed-<topic>  what process 0 has chosen for all
 
 Outside of a job that slurm/train.sbatch has started nothing is written.
 """
@@ -12,7 +13,8 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,8 +46,8 @@ def record_end(exit_code: int, step: int | None = None, error: str = "") -> None
     job = _job()
     if job is None:
         return
-    rank = int(os.environ.get("SLURM_PROCID", "0"))
-    path = attempt_directory(job, int(os.environ.get("SLURM_RESTART_COUNT", "0"))) / f"{rank}.json"
+    rank = _rank()
+    path = attempt_directory(job, _start()) / f"{rank}.json"
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +55,24 @@ def record_end(exit_code: int, step: int | None = None, error: str = "") -> None
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps(asdict(end)))
     aside.rename(path)
+
+
+def agreed_in_job(topic: str, choose: Callable[[], str], patience: float = 300.0) -> str | None:
+    """What process 0 chooses, for all processes of this start; None outside of a job. Before the processes are connected."""
+    job = _job()
+    if job is None:
+        return None
+    path = attempt_directory(job, _start()) / f"agreed-{topic}"
+    if _rank() == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".tmp").write_text(choose())
+        path.with_suffix(".tmp").rename(path)
+    deadline = time.monotonic() + patience
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process 0 has not written {path} in {patience:.0f} s: do all nodes see that folder?")
+        time.sleep(0.1)
+    return path.read_text()
 
 
 @contextlib.contextmanager
@@ -77,6 +97,15 @@ def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
 
 def attempt_directory(job: Path, attempt: int) -> Path:
     return job / "attempts" / str(attempt)
+
+
+def _rank() -> int:
+    return int(os.environ.get("SLURM_PROCID", "0"))
+
+
+def _start() -> int:
+    """How many times the job has been requeued."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def _job() -> Path | None:

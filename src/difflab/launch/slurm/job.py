@@ -91,7 +91,7 @@ class SlurmJob(Launcher):
     def processes(self, here: int) -> int:
         return self.nodes * self.processes_per_node
 
-    def launch(self, work: Callable[[], None], overrides: Sequence[str], name: str) -> None:
+    def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> None:
         """Submits; the work is done by the job."""
         script = self.script([o for o in overrides if not re.match(r"\+*launcher[.=]", o)], name)
         if self.dry_run:
