@@ -30,6 +30,12 @@ def test_a_metric_that_is_not_there_is_named():
         RESULTS["kid"]
 
 
+def test_two_measurements_of_one_name_are_not_confused():
+    other = Measurement("fid", 11.0, 50, Protocol.of({"samples": 50}))
+    with pytest.raises(KeyError, match="fid was measured under 2 protocols"):
+        Results([*RESULTS.measurements, other])["fid"]
+
+
 def test_an_edited_protocol_is_noticed():
     content = json.loads(RESULTS.to_json())
     content["measurements"][0]["protocol"]["samples"] = 50000

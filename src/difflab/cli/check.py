@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hydra import compose
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import get_object
@@ -48,6 +49,14 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
                 _explain_path(base, key)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
+
+
+def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration that other overrides than the command's would give."""
+    if GlobalHydra.instance().is_initialized():
+        return compose(config_name, overrides=list(overrides))
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose(config_name, overrides=list(overrides))
 
 
 def _explain_choice(group: str, choice: object) -> None:

@@ -53,7 +53,7 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
         checks = checks_of(overrides)
         try:
             place = placement()
-            group = Group(place, seconds / 2)
+            group = Group(place, patience=seconds / 2, arrival=2 * seconds)
             examination = Examination(checks, group, seconds)
             report = examination.run()
         except (ProcessMissingError, OSError, RuntimeError) as error:

@@ -1,7 +1,8 @@
 """A set of images as a configuration describes it: what sample.py writes and evaluate.py measures.
 
 processes = processes_of(config)
-drawn = draw_planned(plan_set(config, Path(config.out)), processes)      # on every process
+plan = plan_set(config, source_of(config), Path(config.out))
+drawn = draw_planned(plan, processes)    # on every process
 ...                                      # drawn.shards is an ImageSource
 drawn.folder.end()                       # gives `out` back
 processes.finish()
@@ -149,17 +150,21 @@ def processes_of(config: DictConfig) -> Processes:
     return Processes(config.accelerator, config.devices, config.num_nodes, config.threads)
 
 
-def plan_set(config: DictConfig, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
-    """Reads the model and checks everything that can be checked before work begins. A ValueError says what is wrong."""
+def source_of(config: DictConfig) -> ModelSource:
+    """The model that the configuration names. A ValueError says what is wrong."""
+    posthoc_std = None if config.get("ema") is None else config.ema.std
+    return load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
+
+
+def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
+    """Checks everything that can be checked before work begins. A ValueError says what is wrong."""
     for name in ("num_samples", "batch_size", "grid"):
         if config[name] < 1:
             raise ValueError(f"{name}={config[name]} must be at least 1")
     if config.precision not in PRECISIONS:
         raise ValueError(f"precision={config.precision}: there are {', '.join(PRECISIONS)}")
-    posthoc_std = None if config.get("ema") is None else config.ema.std
-    source = load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
     # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
-    model = source.config
+    model = source.config.copy()
     for name in ("sampler", "guidance"):
         if config.get(name) is not None:
             OmegaConf.update(model, name, config._get_node(name), merge=False)

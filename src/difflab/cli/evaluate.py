@@ -63,7 +63,8 @@ def evaluate(config: DictConfig) -> None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
-    from difflab.cli.train import cause, quiet_lightning
+    from difflab.cli.quiet import quiet_lightning
+    from difflab.cli.train import cause
     from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
     from difflab.sampling import SamplingStopped
 
@@ -85,6 +86,7 @@ def evaluate(config: DictConfig) -> None:
 def _evaluate(config: DictConfig) -> None:
     from difflab.cli.check import drop_unchosen
     from difflab.cli.drawing import processes_of
+    from difflab.cli.judge import judge_of
     from difflab.cli.measuring import measure_subject, tell
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
@@ -101,7 +103,9 @@ def _evaluate(config: DictConfig) -> None:
             sweep(config, axes, processes)
             return
         subjects = subjects_of(config)
-        measured = [measure_subject(config, subject, processes) for subject in subjects]
+        judges = [judge_of(config, subject) for subject in subjects]
+        pairs = zip(subjects, judges, strict=True)
+        measured = [measure_subject(config, subject, judge, processes) for subject, judge in pairs]
         if processes.rank == 0:
             for one in measured:
                 tell(one)

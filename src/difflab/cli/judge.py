@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
+from difflab.cli.subjects import Subject
 from difflab.data import SourceKind, kind_of, open_image_set
 from difflab.data.cache import cache_directory
 from difflab.launch import Processes
@@ -55,9 +56,10 @@ class Judge:
     """
 
     def __init__(self, config: DictConfig, extractor: FeatureExtractor, source: ReferenceSource):
-        if not config.metric and not config.bits_per_dim:
+        chosen = config.get("metric") or {}
+        if not chosen and not config.bits_per_dim:
             raise ConfigError("metric=[] leaves nothing to measure: choose some of conf/metric, or bits_per_dim=N")
-        self.metrics: list[Metric] = list(instantiate(config.metric, _convert_="all").values())
+        self.metrics: list[Metric] = list(instantiate(chosen, _convert_="all").values())
         self.extractor, self.source = extractor, source
         self._replicates = Replicates(config.replicates)
         if config.replicates and config.replicates < 4:
@@ -70,17 +72,17 @@ class Judge:
         self.names = names
         self._loaded: Reference | None = None
 
-    def check(self, shape: tuple[int, int, int], count: int, has_labels: bool, halved: bool) -> None:
-        """Raises a ValueError if something will not do for these samples.
-
-        halved   whether the halves of the samples are measured too
-        """
+    def check(self, subject: Subject, halved: bool) -> None:
+        """Raises a ValueError if something will not do for this subject, or for its halves."""
         source = self.source
         columns = frozenset(source.statistics or self.extractor.identity.columns)
         labelled = source.images is not None and source.images.labels is not None
-        usable = count // 2 if halved else count
-        check(self.metrics, self.extractor.identity, usable, has_labels, columns, source.images is not None, labelled)
-        self.extractor(torch.zeros(1, *shape, dtype=torch.uint8))  # an extractor that cannot see such images says so
+        usable = subject.count // 2 if halved else subject.count
+        has_images = source.images is not None
+        check(self.metrics, self.extractor.identity, usable, subject.has_labels, columns, has_images, labelled)
+        self.extractor(
+            torch.zeros(1, *subject.shape, dtype=torch.uint8)
+        )  # an extractor that cannot see such images says so
         if source.images is not None:
             self.extractor(source.images.images([0]))
 
@@ -99,7 +101,9 @@ class Judge:
             )
 
     def load(self, processes: Processes) -> None:
-        """Embeds the reference, or takes from the cache what is known of it. All processes must call it, once."""
+        """Embeds the reference, or takes from the cache what is known of it. All processes must call it."""
+        if self._loaded is not None:
+            return
         needs = [metric.needs() for metric in self.metrics]
         images, statistics = self.source.images, self.source.statistics
         if any(need.reference_features for need in needs) and images is not None:
@@ -125,11 +129,19 @@ class Judge:
         return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
 
 
-def judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
-    """What the command says, and where it says nothing what a model's run was judged by.
+def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:
+    """What the command says, and where it says nothing what the model's run was judged by; everything is checked for the subject.
 
-    model   the model's configuration
+    halved   whether the halves of the samples are measured too
     """
+    if config.bits_per_dim and subject.model is None:
+        raise ConfigError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
+    judge = _judge_of(config, subject.model)
+    judge.check(subject, halved)
+    return judge
+
+
+def _judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
     data = config.get("data") or (None if model is None else model.get("data"))
     extractor = _extractor(config, model, data)
     if config.reference is not None:

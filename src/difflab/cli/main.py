@@ -10,6 +10,7 @@ COMMANDS = {
     "sample": "draws images from a run or a checkpoint",
     "evaluate": "measures images: FID and its relatives with intervals and protocols",
     "info": "tells what is known of a run",
+    "data": "packs data sets into shards, and tells what they are",
     "weights": "lists and fetches the weights of feature extractors",
     "doctor": "examines the environment: versions, GPUs, network, disks, data, SLURM",
 }

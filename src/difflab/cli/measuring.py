@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from difflab.cli.bound import measure_bound
-from difflab.cli.judge import Judge, judge_of, plain
+from difflab.cli.judge import Judge, plain
 from difflab.cli.subjects import DrawnImages, Subject
 from difflab.cli.tables import results_table
 from difflab.launch import Processes
@@ -20,36 +20,26 @@ from difflab.sampling.whole import whole_file
 @dataclass(frozen=True)
 class Measured:
     """file      results.json
-    features     of the images
+    features     of the images; None if none were drawn, for bits per dimension alone
     """
 
     subject: Subject
     judge: Judge
-    features: FeatureSet
+    features: FeatureSet | None
     results: Results
     file: Path
 
 
-def prepare(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:
-    """The judge of a subject; whatever can be wrong is found now."""
-    judge = judge_of(config, subject.model)
-    judge.check(subject.shape, subject.count, subject.has_labels, halved)
-    if config.bits_per_dim and not isinstance(subject, DrawnImages):
-        raise ValueError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
-    return judge
-
-
-def measure_subject(config: DictConfig, subject: Subject, processes: Processes, judge: Judge | None = None) -> Measured:
-    """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json.
-
-    judge   that has loaded its reference; None for the subject's own
-    """
-    if judge is None:
-        judge = prepare(config, subject)
+def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processes: Processes) -> Measured:
+    """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json."""
+    features, found = None, []
     try:
-        features = judge.embed(subject.images(processes), processes, "samples")
-        judge.load(processes)
-        found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+        if judge.metrics:
+            features = judge.embed(subject.images(processes), processes, "samples")
+            judge.load(processes)
+            found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+        else:
+            processes.start()
         if config.bits_per_dim and isinstance(subject, DrawnImages):
             bound = measure_bound(config.bits_per_dim, subject.plan, judge, processes)
             found.append(bound.measurement)

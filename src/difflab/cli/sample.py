@@ -93,14 +93,14 @@ def _sample(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.drawing import draw_planned, plan_set, processes_of
+    from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
     from difflab.launch import launched_rank
     from difflab.sampling import SamplingError
     from difflab.sampling.formats import check_pictures
 
     processes = processes_of(config)
     formats = instantiate(config.format)
-    plan = plan_set(config, Path(config.out))
+    plan = plan_set(config, source_of(config), Path(config.out))
     check_pictures(formats, plan.source.denoiser.image_shape[0])
     request = {
         "num_samples": config.num_samples,

@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
-from difflab.cli.drawing import SetPlan, draw_planned, plan_set
+from difflab.cli.drawing import SetPlan, draw_planned, plan_set, source_of
 from difflab.data import ImageSet, open_image_set
 from difflab.launch import Processes
 from difflab.metrics import Protocol
 from difflab.metrics.embed import LabelledSource
-from difflab.sampling import SetFolder
+from difflab.sampling import PLAN_FILE, SetFolder, read_set
 
 
 class Subject(ABC):
@@ -115,17 +115,20 @@ def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> Drawn
     """The images that this model draws."""
     request = config.copy()
     request.checkpoint = checkpoint
-    plan = plan_set(request, out or _folder_beside)
-    return DrawnImages(plan)
+    return DrawnImages(plan_set(request, source_of(request), out or folder_beside))
 
 
 def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredImages:
+    """The images of a file or a folder. One that sample.py has written knows how they were drawn."""
     stated: Any = OmegaConf.to_container(config.stated)
-    images = open_image_set(path, None if config.value_range is None else tuple(config.value_range))
-    return StoredImages(path, images, stated, out)
+    value_range = None if config.value_range is None else tuple(config.value_range)
+    if not (path / PLAN_FILE).is_file():
+        return StoredImages(path, open_image_set(path, value_range), stated, out)
+    written, drawing = read_set(path)
+    return StoredImages(path, open_image_set(written), drawing | stated, out)
 
 
-def _folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:
+def folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:
     """<run>/evaluations/<fingerprint>: the same images are found again, other ones lie elsewhere."""
     run = checkpoint.parent.parent
     root = run if (run / "config.yaml").is_file() else Path()

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
-from difflab.cli.check import ConfigError
-from difflab.cli.judge import numbered
-from difflab.cli.measuring import Measured, measure_subject, prepare
-from difflab.cli.subjects import DrawnImages, drawn_images
+from difflab.cli.check import ConfigError, composed
+from difflab.cli.drawing import plan_set, source_of
+from difflab.cli.judge import judge_of, numbered
+from difflab.cli.measuring import Measured, measure_subject
+from difflab.cli.model_source import ModelSource
+from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Results
@@ -32,9 +33,16 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
     if config.num_samples % 2:
         raise ConfigError(f"num_samples={config.num_samples}: a sweep chooses on one half, so it must be even")
     tried = settings(axes)
-    subjects = [drawn_images(_with(config, setting), config.checkpoint, None) for setting in tried]
-    judges = [prepare(config, subject, halved=True) for subject in subjects]
-    judge = judges[0]
+    sources: dict[str | None, ModelSource] = {}  # a model is read once per track
+    subjects = []
+    for setting in tried:
+        request = _with(config, setting)
+        if request.track not in sources:
+            sources[request.track] = source_of(request)
+        if "sampler" in setting.values and request.steps is None:  # another sampler takes as many steps as the run's
+            request.steps = sources[request.track].config.sampler.grid.steps
+        subjects.append(DrawnImages(plan_set(request, sources[request.track], folder_beside)))
+    judge = judge_of(config, subjects[0], halved=True)
     decisive = config.select or judge.extractor.identity.distance
     if decisive not in judge.names:
         raise ConfigError(f"select={decisive}: the metrics here are {', '.join(judge.names)}")
@@ -42,7 +50,7 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
     measured: list[Measured] = []
     halves: list[tuple[Measurement, Measurement]] = []
     for setting, subject in zip(tried, subjects, strict=True):
-        one = measure_subject(config, subject, processes, judge)
+        one = measure_subject(config, subject, judge, processes)
         measured.append(one)
         if processes.rank == 0:
             print(results_table(one.results, setting.label), flush=True)
@@ -57,7 +65,8 @@ def _with(config: DictConfig, setting: Setting) -> DictConfig:
     changed = config.copy()
     for axis, value in setting.values.items():
         if axis == "sampler":
-            changed.sampler = compose("evaluate", overrides=[f"sampler={value}"]).sampler
+            with open_dict(changed):
+                changed.sampler = composed("evaluate", [f"sampler={value}"]).sampler
         else:
             changed[axis] = value
     return changed
@@ -66,6 +75,7 @@ def _with(config: DictConfig, setting: Setting) -> DictConfig:
 def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement]:
     """The decisive metric of the first and of the second half of the samples."""
     features, subject = measured.features, measured.subject
+    assert features is not None, "a sweep has a decisive metric"
     middle, first_seed = len(features) // 2, subject.plan.request.first_seed if isinstance(subject, DrawnImages) else 0
     found = []
     for start in (0, middle):

@@ -51,8 +51,9 @@ def main() -> None:
         run_hydra("train", train)
 
 
-def train(config: DictConfig) -> None:
-    """Trains the model that the configuration describes, going on where an earlier start of the same command stopped."""
+def train(config: DictConfig) -> float | None:
+    """Trains the model that the configuration describes, going on where an earlier start of the same command stopped; returns the
+    finished run's score."""
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -65,26 +66,26 @@ def train(config: DictConfig) -> None:
     resolvers.register()  # a sweep's launcher may call this in a process of its own
     with ends_recorded():
         try:
-            _launch(config)
+            return _launch(config)
         except (ConfigError, DataError, RunBusyError, SubmissionError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
         except InstantiationException as error:
             fail(cause(error))
 
 
-def _launch(config: DictConfig) -> None:
+def _launch(config: DictConfig) -> float | None:
     """Checks the configuration and has it trained where `launcher` says."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.utils import get_class, instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, drop_unchosen
+    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
     from difflab.cli.division import divide
     from difflab.cli.quiet import quiet_lightning
 
     quiet_lightning()
     drop_unchosen(config)
-    check_keys(config, _base())
+    check_keys(config, composed("train"))
     check_nothing_missing(config)
     launcher = instantiate(config.launcher, _convert_="all")
     processes = divide(config, launcher.processes)
@@ -99,10 +100,11 @@ def _launch(config: DictConfig) -> None:
         strategy.check(processes, str(trainer.precision), get_class(config.optimizer._target_))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    launcher.launch(lambda: _train(config, strategy), list(HydraConfig.get().overrides.task), str(config.run.name))
+    overrides = list(HydraConfig.get().overrides.task)
+    return launcher.launch(lambda: _train(config, strategy), overrides, str(config.run.name))
 
 
-def _train(config: DictConfig, strategy: Any) -> None:
+def _train(config: DictConfig, strategy: Any) -> float | None:
     import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -111,6 +113,7 @@ def _train(config: DictConfig, strategy: Any) -> None:
     from difflab.cli.chosen_directory import chosen_directory
     from difflab.cli.outcome import fit
     from difflab.cli.recipe import recipe
+    from difflab.cli.score import score
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.slurm import record_run
     from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
@@ -130,7 +133,7 @@ def _train(config: DictConfig, strategy: Any) -> None:
         if launched_rank() == 0:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
             report(run)
-        return
+        return score(config, extractor, run)
     module.detours = detour_count(run)
 
     try:
@@ -142,7 +145,7 @@ def _train(config: DictConfig, strategy: Any) -> None:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
         fit(trainer, module, data, newest(run.checkpoints), interruption)
-        return
+        return None
     lock = RunLock(run.path)
     lock.acquire()
     record_run(run.path)
@@ -180,6 +183,7 @@ def _train(config: DictConfig, strategy: Any) -> None:
     if outcome.message:
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
         sys.exit(outcome.exit_code)
+    return score(config, extractor, run)
 
 
 def _trainer(
@@ -265,19 +269,6 @@ def report(run: Any) -> None:
     print(f"weights  {run.weights}")
     print(f"metrics  {run.metrics}")
     print(run.path)
-
-
-def _base() -> DictConfig:
-    """The configuration without an experiment, for its keys."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from difflab.cli.places import config_directory
-
-    if GlobalHydra.instance().is_initialized():
-        return compose("train")
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose("train")
 
 
 def cause(error: BaseException) -> str:

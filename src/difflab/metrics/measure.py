@@ -44,9 +44,11 @@ def check(
 
 def shared_fields(extractor: FeatureExtractor, reference: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the protocol of all metrics of one extractor and one reference."""
+    identity = extractor.identity
+    weights = {"weights": identity.weights} if identity.weights else {}
     return {
-        "extractor": {"name": extractor.identity.name, "fingerprint": extractor.fingerprint},
-        "preprocessing": extractor.identity.preprocessing,
+        "extractor": {"name": identity.name, "fingerprint": extractor.fingerprint, **weights},
+        "preprocessing": identity.preprocessing,
         "dtype": "float32 network, float64 statistics",
         "reference": reference,
     }

@@ -36,7 +36,7 @@ weights: ema or online."""
 OF_INCEPTION = ("fid", "sfid", "kid", "fid_inf", "is", "precision", "recall", "density", "coverage")
 """Metrics whose plain name says which features they are of."""
 
-OURS_ALONE = ("extractor.fingerprint", "reference.fingerprint", "seeds")
+OURS_ALONE = ("extractor.fingerprint", "extractor.weights", "reference.fingerprint", "seeds")
 """Fields that no paper states."""
 
 BOUNDS = ("clip",)

@@ -50,10 +50,13 @@ class Results:
     subject: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> Measurement:
-        for measurement in self.measurements:
-            if measurement.metric == metric:
-                return measurement
-        raise KeyError(f"no {metric} among {', '.join(m.metric for m in self.measurements) or 'no results'}")
+        """The only one of this name. A KeyError if there is none, or if it was measured under several protocols."""
+        found = [measurement for measurement in self.measurements if measurement.metric == metric]
+        if len(found) > 1:
+            raise KeyError(f"{metric} was measured under {len(found)} protocols: choose among `measurements`")
+        if not found:
+            raise KeyError(f"no {metric} among {', '.join(m.metric for m in self.measurements) or 'no results'}")
+        return found[0]
 
     def to_json(self) -> str:
         rows = [

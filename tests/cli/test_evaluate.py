@@ -1,0 +1,249 @@
+"""Numbers of runs and files: equal wherever they are measured, refused where not comparable; wrong input is named before any work."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from difflab.cli.evaluate import evaluate
+from difflab.data import Digits, open_image_set
+from difflab.metrics import DigitsExtractor, ReferenceStatistics, Results, save_statistics
+from running import Outcome, composed, sample_from, train_small
+
+ROOT = Path(__file__).parents[2]
+FEW = ("num_samples=40", "batch_size=16", "replicates=8", "accelerator=cpu")
+ONE_PART = "metric.inception_score.splits=1"
+PUBLISHED = "+target.fd_digits={value: 10, source: a paper, confidence: paper, samples: 5000, steps: 4}"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Outcome]:
+    """Two seeds."""
+    root = tmp_path_factory.mktemp("runs")
+    return [train_small(root, "condition_dropout=0.2", f"seed={seed}", PUBLISHED) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def images(runs, tmp_path_factory) -> Path:
+    """What sample.py writes of the first run."""
+    out = tmp_path_factory.mktemp("images")
+    sample_from(runs[0].run.path, out, "num_samples=40", "batch_size=16")
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("DIFFLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def evaluated(*overrides: object) -> list[str]:
+    """`python evaluate.py ...`; what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        evaluate(composed("evaluate", *map(str, overrides)))
+    return printed.getvalue().splitlines()
+
+
+def results_of(printed: list[str], samples: int = 40) -> Results:
+    """Of so many samples."""
+    (path,) = [line.split()[1] for line in printed if line.startswith("results ")]
+    results = Results.from_json(Path(path).read_text())
+    return Results([m for m in results.measurements if m.samples == samples], results.subject)
+
+
+def refused(capsys, *overrides: object) -> str:
+    with pytest.raises(SystemExit):
+        evaluated(*overrides)
+    return capsys.readouterr().err
+
+
+def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):
+    results = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, ONE_PART))
+    scores, protocols = runs[0].run.last_scores(), json.loads(runs[0].run.protocol.read_text())
+    for metric in ("fd_digits", "is_digits"):
+        name = f"eval/warm_up/{metric}@40"
+        assert results[metric].value == pytest.approx(scores[name], rel=1e-5)
+        assert results[metric].protocol.fingerprint == protocols[name]["fingerprint"]
+        low, high = results[metric].interval()
+        assert low < results[metric].value < high
+    assert results.subject["step"] == 12
+    assert 0 <= results["precision_digits"].value <= 1
+
+
+def test_what_is_published_stands_beside_ours_with_what_differs(runs):
+    printed = "\n".join(evaluated(f"checkpoint={runs[0].run.path}", *FEW))
+    (line,) = [line for line in printed.splitlines() if "a paper" in line]
+    assert line.startswith("fd_digits")
+    assert "samples 40 (published 5000)" in " ".join(printed.split())
+    assert "steps 4 (published" not in printed
+
+
+def test_another_metric_is_added_and_nothing_is_drawn_again(runs, monkeypatch):
+    first = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW))
+    monkeypatch.setattr("difflab.cli.drawing.draw", lambda *_: pytest.fail("an image was drawn again"))
+    second = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[density_coverage]"))
+    names = {m.metric for m in second.measurements}
+    assert names >= {m.metric for m in first.measurements} | {"density_digits", "coverage_digits"}
+
+
+def test_more_images_and_fewer_are_other_numbers_of_the_same_images(runs):
+    printed = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]")
+    fewer = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]", "num_samples=20")
+    assert results_of(fewer)["fd_digits"].value == results_of(printed)["fd_digits"].value
+    assert results_of(fewer, 20)["fd_digits"].value != results_of(printed)["fd_digits"].value
+    assert [line for line in printed if line.startswith("fd_digits@40")]
+    assert [line for line in fewer if line.startswith("fd_digits@20")]
+
+
+def test_files_of_the_same_images_have_the_same_numbers(runs, images, tmp_path):
+    of_run = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW))["fd_digits"]
+    against = ("data=digits", "extractor=digits", *FEW)
+    of_folder = results_of(evaluated(f"samples={images}", f"out={tmp_path / 'folder'}", *against))["fd_digits"]
+    assert of_folder.value == pytest.approx(of_run.value, rel=1e-6)
+    assert of_folder.protocol == of_run.protocol  # sample.py's folder says how they were drawn
+    of_file = results_of(evaluated(f"samples={next(images.glob('*.npz'))}", f"out={tmp_path / 'file'}", *against))
+    assert of_file["fd_digits"].value == pytest.approx(of_run.value, rel=1e-6)
+    fields = {d.field for d in of_file["fd_digits"].protocol.differences(of_run.protocol)}
+    assert {"sampler.grid.steps", "track", "seeds"} <= fields
+
+
+def test_different_protocols_are_not_compared_unless_waived(runs, tmp_path, capsys):
+    ours = tmp_path / "ten", tmp_path / "more"
+    for out, steps in zip(ours, (4, 5), strict=True):
+        evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]", f"out={out}", f"steps={steps}")
+    both = f"compare=[{ours[0]},{ours[1]}]"
+    message = refused(capsys, both)
+    assert "sampler.grid.steps (4 against 5)" in message
+    assert "waive=[sampler.grid.steps]" in message
+    printed = evaluated(both, "waive=[sampler.grid.steps]")
+    assert printed[-1] == "waived: sampler.grid.steps (4 against 5)"
+    values = [Results.from_json((out / "results.json").read_text())["fd_digits"].value for out in ours]
+    assert f"{values[1] - values[0]:+.4g}" in "\n".join(printed)
+
+
+def test_seeds_together_say_what_is_training_and_what_is_sampling(runs):
+    paths = [run.run.path for run in runs]
+    printed = evaluated(f"checkpoint=[{paths[0]},{paths[1]}]", *FEW)
+    values = [results_of(evaluated(f"checkpoint={path}", *FEW))["fd_digits"].value for path in paths]
+    row = next(line for line in printed[printed.index("2 runs together") :] if line.startswith("fd_digits@40")).split()
+    assert float(row[1]) == pytest.approx(np.mean(values), rel=1e-3)
+    assert row[-1] == "2"
+
+
+def test_a_sweep_chooses_on_one_half_and_reports_on_the_other(runs, tmp_path):
+    request = (f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet,inception_score]", f"out={tmp_path}")
+    printed = evaluated(*request, "sweep.scale=[1,3]", "sweep.sampler=[ddim,ddpm]")
+    content = json.loads((tmp_path / "sweep.json").read_text())
+    assert [s["setting"] for s in content["settings"]] == [
+        {"sampler": sampler, "scale": scale} for sampler in ("ddim", "ddpm") for scale in (1, 3)
+    ]
+    halves = [s["first_half"] for s in content["settings"]]
+    assert content["chosen"] == int(np.argmin(halves))
+    assert f"{content['settings'][content['chosen']]['second_half']:.4g}" in printed[-1]
+    assert Image.open(tmp_path / "front-fd_digits-is_digits.png").size[0] > 500
+    plain, guided = (Results.from_json(Path(content["settings"][i]["results"]).read_text()) for i in (0, 1))
+    assert plain["fd_digits"].protocol.fields["sampler.grid.steps"] == 4  # as many as the run has
+    differing = {d.field for d in plain["fd_digits"].protocol.differences(guided["fd_digits"].protocol)}
+    assert differing == {"guidance.classifier_free.scale"}  # and the seeds are the same
+
+
+def test_bits_per_dim_are_measured_on_the_reference(runs):
+    printed = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=30", "scale=3")
+    measured = results_of(printed, 30)["bits_per_dim"]
+    terms = results_of(printed, 30).subject["bits_per_dim"]
+    assert measured.value == pytest.approx(terms["prior"] + sum(terms["steps"]["vb"]))
+    assert len(terms["steps"]["vb"]) == 4
+    assert not [name for name in measured.protocol.fields if "classifier_free" in name]
+    again = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=30", "batch_size=7")
+    assert results_of(again, 30)["bits_per_dim"].value == pytest.approx(measured.value, rel=1e-5)
+
+
+def test_statistics_that_others_publish_serve_as_reference(runs, tmp_path, capsys):
+    pixels = Digits().images(range(300)).permute(0, 2, 3, 1).numpy()
+    np.savez(tmp_path / "real.npz", pixels)
+    request = (f"checkpoint={runs[0].run.path}", *FEW)
+    of_images = results_of(evaluated(*request, f"reference={tmp_path / 'real.npz'}", f"out={tmp_path / 'a'}"))
+    extractor = DigitsExtractor()
+    found = ReferenceStatistics(open_image_set(tmp_path / "real.npz"), extractor).gaussians(["features"])
+    save_statistics(tmp_path / "statistics.npz", found, extractor)
+    statistics = f"reference={tmp_path / 'statistics.npz'}"
+    of_statistics = results_of(evaluated(*request, statistics, "metric=[frechet]", f"out={tmp_path / 'b'}"))
+    assert of_statistics["fd_digits"].value == pytest.approx(of_images["fd_digits"].value, rel=1e-9)
+    assert "precision_digits, recall_digits needs the reference's images" in refused(capsys, *request, statistics)
+
+
+WRONG = [
+    ((), "give either checkpoint=RUN"),
+    (("samples={floats}", "data=digits"), "value_range"),
+    (("samples={nan}", "data=digits", "value_range=[-1,1]"), r"nan.npz, arr_0\[3\] holds NaN"),
+    (("samples={nchw}", "data=digits"), r"nchw.npz: arr_0 has the shape .* which is \[N, C, H, W\]"),
+    (("samples={npz}",), "nothing to compare with"),
+    (("samples={npz}", "data=digits", "extractor=digits", "bits_per_dim=5"), "bits_per_dim measures a model"),
+    (("samples={npz}", "data=digits", "extractor=digits", "metric=[kernel]"), "kd_digits.* at least 1000 samples"),
+    (("samples={unlabelled}", "data=digits", "extractor=digits", "metric=[class_frechet]"), "samples' classes"),
+    (
+        ("samples={npz}", "data=digits", "extractor=digits", "metric=[inception_score,inception_score_of_size]"),
+        "two of",
+    ),
+    (("checkpoint={run}", "metric=[frechet]", "reference={missing}"), "does not exist"),
+    (("checkpoint={run}", "sweep.scales=[1]"), "scales"),
+    (("checkpoint={run}", "sweep.scale=[1,2]", "num_samples=41"), "even"),
+    (("checkpoint={run}", "sweep.scale=[1,2]", "select=fid"), "select=fid"),
+    (("checkpoint={run}", "sweep.eta=[0,1]", "sampler=ddpm"), "has no eta"),
+    (("checkpoint={run}", "replicates=2"), "replicates=2"),
+    (("checkpoint=[{run},{run}]",), "twice"),
+    (("compare=[{missing},{missing}]",), "there is no file"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_wrong_input_is_named_before_any_image_is_drawn(
+    runs, images, tmp_path, monkeypatch, capsys, overrides, message
+):
+    monkeypatch.setattr("difflab.cli.drawing.draw", lambda *_: pytest.fail("an image was drawn"))
+    monkeypatch.chdir(tmp_path)
+    floats = np.zeros((9, 8, 8, 1), np.float32)
+    floats[3, 0, 0, 0] = np.nan
+    np.savez("floats.npz", np.zeros_like(floats))
+    np.savez("nan.npz", floats)
+    np.savez("nchw.npz", np.zeros((9, 1, 8, 8), np.uint8))
+    np.savez("unlabelled.npz", np.random.default_rng(0).integers(0, 255, (99, 8, 8, 1), np.uint8))
+    names = {name: f"{name}.npz" for name in ("floats", "nan", "nchw", "unlabelled", "missing")}
+    names |= {"npz": next(images.glob("*.npz")), "run": runs[1].run.path}
+    command = [override.format(**names) for override in overrides]
+    if not any(o.startswith("num_samples") for o in command):
+        command.append("num_samples=52")
+    try:
+        found = refused(capsys, *command, "accelerator=cpu")
+    except Exception as error:  # Hydra's own refusal of a key, which the command line explains
+        found = str(error)
+    assert re.search(message, found), found
+
+
+def test_two_processes_measure_what_one_does(runs, tmp_path):
+    command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={runs[0].run.path}", *FEW]
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        environment = {**os.environ, "DIFFLAB_CACHE": str(out / "cache"), "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [*command, f"out={out}", f"devices={devices}", "bits_per_dim=20"],
+            check=True,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=300,
+        )
+        found.append(Results.from_json((out / "results.json").read_text()))
+    one, two = found
+    assert [m.metric for m in one.measurements] == [m.metric for m in two.measurements]
+    for a, b in zip(one.measurements, two.measurements, strict=True):
+        assert a.value == pytest.approx(b.value, rel=1e-7)
+        assert a.protocol.fingerprint == b.protocol.fingerprint
