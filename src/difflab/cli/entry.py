@@ -46,8 +46,11 @@ def run_hydra(config_name: str, function: Callable[..., object]) -> None:
 
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError, compose_or_explain
+    from difflab.cli.extras import lacking
 
     resolvers.register()
+    if missing := lacking(sys.argv[1:]):
+        fail(missing)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
     if not flags:  # a sweep or a question to Hydra is Hydra's own matter
         with initialize_config_dir(str(config_directory()), version_base="1.3"):

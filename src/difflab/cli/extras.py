@@ -1,0 +1,31 @@
+"""Parts of Hydra that are installed apart, asked for on the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Sequence
+
+EXTRAS = {
+    "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=joblib": ("hydra_plugins.hydra_joblib_launcher", "sweeps"),
+    "hydra/sweeper=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweeps"),
+}
+"""Argument -> the module that it needs, and difflab's extra that brings it."""
+
+
+def lacking(arguments: Sequence[str]) -> str:
+    """What the arguments ask for and this installation has not, in a line; "" for nothing."""
+    for argument, (module, extra) in EXTRAS.items():
+        if argument in arguments and not _is_there(module):
+            return f"{argument} needs an extra: pip install 'difflab[{extra}]'"
+    if "hydra/launcher=slurm" in arguments and shutil.which("sbatch") is None:
+        return "hydra/launcher=slurm: there is no sbatch here; submit from a login node, or use hydra/launcher=joblib"
+    return ""
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it would be in
+        return False
