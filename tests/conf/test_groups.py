@@ -161,8 +161,10 @@ def test_every_package_of_choices_has_a_group():
     root = Path(difflab.__file__).parent
     packages = {path.parent for path in root.rglob("__init__.py")} - {root}
     mirrored = {Path(package.__file__).parent for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
-    machinery = {root / name for name in ("callbacks", "cli", "interop", "launch", "runs", "sampling", "studies")}
-    inside = {root / "launch" / name for name in ("slurm", "strategies")}
+    machinery = {
+        root / name for name in ("data/packing", "callbacks", "cli", "interop", "launch", "runs", "sampling", "studies")
+    }
+    inside = {root / "launch" / name for name in ("doctor", "slurm", "strategies")}
     assert packages - machinery - inside == mirrored
 
 
@@ -209,7 +211,7 @@ def test_a_file_opens_with_a_line_about_itself(file):
     assert len(about) > 5
 
 
-ELSEWHERE_MADE = ("data/", "extractor/", "format/", "logger/", "quantization/")
+ELSEWHERE_MADE = ("data/", "extractor/", "format/", "logger/", "metric/", "quantization/")
 """Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 
 
