@@ -69,6 +69,15 @@ def test_the_job_runs_the_same_command_on_its_nodes(capsys, tmp_path):
     assert after[-3:] == ["launcher=local", "trainer.num_nodes=2", "trainer.devices=4"]
 
 
+def test_a_job_can_examine_its_nodes_first(capsys, tmp_path):
+    words = arguments_of(dry_run(capsys, tmp_path, "launcher.doctor=true", "seed=3"), tmp_path)
+    examined, trained = words.index("doctor"), words.index("train")
+    assert examined < trained
+    assert words.count("seed=3") == 2
+    assert words[examined + 1 : trained - 4][-1] == words[-1]  # the same processes
+    assert "doctor" not in arguments_of(dry_run(capsys, tmp_path), tmp_path)
+
+
 def test_options_come_before_the_first_command(capsys, tmp_path):
     """SLURM stops reading them there."""
     lines = dry_run(capsys, tmp_path, "launcher.gpus_per_node=8", 'launcher.options=["--mail-type=END"]').splitlines()
@@ -177,4 +186,4 @@ def test_what_sbatch_says_is_passed_on_with_the_near_partition(tmp_path, monkeyp
 
 def test_each_gpu_has_one_process(tmp_path):
     with pytest.raises(ValueError, match="each GPU has one process"):
-        SlurmJob(1, 8, 4, 1, None, "1:00:00", 60, "default", None, str(tmp_path), [], False)
+        SlurmJob(1, 8, 4, 1, None, "1:00:00", 60, "default", None, str(tmp_path), [], False, False)

@@ -16,6 +16,7 @@ from difflab.launch.slurm.files import slurm_directory
 from difflab.launch.slurm.profile import load_profile
 
 DURATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
+EXAMINATION = 'srun "${srun_options[@]}" "${container[@]}" "$python" -m difflab doctor "$@" "${arguments[@]}" || exit'
 WITHOUT_DETECTION = ("bash", "interactive")
 
 
@@ -37,6 +38,7 @@ class SlurmJob(Launcher):
     job_name            null: the run's name
     folder              for logs, scripts and what is known of each attempt; must be seen by all nodes
     options             more options of sbatch, as ["--mail-type=END"]
+    doctor              true examines the environment from all processes first, and ends the job if training cannot work
     dry_run             true prints the script instead
     """
 
@@ -53,6 +55,7 @@ class SlurmJob(Launcher):
         job_name: str | None,
         folder: str,
         options: Sequence[str],
+        doctor: bool,
         dry_run: bool,
     ):
         self.processes_per_node = processes_per_node or gpus_per_node or 1
@@ -86,6 +89,7 @@ class SlurmJob(Launcher):
         self.job_name = job_name
         self.folder = Path(folder).resolve()
         self.options = list(options)
+        self.doctor = doctor
         self.dry_run = dry_run
 
     def processes(self, here: int) -> int:
@@ -127,7 +131,7 @@ class SlurmJob(Launcher):
                 f"DIFFLAB_JOBS={shlex.quote(str(self.folder))}",
                 f"set -- {shlex.join(arguments)}",
             ],
-            "setup": self.profile.shell(),
+            "setup": [*self.profile.shell(), *([EXAMINATION] if self.doctor else [])],
         }
         text = (slurm_directory() / "train.sbatch").read_text()
         for place, inserted in lines.items():
