@@ -93,7 +93,7 @@ class ZeROStrategy(DDPStrategy):
         weights = self.layout.whole(module, self.layout.shares(module))
         if not self.is_global_zero:
             return {}
-        return {name: weights.get(name, value).cpu() for name, value in module.state_dict().items()}
+        return {name: value.cpu() for name, value in {**module.state_dict(), **weights}.items()}
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         module = self._module()
@@ -119,7 +119,7 @@ class ZeROStrategy(DDPStrategy):
         for key, value in flat.items():
             for name, p in weights.items():
                 whole = safe_get_full_optimizer_state(p, key) if value.dim() else value.clone()
-                if self.is_global_zero:
+                if self.is_global_zero and whole is not None:
                     states[name][key] = whole.cpu()
         return canonical(list(weights), states, self._plain)
 
