@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
+from difflab.cli.places import config_directory
 from difflab.data import Digits, open_image_set
-from difflab.metrics import DigitsExtractor, ReferenceStatistics, Results, save_statistics
+from difflab.metrics import DigitsExtractor, Metric, ReferenceStatistics, Results, save_statistics
 from running import Outcome, composed, sample_from, train_small
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +64,13 @@ def refused(capsys, *overrides: object) -> str:
     with pytest.raises(SystemExit):
         evaluated(*overrides)
     return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (config_directory() / "metric").glob("*.yaml")))
+def test_every_metric_can_be_chosen(name):
+    config = composed("evaluate", f"metric=[{name}]")
+    assert list(config.metric) == [name]
+    assert isinstance(instantiate(config.metric[name]), Metric)
 
 
 def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):
