@@ -64,7 +64,7 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
 
 
 def checks_of(overrides: list[str]) -> list[Check]:
-    """All checks, for the run that the arguments of a training command describe; without arguments none is named."""
+    """All checks, for the run that the arguments of a training command describe; what no argument names is not examined."""
     from difflab.cli.check import ConfigError
     from difflab.cli.division import divide
     from difflab.cli.entry import fail
@@ -78,7 +78,9 @@ def checks_of(overrides: list[str]) -> list[Check]:
         processes = divide(config, lambda here: here)
     except (ConfigError, DataError) as error:
         fail(" ".join(str(error).split()))
-    trainer, data, named = config.trainer, config.data, bool(overrides)
+    trainer, data = config.trainer, config.data
+    run_named = any(override.lstrip("+").startswith("experiment=") for override in overrides)
+    data_named = run_named or any(override.startswith("data") for override in overrides)
     here = process_count(trainer.accelerator, trainer.devices, 1)
     images = images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
     batch_bytes = images * data.channels * data.image_size**2
@@ -88,10 +90,10 @@ def checks_of(overrides: list[str]) -> list[Check]:
         room.GPUs(str(trainer.accelerator), here, str(trainer.precision)),
         room.AllReduce(str(trainer.accelerator)),
         room.SharedFolder(config.run.root),
-        room.DiskSpace(config.run.root, (lambda: bytes_needed(config)) if named else None),
-        room.DataReachable((lambda: first_images(config)) if named else None),
+        room.DiskSpace(config.run.root, (lambda: bytes_needed(config)) if run_named else None),
+        room.DataReachable((lambda: first_images(config)) if data_named else None),
         room.WandbLogin(None if wandb is None else str(wandb.mode)),
-        room.SlurmLimits(float(config.run.margin), processes if named else None),
+        room.SlurmLimits(float(config.run.margin), processes if run_named else None),
         room.ClockSkew(),
         room.OpenFiles(data.num_workers),
         room.SharedMemory(data.num_workers, batch_bytes, here),

@@ -42,6 +42,8 @@ class AllReduce(Check):
         own_gpu = self.accelerator != "cpu" and torch.cuda.device_count() >= group.local_size
         device = torch.device("cuda", group.local_rank) if own_gpu else torch.device("cpu")
         backend = "nccl" if own_gpu else "gloo"
+        if own_gpu:
+            torch.cuda.set_device(device)
         group.barrier("all-reduce")
         dist.init_process_group(
             backend,

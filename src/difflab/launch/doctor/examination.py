@@ -34,7 +34,7 @@ class Examination:
         self.hanging = False
 
     def run(self) -> Report:
-        self.group.meet(self.seconds)
+        self.group.meet()
         findings = {"processes": self._same_everywhere("processes", self._attendance())}
         for check in self.checks:
             self.group.answer(f"{check.name}: measured", self._measure(check))
@@ -50,7 +50,7 @@ class Examination:
         by = f", started by {group.started_by}" if group.started_by else ""
         if group.missing:
             return failed(
-                f"{group.named(group.missing)} did not come within {self.seconds:g} s ({len(group.hosts)} of {group.size} came{by})",
+                f"{group.named(group.missing)} did not come within {group.arrival:g} s ({len(group.hosts)} of {group.size} came{by})",
                 "look whether it was started and can reach the first node (name resolution, firewall, network interface)",
             )
         nodes = dict.fromkeys(group.hosts.values())

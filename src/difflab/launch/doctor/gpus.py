@@ -54,7 +54,7 @@ class GPUs(Check):
         troubles = [
             failed(
                 f"{one.who} sees {one.facts['visible']} GPUs for {one.facts['needed']} processes",
-                "one GPU per process: see --gpus-per-node",
+                "one GPU per process, all of a node seen by each: --gpus-per-node, not --gpus-per-task",
             )
             for one in measured
             if one.facts["visible"] < one.facts["needed"]

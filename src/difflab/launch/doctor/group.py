@@ -29,15 +29,17 @@ class Group:
 
     place     of this process
     patience  seconds to wait for another process at a barrier
+    arrival   seconds that processes may start apart
 
     Attributes: `hosts` by rank of those that have come, `missing` ranks.
     """
 
-    def __init__(self, place: Placement, patience: float):
+    def __init__(self, place: Placement, patience: float, arrival: float):
         self.rank, self.size = place.rank, place.size
         self.local_rank, self.local_size = place.local_rank, place.local_size
         self.started_by = place.started_by
         self.patience = patience
+        self.arrival = arrival
         self.hosts: dict[int, str] = {}
         self.missing: set[int] = set()
         self._place = place
@@ -47,7 +49,7 @@ class Group:
         """A store of all processes for one thing alone: waiting in it keeps nobody from using the others."""
         if self.size == 1:
             return HashStore()
-        place, patience = self._place, timedelta(seconds=self.patience)
+        place, patience = self._place, timedelta(seconds=self.arrival)
         is_host = place.rank == 0 and not place.hosted and topic == "talk"
         try:
             store = TCPStore(place.address, place.port, is_master=is_host, timeout=patience, wait_for_workers=False)
@@ -57,17 +59,17 @@ class Group:
                     f"{platform.node()} cannot listen on port {place.port}, where the processes are to meet: {error}"
                 ) from error
             raise ProcessMissingError(
-                f"process 0 cannot be reached from {platform.node()} at {place.address}:{place.port} within {self.patience:g} s: is it "
+                f"process 0 cannot be reached from {platform.node()} at {place.address}:{place.port} within {self.arrival:g} s: is it "
                 "running, does the name resolve, does a firewall stand between the nodes?"
             ) from error
         return PrefixStore(f"difflab/doctor/{place.occasion}/{topic}", store)
 
-    def meet(self, patience: float) -> None:
+    def meet(self) -> None:
         """Waits for everybody; from here on every process knows who is there and where."""
         self.answer("host", platform.node())
         if self.rank == 0:
-            self.say("hosts", list(self.answers("host", patience).items()))
-        self.hosts = {int(rank): host for rank, host in self.hear("hosts", 2 * patience)}
+            self.say("hosts", list(self.answers("host", self.arrival).items()))
+        self.hosts = {int(rank): host for rank, host in self.hear("hosts", 2 * self.arrival)}
         self.missing = set(range(self.size)) - self.hosts.keys()
 
     def answer(self, topic: str, what: Any) -> None:

@@ -47,7 +47,8 @@ def placement() -> Placement:
             occasion=f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
         )
     if "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        meeting = SLURMEnvironment(auto_requeue=False)  # where Lightning's processes will meet
+        nodes_of_job, job = os.environ.get("SLURM_NODELIST", "127.0.0.1"), os.environ["SLURM_JOB_ID"]
+        first = SLURMEnvironment.resolve_root_node_address(nodes_of_job)  # where Lightning's processes will meet
         size, nodes = int(os.environ["SLURM_STEP_NUM_TASKS"]), int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
         return Placement(
             started_by="srun",
@@ -55,9 +56,9 @@ def placement() -> Placement:
             size=size,
             local_rank=int(os.environ["SLURM_LOCALID"]),
             local_size=-(-size // nodes),
-            address=meeting.main_address,
-            port=meeting.main_port,
+            address=os.environ.get("MASTER_ADDR", first),
+            port=int(os.environ.get("MASTER_PORT", 15000 + int(job[-4:]))),
             hosted=False,
-            occasion=f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}",
+            occasion=f"{job}.{os.environ['SLURM_STEP_ID']}",
         )
     return ALONE

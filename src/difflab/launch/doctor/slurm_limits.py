@@ -48,6 +48,7 @@ class SlurmLimits(Check):
             "job": job,
             "name": os.environ.get("SLURM_JOB_NAME", ""),
             "tasks": int(os.environ.get("SLURM_NTASKS", "1")),
+            "per_node": "SLURM_NTASKS_PER_NODE" in os.environ,
             "processes": group.size,
             "started_by": group.started_by,
             "remaining": remaining_seconds(known.get("EndTime", "")),
@@ -67,6 +68,9 @@ class SlurmLimits(Check):
         if facts["name"] in UNDETECTED and facts["started_by"] == "srun":
             seen = f"the job is called {facts['name']!r}, in which Lightning takes every process for the only one"
             troubles.append(failed(seen, "export SLURM_JOB_NAME=difflab before srun, or give the job a --job-name"))
+        if facts["started_by"] == "srun" and facts["tasks"] > 1 and not facts["per_node"]:
+            seen = "the job has its tasks by --ntasks alone"
+            troubles.append(failed(seen, "Lightning needs sbatch --ntasks-per-node=N"))
         if facts["started_by"] == "srun" and self.processes not in (None, facts["processes"]):
             seen = f"srun has started {facts['processes']} processes, the configuration says {self.processes}"
             nodes = len({one.host for one in measured})
