@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from difflab.launch.slurm.files import slurm_directory
-from difflab.launch.slurm.job import SlurmJob
+from difflab.launch.slurm.job import SlurmJob, seconds
 from difflab.launch.slurm.profile import Profile, load_profile
 from running import SMALL, train_small
 
@@ -121,6 +121,7 @@ def test_a_profile_is_in_the_script(capsys, tmp_path):
         ("launcher.profile=exampel", "did you mean 'example'?"),
         ("launcher.nodes=0", "launcher.nodes=0"),
         ("launcher.time=soon", "12:00:00"),
+        ("launcher.time=2", "run.margin=120"),
         ("launcher.job_name=bash", "interactive"),
         ("+launcher.gpus=8", "gpus_per_node"),
         ("launcher.nodes=3", "32"),  # a batch of 32 images
@@ -187,3 +188,11 @@ def test_what_sbatch_says_is_passed_on_with_the_near_partition(tmp_path, monkeyp
 def test_each_gpu_has_one_process(tmp_path):
     with pytest.raises(ValueError, match="each GPU has one process"):
         SlurmJob(1, 8, 4, 1, None, "1:00:00", 60, "default", None, str(tmp_path), [], False, False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("5", 300), ("5:30", 330), ("1:00:05", 3605), ("2-1", 176400), ("2-1:30", 178200), ("1-0:0:1", 86401)],
+)
+def test_time_limits_are_read_as_slurm_reads_them(limit, expected):
+    assert seconds(limit) == expected

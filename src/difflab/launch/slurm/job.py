@@ -75,6 +75,11 @@ class SlurmJob(Launcher):
             raise ValueError(
                 f"launcher.time={time}: expected HH:MM:SS or D-HH:MM:SS, for example 12:00:00 for twelve hours"
             )
+        if seconds(str(time)) <= margin:
+            raise ValueError(
+                f"launcher.time={time} is not longer than run.margin={margin}, the seconds before its end at which each start saves: "
+                "give more time or a smaller margin"
+            )
         if job_name in WITHOUT_DETECTION:
             raise ValueError(
                 f"launcher.job_name={job_name}: Lightning takes a job of that name for an interactive shell"
@@ -104,7 +109,7 @@ class SlurmJob(Launcher):
         job = self._submit(script)
         log = self.folder / f"{job}.log"
         (self.folder / f"{job}.sbatch").write_text(script)
-        print(f"submitted job {job}: {self.nodes} x {self.processes_per_node} processes, {self.time} per start")
+        print(f"submitted job {job}: {self.nodes} x {self.processes_per_node} processes, time limit {self.time}")
         print(f"log     {log}")
         print(f"watch   squeue -j {job}; tail -F {log}")
         print(f"cancel  scancel {job}    (the same command goes on with the run)")
@@ -162,3 +167,11 @@ class SlurmJob(Launcher):
         asked = next((o.partition("=")[2] for o in self.profile.options() if o.startswith("--partition=")), "")
         near = difflib.get_close_matches(asked, known, n=1)
         return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(known)))}"
+
+
+def seconds(limit: str) -> int:
+    """Of a time limit as SLURM reads it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
+    days, dash, rest = limit.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
