@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.strategies import DDPStrategy
 
 from difflab.launch.world import torchrun_shape
+
+
+_PATIENCE = timedelta(hours=12)
+"""How long processes wait for one another: process 0 may compute metrics for long. One that dies is noticed at once, not after that time."""
 
 
 def launched_rank() -> int:
@@ -32,7 +38,7 @@ class Processes:
                 raise ValueError(f"{name}={value} must be a number, at least 1")
         started, on_nodes = _started()
         devices, num_nodes = devices or started, num_nodes or on_nodes
-        strategy = "ddp" if devices * num_nodes > 1 else "auto"
+        strategy = DDPStrategy(timeout=_PATIENCE) if devices * num_nodes > 1 else "auto"
         try:
             self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
         except (ValueError, RuntimeError) as error:
