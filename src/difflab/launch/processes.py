@@ -9,13 +9,12 @@ import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from difflab.launch.world import torchrun_shape
 
-
 _PATIENCE = timedelta(hours=12)
-"""How long processes wait for one another: process 0 may compute metrics for long. One that dies is noticed at once, not after that time."""
+"""How long processes wait for each other: the first may compute metrics for long. A process that dies is noticed at once."""
 
 
 def launched_rank() -> int:
