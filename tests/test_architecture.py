@@ -62,6 +62,7 @@ FRAMEWORKS = {
     "matplotlib": {"studies"},
     "torchvision": {"data", "metrics", "callbacks", "cli"},
     "datasets": {"data"},
+    "pyarrow": {"data"},
     "sklearn": {"data"},
 }
 """Library -> rooms that may import it."""

@@ -20,6 +20,8 @@ from difflab.data.mnist import Mnist
 from difflab.data.module import ImageData
 from difflab.data.npz_images import NpzImages
 from difflab.data.open_image_set import open_image_set
+from difflab.data.sharded_images import ShardedImages
+from difflab.data.sharded_latents import ShardedLatents
 from difflab.data.source_kind import SourceKind, kind_of
 from difflab.data.stream import GlobalBatches, TrainingStream
 from difflab.data.zip_archive import ImageZip
@@ -48,6 +50,8 @@ __all__ = [
     "MixtureImages",
     "Mnist",
     "NpzImages",
+    "ShardedImages",
+    "ShardedLatents",
     "SourceKind",
     "TrainingStream",
     "kind_of",

@@ -18,7 +18,8 @@ from difflab.data.adm_crop import adm_crop
 from difflab.data.checked_content import checked_content
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
-from difflab.data.image_file import CORRUPT, unreadable
+from difflab.data.image_file import CORRUPT, format_of, unreadable
+from difflab.data.shard_index import digest_of, hash_of
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -28,6 +29,8 @@ class EncodedImages(ImageDataset):
 
     At construction every file is read once: its header is checked and its bytes are hashed. The result is kept in the cache
     under the files' `stamp`, so that this is done again only after something changed.
+
+    content   the hash of names and bytes (`hash_of`) of files that were checked already; None: they are read as said above
     """
 
     def __init__(
@@ -37,12 +40,13 @@ class EncodedImages(ImageDataset):
         class_names: Sequence[str],
         image_size: int,
         channels: int,
+        content: str | None = None,
     ):
         if channels not in _MODES:
             raise DataError(f"data.channels={channels}: image files are read as grey (1) or colour (3).")
         super().__init__(image_size, channels, labels, class_names)
         self._names = list(names)
-        self._content = self._checked_content()
+        self._content = self._checked_content() if content is None else content
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -83,17 +87,10 @@ class EncodedImages(ImageDataset):
         return checked_content(repr((stamp, self._names)), self._check_all)
 
     def _check_all(self) -> str:
-        digest = hashlib.blake2b(digest_size=16)
         with ThreadPoolExecutor() as pool:
-            for name, content in zip(self._names, pool.map(self._check, self._names), strict=True):
-                digest.update(name.encode() + b"\0" + content)
-        return digest.hexdigest()
+            return hash_of(self._names, pool.map(self._check, self._names))
 
     def _check(self, name: str) -> bytes:
         content = self.read(name)
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                image.verify()
-        except CORRUPT as error:
-            raise unreadable(self.where(name), error) from error
-        return hashlib.blake2b(content, digest_size=16).digest()
+        format_of(content, self.where(name))
+        return digest_of(content)

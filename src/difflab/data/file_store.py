@@ -18,5 +18,5 @@ class FileStore(ABC):
         """What an error calls the file, so that a person finds it."""
 
     @abstractmethod
-    def stamp(self, names: Sequence[str]) -> str:
-        """Something cheap that differs when any of these files has changed."""
+    def stamp(self, names: Sequence[str]) -> str | None:
+        """Something cheap that differs when any of these files has changed; None if there is no such thing."""

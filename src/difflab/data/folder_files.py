@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from difflab.data.file_store import FileStore
-from difflab.data.image_file import unreadable
+from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import INDEX, Listing, list_images
 
 
@@ -17,11 +17,11 @@ class FolderFiles(FileStore):
     def __init__(self, root: Path):
         self.root = root
 
-    def listing(self) -> Listing:
-        """The images and their classes: by dataset.json if there is one, else by the first sub-folders."""
+    def listing(self, extensions: tuple[str, ...] = EXTENSIONS) -> Listing:
+        """The images (files with these extensions) and their classes: by dataset.json if there is one, else by the first sub-folders."""
         files = [path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()]
         index = self.root / INDEX
-        return list_images(files, index.read_bytes() if index.is_file() else None, str(self.root))
+        return list_images(files, index.read_bytes() if index.is_file() else None, str(self.root), extensions)
 
     def read(self, name: str) -> bytes:
         try:

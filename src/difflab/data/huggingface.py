@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
-
 from difflab.data.encoded import EncodedImages
-from difflab.data.errors import DataError
+from difflab.data.huggingface_rows import HuggingFaceRows
 
 
 class HuggingFaceImages(EncodedImages):
@@ -33,54 +26,15 @@ class HuggingFaceImages(EncodedImages):
         image_size: int,
         channels: int = 3,
     ):
-        self.name = name
-        try:
-            import datasets
-        except ImportError as error:
-            raise DataError("data=huggingface needs the package datasets: pip install 'difflab[data]'.") from error
-        try:
-            rows: Any = datasets.load_dataset(name, split=split)
-        except Exception as error:  # the library raises many kinds, and its own text says what it looked for
-            raise DataError(f"datasets.load_dataset({name!r}, split={split!r}) failed: {error}") from error
-        for column in (image_column, label_column):
-            if column is not None and column not in rows.column_names:
-                raise DataError(
-                    f"{name} has the columns {rows.column_names}, not {column!r}. Set data.dataset.*_column."
-                )
-        if not len(rows):
-            raise DataError(f"{name}, split {split!r}, is empty. Set data.dataset.split.")
-        if not isinstance(rows.features[image_column], datasets.Image):
-            raise DataError(f"{name}: the column {image_column!r} holds no images. Set data.dataset.image_column.")
-        labels, class_names = (None, []) if label_column is None else _labels(rows, label_column, name)
-        self._files = [entry["filename"] for entry in rows.cache_files]
-        self._rows = rows.select_columns(image_column).cast_column(image_column, datasets.Image(decode=False))
-        self._column = image_column
-        super().__init__([str(row) for row in range(len(rows))], labels, class_names, image_size, channels)
+        self._files = HuggingFaceRows(name, split, image_column, label_column)
+        rows = [str(row) for row in range(len(self._files))]
+        super().__init__(rows, self._files.labels, self._files.class_names, image_size, channels)
 
     def read(self, name: str) -> bytes:
-        image = self._rows[int(name)][self._column]
-        if image is None:
-            raise DataError(f"{self.where(name)} has no image. Choose a split without gaps, or filter the data set.")
-        return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+        return self._files.read(name)
 
     def where(self, name: str) -> str:
-        return f"{self.name}, row {name}"
+        return self._files.where(name)
 
     def stamp(self) -> str | None:
-        status = [os.stat(file) for file in self._files]
-        files = [(file, entry.st_size, entry.st_mtime_ns) for file, entry in zip(self._files, status, strict=True)]
-        return repr((files, self._column, self._rows.split)) if files else None
-
-
-def _labels(rows: Any, column: str, name: str) -> tuple[Tensor, list[str]]:
-    values = rows[column][:]
-    wrong = [row for row, value in enumerate(values) if type(value) is not int or value < 0]
-    if wrong:
-        found = values[wrong[0]]
-        raise DataError(
-            f"{name}, row {wrong[0]}: the label {found!r} in column {column!r} is no class number. "
-            "Choose another split or column, or set data.dataset.label_column=null."
-        )
-    labels = torch.tensor(values)
-    names = getattr(rows.features[column], "names", None)
-    return labels, names or [str(label) for label in range(int(labels.max()) + 1)]
+        return self._files.stamp(self._names)

@@ -23,6 +23,16 @@ def unreadable(where: str, error: Exception) -> DataError:
     return DataError(f"{where} cannot be read as an image ({error}). Replace it, or remove it and its label.")
 
 
+def format_of(content: bytes, where: str) -> str:
+    """PNG, JPEG, ...: after a look at the header, and at the checksums where the format has some."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.verify()
+            return str(image.format)
+    except CORRUPT as error:
+        raise unreadable(where, error) from error
+
+
 def pixels_of(content: bytes, where: str) -> NDArray[np.uint8]:
     """[H, W, C], grey or colour as in the file. Every pixel is decoded, so that a truncated file is noticed."""
     try:

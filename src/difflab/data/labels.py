@@ -24,15 +24,20 @@ class Listing(NamedTuple):
     class_names: list[str]
 
 
-def list_images(files: Sequence[str], index: bytes | None, where: str) -> Listing:
-    """Sort out files (relative paths with forward slashes) that lie in `where`; `index` is the content of dataset.json."""
+def list_images(
+    files: Sequence[str], index: bytes | None, where: str, extensions: tuple[str, ...] = EXTENSIONS
+) -> Listing:
+    """Sort out files (relative paths with forward slashes) that lie in `where`; `index` is the content of dataset.json.
+
+    extensions   of what counts as an image
+    """
     files = sorted(file for file in files if file != INDEX and not any(part[0] == "." for part in file.split("/")))
     for file in files:
-        if not file.lower().endswith(EXTENSIONS):
-            raise DataError(f"{where}/{file} is no image ({', '.join(EXTENSIONS)}). Convert it or move it away.")
+        if not file.lower().endswith(extensions):
+            raise DataError(f"{where}/{file} is no image ({', '.join(extensions)}). Convert it or move it away.")
     if not files:
         raise DataError(
-            f"{where} contains no images. Put {'/'.join(EXTENSIONS[:3])} files there, one sub-folder per class."
+            f"{where} contains no images. Put {'/'.join(extensions[:3])} files there, one sub-folder per class."
         )
     if index is not None:
         return _from_index(files, index, f"{where}/{INDEX}")

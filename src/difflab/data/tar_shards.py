@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
+from difflab.data.file_spans import FileSpans
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
 
@@ -21,6 +24,8 @@ LABEL = ".cls"
 class TarShards(FileStore):
     """000000.png, 000000.cls, 000001.png, ... in *.tar, in the order of the shards' names. Other files of an example are left alone.
 
+    The headers of all files are read once and remembered until a shard changes.
+
     path    a folder of shards, or one shard
     names   of the images, shard first
     labels  [N] int64, or None if no example has a class
@@ -28,10 +33,16 @@ class TarShards(FileStore):
 
     def __init__(self, path: Path):
         self.shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
-        self._places: dict[str, tuple[Path, int, int]] = {}
-        classes: list[int | None] = []
-        for shard in self.shards:
-            classes += self._index(shard)
+        self._spans = FileSpans()
+        scanned = json.loads(
+            checked_content(repr(("tar headers", self.stamp([]))), lambda: json.dumps(self._scanned()))
+        )
+        self._places: dict[str, tuple[Path, int, int]] = {
+            f"{shard.name}/{member}": (shard, offset, size)
+            for shard, found in zip(self.shards, scanned, strict=True)
+            for member, offset, size, _ in found
+        }
+        classes = [number for found in scanned for *_, number in found]
         self.names = list(self._places)
         if not self.names:
             raise DataError(f"{path}: no image in the shards. Put {'/'.join(EXTENSIONS[:3])} files there.")
@@ -40,9 +51,7 @@ class TarShards(FileStore):
     def read(self, name: str) -> bytes:
         shard, offset, size = self._places[name]
         try:
-            with shard.open("rb") as file:
-                file.seek(offset)
-                return file.read(size)
+            return self._spans.read(shard, offset, size)
         except OSError as error:
             raise unreadable(self.where(name), error) from error
 
@@ -53,38 +62,8 @@ class TarShards(FileStore):
         status = [os.stat(shard) for shard in self.shards]
         return repr([(str(s.absolute()), f.st_size, f.st_mtime_ns) for s, f in zip(self.shards, status, strict=True)])
 
-    def _index(self, shard: Path) -> list[int | None]:
-        """Notes where the images of a shard lie; gives the class of each."""
-        images: dict[str, str] = {}
-        classes: dict[str, int] = {}
-        try:
-            with tarfile.open(shard, "r:") as archive:
-                for member in archive:
-                    if not member.isfile():
-                        continue
-                    folder, _, file = member.name.rpartition("/")
-                    stem, dot, extension = file.partition(".")
-                    key, extension = f"{folder}/{stem}", f"{dot}{extension}".lower()
-                    if extension in EXTENSIONS:
-                        if key in images:
-                            raise DataError(
-                                f"{shard}: {images[key]} and {member.name} are images of one example; keep one."
-                            )
-                        images[key] = member.name
-                        self._places[f"{shard.name}/{member.name}"] = (shard, member.offset_data, member.size)
-                    elif extension == LABEL:
-                        stream = archive.extractfile(member)
-                        classes[key] = _class_number(stream.read() if stream else b"", f"{shard}/{member.name}")
-                _check_end(shard, archive.offset)
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(
-                f"{shard} cannot be read as an uncompressed tar ({error}); it may be truncated. Make it again."
-            ) from error
-        if alone := sorted(classes.keys() - images.keys()):
-            raise DataError(
-                f"{shard} has a class for {alone[0].lstrip('/')}, but no image. Add it, or remove the class."
-            )
-        return [classes.get(key) for key in images]
+    def _scanned(self) -> list[list[tuple[str, int, int, int | None]]]:
+        return [_scan(shard) for shard in self.shards]
 
     def _labels(self, classes: list[int | None]) -> Tensor | None:
         if all(number is None for number in classes):
@@ -95,6 +74,37 @@ class TarShards(FileStore):
                     f"{self.where(self.names[index])} (image {index}) has no {LABEL} file, as others have. Add one."
                 )
         return torch.tensor(classes)
+
+
+def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
+    """(name, offset, size, class) of the images of a shard."""
+    images: dict[str, tuple[str, int, int]] = {}
+    classes: dict[str, int] = {}
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                if not member.isfile():
+                    continue
+                folder, _, file = member.name.rpartition("/")
+                stem, dot, extension = file.partition(".")
+                key, extension = f"{folder}/{stem}", f"{dot}{extension}".lower()
+                if extension in EXTENSIONS:
+                    if key in images:
+                        raise DataError(
+                            f"{shard}: {images[key][0]} and {member.name} are images of one example; keep one."
+                        )
+                    images[key] = (member.name, member.offset_data, member.size)
+                elif extension == LABEL:
+                    stream = archive.extractfile(member)
+                    classes[key] = _class_number(stream.read() if stream else b"", f"{shard}/{member.name}")
+            _check_end(shard, archive.offset)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(
+            f"{shard} cannot be read as an uncompressed tar ({error}); it may be truncated. Make it again."
+        ) from error
+    if alone := sorted(classes.keys() - images.keys()):
+        raise DataError(f"{shard} has a class for {alone[0].lstrip('/')}, but no image. Add it, or remove the class.")
+    return [(*place, classes.get(key)) for key, place in images.items()]
 
 
 def _class_number(content: bytes, where: str) -> int:

@@ -1,0 +1,108 @@
+"""What is done to a file before it is packed."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+
+import numpy as np
+from PIL import Image
+
+from difflab.data.adm_crop import adm_crop
+from difflab.data.errors import DataError
+from difflab.data.image_file import CORRUPT, format_of, unreadable
+from difflab.data.packing.source import Content
+
+_EXTENSION = {
+    "PNG": ".png",
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "PPM": ".ppm",
+    "TIFF": ".tif",
+}
+"""Pillow's name of a format -> extension."""
+
+
+class Preparation(ABC):
+    """settings    what it does, in words
+    image_size  side to which images are resized, or None
+    """
+
+    settings: str
+    image_size: int | None = None
+
+    @abstractmethod
+    def __call__(self, content: bytes, where: str) -> Content:
+        """Called from several threads."""
+
+    @abstractmethod
+    def shape(self) -> list[int] | None:
+        """[C, H, W] of the arrays seen so far; None for images."""
+
+
+class AsItIs(Preparation):
+    """The bytes of an image are copied: a JPEG stays the same JPEG."""
+
+    settings = "files as they are"
+
+    def __call__(self, content: bytes, where: str) -> Content:
+        kind = format_of(content, where)
+        if kind not in _EXTENSION:
+            raise DataError(f"{where} is a {kind}, which shards do not hold. Convert it, or give image_size=.")
+        return Content(content, _EXTENSION[kind])
+
+    def shape(self) -> None:
+        return None
+
+
+class ResizedPng(Preparation):
+    """Resized and centre-cropped as training would do (`adm_crop`), then PNG, grey where the file is grey."""
+
+    def __init__(self, image_size: int):
+        if image_size < 1:
+            raise DataError(f"image_size={image_size} must be at least 1 pixel")
+        self._side = image_size
+        self.image_size = image_size
+        self.settings = f"image_size={image_size}"
+
+    def __call__(self, content: bytes, where: str) -> Content:
+        stream = io.BytesIO()
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                grey = image.mode in ("1", "L")
+                adm_crop(image.convert("L" if grey else "RGB"), self._side).save(stream, "PNG")
+        except CORRUPT as error:
+            raise unreadable(where, error) from error
+        return Content(stream.getvalue(), ".png")
+
+    def shape(self) -> None:
+        return None
+
+
+class ArrayFile(Preparation):
+    """A .npy file of floats [C, H, H]: latents. All have the shape of the first."""
+
+    settings = "arrays as they are"
+
+    def __init__(self):
+        self._shape: list[int] | None = None
+
+    def __call__(self, content: bytes, where: str) -> Content:
+        try:
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{where} cannot be read as an array ({error}). Replace it, or remove it.") from error
+        if array.ndim != 3 or array.shape[1] != array.shape[2] or array.dtype.kind != "f":
+            raise DataError(f"{where} is {array.dtype} {list(array.shape)}; expected floats [C, H, H].")
+        if self._shape is None:
+            self._shape = list(array.shape)
+        if list(array.shape) != self._shape:
+            raise DataError(f"{where} has the shape {list(array.shape)}, others {self._shape}. Bring all to one.")
+        if not np.isfinite(array).all():
+            raise DataError(f"{where} holds values that are not finite. Replace it, or remove it.")
+        return Content(content, ".npy")
+
+    def shape(self) -> list[int] | None:
+        return self._shape
