@@ -96,8 +96,8 @@ def test_one_process_killed_ends_the_others_and_leaves_its_node_out(cluster: Clu
     assert_same_end(whole, run_of(tmp_path))
 
 
-def test_a_hanging_process_is_no_matter_of_30_minutes(cluster: Cluster, whole, tmp_path):
-    """scancel of the whole step, while one process does not answer: SLURM ends it after KillWait."""
+def test_a_step_that_is_killed_whole_starts_again(cluster: Cluster, whole, tmp_path):
+    """One of its processes has stopped answering, the other waits for it. Nobody can say how it ended."""
     job = submit(cluster, tmp_path)
     cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
     os.kill(cluster.rank(job, 1), signal.SIGSTOP)
@@ -120,11 +120,26 @@ def test_a_dead_node_is_replaced(cluster: Cluster, whole, tmp_path):
         cluster.control("node", "start", "node2")
 
 
+def test_a_node_that_no_longer_answers_is_replaced(cluster: Cluster, whole, tmp_path):
+    """It holds the run's lock: the job takes that over from its own earlier start."""
+    job = submit(cluster, tmp_path)
+    cluster.wait_for_word("step 25/", job, tmp_path / "slurm")
+    first = cluster.job(job)["BatchHost"]
+    cluster.control("node", "freeze", first)
+    try:
+        log = finished(cluster, job, tmp_path)
+        assert "going on from step" in log
+        assert first not in cluster.job(job)["NodeList"]
+        assert_same_end(whole, run_of(tmp_path))
+    finally:
+        cluster.control("node", "thaw", first)
+
+
 def test_the_time_limit_only_interrupts(cluster: Cluster, whole, tmp_path):
-    """A minute, 40 seconds of which are the margin, after the first start has slept away some."""
+    """Two minutes, of which the first start sleeps away all but the margin."""
     profile = tmp_path / "slow.yaml"
-    profile.write_text("setup: ['[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 15']\n")
-    job = submit(cluster, tmp_path, "launcher.time=1", "run.margin=40", f"launcher.profile={profile}")
+    profile.write_text("setup: ['[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 52']\n")
+    job = submit(cluster, tmp_path, "launcher.time=2", "run.margin=70", f"launcher.profile={profile}")
     log = finished(cluster, job, tmp_path)
     assert "interrupted and saved" in log
     assert_same_end(whole, run_of(tmp_path))

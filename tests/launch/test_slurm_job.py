@@ -31,7 +31,11 @@ def arguments_of(script: str, tmp_path) -> list[str]:
     """What srun is given, by running the script with srun replaced."""
     tools = tmp_path / "tools"
     tools.mkdir(exist_ok=True)
-    for name, body in {"srun": 'printf "%s\\n" "$@"', "scontrol": "true", "module": "echo module $*"}.items():
+    for name, body in {
+        "srun": 'printf "%s\\n" "$@"; echo "ends at $SLURM_JOB_END_TIME"',
+        "squeue": "echo 2030-01-01T00:00:00",
+        "module": "echo module $*",
+    }.items():
         (tools / name).write_text(f"#!/bin/bash\n{body}\n")
         (tools / name).chmod(0o755)
     allocation = {
@@ -43,13 +47,15 @@ def arguments_of(script: str, tmp_path) -> list[str]:
     script = script[: script.index("# Done, to be")]
     done = subprocess.run(
         ["bash", "-c", script],
-        env={"PATH": f"{tools}:/usr/bin:/bin", **allocation},
+        env={"PATH": f"{tools}:/usr/bin:/bin", "TZ": "UTC", **allocation},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.splitlines()
+    *words, end = done.stdout.splitlines()
+    assert end == "ends at 1893456000"
+    return [word for word in words if not word.startswith("ends at")]
 
 
 def test_the_job_runs_the_same_command_on_its_nodes(capsys, tmp_path):
