@@ -43,7 +43,7 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
     except CheckpointError as reason:
         return Outcome("failed", str(reason), exit_code=4)
     except BaseException as error:
-        record_end(1, trainer.global_step, f"{type(error).__name__}: {error}")
+        record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         raise
     return Outcome("complete")
 
