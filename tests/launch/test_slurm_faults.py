@@ -173,6 +173,7 @@ def test_the_same_failure_twice_ends_the_job(cluster: Cluster, tmp_path):
 
 def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
     """Two seeds by submitit; both end as they do without it."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs difflab[slurm]")
     root = tmp_path / "array"
     overrides = SMALL
     command = ["-m", *overrides, "seed=0,1", "hydra/launcher=slurm", "hydra.launcher.timeout_min=10"]
