@@ -104,6 +104,8 @@ def runs(tmp_path_factory):
     plan = [["train", [*RUN, f"run.root={folder / name}", *OVERRIDES[name]]] for name in INSTALLED]
     plan.append(["layouts"])
     plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
+    plan.append(["rewind", str(folder / "changing"), 4])
+    plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
     if HAS_DEEPSPEED:
         plan.append(["rewind", str(folder / "changing"), 6])
         plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["deepspeed_3"]]])
@@ -137,6 +139,8 @@ def assert_same_state(a: dict, b: dict) -> None:
     # a weight whose gradient is zero but for rounding moves by the sign of the rounding: hence not 1e-5
     torch.testing.assert_close(a["state_dict"], b["state_dict"], rtol=1e-3, atol=2e-5)
     torch.testing.assert_close(a["callbacks"]["EMACallback"], b["callbacks"]["EMACallback"], rtol=1e-3, atol=2e-5)
+    for shadow in b["callbacks"]["EMACallback"]["shadows"].values():
+        assert not any(value.requires_grad for value in shadow.values())
     (one,), (other,) = a["optimizer_states"], b["optimizer_states"]
     assert one["param_groups"] == other["param_groups"]
     torch.testing.assert_close(one["state"], other["state"], rtol=1e-3, atol=1e-6)
@@ -157,7 +161,7 @@ def test_gradients_were_clipped(runs):
 
 
 def test_a_run_may_change_its_strategy(runs):
-    """Two steps on one process, four under FSDP x 2, four under ZeRO-3 x 2."""
+    """Two steps on one process, two and two more under FSDP x 2, four under ZeRO-3 x 2."""
     run = run_in(runs / "changing")
     printed = json.loads((run.path / "complete.json").read_text())
     assert printed["step"] == 10

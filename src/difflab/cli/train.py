@@ -116,6 +116,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.cli.score import score
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.slurm import record_run
+    from difflab.launch.world import connect_under_torchrun
     from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
     from difflab.runs.checkpoints import step_of
     from difflab.runs.export import export_all
@@ -140,6 +141,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin)
+        connect_under_torchrun(config.trainer.accelerator)
         trainer, protocols = _trainer(config, run, module, data, extractor, interruption, strategy.lightning())
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error

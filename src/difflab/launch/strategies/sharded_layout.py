@@ -17,7 +17,7 @@ class ShardedLayout(Layout):
     """A process's share is its piece of the DTensor, with no elements where there is less to cut than there are processes."""
 
     def shares(self, module: nn.Module) -> dict[str, Tensor]:
-        return {name: p.to_local() for name, p in sharded(module).items()}
+        return {name: p.to_local().detach() for name, p in sharded(module).items()}
 
     @torch.no_grad()
     def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
@@ -50,12 +50,12 @@ def sharded(module: nn.Module) -> dict[str, DTensor]:
 
 def cut(whole: Tensor, like: DTensor) -> DTensor:
     """A whole tensor, which every process has, cut as the weight is."""
-    return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+    return distribute_tensor(whole.detach().to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def joined(share: Tensor, like: DTensor) -> Tensor:
     """The tensor of a weight's shape whose pieces the processes hold, on the host."""
     placed = DTensor.from_local(
-        share, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+        share.detach(), like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
     )
     return placed.full_tensor().cpu()
