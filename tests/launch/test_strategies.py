@@ -56,7 +56,7 @@ OFFLOAD = {
 INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith("deepspeed")]
 
 
-def torchrun(folder: Path, plan: list, *options: str, timeout: int = 240) -> str:
+def torchrun(folder: Path, plan: list, *options: str, timeout: int = 400) -> str:
     """Two processes do what the plan says; what they printed."""
     (folder / "plan.json").write_text(json.dumps(plan))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
