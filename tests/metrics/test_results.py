@@ -25,6 +25,13 @@ def test_the_interval_is_students():
     assert RESULTS["is"].interval() is None
 
 
+def test_an_interval_ends_where_no_value_can_lie():
+    found = [Measurement(name, 0.9, 10, PROTOCOL, 0.5, 20).interval() for name in ("recall_digits", "fid", "kid")]
+    assert found[0] == (0.0, 1.0)
+    assert found[1][0] == 0.0 < 1.5 < found[1][1]
+    assert found[2][0] < 0
+
+
 def test_a_metric_that_is_not_there_is_named():
     with pytest.raises(KeyError, match="no kid among fid, is"):
         RESULTS["kid"]

@@ -33,6 +33,8 @@ def test_all_combinations_in_one_order():
         ({"guide": [1]}, "sweep.guide: there are track"),
         ({"steps": [5, 5]}, "different"),
         ({"track": "ema"}, "a list"),
+        ({"steps": 5}, "a list"),
+        ({"scale": [1, "x"]}, "'x' is not of type int or float"),
     ],
 )
 def test_a_sweep_over_nothing_known_is_refused(axes, message):

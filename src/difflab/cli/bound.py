@@ -42,8 +42,9 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
     The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
     but for bounds on x_0, with which the papers' numbers were computed. All processes must call it.
     """
-    images = judge.source.images
-    if images is None:
+    source = judge.source
+    images = source.images if source else None
+    if source is None or images is None:
         raise ValueError("bits_per_dim needs images to measure, and the reference is a file of statistics")
     if images.images([0]).dtype != torch.uint8:
         raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
@@ -67,7 +68,7 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
     fields: dict[str, Any] = {
         "metric": {"name": "bits_per_dim"},
         "samples": count,
-        "reference": judge.source.fields,
+        "reference": source.fields,
         "sampler": {"grid": plan.config["sampler"]["grid"]},
         "guidance": {name: plan.config["guidance"][name] for name in bounds},
         "track": plan.source.track,

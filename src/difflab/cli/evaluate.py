@@ -71,6 +71,9 @@ def evaluate(config: DictConfig) -> None:
     quiet_lightning()
     try:
         _evaluate(config)
+    except KeyboardInterrupt:
+        print("interrupted: what is drawn and embedded is kept; run the same command again", file=sys.stderr)
+        sys.exit(130)
     except SamplingStopped as reason:
         if launched_rank() == 0:
             print(f"{reason}", file=sys.stderr)
@@ -86,7 +89,7 @@ def evaluate(config: DictConfig) -> None:
 def _evaluate(config: DictConfig) -> None:
     from difflab.cli.check import drop_unchosen
     from difflab.cli.drawing import processes_of
-    from difflab.cli.judge import judge_of
+    from difflab.cli.judge import judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
@@ -96,7 +99,7 @@ def _evaluate(config: DictConfig) -> None:
     if config.compare:
         print(comparison_table(list(config.compare), list(config.waive)))
         return
-    axes = {axis: list(values) for axis, values in config.sweep.items() if values}
+    axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}
     processes = processes_of(config)
     try:
         if axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from difflab.cli.subjects import Subject
 from difflab.data import SourceKind, kind_of, open_image_set
 from difflab.data.cache import cache_directory
 from difflab.launch import Processes
-from difflab.metrics import FeatureExtractor, FeatureSet, Gaussian, Measurement, Metric, Reference, Replicates
+from difflab.metrics import FeatureExtractor, FeatureSet, Gaussian, Measurement, Metric, Reference, Replicates, to_uint8
 from difflab.metrics.embed import LabelledSource, embed
-from difflab.metrics.measure import check, measure, shared_fields
+from difflab.metrics.measure import check, measure, needs_reference, shared_fields
 from difflab.metrics.reference import ReferenceStatistics
-from difflab.metrics.references import FeatureReference, PublishedStatistics, ReferenceBatch
+from difflab.metrics.references import FeatureReference, NoReference, PublishedStatistics, ReferenceBatch
 from difflab.metrics.spread import Spread
 from difflab.metrics.statistics_file import open_statistics
 from difflab.sampling import DrawingProgress
@@ -52,10 +53,10 @@ class Judge:
 
     metrics    name -> metric
     extractor  of samples and reference
-    source     of the reference
+    source     of the reference; None if no metric looks at one
     """
 
-    def __init__(self, config: DictConfig, extractor: FeatureExtractor, source: ReferenceSource):
+    def __init__(self, config: DictConfig, extractor: FeatureExtractor, source: ReferenceSource | None):
         chosen = config.get("metric") or {}
         if not chosen and not config.bits_per_dim:
             raise ConfigError("metric=[] leaves nothing to measure: choose some of conf/metric, or bits_per_dim=N")
@@ -70,31 +71,34 @@ class Judge:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
         self.names = names
-        self._loaded: Reference | None = None
+        self._loaded: Reference = NoReference()
+        if source is None and (config.bits_per_dim or any(needs_reference(metric) for metric in self.metrics)):
+            raise ConfigError(
+                "there is nothing to compare with: give reference=FILE (images or statistics) or data=NAME (a data set)"
+            )
 
     def check(self, subject: Subject, halved: bool) -> None:
         """Raises a ValueError if something will not do for this subject, or for its halves."""
-        source = self.source
-        columns = frozenset(source.statistics or self.extractor.identity.columns)
-        labelled = source.images is not None and source.images.labels is not None
+        images = self.source.images if self.source else None
+        columns = frozenset((self.source.statistics if self.source else None) or self.extractor.identity.columns)
+        labelled = images is not None and images.labels is not None
         usable = subject.count // 2 if halved else subject.count
-        has_images = source.images is not None
-        check(self.metrics, self.extractor.identity, usable, subject.has_labels, columns, has_images, labelled)
-        self.extractor(
-            torch.zeros(1, *subject.shape, dtype=torch.uint8)
-        )  # an extractor that cannot see such images says so
-        if source.images is not None:
-            self.extractor(source.images.images([0]))
+        identity = self.extractor.identity
+        check(self.metrics, identity, usable, subject.has_labels, columns, images is not None, labelled)
+        self.extractor(torch.zeros(1, *subject.shape, dtype=torch.uint8))  # one that cannot see such images says so
+        if images is not None:
+            first = images.images([0])
+            self.extractor(first if first.dtype == torch.uint8 else to_uint8(first))
 
     @property
     def setting(self) -> dict[str, Any]:
         """The fields of the protocol that all metrics share, whatever the samples."""
-        return shared_fields(self.extractor, self.source.fields)
+        return shared_fields(self.extractor, self.source.fields if self.source else {})
 
     def embed(self, images: LabelledSource, processes: Processes, what: str) -> FeatureSet:
         """The features of images. All processes must call it."""
         self.extractor.to(processes.device)
-        progress = DrawingProgress(processes.rank == 0, f"{what} embedded")
+        progress = DrawingProgress(processes.rank == 0, f"of the {what} embedded")
         with progress.showing(len(images), 0):
             return embed(
                 images, self.extractor, self._features, self._batch_size, lambda done, _: progress.advance(done)
@@ -102,10 +106,11 @@ class Judge:
 
     def load(self, processes: Processes) -> None:
         """Embeds the reference, or takes from the cache what is known of it. All processes must call it."""
-        if self._loaded is not None:
+        if self.source is None or not isinstance(self._loaded, NoReference):
             return
         needs = [metric.needs() for metric in self.metrics]
         images, statistics = self.source.images, self.source.statistics
+        columns = frozenset[str]().union(*(need.reference_columns for need in needs))
         if any(need.reference_features for need in needs) and images is not None:
             features = self.embed(images, processes, "reference")
             self._loaded = FeatureReference(features)
@@ -113,19 +118,16 @@ class Judge:
                 self._loaded = ReferenceBatch(PublishedStatistics(statistics), features)
         elif statistics is not None:
             self._loaded = PublishedStatistics(statistics)
-        elif images is not None and needs:
+        elif images is not None and columns:
             self.extractor.to(processes.device)
-            columns = frozenset[str]().union(*(need.reference_columns for need in needs))
-            self._loaded = PublishedStatistics(
-                ReferenceStatistics(images, self.extractor, batch_size=self._batch_size).gaussians(columns)
-            )
+            sums = ReferenceStatistics(images, self.extractor, batch_size=self._batch_size)
+            self._loaded = PublishedStatistics(sums.gaussians(columns))
 
     def measure(self, features: FeatureSet, fields: dict[str, Any]) -> list[Measurement]:
         """All numbers of one set.
 
         fields   what of their protocol the samples are
         """
-        assert self._loaded is not None, "load comes first"
         return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
 
 
@@ -136,6 +138,7 @@ def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judg
     """
     if config.bits_per_dim and subject.model is None:
         raise ConfigError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
+    subject.earlier()
     judge = _judge_of(config, subject.model)
     judge.check(subject, halved)
     return judge
@@ -145,14 +148,14 @@ def _judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
     data = config.get("data") or (None if model is None else model.get("data"))
     extractor = _extractor(config, model, data)
     if config.reference is not None:
+        if config.get("data") is not None:
+            raise ConfigError("reference=... and data=... are two references: give one of them")
         source = _from_file(config, extractor)
     elif data is not None:
         images = _spread(instantiate(data.dataset), config.reference_images)
         source = ReferenceSource(images, None, images.fingerprint)
     else:
-        raise ConfigError(
-            "there is nothing to compare with: give reference=FILE (images or statistics) or data=NAME (a data set)"
-        )
+        source = None
     return Judge(config, extractor, source)
 
 
@@ -178,6 +181,12 @@ def _from_file(config: DictConfig, extractor: FeatureExtractor) -> ReferenceSour
         images = _spread(open_image_set(config.reference, value_range), config.reference_images)
     if kind in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
         file = open_statistics(config.reference, extractor)
+        if file.extractor is None and extractor.identity.name != "inception":
+            warnings.warn(
+                f"{config.reference} does not say of which extractor its statistics are; published ones are Inception's, and the samples' "
+                f"features are those of {extractor.identity.name}",
+                stacklevel=2,
+            )
         return ReferenceSource(images, file.gaussians, file.fingerprint)
     assert images is not None
     return ReferenceSource(images, None, images.fingerprint)

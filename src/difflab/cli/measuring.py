@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -19,15 +18,12 @@ from difflab.sampling.whole import whole_file
 
 @dataclass(frozen=True)
 class Measured:
-    """file      results.json
-    features     of the images; None if none were drawn, for bits per dimension alone
-    """
+    """features   of the images; None if none were drawn, for bits per dimension alone"""
 
     subject: Subject
     judge: Judge
     features: FeatureSet | None
     results: Results
-    file: Path
 
 
 def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processes: Processes) -> Measured:
@@ -45,26 +41,21 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
             found.append(bound.measurement)
             subject.about["bits_per_dim"] = bound.found.to_dict()
         results = Results(found, subject.about)
-        file = subject.folder / "results.json"
         if processes.rank == 0:
-            results = _together(file, results)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(file) as path:
+            results = _together(subject.earlier(), results)
+            subject.folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(subject.file) as path:
                 path.write_text(results.to_json())
     finally:
         subject.end()
-    return Measured(subject, judge, features, Results(found, subject.about), file)
+    return Measured(subject, judge, features, Results(found, subject.about))
 
 
-def _together(file: Path, results: Results) -> Results:
-    """With what was measured there before under other protocols."""
-    if not file.exists():
-        return results
+def _together(earlier: Results, results: Results) -> Results:
+    """With what was measured before under other protocols."""
     now = {(m.metric, m.protocol.fingerprint) for m in results.measurements}
-    before = Results.from_json(file.read_text(), file).measurements
-    return Results(
-        [*(m for m in before if (m.metric, m.protocol.fingerprint) not in now), *results.measurements], results.subject
-    )
+    before = [m for m in earlier.measurements if (m.metric, m.protocol.fingerprint) not in now]
+    return Results([*before, *results.measurements], earlier.subject | results.subject)
 
 
 def tell(measured: Measured) -> None:
@@ -76,4 +67,4 @@ def tell(measured: Measured) -> None:
         compared = compare_with_targets(results, targets, subject.about.get("step"))
         missing = [target for target in targets if target.metric not in {m.metric for m in results.measurements}]
         print(published_table(compared, missing))
-    print(f"results  {measured.file}")
+    print(f"results  {subject.file}")

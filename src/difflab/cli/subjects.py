@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
 from difflab.cli.drawing import SetPlan, draw_planned, plan_set, source_of
 from difflab.data import ImageSet, open_image_set
 from difflab.launch import Processes
-from difflab.metrics import Protocol
+from difflab.metrics import Protocol, Results
 from difflab.metrics.embed import LabelledSource
+from difflab.metrics.published import STATED
 from difflab.sampling import PLAN_FILE, SetFolder, read_set
+
+DRAWING_KEYS = frozenset(
+    {
+        "num_samples",
+        "first_seed",
+        "classes",
+        "precision",
+        "quantization",
+        "sampler",
+        "guidance",
+        "ema",
+        "track",
+        "steps",
+        "eta",
+        "scale",
+    }
+)
+"""What only a model can be told."""
 
 
 class Subject(ABC):
@@ -46,6 +67,23 @@ class Subject(ABC):
     @abstractmethod
     def end(self) -> None:
         """Gives back what `images` has taken."""
+
+    @property
+    def file(self) -> Path:
+        """Where the results go."""
+        return self.folder / "results.json"
+
+    def earlier(self) -> Results:
+        """What was measured there before. A ConfigError if it was another subject's: numbers of two would be taken for one's."""
+        if self.folder.is_file():
+            raise ConfigError(f"out={self.folder} is a file: name a folder")
+        if not self.file.exists():
+            return Results([])
+        results = Results.from_json(self.file.read_text(), self.file)
+        for key in ("content", "weights_sha256"):
+            if results.subject.get(key) != self.about.get(key):
+                raise ConfigError(f"{self.file} holds the numbers of {_called(results.subject)}: choose another out")
+        return results
 
 
 class DrawnImages(Subject):
@@ -95,12 +133,17 @@ class StoredImages(Subject):
         pass
 
 
-def subjects_of(config: DictConfig) -> list[Subject]:
+def _called(about: dict[str, Any]) -> str:
+    return str(about.get("samples") or f"{about.get('checkpoint')} (step {about.get('step')})")
+
+
+def subjects_of(config: DictConfig) -> Sequence[Subject]:
     """What the command names: one origin, or several checkpoints of one experiment."""
     if (config.checkpoint is None) == (config.samples is None):
         raise ConfigError("give either checkpoint=RUN (images are drawn) or samples=FILE (images that exist)")
     out = None if config.out is None else Path(config.out)
     if config.samples is not None:
+        _refuse_drawing(config)
         return [stored_images(config, Path(config.samples), out)]
     if not OmegaConf.is_list(config.checkpoint):
         return [drawn_images(config, str(config.checkpoint), out)]
@@ -108,7 +151,25 @@ def subjects_of(config: DictConfig) -> list[Subject]:
         raise ConfigError(f"checkpoint={config.checkpoint} names one model twice")
     if out is not None:
         raise ConfigError("out=... is one folder, for one checkpoint: leave it out where there are several")
-    return [drawn_images(config, str(name), None) for name in config.checkpoint]
+    subjects = [drawn_images(config, str(name), None) for name in config.checkpoint]
+    hashes = [subject.about["weights_sha256"] for subject in subjects]
+    for i, name in enumerate(config.checkpoint):
+        if hashes[i] in hashes[:i]:
+            raise ConfigError(
+                f"checkpoint: {name} has the weights of {config.checkpoint[hashes.index(hashes[i])]}: one run twice"
+            )
+    return subjects
+
+
+def _refuse_drawing(config: DictConfig) -> None:
+    """A ConfigError if the command says how to draw images that exist."""
+    command = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    keys = [override.lstrip("+~").partition("=")[0] for override in command]
+    for key in keys:
+        if key.split(".")[0] in DRAWING_KEYS:
+            raise ConfigError(
+                f"{key} says how a model draws images, and samples={config.samples} exist already: leave it out"
+            )
 
 
 def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> DrawnImages:
@@ -119,13 +180,17 @@ def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> Drawn
 
 
 def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredImages:
-    """The images of a file or a folder. One that sample.py has written knows how they were drawn."""
-    stated: Any = OmegaConf.to_container(config.stated)
+    """The images of a file or a folder. What sample.py has written knows how it was drawn."""
+    given: Any = OmegaConf.to_container(config.stated) if config.stated is not None else {}
+    stated: dict[str, Any] = {STATED.get(str(name), str(name)): value for name, value in given.items()}
     value_range = None if config.value_range is None else tuple(config.value_range)
-    if not (path / PLAN_FILE).is_file():
-        return StoredImages(path, open_image_set(path, value_range), stated, out)
-    written, drawing = read_set(path)
-    return StoredImages(path, open_image_set(written), drawing | stated, out)
+    for folder in (path, path.parent):
+        if (folder / PLAN_FILE).is_file():
+            written, drawing = read_set(folder)
+            if folder == path or path in written:
+                place = written[0] if folder == path else path
+                return StoredImages(path, open_image_set(place), drawing | stated, out)
+    return StoredImages(path, open_image_set(path, value_range), stated, out)
 
 
 def folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:

@@ -18,7 +18,8 @@ from difflab.cli.model_source import ModelSource
 from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
 from difflab.launch import Processes
-from difflab.metrics import Measurement, Results
+from difflab.metrics import Measurement, Protocol, Results
+from difflab.metrics.direction import has_direction
 from difflab.sampling.whole import whole_file
 from difflab.studies import Point, Setting, choose, draw_front, settings
 
@@ -44,8 +45,9 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
         subjects.append(DrawnImages(plan_set(request, sources[request.track], folder_beside)))
     judge = judge_of(config, subjects[0], halved=True)
     decisive = config.select or judge.extractor.identity.distance
-    if decisive not in judge.names:
-        raise ConfigError(f"select={decisive}: the metrics here are {', '.join(judge.names)}")
+    decidable = [name for name in judge.names if has_direction(name)]
+    if decisive not in decidable:
+        raise ConfigError(f"select={decisive}: the setting can be chosen by {', '.join(decidable) or 'no metric here'}")
 
     measured: list[Measured] = []
     halves: list[tuple[Measurement, Measurement]] = []
@@ -56,7 +58,9 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
             print(results_table(one.results, setting.label), flush=True)
             halves.append(_halves(one, decisive))
     if processes.rank == 0:
-        folder = Path(config.out) if config.out else subjects[0].folder.parent
+        folder = (
+            Path(config.out) if config.out else subjects[0].folder.parent / f"sweep-{Protocol.of(axes).fingerprint}"
+        )
         _report(folder, tried, measured, halves, decisive)
 
 
@@ -106,7 +110,12 @@ def _report(
             print(f"front    {path}")
     content = {
         "settings": [
-            {"setting": dict(setting.values), "results": str(one.file), "first_half": a.value, "second_half": b.value}
+            {
+                "setting": dict(setting.values),
+                "results": str(one.subject.file),
+                "first_half": a.value,
+                "second_half": b.value,
+            }
             for setting, one, (a, b) in zip(tried, measured, halves, strict=True)
         ],
         "decisive": decisive,

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from difflab.metrics import Measurement, Results, at_count, check_comparable
-from difflab.metrics.direction import higher_is_better
+from difflab.metrics import Difference, Measurement, ProtocolMismatch, Results, at_count, check_comparable
+from difflab.metrics.direction import has_direction, higher_is_better
 from difflab.metrics.variance_components import variance_components
 
 
@@ -28,7 +28,7 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
     for first in results[0].measurements:
         found = [one[first.metric] for one in results]
         for other in found[1:]:
-            check_comparable(first.protocol, other.protocol, waived)
+            _comparable(first, other, waived)
         values, errors = [m.value for m in found], [m.std_error for m in found]
         known = [error for error in errors if error is not None]
         if len(known) < len(found):
@@ -60,22 +60,38 @@ def comparison_table(files: Sequence[str], waived: Sequence[str]) -> str:
     common = [m for m in results[0].measurements if all(_has(other, m.metric) for other in results[1:])]
     if not common:
         raise ValueError(f"{' and '.join(files)} have no metric in common")
-    rows, noted = [("metric", "file", "value", "95 % interval", "difference", "95 % of it")], set[str]()
+    rows, noted = [("metric", "file", "value", "95 % interval", "difference", "95 % of it")], set[Difference]()
     for first in common:
         rows.append((_label(first), files[0], f"{first.value:.4g}", _interval(first), "", ""))
         for file, other in zip(files[1:], results[1:], strict=True):
             m = _nearest(other, first)
-            noted |= {str(d) for d in check_comparable(first.protocol, m.protocol, waived)}
+            noted |= set(_comparable(first, m, waived))
             rows.append(("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m)))
-    lines = [_aligned(rows), *(f"waived: {difference}" for difference in sorted(noted))]
-    return "\n".join(lines)
+    idle = [name for name in waived if not any(_covers(name, difference.field) for difference in noted)]
+    lines = [_aligned(rows), *(f"waived: {difference}" for difference in sorted(map(str, noted)))]
+    return "\n".join([*lines, *(f"waived for nothing: {name} differs nowhere" for name in idle)])
+
+
+def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) -> list[Difference]:
+    """The differences that were waived; a ProtocolMismatch that names the metric if there are others."""
+    try:
+        return check_comparable(first.protocol, second.protocol, waived)
+    except ProtocolMismatch as error:
+        raise ValueError(f"{_label(first)} and {_label(second)}: {error}") from error
+
+
+def _covers(waived: str, field: str) -> bool:
+    return field == waived or field.startswith(f"{waived}.")
 
 
 def _read(path: Path) -> Results:
     place = path / "results.json" if path.is_dir() else path
     if not place.is_file():
         raise ValueError(f"compare: there is no file {place}")
-    return Results.from_json(place.read_text(), place)
+    try:
+        return Results.from_json(place.read_text(), place)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place} is no file of results, as evaluate.py writes them") from error
 
 
 def _has(results: Results, metric: str) -> bool:
@@ -104,6 +120,8 @@ def _interval(measurement: Measurement) -> str:
 
 
 def _way(metric: str) -> str:
+    if not has_direction(metric):
+        return ""
     return "higher" if higher_is_better(metric) else "lower"
 
 

@@ -23,7 +23,7 @@ def check(
 ) -> None:
     """Raises a ValueError for the first metric that cannot be computed from what there will be. To be called before any work."""
     for metric in metrics:
-        names, needs = ", ".join(metric.names(identity)), metric.needs()
+        names, needs = metric.names(identity)[0], metric.needs()
         for column in sorted(needs.columns - set(identity.columns)):
             raise ValueError(f"{names} needs {column}, which the extractor {identity.name} does not give")
         if num_samples < needs.samples:
@@ -55,8 +55,14 @@ def shared_fields(extractor: FeatureExtractor, reference: Mapping[str, Any]) -> 
 
 
 def measured_as(metric: Metric, name: str, samples: int, setting: Mapping[str, Any]) -> Protocol:
-    """The protocol of one number of a metric."""
-    return Protocol.of({**setting, "samples": samples, "metric": {"name": name, **metric.protocol()}})
+    """The protocol of one number of a metric; a reference belongs to it only if the metric looks at one."""
+    relevant = {field: value for field, value in setting.items() if field != "reference" or needs_reference(metric)}
+    return Protocol.of({**relevant, "samples": samples, "metric": {"name": name, **metric.protocol()}})
+
+
+def needs_reference(metric: Metric) -> bool:
+    needs = metric.needs()
+    return bool(needs.reference_columns) or needs.reference_features
 
 
 def measure(

@@ -106,7 +106,7 @@ def require(candidates: Sequence[WeightFile], given: str | Path | None = None, o
         first = candidates[0]
         raise FileNotFoundError(
             f"no {first.kind} weights: run {' or '.join(weight.how for weight in candidates)}, or put {first.file_name} into "
-            f"{cache_folder()} or {hub_folder()}, or name the file by weights=PATH or ${first.variable}{otherwise}"
+            f"{cache_folder()} or {hub_folder()}, or name the file by extractor.weights=PATH or ${first.variable}{otherwise}"
         )
     return checked(path)
 

@@ -95,6 +95,17 @@ class PublishedStatistics:
         return self._gaussians[column]
 
 
+class NoReference:
+    """For metrics that look at the samples alone."""
+
+    count = 0
+    columns: frozenset[str] = frozenset()
+    features: FeatureSet | None = None
+
+    def gaussian(self, column: str) -> Gaussian:
+        raise ValueError(f"there is no reference, hence no statistics of {column}")
+
+
 class ReferenceBatch:
     """Statistics of a whole set with some of its images, as ADM's reference batches hold them: distances between Gaussians are to the
     statistics, metrics that compare image with image see the images."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from difflab.metrics.direction import limits
 from difflab.metrics.protocol import Protocol
 
 
@@ -32,11 +33,12 @@ class Measurement:
     replicates: int = 0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """value -/+ t std_error, Student's quantile with replicates - 1 degrees of freedom."""
+        """value -/+ t std_error, Student's quantile with replicates - 1 degrees of freedom; cut where no value of the metric can lie."""
         if self.std_error is None or self.replicates < 2:
             return None
         reach = float(student.ppf(0.5 + confidence / 2, self.replicates - 1)) * self.std_error
-        return self.value - reach, self.value + reach
+        low, high = limits(self.metric)
+        return max(low, self.value - reach), min(high, self.value + reach)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Results:
             content = json.loads(text)
             return cls([_measurement(row, where) for row in content["measurements"]], content["subject"])
         except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{where} is no file of results: {error!r}") from error
+            raise ValueError(f"{where} is no file of results, as evaluate.py writes them ({error!r})") from error
 
 
 def _measurement(row: Mapping[str, Any], where: str | Path) -> Measurement:

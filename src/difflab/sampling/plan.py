@@ -114,8 +114,8 @@ class SetFolder:
         shutil.rmtree(self.shards.path, ignore_errors=True)
 
 
-def read_set(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Where in a folder the images of a complete set lie, in a form that others read too, and how they were drawn (dotted fields)."""
+def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
+    """The forms in which the images of a complete set lie in a folder, and how they were drawn (dotted fields)."""
     try:
         plan = json.loads((folder / PLAN_FILE).read_text())
         files = json.loads((folder / COMPLETE_FILE).read_text())["files"]
@@ -128,4 +128,4 @@ def read_set(folder: Path) -> tuple[Path, dict[str, Any]]:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
     drawing = {n: v for n, v in plan["plan"].items() if n in DRAWING or n.startswith(tuple(f"{p}." for p in DRAWING))}
     first = plan["plan"]["first_seed"]
-    return written[0], drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
+    return written, drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}

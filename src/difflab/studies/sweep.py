@@ -19,6 +19,10 @@ AXES = {
 guidance."""
 
 
+KINDS = {"track": (str,), "sampler": (str,), "steps": (int, str), "eta": (int, float), "scale": (int, float)}
+"""Of which types the values of an axis are."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """values   axis -> value, in the order of `AXES`; an axis that is absent is as the run has it"""
@@ -38,8 +42,12 @@ def settings(axes: Mapping[str, Sequence[Value]]) -> list[Setting]:
     for axis, values in axes.items():
         if axis not in AXES:
             raise ValueError(f"sweep.{axis}: there are {', '.join(AXES)} to sweep over")
-        if isinstance(values, str) or len(set(values)) != len(values):
-            raise ValueError(f"sweep.{axis}={values}: expected a list of different values")
+        if not isinstance(values, list | tuple) or len(set(values)) != len(values):
+            raise ValueError(f"sweep.{axis}={values}: expected a list of different values, as [1,2]")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, KINDS[axis]):
+                words = " or ".join(kind.__name__ for kind in KINDS[axis])
+                raise ValueError(f"sweep.{axis}: {value!r} is not of type {words}")
     given = [axis for axis in AXES if axes.get(axis)]
     return [
         Setting(dict(zip(given, chosen, strict=True))) for chosen in itertools.product(*(axes[axis] for axis in given))

@@ -8,6 +8,8 @@ With 50,000 images 10 parts are parts of 5,000 and the two are one.
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
@@ -38,7 +40,14 @@ class Inception(Metric):
         return {"splits": self.splits}
 
     def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
-        score = InceptionScore(len(samples), samples.identity.num_classes, self.splits)
+        per_part, classes = len(samples) // self.splits, samples.identity.num_classes
+        if per_part < classes:
+            warnings.warn(
+                f"{self.splits} parts of {len(samples)} images have {per_part} each, fewer than the {classes} classes: no part's score "
+                f"can exceed {per_part}; set metric.inception_score.splits=1, or use more images",
+                stacklevel=2,
+            )
+        score = InceptionScore(len(samples), classes, self.splits)
         for start, rows in samples.chunks("logits"):
             score.update(rows, torch.arange(start, start + len(rows)))
         return dict(zip(self.names(samples.identity), score.compute(), strict=False))
