@@ -122,6 +122,7 @@ def test_the_exported_weights_are_the_checkpoints(whole, tmp_path):
     for source in (whole.run.path, whole.run.weights / "warm_up.safetensors"):
         sample_from(source, tmp_path / source.name, "num_samples=4")
     images = [
-        (tmp_path / source / "samples_4x8x8x1.npz").read_bytes() for source in (whole.run.path.name, "warm_up.safetensors")
+        (tmp_path / source / "samples_4x8x8x1.npz").read_bytes()
+        for source in (whole.run.path.name, "warm_up.safetensors")
     ]
     assert images[0] == images[1]
