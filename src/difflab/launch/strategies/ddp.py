@@ -5,20 +5,22 @@ from __future__ import annotations
 from pytorch_lightning.strategies import DDPStrategy
 from torch.optim import Optimizer
 
-from difflab.launch.strategies.strategy import TrainingStrategy
+from difflab.launch.strategies.strategy import TrainingStrategy, patience
 
 
 class DDP(TrainingStrategy):
     """Every process has the whole model; gradients are averaged while the backward pass goes on (torch's DistributedDataParallel).
 
     find_unused_parameters   needed by networks of which a step uses only a part; costs a walk through the graph
+    timeout                  minutes that a process waits for the others before it fails
     """
 
-    def __init__(self, find_unused_parameters: bool = False):
+    def __init__(self, find_unused_parameters: bool = False, timeout: float = 30):
         self.find_unused_parameters = find_unused_parameters
+        self.timeout = patience(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         return
 
     def lightning(self) -> DDPStrategy:
-        return DDPStrategy(find_unused_parameters=self.find_unused_parameters)
+        return DDPStrategy(find_unused_parameters=self.find_unused_parameters, timeout=self.timeout)

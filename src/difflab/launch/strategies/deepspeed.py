@@ -10,7 +10,7 @@ from pytorch_lightning.strategies import Strategy
 from torch import optim
 from torch.optim import Optimizer
 
-from difflab.launch.strategies.strategy import TrainingStrategy, check_sharded_precision
+from difflab.launch.strategies.strategy import TrainingStrategy, check_sharded_precision, patience
 
 ELEMENTWISE = (
     optim.Adam,
@@ -28,15 +28,17 @@ class DeepSpeed(TrainingStrategy):
     """ZeRO (arXiv 1910.02054) by DeepSpeed: stage 1 divides the optimizer state over the processes, 2 also the gradients, 3 also the
     weights. The network computes in trainer.precision, weights and optimizer state are float32.
 
-    zero   DeepSpeed's own `zero_optimization` section: stage, offload_optimizer, offload_param, bucket sizes ...
+    zero      DeepSpeed's own `zero_optimization` section: stage, offload_optimizer, offload_param, bucket sizes ...
+    timeout   minutes that a process waits for the others before it fails
     """
 
-    def __init__(self, zero: Mapping[str, Any]):
+    def __init__(self, zero: Mapping[str, Any], timeout: float = 30):
         if zero.get("stage") not in (1, 2, 3):
             raise ValueError(f"strategy.zero.stage={zero.get('stage')}: ZeRO has the stages 1, 2 and 3")
         if importlib.util.find_spec("deepspeed") is None:
             raise ValueError('strategy=deepspeed_* needs DeepSpeed: pip install "difflab[deepspeed]"')
         self.zero = dict(zero)
+        self.timeout = patience(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision(f"deepspeed_{self.zero['stage']}", precision)
@@ -50,4 +52,4 @@ class DeepSpeed(TrainingStrategy):
     def lightning(self) -> Strategy:
         from difflab.launch.strategies.zero import ZeROStrategy  # imports DeepSpeed
 
-        return ZeROStrategy(self.zero)
+        return ZeROStrategy(self.zero, self.timeout)

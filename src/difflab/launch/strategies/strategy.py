@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import timedelta
 
 from pytorch_lightning.strategies import Strategy
 from torch.optim import Optimizer
@@ -31,3 +32,10 @@ def check_sharded_precision(strategy: str, precision: str) -> None:
             f"strategy={strategy} keeps weights, gradients and averages in float32 and cannot do trainer.precision={precision}: use "
             "32-true or bf16-mixed (the network computes in bfloat16), or strategy=ddp"
         )
+
+
+def patience(minutes: float) -> timedelta:
+    """A `timeout` of a strategy."""
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes <= 0:
+        raise ValueError(f"strategy.timeout={minutes}: expected minutes, more than 0")
+    return timedelta(minutes=minutes)

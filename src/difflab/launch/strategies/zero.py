@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,11 +30,12 @@ from difflab.module import DiffusionModule
 class ZeROStrategy(DDPStrategy):
     """Processes, their group and their collectives are DDP's; gradients, optimizer state and weights are DeepSpeed's.
 
-    zero   DeepSpeed's `zero_optimization` section
+    zero      DeepSpeed's `zero_optimization` section
+    timeout   how long a process waits for the others
     """
 
-    def __init__(self, zero: Mapping[str, Any]):
-        super().__init__()
+    def __init__(self, zero: Mapping[str, Any], timeout: timedelta):
+        super().__init__(timeout=timeout)
         self.zero = dict(zero)
         self.engine: Any = None
 
