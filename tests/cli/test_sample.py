@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from recipes import param_recipe
 
 from difflab.cli import drawing
 from difflab.cli.drawing import plan_set, source_of
+from difflab.cli.sample import sample
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip
 from difflab.interop import openai
@@ -177,8 +179,34 @@ def test_weights_that_are_not_the_flags_are_one_line(released, tmp_path, capsys)
         (["track=slow"], "track=slow: "),
         (["track=slow"], "warm_up, constant, online"),
         (["sampler=ddim", "sampler.grid.steps=21"], "21"),
-        (["num_samples=0"], "num_samples=0"),
+        (["num_samples=0"], "num_samples=0 must be a whole number, at least 1"),
         (["batch_size=0"], "batch_size=0"),
+        (["num_samples=null"], "num_samples=null must be a whole number"),
+        (["num_samples=abc"], "num_samples=abc must be a whole number, at least 1"),
+        (["batch_size=1.5"], "batch_size=1.5 must be a whole number"),
+        (["grid=abc"], "grid=abc must be a whole number"),
+        (["first_seed=abc"], "first_seed=abc must be a whole number, at least 0"),
+        (["first_seed=-1"], "first_seed=-1 must be a whole number, at least 0"),
+        (["threads=true"], "threads=true must be a whole number"),
+        (["devices=abc"], "devices=abc must be a whole number, at least 1, or null"),
+        (["scale=abc"], "scale=abc must be a number"),
+        (["scale=.inf"], "scale="),
+        (["eta=abc"], "eta=abc must be a number, at least 0"),
+        (["eta=-1"], "eta=-1 must be a number, at least 0"),
+        (["steps=abc"], "steps=abc must be a number of steps"),
+        (["steps=0"], "steps=0 must be a number of steps"),
+        (["steps=1.5"], "steps=1.5 must be a number of steps"),
+        (["steps=[1,2]"], "must be a number of steps"),
+        (["sampler=ddim", "sampler.eta=abc"], "sampler.eta=abc must be a number"),
+        (
+            ["guidance=[classifier_free,clip]", "guidance.classifier_free.scale=abc"],
+            "guidance.classifier_free.scale=abc",
+        ),
+        (["ema=posthoc", "ema.std=abc"], "ema.std=abc must be a number"),
+        (["overwrite=1"], "overwrite=1 must be true or false"),
+        (["keep_shards=null"], "keep_shards=null must be true or false"),
+        (["track=[a,b]"], "must be the name of one track"),
+        (["classes=1.5"], "1.5 is no class number"),
         (["classes=10"], "no class 10, the model knows 0 .. 9"),
         (["classes=[3,-1]"], "no class -1"),
         (["classes=nothing.npy"], "nothing.npy"),
@@ -202,6 +230,26 @@ def test_a_missing_model_is_one_line(tmp_path, capsys):
     assert "there is no whole checkpoint" in refusal(capsys, empty.parent, tmp_path)
     (alone := tmp_path / "alone.ckpt").write_bytes(b"")
     assert "config.yaml" in refusal(capsys, alone, tmp_path)
+
+
+def test_a_place_near_a_run_names_the_run(outcome, tmp_path, capsys):
+    run = outcome.run.path
+    for name in (run / "config.yaml", run / "checkpoints", run.parent, run.parent.parent, run / "samples"):
+        said = refusal(capsys, name, tmp_path)
+        assert f"checkpoint={name}" in said
+        assert said.endswith(f"; give checkpoint={run}\n")
+    (model := tmp_path / "model.pt").write_bytes(b"")
+    assert f"checkpoint=openai:{model}" in refusal(capsys, model, tmp_path)
+
+
+def test_wrong_values_are_found_before_the_model_is_read(tmp_path, capsys):
+    assert "num_samples=abc" in refusal(capsys, tmp_path / "absent", tmp_path, "num_samples=abc")
+
+
+def test_the_command_without_a_model_says_what_to_give(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        sample(composed("sample", f"out={tmp_path}"))
+    assert capsys.readouterr().err == "error: checkpoint must be given: add checkpoint=... to the command\n"
 
 
 def test_a_torn_checkpoint_file_is_one_line(outcome, tmp_path, capsys):
@@ -255,6 +303,33 @@ def test_a_set_grows_from_the_shards_that_were_kept(outcome, tmp_path):
     assert first.stat().st_mtime_ns == before
     sample_from(outcome.run.path, tmp_path / "fresh", "num_samples=17", "batch_size=4")
     assert np.array_equal(grown, np.load(tmp_path / "fresh" / "samples_17x8x8x1.npz")["arr_0"])
+
+
+def test_what_was_written_of_the_images_before_goes(outcome, tmp_path):
+    """Or it would be taken for that of the new ones, beside whose plan it lies."""
+
+    def files():
+        return {path.name for path in tmp_path.iterdir()} - {".lock", "plan.json", "complete.json", "grid.png"}
+
+    (tmp_path / "mine.txt").write_text("")
+    drawn(outcome, tmp_path, "format=[npz,zip,folder]")
+    drawn(outcome, tmp_path, "format=[npz,webdataset]")  # the same images
+    assert files() == {"mine.txt", "samples_10x8x8x1.npz", "images.zip", "images", "webdataset"}
+    said = sample_from(outcome.run.path, tmp_path, "num_samples=12", "format=zip")
+    (removed,) = [line for line in said if "removed" in line]
+    assert {"samples_10x8x8x1.npz", "images.zip", "images", "webdataset"} <= set(re.split("[ ,]+", removed))
+    assert files() == {"mine.txt", "images.zip"}
+    said = sample_from(outcome.run.path, tmp_path, "num_samples=12", "steps=3", "overwrite=true")
+    assert not any("drawn again" in line for line in said)
+    assert files() == {"mine.txt", "samples_12x8x8x1.npz"}
+
+
+def test_shards_that_were_left_on_purpose_are_not_removed_by_a_later_command(outcome, tmp_path):
+    sample_from(outcome.run.path, tmp_path, "num_samples=13", "batch_size=4", "format=none")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
+    assert len(before) == 4
+    sample_from(outcome.run.path, tmp_path, "num_samples=5", "batch_size=4", "format=npz")
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()} == before
 
 
 def test_other_images_in_the_folder_are_refused(outcome, tmp_path, capsys):

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from difflab.cli.check import ConfigError, check_keys, compose_or_explain, drop_unchosen
+import running
+from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.train import train
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -30,6 +32,40 @@ def test_a_wrong_key_on_the_command_line(override, told):
     with pytest.raises(ConfigError, match=told) as caught:
         compose_or_explain("train", [override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "told"),
+    [
+        ("sample", ["checkpoint=RUN", "num_sample=20"], r"unknown key 'num_sample': .* did you mean 'num_samples'\?"),
+        ("sample", ["checkpoint=RUN", "format=nzp"], r"format=nzp: .* did you mean 'npz'\?"),
+        ("sample", ["checkpoint=RUN", "sampler=ddmp"], r"sampler=ddmp: .* did you mean 'ddpm'\?"),
+        ("sample", ["checkpoint=RUN", "sampler=ddpm", "sampler.grid.step=3"], r"no 'step'; did you mean 'steps'\?"),
+        ("sample", ["sampler.grid.steps=3"], r"no sampler is chosen; choose one as well, sampler=ddim\|ddpm$"),
+        ("sample", ["checkpoint=RUN", "classes=[1"], r"'classes=\[1' cannot be read"),
+        ("sample", ["checkpoint"], r"'checkpoint' cannot be read as key=value"),
+        ("evaluate", ["data.dataset.split=test"], r"no data is chosen; choose one as well, data=cifar10\|"),
+        ("evaluate", ["data=cifar10", "data.dataset.splt=test"], r"no 'splt'; did you mean 'split'\?"),
+        ("evaluate", ["data=cifar10", "data.dataset.split=test", "num_sample=3"], r"did you mean 'num_samples'\?"),
+        ("evaluate", ["metric.frechet.foo=3"], r"metric.frechet has no 'foo'; it has no settings$"),
+    ],
+)
+@pytest.mark.usefixtures("composed")
+def test_a_wrong_key_beside_right_ones(command, overrides, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        compose_or_explain(command, overrides)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("composed")
+def test_values_of_a_part_that_was_chosen_are_right():
+    assert compose_or_explain("evaluate", ["data=cifar10", "data.dataset.split=test"]).data.dataset.split == "test"
+
+
+def test_missing_values_are_named_and_references_are_none():
+    config = OmegaConf.create({"a": "???", "b": {"c": "???", "d": "${elsewhere}"}, "e": [1, {"f": "???"}]})
+    with pytest.raises(ConfigError, match=r"^a, b\.c, e\[1\]\.f must be given: add a=\.\.\. b\.c=\.\.\. "):
+        check_nothing_missing(config)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +110,8 @@ NETWORK = ["network.width=32", "network.channel_mult=[1,2]", "network.attention_
         ([], "/there/is/nothing/here"),  # and only then the data
     ],
 )
-def test_parts_that_do_not_fit(overrides, told, tmp_path, capsys, composed):
-    config = composed(*NO_DATA, *NETWORK, f"run.root={tmp_path}/runs", *overrides)
+def test_parts_that_do_not_fit(overrides, told, tmp_path, capsys):
+    config = running.composed("train", *NO_DATA, *NETWORK, f"run.root={tmp_path}/runs", *overrides)
     with pytest.raises(SystemExit) as caught:
         train(config)
     assert caught.value.code == 2

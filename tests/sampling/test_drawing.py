@@ -1,6 +1,7 @@
 """Shards, windows of seeds, resuming, growing, stopping: with a function in place of a model."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,13 @@ class Painter:
         return ((ramp * (seeds[:, None, None, None] + 1) + 50 * label[:, None, None, None]) % 256).to(torch.uint8)
 
 
+def set_folder(path, size=4, first=0, plan=None):
+    return SetFolder(path, Protocol.of({"batch_size": size, "first": first} | (plan or {})), size)
+
+
 def paint(path, count, size=4, first=0, classes=None, stop=lambda: False, painter=None, plan=None, overwrite=False):
     painter = painter or Painter()
-    folder = SetFolder(path, Protocol.of({"batch_size": size, "first": first} | (plan or {})), size)
+    folder = set_folder(path, size, first, plan)
     try:
         draw_missing(
             folder,
@@ -184,6 +189,93 @@ def test_two_commands_do_not_share_a_folder(tmp_path):
     paint(tmp_path, 8)
 
 
+def write(path, count, *names, keep_shards=True, finish=True, plan=None, overwrite=False):
+    """What sample.py does with a set: begins, writes a file and a folder of it, ends. What was removed on the way."""
+    folder = set_folder(path, plan=plan)
+    removed = folder.begin(count, overwrite, keep_shards)
+    folder.shards.write(0, torch.zeros(4, 1, 2, 2, dtype=torch.uint8), None)
+    for name in names:
+        place = path / name
+        if "." in name:
+            place.write_text(f"{count}")
+        else:
+            place.mkdir(exist_ok=True)
+            (place / "0.png").write_text(f"{count}")
+        folder.record(name, place)
+    if finish:
+        folder.finish({name: path / name for name in names}, {"count": count})
+        folder.drop_shards()
+    folder.end()
+    return sorted(one.name for one in removed)
+
+
+def names_in(path):
+    return sorted(one.name for one in path.iterdir() if one.name not in (".lock", "shards"))
+
+
+@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize(("count", "change"), [(8, {}), (4, {"plan": {"steps": 3}, "overwrite": True})])
+def test_what_was_written_of_another_set_goes_and_nothing_else(tmp_path, finish, count, change):
+    """Also what a command had written that was killed before it had written all."""
+    inside = tmp_path / "out"
+    (tmp_path / "beside.txt").write_text("mine")
+    inside.mkdir()
+    (inside / "mine.npz").write_text("mine")
+    write(inside, 4, "a.zip", "images", finish=finish)
+    if finish:
+        complete = json.loads((inside / "complete.json").read_text())
+        complete["files"] |= {"x": "../beside.txt", "y": ".."}
+        (inside / "complete.json").write_text(json.dumps(complete))
+    assert write(inside, count, "b.zip", **change) == ["a.zip", "images"]
+    assert names_in(inside) == ["b.zip", "complete.json", "mine.npz", "plan.json"]
+    assert (tmp_path / "beside.txt").exists()
+
+
+def test_formats_of_the_same_set_stay_together(tmp_path):
+    write(tmp_path, 4, "a.zip")
+    assert write(tmp_path, 4, "images") == []
+    assert names_in(tmp_path) == ["a.zip", "complete.json", "images", "plan.json"]
+    assert read_set_files(tmp_path) == {"a.zip", "images"}
+    assert write(tmp_path, 8) == ["a.zip", "images"]
+
+
+def read_set_files(path):
+    return set(json.loads((path / "complete.json").read_text())["files"])
+
+
+@pytest.mark.parametrize(
+    ("wishes", "stay"),
+    [
+        ([False], False),
+        ([True, False], True),
+        ([False, True], True),
+        ([True, True, False], True),
+        ([False, False], False),
+    ],
+)
+def test_shards_that_a_command_wanted_to_stay_do_so(tmp_path, wishes, stay):
+    """Each command before the last is interrupted, so that its shards are there."""
+    for wish in wishes[:-1]:
+        write(tmp_path, 4, keep_shards=wish, finish=False)
+    write(tmp_path, 4, keep_shards=wishes[-1])
+    assert (tmp_path / "shards").exists() == stay
+
+
+def test_shards_of_replaced_images_do_not_count_as_wanted(tmp_path):
+    write(tmp_path, 4)
+    write(tmp_path, 4, keep_shards=False, plan={"steps": 3}, overwrite=True)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_the_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "complete.json").write_text('{"step": 5}')
+    for overwrite in (False, True):
+        with pytest.raises(SamplingError, match=r"complete\.json is of something else"):
+            paint(tmp_path, 4, overwrite=overwrite)
+    assert [one.name for one in tmp_path.iterdir()] == ["complete.json"]
+    assert set_folder(tmp_path).finished({}) is None
+
+
 def test_classes_by_number_list_and_file(tmp_path):
     seeds = torch.arange(3, 9)
 
@@ -209,6 +301,7 @@ def test_classes_by_number_list_and_file(tmp_path):
         ([1, -1], 5, "no class -1"),
         ([], 5, "names no class"),
         ([1.5], 5, "1.5 is no class number"),
+        (1.5, 5, "1.5 is no class number"),
         (1, 0, "told no classes"),
         ("absent.npy", 5, "absent.npy"),
         ("labels.npy", 5, "label 2 is 7"),

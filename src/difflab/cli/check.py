@@ -14,9 +14,10 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.utils import get_object
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
@@ -39,14 +40,15 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         return compose(config_name, overrides=overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        base = compose(config_name)
-        for override in OverridesParser.create().parse_overrides(overrides):
-            key = override.key_or_group
-            is_group = "/" in key or (config_directory() / key).is_dir()
-            if is_group and "Could not find" in str(error):
-                _explain_choice(key, override.value())
-            elif not is_group and not override.is_add() and not override.is_delete():
-                _explain_path(base, key)
+        parsed = [_parsed(override) for override in overrides]
+        chosen = [override for override in parsed if _is_group(override.key_or_group)]
+        if "Could not find" in str(error):
+            for override in chosen:
+                _explain_choice(override.key_or_group, override.value())
+        base = _base(config_name, chosen)
+        for override in parsed:
+            if override not in chosen and not override.is_add() and not override.is_delete():
+                _explain_path(base, override.key_or_group)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
 
@@ -59,19 +61,45 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
         return compose(config_name, overrides=list(overrides))
 
 
+def _is_group(key: str) -> bool:
+    return "/" in key or (config_directory() / key).is_dir()
+
+
+def _parsed(override: str) -> Override:
+    """What an override says; a ConfigError if it cannot be read."""
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{override!r} cannot be read as key=value or 'key=[value,value]' ({reason})") from error
+
+
+def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
+    """The configuration that overrides of values apply to: with the command's own choices of parts, where these fit together."""
+    lines = [override.input_line for override in chosen if override.input_line is not None]
+    try:
+        return compose(config_name, overrides=lines, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        return compose(config_name, return_hydra_config=True)
+
+
 def _explain_choice(group: str, choice: object) -> None:
     """Raises if a group has no such choice."""
-    folder = config_directory() / group
     for name in choice if isinstance(choice, list) else [choice]:
-        choices = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+        choices = _choices(group)
         if isinstance(name, str) and name not in choices and choices:
-            near = difflib.get_close_matches(name, choices, n=1)
+            near = _near(name, choices)
             several = (
                 f"there are {', '.join(choices)}" if len(choices) < 20 else f"python train.py +{group}=list names them"
             )
             raise ConfigError(
-                f"{group}={name}: there is no such choice; {f'did you mean {near[0]!r}?' if near else several}"
+                f"{group}={name}: there is no such choice; {f'did you mean {near!r}?' if near else several}"
             )
+
+
+def _choices(group: str) -> list[str]:
+    folder = config_directory() / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def drop_unchosen(config: DictConfig) -> None:
@@ -107,11 +135,29 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
 
 def check_nothing_missing(config: DictConfig) -> None:
     """Raises a ConfigError that names the values without which this configuration cannot be run."""
-    missing = sorted(OmegaConf.missing_keys(config))
+    missing = sorted(_missing(config, ""))
     if missing:
         raise ConfigError(
             f"{', '.join(missing)} must be given: add {' '.join(f'{key}=...' for key in missing)} to the command"
         )
+
+
+def _missing(node: DictConfig | ListConfig, path: str) -> list[str]:
+    """Dotted paths of the values that are still `???`. What a reference leads to is looked at where it stands."""
+    found = []
+    for inner, child in _children(node, path):
+        if child._is_missing():
+            found.append(inner)
+        elif isinstance(child, DictConfig | ListConfig) and not child._is_interpolation() and not child._is_none():
+            found += _missing(child, inner)
+    return found
+
+
+def _children(node: DictConfig | ListConfig, path: str) -> list[tuple[str, Any]]:
+    """(dotted path, node) of what is below a node."""
+    if isinstance(node, ListConfig):
+        return [(f"{path}[{i}]", node._get_node(i)) for i in range(len(node))]
+    return [(f"{path}.{key}" if path else str(key), node._get_node(key)) for key in node]
 
 
 def _check_node(node: Any, base: Any, path: str) -> None:
@@ -152,24 +198,27 @@ def _explain_path(base: DictConfig, path: str) -> None:
     node: Any = base
     parts = path.split(".")
     for depth, part in enumerate(parts):
-        if isinstance(node, DictConfig) and part not in node:
+        if isinstance(node, DictConfig) and part not in list(node):  # `part in node` says no of a value that is missing
             above = ".".join(parts[:depth])
+            if above == "" and base.hydra.runtime.choices.get(part, part) is None:
+                direct = [choice for choice in _choices(part) if "/" not in choice]
+                raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={'|'.join(direct)}")
             elsewhere = [leaf for leaf in _leaves(base, "") if leaf.rsplit(".", 1)[-1] == parts[-1]]
             if len(parts) == 1 and elsewhere:
                 raise ConfigError(f"unknown key {path!r}: did you mean {elsewhere[0]!r}?")
             raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
-        node = OmegaConf.select(node, part) if isinstance(node, DictConfig) else None
-        if node is None:
+        node = node._get_node(part) if isinstance(node, DictConfig) else None
+        if not isinstance(node, DictConfig) or node._is_missing() or node._is_none() or node._is_interpolation():
             return
 
 
 def _leaves(node: DictConfig, path: str) -> list[str]:
     """All dotted paths below a node."""
     found = []
-    for key in node:
-        inner = f"{path}.{key}" if path else str(key)
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+    for inner, child in _children(node, path):
+        if inner == "hydra":
+            continue
+        if isinstance(child, DictConfig) and not (child._is_interpolation() or child._is_none() or child._is_missing()):
             found += _leaves(child, inner)
         else:
             found.append(inner)
@@ -177,8 +226,15 @@ def _leaves(node: DictConfig, path: str) -> list[str]:
 
 
 def _unknown(path: str, user: str, allowed: Iterable[str]) -> str:
-    names = [name for name in allowed if name not in _HYDRA_KEYS]
+    names = [name for name in allowed if name not in _HYDRA_KEYS and name != "hydra"]
     key = path.rsplit(".", 1)[-1]
-    near = difflib.get_close_matches(key, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}"
+    near = _near(key, names)
+    there_are = f"there are {', '.join(sorted(names))}" if names else "it has no settings"
+    hint = f"did you mean {near!r}?" if near else there_are
     return f"unknown key {path!r}: {user} has no {key!r}; {hint}"
+
+
+def _near(name: str, names: Iterable[str]) -> str | None:
+    """The name that was perhaps meant: among the nearest ones one of the same letters, as npz is for nzp."""
+    near = difflib.get_close_matches(name, list(names), n=3)
+    return max(near, key=lambda candidate: sorted(candidate) == sorted(name), default=None)

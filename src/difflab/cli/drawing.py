@@ -11,6 +11,7 @@ processes.finish()
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ from torchvision.utils import save_image
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
 from difflab.cli.model_source import ModelSource, load_model
+from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.guidance import ClassifierFree
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
@@ -39,6 +41,31 @@ from difflab.types import Condition
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names -> the type in which the network computes, where that is not float32 throughout."""
+
+_STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
+
+DRAWING_VALUES = {
+    "num_samples": Whole(1),
+    "batch_size": Whole(1),
+    "first_seed": Whole(0),
+    "grid": Whole(1),
+    "track": OrNull(Text("the name of one track")),
+    "flags": OrNull(Text("a text")),
+    "steps": OrNull(_STEPS),
+    "eta": OrNull(Real(0)),
+    "scale": OrNull(Real()),
+    "sampler.eta": Real(0),
+    "sampler.grid.steps": _STEPS,
+    "guidance.classifier_free.scale": Real(),
+    "ema.std": Real(0),
+    "precision": Text(f"one of {', '.join(PRECISIONS)}", "|".join(map(re.escape, PRECISIONS))),
+    "overwrite": Switch(),
+    "keep_shards": Switch(),
+    "devices": OrNull(Whole(1)),
+    "num_nodes": OrNull(Whole(1)),
+    "threads": Whole(1),
+}
+"""What the values have to be that say how images are drawn."""
 
 _MARGIN = 120.0
 """Seconds before the end of a SLURM allocation at which drawing stops."""
@@ -158,11 +185,7 @@ def source_of(config: DictConfig) -> ModelSource:
 
 def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
     """Checks everything that can be checked before work begins. A ValueError says what is wrong."""
-    for name in ("num_samples", "batch_size", "grid"):
-        if config[name] < 1:
-            raise ValueError(f"{name}={config[name]} must be at least 1")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"precision={config.precision}: there are {', '.join(PRECISIONS)}")
+    check_values(config, DRAWING_VALUES)  # again: a sweep has set some of them since the command began
     # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
     model = source.config.copy()
     for name in ("sampler", "guidance"):
@@ -221,6 +244,7 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
             interruption.requested,
             DrawingProgress(shown=processes.rank == 0),
             request.overwrite,
+            keep_shards=request.keep_shards or not request.format,
         )
     except BaseException:
         folder.end()

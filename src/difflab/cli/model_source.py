@@ -56,7 +56,7 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     path = Path(name)
     if posthoc_std is not None:
         if not (path / "config.yaml").is_file():
-            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots")
+            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
         if track is not None:
             raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
         weights, step = reconstruct(path / "snapshots", posthoc_std)
@@ -65,11 +65,31 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     if path.is_dir():
         checkpoint = newest(path / "checkpoints")
         if checkpoint is None:
-            raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
+            if (path / "checkpoints").is_dir():
+                raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
+            raise ConfigError(f"checkpoint={name} is not a run's directory{_near(path)}")
         path = checkpoint
     if not path.is_file():
         raise ConfigError(f"checkpoint={name}: there is no such file or directory")
+    if path.suffix == ".pt":
+        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name}")
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise ConfigError(
+            f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
+        )
     return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+
+
+def _near(path: Path) -> str:
+    """The run that was perhaps meant: the one to which the path belongs, or one right below it."""
+    above = [parent for parent in list(path.parents)[:3] if _is_run(parent)]
+    below = sorted(file.parent for pattern in ("*", "*/*") for file in path.glob(f"{pattern}/config.yaml"))
+    runs = above or [run for run in below if _is_run(run)]
+    return f"; give checkpoint={runs[0]}" if runs else ""
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "config.yaml").is_file() and (path / "checkpoints").is_dir()
 
 
 def _saved(checkpoint: Path, track: str | None) -> ModelSource:

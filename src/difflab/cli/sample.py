@@ -45,9 +45,9 @@ VALUES = [
     "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",
     "classes       3, [1,2] in turn, or labels.npy of a label per image; all in turn if not given",
     "precision     32-true, bf16-mixed, 16-mixed",
-    "out           folder of the results and of what is drawn so far; overwrite=true replaces other images there",
+    "out           folder of one set: results, and what is drawn so far; overwrite=true replaces other images there",
     "format        one or several: npz (OpenAI's), folder, zip (EDM's), webdataset; none leaves the shards",
-    "keep_shards   true keeps them beside the formats, so that the set can grow; grid: images in grid.png",
+    "keep_shards   true keeps them beside the formats, for good, so that the set can grow; grid: images in grid.png",
     "accelerator, devices, num_nodes   cpu, gpu; processes per node (torchrun and srun are understood); threads: per process",
 ]
 
@@ -93,14 +93,18 @@ def _sample(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
+    from difflab.cli.check import check_nothing_missing
+    from difflab.cli.drawing import DRAWING_VALUES, draw_planned, plan_set, processes_of, source_of
+    from difflab.cli.values import Text, Whole, check_values
     from difflab.launch import launched_rank
     from difflab.sampling import SamplingError
     from difflab.sampling.formats import check_pictures
 
+    check_nothing_missing(config)
+    check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
     processes = processes_of(config)
     formats = instantiate(config.format)
-    plan = plan_set(config, source_of(config), Path(config.out))
+    plan = plan_set(config, source_of(config), Path(str(config.out)))
     check_pictures(formats, plan.source.denoiser.image_shape[0])
     request = {
         "num_samples": config.num_samples,
@@ -120,11 +124,15 @@ def _sample(config: DictConfig) -> None:
         drawn = draw_planned(plan, processes)
         if processes.rank == 0:
             try:
-                written = {name: format.write(drawn.shards, drawn.folder.path) for name, format in formats.items()}
+                written = {}
+                for name, format in formats.items():
+                    written[name] = format.write(drawn.shards, drawn.folder.path)
+                    drawn.folder.record(
+                        name, written[name]
+                    )  # at once: writing many images takes long enough to be killed
                 written["grid"] = drawn.grid
                 drawn.folder.finish(written, request)
-                if formats and not config.keep_shards:
-                    drawn.folder.remove_shards()
+                drawn.folder.drop_shards()
             except OSError as error:
                 raise SamplingError(
                     f"{drawn.folder.path}: the images are drawn, but not written ({error.strerror or error}). Run the same command again"

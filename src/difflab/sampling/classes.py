@@ -92,7 +92,7 @@ def classes_of(
         return InTurn(range(num_classes), num_classes)
     if isinstance(choice, str):
         return Listed(_read(Path(choice), num_classes, num_samples), first_seed)
-    chosen = [choice] if isinstance(choice, int) else list(choice)
+    chosen = list(choice) if isinstance(choice, Sequence) else [choice]
     if wrong := [label for label in chosen if isinstance(label, bool) or not isinstance(label, int)]:
         raise ValueError(f"classes: {wrong[0]!r} is no class number")
     return InTurn(chosen, num_classes)

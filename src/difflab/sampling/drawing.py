@@ -34,17 +34,19 @@ def draw_missing(
     stop: Callable[[], bool],
     progress: DrawingProgress,
     overwrite: bool = False,
+    keep_shards: bool = True,
 ) -> None:
     """Draws the shards that are not there yet. All processes must call it; process 0 holds the folder until it has called `folder.end()`.
 
-    stop       whether to stop now; all processes ask after the same turn and get the same answer
-    overwrite  throws away what is there
+    stop         whether to stop now; all processes ask after the same turn and get the same answer
+    overwrite    throws away other images that are there
+    keep_shards  False if `folder.drop_shards()` may remove the shards later
 
     SamplingStopped if it was told to stop; SamplingError, on every process, if one of them could not go on.
     """
     size = folder.shards.batch_size
     count = min(size, num_samples)
-    missing = _missing(folder, num_samples, device, overwrite)
+    missing = _missing(folder, num_samples, device, progress, overwrite, keep_shards)
     drawn = num_samples - sum(min(size, num_samples - k * size) for k in missing)
     with progress.showing(num_samples, drawn):
         for turn in range(0, len(missing), world_size()):
@@ -63,13 +65,22 @@ def draw_missing(
     _fail_together(_incomplete(folder, num_samples) if rank() == 0 else None, device)
 
 
-def _missing(folder: SetFolder, num_samples: int, device: torch.device, overwrite: bool) -> list[int]:
+def _missing(
+    folder: SetFolder,
+    num_samples: int,
+    device: torch.device,
+    progress: DrawingProgress,
+    overwrite: bool,
+    keep_shards: bool,
+) -> list[int]:
     """What process 0 finds missing, on all processes."""
     shards = -(-num_samples // folder.shards.batch_size)
     flags, failure = torch.zeros(shards, dtype=torch.int64), None
     if rank() == 0:
         try:
-            folder.begin(num_samples, overwrite)
+            if removed := folder.begin(num_samples, overwrite, keep_shards):
+                names = ", ".join(path.name for path in removed)
+                progress.say(f"{folder.path}: removed {names} of the other images that were here before")
             flags[folder.missing(num_samples)] = 1
         except SamplingError as error:
             failure = str(error)

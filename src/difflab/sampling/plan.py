@@ -1,9 +1,11 @@
 """What defines a set of images, and the folder that is bound to it.
 
 plan.json      everything on which the images depend, as dotted fields: weights, sampler, guidance, seeds, batch size ... Not the number
-               of images, which may grow, nor that of processes
+               of images, which may grow, nor that of processes. Beside it their number, and what is written of them so far
 shards/        what is drawn so far
 complete.json  what was written of it, once all is done
+
+One folder holds one set: what plan.json and complete.json list of another set, or of fewer or more images, goes when drawing begins.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from difflab.metrics import Protocol
+from difflab.metrics import Difference, Protocol
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
 from difflab.sampling.whole import clear_remains, whole_file
@@ -43,23 +45,24 @@ class SetFolder:
         self._plan_file = self.path / PLAN_FILE
         self._complete_file = self.path / COMPLETE_FILE
         self._lock = FileLock(self.path / ".lock")
+        self._shards_stay = True
 
     def check(self) -> None:
-        """A SamplingError if other images lie here."""
-        if not self._plan_file.exists():
-            return
-        try:
-            there = Protocol(dict(json.loads(self._plan_file.read_text())["plan"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SamplingError(f"{self._plan_file} is damaged: choose out=elsewhere or overwrite=true") from error
-        if differences := there.differences(self.plan):
+        """A SamplingError if other images lie here, or what is no set of images at all."""
+        self._check_is_set()
+        if differences := self._differences():
             raise SamplingError(
                 f"{self.path} holds images that were drawn in another way, then against now: {'; '.join(map(str, differences))}. "
                 "Choose out=elsewhere, or overwrite=true to replace them"
             )
 
-    def begin(self, num_samples: int, overwrite: bool) -> None:
-        """Takes the folder: one process at a time. Clears what a killed one left half written, and if `overwrite` other images."""
+    def begin(self, num_samples: int, overwrite: bool, keep_shards: bool = True) -> list[Path]:
+        """Takes the folder, for one process at a time, and removes what belongs to another set; what that was, half written files apart.
+
+        overwrite     images drawn in another way are removed too
+        keep_shards   whether this command wants its shards to stay; those that a command before it wanted to stay do so anyhow
+        """
+        self._check_is_set()
         self.shards.path.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0.5)
@@ -67,19 +70,26 @@ class SetFolder:
             raise SamplingError(
                 f"another process is drawing into {self.path}: wait for it, or choose out=elsewhere"
             ) from None
+        before = self._before()
+        same = before.get("num_samples") == num_samples
         try:
             self.check()
         except SamplingError:
             if not overwrite:
                 raise
             self.remove_shards()
+            same = False
         self.shards.path.mkdir(exist_ok=True)
-        self._complete_file.unlink(missing_ok=True)
         for folder in (self.path, self.shards.path):
             clear_remains(folder)
-        text = json.dumps({"num_samples": num_samples, "plan": dict(self.plan.fields)}, indent=2)
-        with whole_file(self._plan_file) as path:
-            path.write_text(text)
+        self._shards_stay = keep_shards or (self.shards.any() and before.get("keep_shards", True))
+        outdated = [] if same else list(self._listed().values())
+        for path in outdated:
+            _remove(path)
+        if not same:
+            self._complete_file.unlink(missing_ok=True)
+        self._write_plan(num_samples, before.get("written", {}) if same else {})
+        return outdated
 
     def end(self) -> None:
         """Gives the folder back."""
@@ -91,14 +101,23 @@ class SetFolder:
         count = min(size, num_samples)
         return [k for k in range(-(-num_samples // size)) if not self.shards.holds(k, count)]
 
+    def record(self, name: str, path: Path) -> None:
+        """Notes a file or folder that was written of this set, so that it goes when the set does."""
+        before = self._before()
+        self._write_plan(before["num_samples"], before["written"] | {name: self._relative(path)})
+
     def finish(self, written: Mapping[str, Path], request: Mapping[str, Any]) -> None:
-        """Marks the set as complete: what was written, and what had been asked for."""
-        files = {name: path.relative_to(self.path).as_posix() for name, path in written.items()}
+        """Marks the set as complete: what was written, now and by earlier commands, and what had been asked for."""
+        for name, path in written.items():
+            self.record(name, path)
+        files = {name: self._relative(path) for name, path in self._listed().items()}
         with whole_file(self._complete_file) as path:
             path.write_text(json.dumps({"files": files, "request": dict(request)}, indent=2))
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:
         """What was written when exactly this was asked for; None if it was not, or if some of it is gone."""
+        if not self._plan_file.exists():
+            return None
         try:
             content = json.loads(self._complete_file.read_text())
         except (OSError, ValueError):
@@ -107,11 +126,70 @@ class SetFolder:
         return files if content["request"] == request and all(path.exists() for path in files.values()) else None
 
     def was_emptied(self) -> bool:
-        """Whether a set was completed here of which there are no shards any more."""
-        return self._complete_file.exists() and not self.shards.path.exists()
+        """Whether this set was completed here, with fewer or more images, and has no shards any more."""
+        same = self._before().get("plan") == dict(self.plan.fields)
+        return same and self._complete_file.exists() and not self.shards.path.exists()
+
+    def drop_shards(self) -> None:
+        """Removes the shards once the set is written in formats, unless this command or one before it wanted them to stay."""
+        if not self._shards_stay:
+            self.remove_shards()
 
     def remove_shards(self) -> None:
         shutil.rmtree(self.shards.path, ignore_errors=True)
+
+    def _check_is_set(self) -> None:
+        if self._complete_file.exists() and not self._plan_file.exists():
+            raise SamplingError(
+                f"{self._complete_file} is of something else than a set of images: choose out=elsewhere"
+            )
+
+    def _before(self) -> dict[str, Any]:
+        """What plan.json says; empty if there is none that can be read."""
+        try:
+            return dict(json.loads(self._plan_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def _differences(self) -> list[Difference]:
+        """Between the plan of the images that lie here and this one."""
+        if not self._plan_file.exists():
+            return []
+        try:
+            there = Protocol(dict(self._before()["plan"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SamplingError(f"{self._plan_file} is damaged: choose out=elsewhere or overwrite=true") from error
+        return there.differences(self.plan)
+
+    def _write_plan(self, num_samples: int, written: Mapping[str, str]) -> None:
+        content = {
+            "num_samples": num_samples,
+            "keep_shards": self._shards_stay,
+            "written": dict(written),
+            "plan": dict(self.plan.fields),
+        }
+        with whole_file(self._plan_file) as path:
+            path.write_text(json.dumps(content, indent=2))
+
+    def _listed(self) -> dict[str, Path]:
+        """What was written here and is still there, by the two files' word. Nothing outside of the folder is believed."""
+        try:
+            files = dict(json.loads(self._complete_file.read_text())["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            files = {}
+        paths = {name: self.path / path for name, path in (files | self._before().get("written", {})).items()}
+        root = self.path.resolve()
+        return {n: path for n, path in paths.items() if path.exists() and root in path.resolve().parents}
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:

@@ -50,6 +50,10 @@ class DrawingProgress:
             yield
         self._bar = None
 
+    def say(self, message: str) -> None:
+        """A line to the user."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
     def advance(self, drawn: int) -> None:
         """So many are drawn now."""
         now = time.monotonic()

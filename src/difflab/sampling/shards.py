@@ -54,6 +54,10 @@ class ShardFolder:
         except (OSError, SafetensorError):
             return False
 
+    def any(self) -> bool:
+        """Whether there is a shard."""
+        return next(self.path.glob("*.safetensors"), None) is not None
+
     def file(self, k: int) -> Path:
         return self.path / f"{k:08d}.safetensors"
 

@@ -1,0 +1,107 @@
+"""Values of a wrong kind, found before anything is built.
+
+check_values(config, {"num_samples": Whole(1), "eta": OrNull(Real(0)), "overwrite": Switch()})
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.cli.check import ConfigError
+
+
+class Kind(ABC):
+    """What a value must be.
+
+    description   as in "num_samples=abc must be <description>"
+    """
+
+    description: str
+
+    @abstractmethod
+    def takes(self, value: Any) -> bool:
+        """Whether this value is of the kind."""
+
+
+class Whole(Kind):
+    """A whole number.
+
+    least   the smallest one
+    """
+
+    def __init__(self, least: int):
+        self.least = least
+        self.description = f"a whole number, at least {least}"
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= self.least
+
+
+class Real(Kind):
+    """A finite number.
+
+    least   the smallest one; None for any
+    """
+
+    def __init__(self, least: float | None = None):
+        self.least = -math.inf if least is None else least
+        self.description = "a number" if least is None else f"a number, at least {least:g}"
+
+    def takes(self, value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value) and value >= self.least
+
+
+class Switch(Kind):
+    """true or false."""
+
+    description = "true or false"
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+
+class Text(Kind):
+    """What is not a list and, written out, matches a pattern.
+
+    description   what the pattern stands for
+    pattern       regular expression of the whole text
+    """
+
+    def __init__(self, description: str, pattern: str = r"(?s).+"):
+        self.description = description
+        self._pattern = re.compile(pattern)
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, str | int | float) and self._pattern.fullmatch(str(value)) is not None
+
+
+class OrNull(Kind):
+    """That, or null for what the command finds by itself."""
+
+    def __init__(self, kind: Kind):
+        self._kind = kind
+        self.description = f"{kind.description}, or null"
+
+    def takes(self, value: Any) -> bool:
+        return value is None or self._kind.takes(value)
+
+
+def check_values(config: DictConfig, kinds: Mapping[str, Kind]) -> None:
+    """Raises a ConfigError for a value of another kind than its dotted key wants. Keys that the configuration has not are left out."""
+    for key, kind in kinds.items():
+        above, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, above) if above else config
+        if not isinstance(node, DictConfig) or name not in node:
+            continue
+        value = node[name]
+        if not kind.takes(value):
+            shown = json.dumps(value) if value is None or isinstance(value, bool) else value
+            raise ConfigError(f"{key}={shown} must be {kind.description}")
