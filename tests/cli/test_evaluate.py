@@ -187,10 +187,15 @@ def test_a_sweep_chooses_on_one_half_and_reports_on_the_other(runs, tmp_path):
     assert content["chosen"] == int(np.argmin(halves))
     assert f"{content['settings'][content['chosen']]['second_half']:.4g}" in printed[-1]
     assert Image.open(tmp_path / "front-fd_digits-is_digits.png").size[0] > 500
-    plain, guided = (Results.from_json(Path(content["settings"][i]["results"]).read_text()) for i in (0, 1))
+    plain, guided = (results_of([f"results  {content['settings'][i]['results']}"]) for i in (0, 1))
     assert plain["fd_digits"].protocol.fields["sampler.grid.steps"] == 4  # as many as the run has
     differing = {d.field for d in plain["fd_digits"].protocol.differences(guided["fd_digits"].protocol)}
-    assert differing == {"guidance.classifier_free.scale"}  # and the seeds are the same
+    assert differing == {
+        "guidance.classifier_free._target_",
+        "guidance.classifier_free.scale",
+    }  # and the seeds are the same
+    unguided = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]"))["fd_digits"]
+    assert plain["fd_digits"].protocol == unguided.protocol  # w = 1 is no guidance
 
 
 def test_bits_per_dim_are_measured_on_the_reference(runs):
@@ -243,6 +248,9 @@ WRONG = [
     (("checkpoint=[{run},{copy}]",), "one run twice"),
     (("checkpoint={run}", "sweep.eta=[0,1]", "sampler=ddpm"), "has no eta"),
     (("checkpoint={run}", "replicates=2"), "replicates=2"),
+    (("checkpoint={run}", "replicates=many"), "replicates=many must be a whole number"),
+    (("checkpoint={run}", "num_samples=few"), "num_samples=few must be a whole number"),
+    (("samples={floats}", "data=digits", "value_range=5"), "value_range=5 must be two numbers"),
     (("checkpoint=[{run},{run}]",), "twice"),
     (("compare=[{missing},{missing}]",), "there is no file"),
 ]

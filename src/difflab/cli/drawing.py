@@ -201,6 +201,10 @@ def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path
         model.sampler.eta = config.eta
     if config.scale is not None:
         _guide(model, config.scale)
+    if "classifier_free" in model.guidance and model.guidance.classifier_free.get("scale") == 1:
+        OmegaConf.update(  # which is no guidance: without it the same images have one name and cost half
+            model, "guidance", {n: g for n, g in model.guidance.items() if n != "classifier_free"}, merge=False
+        )
     sampler = instantiate(model.sampler, _convert_="all")
     sampler.grid(source.denoiser.schedule)
     guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))

@@ -87,15 +87,18 @@ def evaluate(config: DictConfig) -> None:
 
 
 def _evaluate(config: DictConfig) -> None:
-    from difflab.cli.check import drop_unchosen
-    from difflab.cli.drawing import processes_of
-    from difflab.cli.judge import judge_of, plain
+    from difflab.cli.check import check_nothing_missing, drop_unchosen
+    from difflab.cli.drawing import DRAWING_VALUES, processes_of
+    from difflab.cli.judge import VALUES_OF_ITS_OWN, judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
+    from difflab.cli.values import check_values
 
     drop_unchosen(config)
+    check_nothing_missing(config)
+    check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
     if config.compare:
         print(comparison_table(list(config.compare), list(config.waive)))
         return

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
 from difflab.cli.subjects import Subject
+from difflab.cli.values import Limits, OrNull, Text, Whole
 from difflab.data import SourceKind, kind_of, open_image_set
 from difflab.data.cache import cache_directory
 from difflab.launch import Processes
@@ -25,6 +26,17 @@ from difflab.metrics.references import FeatureReference, NoReference, PublishedS
 from difflab.metrics.spread import Spread
 from difflab.metrics.statistics_file import open_statistics
 from difflab.sampling import DrawingProgress
+
+VALUES_OF_ITS_OWN = {
+    "replicates": Whole(0),
+    "bits_per_dim": Whole(0),
+    "reference_images": OrNull(Whole(2)),
+    "value_range": OrNull(Limits()),
+    "reference": OrNull(Text("the path of a file or folder")),
+    "samples": OrNull(Text("the path of a file or folder")),
+    "select": OrNull(Text("the name of a metric")),
+}
+"""What the values have to be that say how images are measured."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
 
@@ -81,6 +81,16 @@ class Text(Kind):
 
     def takes(self, value: Any) -> bool:
         return isinstance(value, str | int | float) and self._pattern.fullmatch(str(value)) is not None
+
+
+class Limits(Kind):
+    """Two numbers, the smaller one first."""
+
+    description = "two numbers, as [-1,1]"
+
+    def takes(self, value: Any) -> bool:
+        numbers = list(value) if isinstance(value, list | tuple | ListConfig) else []
+        return len(numbers) == 2 and all(Real().takes(number) for number in numbers) and numbers[0] < numbers[1]
 
 
 class OrNull(Kind):

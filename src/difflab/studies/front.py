@@ -56,7 +56,8 @@ def draw_front(points: Sequence[Point], path: str | Path, title: str) -> None:
     axes.set_ylabel(_named(points[0].y))
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, title="bars: 95 %; filled: beaten by no other setting", title_fontsize=7)
+    title = "bars: 95 %; filled: beaten by no other setting"
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8, title=title, title_fontsize=7)
     figure.savefig(path)
 
 
