@@ -92,9 +92,7 @@ class DiffusionModule(pl.LightningModule):
         noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
         losses = self.objective.compute_loss(self.denoiser, batch.x0, batch.cond, noise)
         self.last_batch, self.last_losses = batch, losses
-        loss = losses.total.mean()
-        self.log("loss", loss, prog_bar=True, logger=False)  # callbacks write the log, at optimizer steps
-        return loss
+        return losses.total.mean()  # callbacks write the log, at optimizer steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes Lightning's count of micro-batches that of whole optimizer steps.

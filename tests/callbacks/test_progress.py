@@ -18,6 +18,13 @@ def test_without_a_terminal_there_is_a_line_per_interval(capsys):
     assert all(match and float(match[2]) > 0 and float(match[3]) > 0 for match in numbers)
 
 
+def test_the_loss_is_that_of_the_log(capsys):
+    rows = Rows()
+    fit(tiny_module(log_every=2), [ProgressCallback(batch_size=12, log_every=2)], steps=4, logger=rows)
+    shown = [float(line.split("loss ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert shown == pytest.approx([row["train/loss"] for row in rows.rows.values()], abs=5e-5)
+
+
 def test_an_interval_is_one_line_however_many_micro_batches(capsys):
     fit(tiny_module(), [ProgressCallback(batch_size=12, log_every=2)], steps=4, accumulate=3)
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["2/4", "4/4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,6 +25,7 @@ class ObjectiveCallback(pl.Callback):
     objective           what is minimised
     log_every           optimizer steps between lines of the log
     condition_dropout   probability with which an example's condition is dropped, for classifier-free guidance
+    mean_loss           of the last line of the log, over all processes
     """
 
     QUARTERS = 4
@@ -40,6 +42,7 @@ class ObjectiveCallback(pl.Callback):
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
         self._seen_step = 0
+        self.mean_loss = math.nan
 
     def compute_loss(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
         """Losses of a batch."""
@@ -68,6 +71,7 @@ class ObjectiveCallback(pl.Callback):
             self._step.clear()
         if trainer.global_step % self.log_every == 0:
             means = self._means()
+            self.mean_loss = means["train/loss"]
             for logger in trainer.loggers:
                 logger.log_metrics(means, step=trainer.global_step)
 

@@ -37,7 +37,7 @@ class ProgressCallback(ProgressBar):
         self._task = TaskID(0)
         self._paused_s = 0.0
         self._first_step = self._seen_step = 0
-        self._enabled = True
+        self._enabled, self._due = True, False
 
     def disable(self) -> None:
         self._enabled = False
@@ -72,18 +72,16 @@ class ProgressCallback(ProgressBar):
         if trainer.global_step == self._seen_step:  # within an accumulation
             return
         self._seen_step = trainer.global_step
-        logged = trainer.global_step % self.log_every == 0
-        if self._progress is None:
-            if logged and self._enabled and trainer.is_global_zero:
-                print(
-                    f"step {trainer.global_step}/{trainer.max_steps}  loss {self._loss(trainer)}  {self._speed(trainer)} images/s"
-                )
-            return
-        self._progress.update(self._task, completed=trainer.global_step)
-        if logged:  # reading the loss makes the host wait for the device
-            self._progress.update(self._task, loss=self._loss(trainer), speed=self._speed(trainer))
+        self._due = trainer.global_step % self.log_every == 0
+        if self._progress is not None:
+            self._progress.update(self._task, completed=trainer.global_step)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        # the objective, which comes after the watchers, has by now averaged the loss over all processes
+        self._show(trainer, pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._show(trainer, pl_module)
         self._evaluation_began = time.monotonic()
         if self._progress is None and self._enabled and trainer.is_global_zero:
             print(f"step {trainer.global_step}: sampling", flush=True)
@@ -104,7 +102,8 @@ class ProgressCallback(ProgressBar):
             self._progress.update(self._task, description="training")
             self._progress.console.print(line, highlight=False)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._show(trainer, pl_module)
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -118,8 +117,16 @@ class ProgressCallback(ProgressBar):
             self._progress.stop()
             self._progress = None
 
-    def _loss(self, trainer: pl.Trainer) -> str:
-        return f"{float(trainer.progress_bar_metrics.get('loss', float('nan'))):.4f}"
+    def _show(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """The loss and speed of the line of the log that was written last."""
+        if not self._due:
+            return
+        self._due = False
+        loss, speed = f"{pl_module.objective.mean_loss:.4f}", self._speed(trainer)
+        if self._progress is not None:
+            self._progress.update(self._task, loss=loss, speed=speed)
+        elif self._enabled and trainer.is_global_zero:
+            print(f"step {trainer.global_step}/{trainer.max_steps}  loss {loss}  {speed} images/s")
 
     def _speed(self, trainer: pl.Trainer) -> str:
         seconds = time.monotonic() - self._began - self._paused_s

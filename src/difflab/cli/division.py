@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from difflab.cli.values import OrNull, Whole, check_values
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+STARTED_BY = {"SLURM_NTASKS", "MASTER_ADDR", "NODE_RANK"}
+"""Variables by one of which a process knows that somebody has started it beside others."""
+
+BATCH_VALUES = {
+    "data.batch_size": Whole(1),
+    "data.micro_batch": OrNull(Whole(1)),
+    "trainer.num_nodes": Whole(1),
+    "trainer.accumulate_grad_batches": Whole(1),
+    "eval.every": Whole(1),
+}
+"""What the values have to be from which others are computed."""
 
 
 def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
@@ -19,13 +35,25 @@ def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
     from difflab.data.stream import accumulated_batches, images_per_micro_batch
     from difflab.launch.world import process_count, torchrun_shape
 
+    check_values(config, BATCH_VALUES)
     trainer, data = config.trainer, config.data
+    if trainer.devices in (0, "0"):
+        raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")
     try:
         shape = torchrun_shape()
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if shape is not None:
         trainer.devices, trainer.num_nodes = shape
+    elif (
+        trainer.num_nodes > 1
+        and not STARTED_BY & os.environ.keys()
+        and str(config.launcher._target_).endswith(".Local")
+    ):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes}, but nobody starts the processes of the other machines: use launcher=slurm, torchrun "
+            "on every machine, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each and run the same command there"
+        )
     processes = launched(process_count(trainer.accelerator, trainer.devices, trainer.num_nodes))
     if data.micro_batch is not None:
         accumulate = accumulated_batches(data.batch_size, processes, data.micro_batch)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+LOST = ("onnection reset by peer", "onnection closed by peer", "Broken pipe", "NCCL error", "remote process exited")
+"""What gloo and NCCL say where a process with which they speak has died."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -42,10 +45,20 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
         return Outcome("diverged", f"{reason}; the last good checkpoint is {_last_good(trainer)}", exit_code=3)
     except CheckpointError as reason:
         return Outcome("failed", str(reason), exit_code=4)
+    except RuntimeError as error:
+        record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
+        if trainer.world_size > 1 and any(sign in str(error) for sign in LOST):
+            lost = f"another process of this run has ended, or its machine is out of reach ({_first_line(error)})"
+            return Outcome("failed", f"{lost}; {again}", exit_code=1)
+        raise
     except BaseException as error:
         record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         raise
     return Outcome("complete")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:160]
 
 
 def _last_good(trainer: Any) -> Any:

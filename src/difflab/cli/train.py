@@ -146,7 +146,9 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
-        fit(trainer, module, data, newest(run.checkpoints), interruption)
+        outcome = fit(trainer, module, data, newest(run.checkpoints), interruption)
+        if outcome.name == "failed":
+            sys.exit(outcome.exit_code)
         return None
     lock = RunLock(run.path)
     lock.acquire()
