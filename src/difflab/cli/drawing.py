@@ -153,18 +153,12 @@ class SetPlan:
 class Drawn:
     """A set of images on the disk.
 
-    shards            the images
-    protocol_fields   what of a number's protocol they are
-    subject           which model drew them
-    source            that model
-    grid              a picture of the first ones
-    folder            is held by this command until folder.end()
+    shards   the images
+    grid     a picture of the first ones
+    folder   is held by this command until folder.end()
     """
 
     shards: Shards
-    protocol_fields: dict[str, Any]
-    subject: dict[str, Any]
-    source: ModelSource
     grid: Path
     folder: SetFolder
 
@@ -233,7 +227,7 @@ def _guide(model: DictConfig, scale: float) -> None:
 
 def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
     """Starts the processes and draws. SamplingStopped if it was told to stop, SamplingError if it cannot go on."""
-    request, folder, source = plan.request, plan.folder, plan.source
+    request, folder = plan.request, plan.folder
     processes.start()
     interruption = Interruption("", _MARGIN)
     interruption.listen()
@@ -267,4 +261,4 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
             raise SamplingError(
                 f"{grid} cannot be written: {error.strerror or error}. Run the same command again"
             ) from error
-    return Drawn(shards, plan.protocol_fields, plan.subject, source, grid, folder)
+    return Drawn(shards, grid, folder)

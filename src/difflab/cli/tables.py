@@ -8,6 +8,7 @@ from pathlib import Path
 
 from difflab.metrics import Difference, Measurement, ProtocolMismatch, Results, at_count, check_comparable
 from difflab.metrics.direction import has_direction, higher_is_better
+from difflab.metrics.protocol import is_covered
 from difflab.metrics.variance_components import variance_components
 
 
@@ -67,7 +68,7 @@ def comparison_table(files: Sequence[str], waived: Sequence[str]) -> str:
             m = _nearest(other, first)
             noted |= set(_comparable(first, m, waived))
             rows.append(("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m)))
-    idle = [name for name in waived if not any(_covers(name, difference.field) for difference in noted)]
+    idle = [name for name in waived if not any(is_covered(difference.field, [name]) for difference in noted)]
     lines = [_aligned(rows), *(f"waived: {difference}" for difference in sorted(map(str, noted)))]
     return "\n".join([*lines, *(f"waived for nothing: {name} differs nowhere" for name in idle)])
 
@@ -78,10 +79,6 @@ def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) 
         return check_comparable(first.protocol, second.protocol, waived)
     except ProtocolMismatch as error:
         raise ValueError(f"{_label(first)} and {_label(second)}: {error}") from error
-
-
-def _covers(waived: str, field: str) -> bool:
-    return field == waived or field.startswith(f"{waived}.")
 
 
 def _read(path: Path) -> Results:

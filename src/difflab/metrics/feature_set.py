@@ -51,9 +51,6 @@ class FeatureSet:
     def __len__(self) -> int:
         return self.count
 
-    def has(self, column: str) -> bool:
-        return column in self.identity.columns
-
     def chunks(self, column: str, size: int = 4096) -> Iterator[tuple[int, Float[Tensor, "n d"]]]:
         """(number of the first row, rows) through the whole column, at most `size` rows at a time."""
         start = 0

@@ -61,7 +61,7 @@ class Protocol:
 
     def without(self, *prefixes: str) -> Protocol:
         """The protocol less the fields of these names, or below them."""
-        return Protocol({name: value for name, value in self.fields.items() if not _is_below(name, prefixes)})
+        return Protocol({name: value for name, value in self.fields.items() if not is_covered(name, prefixes)})
 
     def differences(self, other: Protocol) -> list[Difference]:
         names = sorted({*self.fields, *other.fields})
@@ -76,12 +76,13 @@ def check_comparable(first: Protocol, second: Protocol, waived: Collection[str] 
     ProtocolMismatch if there are others.
     """
     differences = first.differences(second)
-    if refused := [d for d in differences if not _is_below(d.field, waived)]:
+    if refused := [d for d in differences if not is_covered(d.field, waived)]:
         raise ProtocolMismatch(refused)
     return differences
 
 
-def _is_below(name: str, prefixes: Collection[str]) -> bool:
+def is_covered(name: str, prefixes: Collection[str]) -> bool:
+    """Whether a field is one of the named ones, or lies below one."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
