@@ -1,7 +1,34 @@
-"""Many measurements together: settings swept over one noise bank, fronts, the best one chosen fairly."""
+"""Many measurements together: studies with their plans, statistics, tables and reports; settings swept over one noise bank."""
 
+from difflab.studies.evidence import Arm, Evidence, Replicate
+from difflab.studies.facts import Facts
 from difflab.studies.front import Point, draw_front, on_front
+from difflab.studies.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.selection import Choice, choose
+from difflab.studies.study import Evaluation, Row, Study, StudyError, load_study, read_study
 from difflab.studies.sweep import AXES, Setting, settings
 
-__all__ = ["AXES", "Choice", "Point", "Setting", "choose", "draw_front", "on_front", "settings"]
+__all__ = [
+    "AXES",
+    "Arm",
+    "Cell",
+    "Choice",
+    "Evaluation",
+    "Evidence",
+    "Facts",
+    "Plan",
+    "Point",
+    "Replicate",
+    "Row",
+    "RowPlan",
+    "Setting",
+    "Study",
+    "StudyError",
+    "Training",
+    "choose",
+    "draw_front",
+    "load_study",
+    "on_front",
+    "read_study",
+    "settings",
+]

@@ -1,0 +1,93 @@
+"""What a study has to run: trainings, and the drawings that each of them serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from difflab.runs.attempts import attempt_directory
+from difflab.studies.facts import Facts
+from difflab.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run of train.py. Rows that differ in how they draw alone share it.
+
+    number     position among the plan's trainings; of a job array, too
+    name       run.name: <study>/<row> of the first row that needs it
+    identity   of the run (difflab.runs.identity)
+    parent     the folder of its attempts: <run.root>/<run.name>
+    overrides  the whole command line of train.py, as ("+experiment=...", "seed=1", ...)
+    steps      optimizer steps to its end
+    """
+
+    number: int
+    name: str
+    seed: int
+    identity: str
+    parent: Path
+    overrides: tuple[str, ...]
+    steps: int
+
+    @property
+    def directory(self) -> Path:
+        """<parent>/<identity>, or its newest later attempt."""
+        return attempt_directory(self.parent, self.identity, restart=False)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row at one seed.
+
+    training   number of the training that it draws from
+    overrides  of evaluate.py, all but checkpoint= and out=, which follow from the training's directory
+    folder     of its results within the run: evaluations/<hash of the overrides>
+    """
+
+    row: str
+    seed: int
+    training: int
+    overrides: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """A row, resolved.
+
+    config     the resolved configuration of its training, plain, at the study's first seed
+    facts      what it costs
+    overrides  that `match` has added, as network.width=56
+    follows    keys in which it differs from the row `against` since the configuration derives them from declared changes
+    """
+
+    config: Mapping[str, Any]
+    facts: Facts
+    overrides: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """root   <run.root>/<study>: everything that belongs to the study"""
+
+    study: Study
+    root: Path
+    rows: Mapping[str, RowPlan]
+    trainings: tuple[Training, ...]
+    cells: tuple[Cell, ...]
+
+    def training(self, cell: Cell) -> Training:
+        return self.trainings[cell.training]
+
+    def results(self, cell: Cell) -> Path:
+        """The results.json that evaluate.py writes for the cell."""
+        return self.training(cell).directory / cell.folder / "results.json"
+
+    def evaluation_command(self, cell: Cell) -> tuple[str, ...]:
+        """The whole command line of evaluate.py."""
+        directory = self.training(cell).directory
+        return (*cell.overrides, f"checkpoint={directory}", f"out={directory / cell.folder}")
