@@ -117,13 +117,15 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.slurm import record_run
     from difflab.launch.world import connect_under_torchrun
+    from difflab.networks import initialise
     from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
     from difflab.runs.checkpoints import step_of
     from difflab.runs.export import export_all
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    torch.manual_seed(config.seed)  # the initial weights
+    torch.manual_seed(config.seed)  # for weights that a network draws in a way of its own
     module = instantiate(config.module, _convert_="all")
+    initialise(module.denoiser, config.seed)
     data = instantiate(config.data, _convert_="all")
 
     extractor = instantiate(config.extractor)

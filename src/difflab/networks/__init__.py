@@ -1,8 +1,9 @@
 """Networks: (x, time, cond) -> [B, out_channels, H, W], with no knowledge of diffusion."""
 
 from difflab.networks.encoder import Encoder
+from difflab.networks.initialisation import initialise
 from difflab.networks.network import Network
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
-__all__ = ["Encoder", "Network", "SuperRes", "UNet"]
+__all__ = ["Encoder", "Network", "SuperRes", "UNet", "initialise"]

@@ -22,9 +22,13 @@ class AttentionPooling(nn.Module):
         channels = features[-1]
         self.heads = heads(channels)
         self.norm = GroupNorm(channels)
-        self.position = nn.Parameter(torch.randn(channels, resolution**2 + 1) / channels**0.5)
+        self.position = nn.Parameter(torch.empty(channels, resolution**2 + 1))
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, out_channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.position, std=self.position.shape[0] ** -0.5)
 
     def forward(self, images: Sequence[Tensor]) -> Float[Tensor, "b o"]:
         h = images[-1]

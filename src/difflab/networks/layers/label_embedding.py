@@ -30,7 +30,11 @@ class LabelEmbedding(nn.Module):
         super().__init__()
         _check_classes(num_classes)
         self.num_classes = num_classes
-        self.weight = nn.Parameter(torch.randn(num_classes, dim))
+        self.weight = nn.Parameter(torch.empty(num_classes, dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
         if cond.label is None:
@@ -58,7 +62,11 @@ class NullableLabelEmbedding(nn.Module):
         super().__init__()
         _check_classes(num_classes)
         self.num_classes = num_classes
-        self.weight = nn.Parameter(torch.randn(num_classes + 1, dim))
+        self.weight = nn.Parameter(torch.empty(num_classes + 1, dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
         if cond.label is None:
