@@ -165,6 +165,7 @@ def test_every_package_of_choices_has_a_group():
         root / name for name in ("data/packing", "callbacks", "cli", "interop", "launch", "runs", "sampling", "studies")
     }
     inside = {root / "launch" / name for name in ("doctor", "scaling", "slurm", "strategies")}
+    inside |= {root / "studies" / name for name in ("execution", "inference", "report", "tables")}
     assert packages - machinery - inside == mirrored
 
 

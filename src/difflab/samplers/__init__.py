@@ -3,6 +3,19 @@
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.ddpm import DDPM
 from difflab.samplers.draw import balanced_labels, draw, shares
+from difflab.samplers.euler import Euler
+from difflab.samplers.heun import Heun
 from difflab.samplers.sampler import Sampler, SamplerStep, initial_noise
 
-__all__ = ["DDIM", "DDPM", "Sampler", "SamplerStep", "balanced_labels", "draw", "initial_noise", "shares"]
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "Euler",
+    "Heun",
+    "Sampler",
+    "SamplerStep",
+    "balanced_labels",
+    "draw",
+    "initial_noise",
+    "shares",
+]

@@ -1,0 +1,76 @@
+"""Noise that is added on the way down, and removed by the step that follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from difflab.schedules import Chain, NoiseSchedule, noise_level, time_of
+
+
+class Stage(NamedTuple):
+    """A step of a sampler that walks along noise levels sigma / alpha, in x / alpha; plain numbers, so that no GPU is waited for.
+
+    step                    N .. 1
+    left                    time of the chain that the step leaves
+    added                   standard deviation of the noise that is added first; 0 for none
+    time, alpha, level      where it starts, with that noise
+    to_time, to_alpha, to   where it ends; level 0 is the clean image
+    """
+
+    step: int
+    left: float
+    added: float
+    time: float
+    alpha: float
+    level: float
+    to_time: float
+    to_alpha: float
+    to: float
+
+
+@dataclass(frozen=True)
+class Churn:
+    """sigma_hat = (1 + gamma) sigma, x_hat = x + s_noise sqrt(sigma_hat^2 - sigma^2) eps (Karras et al. 2022, algorithm 2, lines 4 to 6).
+
+    gamma = min(s_churn / N, sqrt(2) - 1) at levels in [s_min, s_max], else 0. No level is raised above the schedule's last.
+
+    s_churn        0 adds nothing: the sampler is deterministic
+    s_min, s_max   levels at which noise is added
+    s_noise        slightly above 1 makes up for detail that the denoiser removes in excess
+    """
+
+    s_churn: float
+    s_min: float
+    s_max: float
+    s_noise: float
+
+    def __post_init__(self) -> None:
+        if self.s_churn < 0 or self.s_noise < 0:
+            raise ValueError(f"s_churn = {self.s_churn} and s_noise = {self.s_noise} must not be negative")
+        if self.s_min > self.s_max:
+            raise ValueError(f"s_min = {self.s_min} is above s_max = {self.s_max}: noise would be added nowhere")
+
+    def stages(self, schedule: NoiseSchedule, chain: Chain) -> Iterator[Stage]:
+        """The steps of a chain on the CPU, the noisiest first."""
+        level = chain.level.sigma / chain.level.alpha
+        if not level.isfinite().all():
+            raise ValueError(
+                "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
+                "sampler/grid=karras, which begins at sigma_max"
+            )
+        gamma = min(self.s_churn / len(chain), math.sqrt(2) - 1)
+        churned = (level >= self.s_min) & (level <= self.s_max)
+        highest = noise_level(schedule, torch.ones_like(level))
+        raised = torch.where(churned, torch.minimum(level * (1 + gamma), highest), level)
+        time = torch.where(raised > level, time_of(schedule, raised), chain.times) if gamma else chain.times
+        alpha = torch.where(raised > level, schedule(time).alpha, chain.level.alpha)
+        added = self.s_noise * (raised**2 - level**2).clamp(min=0).sqrt()
+        start = torch.stack([chain.times, added, time, alpha, raised], 1).tolist()
+        end = torch.stack([chain.times, chain.level.alpha, level], 1).tolist()
+        for i in range(len(chain), 0, -1):
+            yield Stage(i, *start[i], *end[i - 1])

@@ -1,0 +1,51 @@
+"""Heun's method along the noise level, with or without added noise: the sampler of EDM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.noise import Noise
+from difflab.samplers.churn import Churn
+from difflab.samplers.grids import Grid
+from difflab.samplers.sampler import Sampler, SamplerStep
+from difflab.schedules import Chain, NoiseSchedule
+from difflab.types import Condition, DenoiseFn
+
+
+class Heun(Sampler):
+    """d = (x - D(x; sigma)) / sigma;  x' = x + (sigma' - sigma) d;  x += (sigma' - sigma) (d + d') / 2, d' being d at (x', sigma')
+    (Karras et al. 2022, algorithm 2; algorithm 1 without churn). The step to the clean image is not corrected.
+
+    Second order; 2 N - 1 calls of the denoiser for N steps. x stands for x_t / alpha_t and sigma for sigma_t / alpha_t, so a model of any
+    schedule can be sampled with it: the paper's sigma(t) = t, s(t) = 1.
+
+    grid                            the times
+    s_churn, s_min, s_max, s_noise  see `Churn`; for ImageNet at 64 x 64 the paper has 40, 0.05, 50 and 1.003 with 256 steps
+    """
+
+    def __init__(self, grid: Grid, s_churn: float = 0.0, s_min: float = 0.0, s_max: float = 1e6, s_noise: float = 1.0):
+        self.grid = grid
+        self.churn = Churn(s_churn, s_min, s_max, s_noise)
+
+    def trajectory(
+        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+    ) -> Iterator[SamplerStep]:
+        chain = Chain(schedule, self.grid(schedule))
+        x = x_T / float(chain.level.alpha[-1])
+        for at in self.churn.stages(schedule, chain):
+            if at.added:
+                x = x + at.added * noise.normal("step", tuple(x.shape[1:]), step=at.step).to(x)
+            time = torch.full((len(x),), at.time, dtype=torch.float64, device=x.device)
+            x_0 = denoise(at.alpha * x, time, cond).x0
+            d = (x - x_0) / at.level
+            ahead = x + (at.to - at.level) * d
+            if at.to > 0:
+                time = torch.full((len(x),), at.to_time, dtype=torch.float64, device=x.device)
+                d_ahead = (ahead - denoise(at.to_alpha * ahead, time, cond).x0) / at.to
+                ahead = x + (at.to - at.level) * (0.5 * d + 0.5 * d_ahead)
+            x = ahead
+            yield SamplerStep(at.left, at.to_alpha * x, x_0)
