@@ -1,8 +1,11 @@
 """Many measurements together: studies with their plans, statistics, tables and reports; settings swept over one noise bank."""
 
+from difflab.studies.cost import Cost, read_cost
 from difflab.studies.evidence import Arm, Evidence, Replicate
 from difflab.studies.facts import Facts
 from difflab.studies.front import Point, draw_front, on_front
+from difflab.studies.gather import gather
+from difflab.studies.history import History, read_history
 from difflab.studies.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.selection import Choice, choose
 from difflab.studies.study import Evaluation, Row, Study, StudyError, load_study, read_study
@@ -13,9 +16,11 @@ __all__ = [
     "Arm",
     "Cell",
     "Choice",
+    "Cost",
     "Evaluation",
     "Evidence",
     "Facts",
+    "History",
     "Plan",
     "Point",
     "Replicate",
@@ -27,8 +32,11 @@ __all__ = [
     "Training",
     "choose",
     "draw_front",
+    "gather",
     "load_study",
     "on_front",
+    "read_cost",
+    "read_history",
     "read_study",
     "settings",
 ]

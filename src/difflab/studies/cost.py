@@ -1,0 +1,53 @@
+"""What a run took: its starts and how they ended, time, machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from difflab.runs import RunDirectory
+
+NO_END = "killed"
+"""Of a start that wrote down no end: killed, or at work still."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """From provenance.json.
+
+    starts       how often it was started
+    outcomes     of each start: complete, interrupted, diverged, went back, failed, killed (no end on record)
+    preemptions  starts that were interrupted or killed and followed by another one
+    seconds      of all starts that have an end, evaluations during training included
+    untimed      starts without an end: their time is in no sum
+    hosts        on which it ran
+    gpus         name -> how many the last start saw on its first host; empty on a CPU
+    commits      of difflab, in order, each once
+    """
+
+    starts: int
+    outcomes: tuple[str, ...]
+    preemptions: int
+    seconds: float
+    untimed: int
+    hosts: tuple[str, ...]
+    gpus: dict[str, int]
+    commits: tuple[str, ...]
+
+
+def read_cost(run: str | Path) -> Cost:
+    """Of a run's directory; of one that never started nothing."""
+    starts = RunDirectory(run).starts()
+    outcomes = tuple(start.get("outcome", NO_END) for start in starts)
+    names = starts[-1].get("gpus", []) if starts else []
+    commits = [(start.get("git") or {}).get("commit") for start in starts]
+    return Cost(
+        starts=len(starts),
+        outcomes=outcomes,
+        preemptions=sum(outcome in ("interrupted", NO_END) for outcome in outcomes[:-1]),
+        seconds=sum(start.get("seconds", 0.0) for start in starts),
+        untimed=sum("outcome" not in start for start in starts),
+        hosts=tuple(dict.fromkeys(start["host"] for start in starts if "host" in start)),
+        gpus={name: names.count(name) for name in dict.fromkeys(names)},
+        commits=tuple(dict.fromkeys(commit for commit in commits if commit)),
+    )

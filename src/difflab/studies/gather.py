@@ -1,0 +1,104 @@
+"""Everything that a study's evaluations have found, read from the run directories and checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from difflab.metrics import Measurement, Results, Target, read_targets
+from difflab.studies.comparability import check_measured_alike
+from difflab.studies.evidence import Arm, Evidence, Replicate
+from difflab.studies.plan import Cell, Plan
+from difflab.studies.study import StudyError
+
+
+def gather(plan: Plan) -> Evidence:
+    """What there is. A StudyError that names row, seed and file if a file is torn, was changed by hand or is another run's, if it lacks a
+    metric of the study, or if numbers were not measured alike (`comparability`)."""
+    study, found = plan.study, dict[str, dict[int, Replicate]]()
+    for cell in plan.cells:
+        file = plan.results(cell)
+        if file.exists():
+            found.setdefault(cell.row, {})[cell.seed] = _replicate(plan, cell, file)
+    arms = {}
+    for name, row in study.rows.items():
+        resolved, replicates = plan.rows[name], found.get(name, {})
+        arms[name] = Arm(
+            row=row,
+            config=resolved.config,
+            facts=resolved.facts,
+            replicates={seed: replicates[seed] for seed in study.seeds if seed in replicates},
+            missing=tuple(seed for seed in study.seeds if seed not in replicates),
+            published=_published(name, row.published, resolved.config.get("target") or {}, resolved.facts.steps),
+            follows=resolved.follows,
+        )
+    check_measured_alike(study, arms)
+    return Evidence(study, arms)
+
+
+def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
+    where, training = f"row {cell.row}, seed {cell.seed}", plan.training(cell)
+    again = f"remove {file} and launch again"
+    try:
+        text = file.read_text()
+        results = Results.from_json(text, file)
+        subject = dict(results.subject)
+        _check_untouched(results, json.loads(text)["measurements"])
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise StudyError(f"{where}: {file} cannot be believed ({error}): {again}") from error
+    for key, due in (("seed", cell.seed), ("step", training.steps)):
+        there = subject.get(key)
+        if there is not None and there != due:
+            raise StudyError(f"{where}: {file} was measured at {key} {there}, and the study asks for {due}: {again}")
+    measurements = {}
+    for metric in plan.study.evaluation.metrics:
+        of_it = [one for one in results.measurements if one.metric == metric]
+        if len(of_it) != 1:
+            there_are = ", ".join(dict.fromkeys(one.metric for one in results.measurements)) or "none"
+            problem = (
+                f"lacks {metric}; there are {there_are}. Choose metrics in the study's evaluation that give it"
+                if not of_it
+                else f"has {metric} under {len(of_it)} protocols, and it cannot be known which is meant: {again}"
+            )
+            raise StudyError(f"{where}: {file} {problem}")
+        measurements[metric] = of_it[0]
+    return Replicate(cell.seed, training.directory, measurements)
+
+
+def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A ValueError if a value is no number, or does not lie in its own interval as it was written."""
+    for measurement, row in zip(results.measurements, rows, strict=True):
+        value, stored = measurement.value, row.get("interval_95")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{measurement.metric} = {value!r} is no number")
+        if stored is not None and math.isfinite(value) and not _agree(measurement, stored):
+            raise ValueError(
+                f"{measurement.metric} = {value} does not belong to its interval {stored}: it was changed by hand"
+            )
+
+
+def _agree(measurement: Measurement, stored: Sequence[float]) -> bool:
+    computed = measurement.interval()
+    return computed is not None and all(
+        math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(computed, stored, strict=True)
+    )
+
+
+def _published(row: str, own: Mapping[str, Target], node: Mapping[str, Any], steps: int) -> dict[str, Target]:
+    """Metric -> the published number: of several that of our training steps, else the nearest in steps, later ones first."""
+    try:
+        targets = list(own.values()) or read_targets(node)
+    except ValueError as error:
+        raise StudyError(f"row {row}: {error}") from error
+
+    def distance(target: Target) -> tuple[float, float]:
+        at = math.inf if target.at_step is None else target.at_step
+        return (0.0 if target.at_step is None else abs(at - steps), -at)
+
+    chosen: dict[str, Target] = {}
+    for target in sorted(targets, key=distance):
+        chosen.setdefault(target.metric, target)
+    return chosen
