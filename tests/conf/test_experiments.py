@@ -23,6 +23,8 @@ PUBLISHED_MILLIONS = {
     "iddpm/cifar10/cosine_hybrid_T4000": 52.5,  # the released model
     "iddpm/imagenet64/cosine_hybrid_T4000": 120,  # Nichol and Dhariwal 2021, section 6, to three digits at most
     "iddpm/imagenet64/conditional": 270,
+    "cfg/imagenet64_p10": 296,  # ADM's of this size, Dhariwal and Nichol 2021, table 11
+    "cfg/imagenet128": 422,
 }
 
 
@@ -112,10 +114,10 @@ def test_what_was_published_is_measured_as_it_was_published(name, composed):
             "samples": config.eval.num_samples,
             "steps": config.sampler.grid.steps,
             "sampler": config.sampler._target_.rsplit(".", 1)[-1],
-            "guidance": "none" if set(config.guidance) <= {"clip"} else "some",
+            "guidance": ", ".join(sorted(set(config.guidance) - {"clip"})) or "none",
             "weights": "ema" if config.ema and "online" not in resolved["eval"]["tracks"] else "online",
             "extractor": config.extractor._target_.rsplit(".", 1)[-1].removesuffix("Extractor").lower(),
-            "reference_images": {"ddpm": 50_000, "adm": 1_281_167}.get(name.split("/")[0]),
+            "reference_images": {"ddpm": 50_000, "edm": 50_000, "adm": 1_281_167}.get(name.split("/")[0]),
         }
         assert target.stated == {key: ours[key] for key in target.stated}
 
@@ -194,6 +196,26 @@ CHANGES = {
         "sampler.grid.steps",
     },
     ("iddpm/imagenet64/cosine_hybrid_T4000", "iddpm/imagenet64/cosine_hybrid_T4000_1500K"): {"trainer.max_steps"},
+    ("edm/cifar10/b_hyper", "edm/cifar10/c_capacity"): {"network.channel_mult"},
+    ("edm/cifar10/c_capacity", "edm/cifar10/d_preconditioning"): {
+        "parameterization._target_",
+        "parameterization.sigma_data",
+        "objective.weighting._target_",
+    },
+    ("edm/cifar10/d_preconditioning", "edm/cifar10/e_loss"): {
+        "schedule._target_",
+        "schedule.beta_d",
+        "schedule.beta_min",
+        "schedule.time_min",
+        "schedule.sigma_max",
+        "schedule.rho",
+        "objective.weighting._target_",
+        "objective.weighting.sigma_data",
+        "objective.time_sampler._target_",
+        "objective.time_sampler.mean",
+        "objective.time_sampler.std",
+    },
+    ("cfg/imagenet64_p10", "cfg/imagenet64_p50"): {"condition_dropout"},
 }
 
 
@@ -206,7 +228,7 @@ def test_rows_of_a_table_keep_their_difference_when_shrunk(composed):
     """But for those whose difference is size."""
     seen: dict[tuple[str, str], str] = {}
     for name in NAMES:
-        if not name.endswith(("depth4", "attn_multi", "_1500K")):
+        if not name.endswith(("depth4", "attn_multi", "_1500K", "c_capacity")):
             key = str(Path(name).parent), repr(sorted(flat(composed(f"+experiment={name}", "+shrink=tiny")).items()))
             assert key not in seen, f"{name} and {seen[key]} are the same when shrunk"
             seen[key] = name
