@@ -12,6 +12,8 @@ from difflab.runs.metrics_log import MetricsLog, read_metrics
 from difflab.runs.mirror import Mirror
 from difflab.runs.provenance import provenance
 from difflab.runs.snapshots import SnapshotCallback, reconstruct
+from difflab.runs.wandb_login import WandbError
+from difflab.runs.wandb_sync import RunUpload, Uploads, sync
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -22,7 +24,10 @@ __all__ = [
     "RunBusyError",
     "RunDirectory",
     "RunLock",
+    "RunUpload",
     "SnapshotCallback",
+    "Uploads",
+    "WandbError",
     "attempt_directory",
     "detour_count",
     "go_back",
@@ -32,4 +37,5 @@ __all__ = [
     "provenance",
     "read_metrics",
     "reconstruct",
+    "sync",
 ]

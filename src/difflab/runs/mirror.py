@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
-from requests.utils import get_netrc_auth
 
 from difflab.runs.checkpoints import saved, step_of
 from difflab.runs.directory import RunDirectory
 from difflab.runs.metrics_log import read_metrics
 from difflab.runs.wandb_file import last_mirrored_step
+from difflab.runs.wandb_login import logged_in
+
+TAG_LENGTH = 64
+"""W&B takes no longer ones."""
 
 
 class Mirror(Logger):
@@ -23,12 +27,14 @@ class Mirror(Logger):
 
     run      the directory that is mirrored
     logger   of the W&B run
+    labels   what the run is in its study, for the W&B configuration and as tags; empty outside of one
     """
 
-    def __init__(self, run: RunDirectory, logger: WandbLogger):
+    def __init__(self, run: RunDirectory, logger: WandbLogger, labels: Mapping[str, str]):
         super().__init__()
         self.run = run
         self.logger = logger
+        self.labels = labels
         self._sent: int | None = None
 
     @property
@@ -41,7 +47,11 @@ class Mirror(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        self.logger.experiment.config.update(params, allow_val_change=True)
+        experiment = self.logger.experiment
+        experiment.config.update(params | self.labels, allow_val_change=True)
+        if self.labels:
+            tags = [*self.labels.values(), f"seed {params['seed']}"]
+            experiment.tags = tuple(dict.fromkeys([*(experiment.tags or ()), *(tag[:TAG_LENGTH] for tag in tags)]))
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -84,29 +94,28 @@ def weights_and_biases(
 ) -> Mirror:
     """The mirror of a run, continuing the W&B run of the same identity.
 
+    A run that is called <project>/<row> belongs to a study: its group is the row, and the seeds are its replicates.
+
     mode   online, offline or disabled; auto is $WANDB_MODE, else online for a user who is logged in and offline for others
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     if mode == "auto":
-        mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+        mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
     if mode not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode={mode}: expected auto, online, offline or disabled")
     run.path.mkdir(parents=True, exist_ok=True)
+    study, _, row = group.partition("/")
+    labels = {"study": study, "row": row} if row and study == project else {}
     logger = WandbLogger(
         project=project,
         entity=entity,
         id=identity,
-        group=group,
+        group=labels.get("row", group),
+        job_type="train",
         name=name,
         save_dir=str(run.path),
         resume="allow",
         offline=mode == "offline",
         mode=mode,
     )
-    return Mirror(run, logger)
-
-
-def _logged_in() -> bool:
-    """Whether `wandb login` or $WANDB_API_KEY has given a key, without asking a server."""
-    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    return bool(os.environ.get("WANDB_API_KEY") or get_netrc_auth(server))
+    return Mirror(run, logger, labels)

@@ -6,6 +6,7 @@ records. W&B writes it from a process of its own, so after a crash the file itse
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -22,15 +23,33 @@ def last_mirrored_step(directory: str | Path) -> int:
 
     last = -1
     for path in Path(directory).glob("offline-run-*/*.wandb"):
-        for body in _records(path.read_bytes()):
+        for _, body in _records(path.read_bytes()):
             record = wandb_internal_pb2.Record.FromString(body)  # pyright: ignore[reportAttributeAccessIssue]
             if record.WhichOneof("record_type") == "history":
                 last = max(last, record.history.step.num)
     return last
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    """The whole records; the torn tail of a killed run is left out."""
+def holds_a_run(path: str | Path) -> bool:
+    """Whether the file says which run it is of: one that was killed in its first second may not."""
+    from wandb.proto import wandb_internal_pb2
+
+    return any(
+        wandb_internal_pb2.Record.FromString(body).WhichOneof("record_type") == "run"  # pyright: ignore[reportAttributeAccessIssue]
+        for _, body in _records(Path(path).read_bytes())
+    )
+
+
+def cut_torn_tail(path: str | Path) -> None:
+    """Ends the file with its last whole record. `wandb sync` uploads a file with a torn one and calls that a failure, each time anew."""
+    data = Path(path).read_bytes()
+    end = max((end for end, _ in _records(data)), default=min(len(data), _FILE_HEADER.size))
+    if end < len(data):
+        os.truncate(path, end)
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(where it ends, the record) of whole records; the torn tail of a killed run is left out."""
     position, parts = _FILE_HEADER.size, b""
     while position + _CHUNK_HEADER.size <= len(data):
         room = _BLOCK - position % _BLOCK
@@ -44,4 +63,4 @@ def _records(data: bytes) -> Iterator[bytes]:
         position += _CHUNK_HEADER.size + length
         parts = body if kind in (_FULL, _FIRST) else parts + body
         if kind in (_FULL, _LAST):
-            yield parts
+            yield position, parts
