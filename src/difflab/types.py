@@ -45,10 +45,12 @@ class Condition:
 
     label  class number per example; `NULL_LABEL` marks an example whose class was dropped
     image  low-resolution image to be enlarged (super-resolution). It says what the task is, so `drop` leaves it
+    level  standard deviation of the noise that was added to `image` (conditioning augmentation), float64; 0 for none
     """
 
     label: Int[Tensor, " b"] | None = None
     image: Float[Tensor, "b c h w"] | None = None
+    level: Float64[Tensor, " b"] | None = None
 
     def drop(self, mask: Tensor | None = None) -> Condition:
         """The null condition: for every example, or for those where `mask` [B] is true."""
@@ -132,3 +134,10 @@ class DenoiseFn(Protocol):
     """(x_t, t, cond) -> Prediction: a Denoiser, or any guided form of it."""
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction: ...
+
+
+@runtime_checkable
+class ClassifyFn(Protocol):
+    """(x_t, t) -> logits [B, K] of the classes of a noised image."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, /) -> Tensor: ...
