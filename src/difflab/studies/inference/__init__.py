@@ -1,0 +1,53 @@
+"""By how much do rows differ, and could it be chance? Numbers per seed in, differences, intervals and verdicts out.
+
+Which number of a run enters: the one of its last step, of one EMA track, both fixed before the run. The best of K checkpoints is the
+best of K noisy numbers, hence better than the model: by 1.87 standard errors of one number for K = 20 independent ones (E max of K
+normals). Between rows this luck cancels only if they have as many checkpoints and as much noise; a row that is measured more often, or
+more noisily, wins without being better. The same holds for EMA tracks, guidance scales and samplers: where one of them is to be chosen,
+`difflab.studies.choose` does it on other samples than it reports.
+"""
+
+from difflab.studies.inference.curves import Band, Curve, band, band_of_difference
+from difflab.studies.inference.equivalence import Equivalence, equivalence
+from difflab.studies.inference.holm import holm
+from difflab.studies.inference.paired import PairedDifference, Pairing, paired_difference
+from difflab.studies.inference.pilot import Pilot, pilot, pilot_of_pairs, pilot_of_seeds
+from difflab.studies.inference.power import power, power_sentence, seeds_needed, smallest_difference
+from difflab.studies.inference.sign_flip import SignFlip, sign_flip
+from difflab.studies.inference.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
+from difflab.studies.inference.verdict import Comparison, Outcome, Verdict, judge, verdicts
+from difflab.studies.inference.wording import p_in_words
+
+__all__ = [
+    "Band",
+    "Comparison",
+    "Curve",
+    "Equivalence",
+    "Outcome",
+    "PairedDifference",
+    "Pairing",
+    "Pilot",
+    "Reach",
+    "SeedSpeedup",
+    "SignFlip",
+    "Speedup",
+    "Verdict",
+    "band",
+    "band_of_difference",
+    "equivalence",
+    "holm",
+    "judge",
+    "p_in_words",
+    "paired_difference",
+    "pilot",
+    "pilot_of_pairs",
+    "pilot_of_seeds",
+    "power",
+    "power_sentence",
+    "reach",
+    "seeds_needed",
+    "sign_flip",
+    "smallest_difference",
+    "speedup",
+    "verdicts",
+]

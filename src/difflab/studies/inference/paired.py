@@ -1,0 +1,125 @@
+"""The difference of two arms on the seeds that they share.
+
+    d_s = a_s - b_s        mean -/+ t sd / sqrt(n)        [sd of d with n - 1]
+
+Arms share initialisation, data order, training noise and the noise of the samples at each seed (common random numbers), so that much of
+what a seed does to a it does to b, and the difference has less of it:
+
+    Var d = Var a + Var b - 2 Cov(a, b)        ratio = Var d / (Var a + Var b)
+
+A ratio of 1/4 says that pairing was worth four times as many seeds; above 1 it did harm. As an estimate from few seeds it is rough.
+
+Where all differences are equal, t has no scale: its p would be 0 and its interval a point, from however few seeds. p and interval are
+then those of the sign flip, which knows how many seeds there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from difflab.studies.inference import student
+from difflab.studies.inference.sign_flip import SignFlip, sign_flip
+
+ROUNDING = 1e-12
+"""Scatter of differences below this part of the values is the rounding of their subtraction."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What common random numbers bought.
+
+    unpaired_std_error  of the mean difference, had the arms been independent (Welch)
+    correlation         of the arms over the seeds; None where an arm has one value at all seeds
+    variance_ratio      paired / unpaired; None where neither arm varies
+    """
+
+    unpaired_std_error: float
+    correlation: float | None
+    variance_ratio: float | None
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """differences  seed -> a - b
+    alpha        1 - level of the intervals
+    sd           of the differences; 0 where they differ by rounding alone; None for one seed
+    p            two-sided, by Student's t; None for one seed
+    sign_flip    p and interval without a normal distribution; None for one seed
+    pairing      None for one seed
+    """
+
+    differences: Mapping[int, float]
+    alpha: float
+    mean: float
+    sd: float | None
+    p: float | None
+    sign_flip: SignFlip | None
+    pairing: Pairing | None
+
+    @property
+    def n(self) -> int:
+        return len(self.differences)
+
+    @property
+    def std_error(self) -> float | None:
+        return None if self.sd is None else self.sd / math.sqrt(self.n)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return self.interval_at(self.alpha)
+
+    def interval_at(self, alpha: float) -> tuple[float, float] | None:
+        """Of level 1 - alpha, by Student's t; None for one seed."""
+        if self.sd is None:
+            return None
+        if self.sd == 0:
+            return sign_flip(list(self.differences.values()), alpha).interval
+        low, high = student.interval(self.mean, self.sd, self.n, alpha)
+        return float(low), float(high)
+
+
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float], alpha: float = 0.05) -> PairedDifference:
+    """a - b.
+
+    a, b   seed -> value; seeds of one of them alone are left out
+    """
+    seeds = [seed for seed in a if seed in b]
+    if not seeds:
+        raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}; a difference is taken at one seed")
+    for seed in seeds:
+        if not (math.isfinite(a[seed]) and math.isfinite(b[seed])):
+            raise ValueError(f"seed {seed}: {a[seed]} - {b[seed]} is no difference; both must be finite")
+    x, y = np.array([a[seed] for seed in seeds], float), np.array([b[seed] for seed in seeds], float)
+    d = x - y
+    differences = dict(zip(seeds, d.tolist(), strict=True))
+    n, mean = len(seeds), float(d.mean())
+    if n == 1:
+        return PairedDifference(differences, alpha, mean, None, None, None, None)
+    rounding = ROUNDING * float(np.abs([x, y]).max())
+    sd = _scatter(d, rounding)
+    if sd == 0:
+        mean = 0.0 if abs(mean) <= rounding else mean
+        differences = dict.fromkeys(seeds, mean)
+    flips = sign_flip(list(differences.values()), alpha)
+    p = flips.p if sd == 0 else float(student.two_sided(mean, sd, n))
+    return PairedDifference(differences, alpha, mean, sd, p, flips, _pairing(x, y, sd, rounding))
+
+
+def _pairing(x: np.ndarray, y: np.ndarray, sd: float, rounding: float) -> Pairing:
+    sd_x, sd_y = _scatter(x, rounding), _scatter(y, rounding)
+    unpaired = sd_x**2 + sd_y**2
+    varied = sd_x > 0 and sd_y > 0
+    return Pairing(
+        math.sqrt(unpaired / x.size),
+        float(np.clip(np.cov(x, y)[0, 1] / (sd_x * sd_y), -1, 1)) if varied else None,
+        sd**2 / unpaired if unpaired > 0 else None,
+    )
+
+
+def _scatter(values: np.ndarray, rounding: float) -> float:
+    sd = float(values.std(ddof=1))
+    return sd if sd > rounding else 0.0

@@ -1,0 +1,133 @@
+"""Power against simulation and against numbers in print; the solvers where statsmodels' own gives up."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import binom, ttest_1samp
+from statsmodels.stats.power import TTestPower
+
+from difflab.studies.inference import (
+    Pilot,
+    paired_difference,
+    pilot_of_pairs,
+    pilot_of_seeds,
+    power_sentence,
+    seeds_needed,
+    smallest_difference,
+)
+from difflab.studies.inference import power as power_of
+
+ONE = Pilot(1.0, 4, "a test")
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_the_smallest_difference_is_found_in_80_percent_of_simulated_studies(n):
+    trials, rng = 4000, np.random.default_rng(n)
+    pilot = Pilot(0.4, 4, "a test")
+    delta = smallest_difference(pilot, n)
+    found = 0
+    for d in rng.normal(delta, 0.4, (trials, n)):
+        one = paired_difference(dict(enumerate(d.tolist())), dict.fromkeys(range(n), 0.0))
+        found += one.p <= 0.05 and one.mean > 0
+    low, high = binom.interval(1 - 1e-5, trials, 0.8)
+    assert low <= found <= high
+
+
+def test_power_after_correction_is_that_of_holms_first_step():
+    trials, n, rows = 4000, 6, 5
+    delta = smallest_difference(ONE, n, rows=rows)
+    p = ttest_1samp(np.random.default_rng(0).normal(delta, 1, (trials, n)), 0, axis=-1).pvalue
+    low, high = binom.interval(1 - 1e-5, trials, 0.8)
+    assert low <= np.sum(p <= 0.05 / rows) <= high
+    assert delta > smallest_difference(ONE, n)
+
+
+def test_numbers_in_print():
+    # Cohen's d = 0.5, two-sided 5 %, 80 %: 34 pairs; d = 0.2: 199 (G*Power's and R's pwr.t.test)
+    assert seeds_needed(ONE, 0.5) == 34
+    assert seeds_needed(ONE, -0.2) == 199
+    assert power_of(0.5, 1.0, 34) == pytest.approx(0.8078, abs=1e-4)
+
+
+def test_agreement_with_statsmodels_where_its_solver_works():
+    for n in (10, 40, 200):
+        theirs = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8)
+        assert smallest_difference(ONE, n) == pytest.approx(theirs, rel=1e-4)
+
+
+def test_every_corner_converges():
+    for n in (2, 3, 4, 7, 50, 10_000):
+        for rows in (1, 20, 1000):
+            for goal in (0.5, 0.8, 0.99):
+                delta = smallest_difference(ONE, n, rows=rows, goal=goal)
+                assert power_of(delta, 1.0, n, rows=rows) == pytest.approx(goal, abs=1e-6)
+    smallest = [smallest_difference(ONE, n) for n in range(2, 40)]
+    assert smallest == sorted(smallest, reverse=True)
+
+
+@pytest.mark.parametrize(("difference", "rows"), [(1e9, 1), (50.0, 3), (3.0, 1), (0.9, 12), (0.03, 1)])
+def test_the_fewest_seeds_are_enough_and_one_less_is_not(difference, rows):
+    n = seeds_needed(ONE, difference, rows=rows)
+    assert smallest_difference(ONE, n, rows=rows) <= difference
+    assert n == 2 or smallest_difference(ONE, n - 1, rows=rows) > difference
+
+
+def test_more_than_ten_thousand_seeds_are_said():
+    assert seeds_needed(ONE, 1e-6) is None
+    assert "0.001 needs more than 10,000 seeds." in power_sentence(ONE, 3, 0.05, 2, wanted=0.001)
+
+
+def test_pilots():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(5, 2, 4).tolist(), rng.normal(-1, 2, 3).tolist()
+    both = pilot_of_pairs([first, second, [7.0]])
+    assert both.sd**2 == pytest.approx((3 * np.var(first, ddof=1) + 2 * np.var(second, ddof=1)) / 5)
+    assert (both.freedom, both.source) == (5, "4 + 3 paired differences")
+    alone = pilot_of_seeds(first)
+    assert alone.sd == pytest.approx(np.sqrt(2) * np.std(first, ddof=1))
+    assert "sqrt(2)" in alone.source
+    assert (
+        pilot_of_pairs([[1.0], []]) is pilot_of_pairs([[1.0, 1.0]]) is pilot_of_seeds([]) is pilot_of_seeds([1]) is None
+    )
+    low, high = Pilot(1.0, 2, "three pairs").interval()
+    assert (low, high) == pytest.approx((0.52, 6.28), abs=0.01)
+
+
+def test_a_pilots_interval_covers():
+    values = np.random.default_rng(4).normal(0, 3, (2000, 4)).tolist()
+    intervals = [pilot_of_pairs([row]).interval() for row in values]
+    outside = sum(not low <= 3 <= high for low, high in intervals)
+    bounds = binom.interval(1 - 1e-5, 2000, 0.05)
+    assert bounds[0] <= outside <= bounds[1]
+
+
+def test_the_sentence_holds_the_numbers():
+    pilot = Pilot(0.4, 4, "5 paired differences")
+    said = power_sentence(pilot, 3, 0.05, 3, wanted=0.5)
+    for number in (smallest_difference(pilot, 3), smallest_difference(pilot, 3, rows=3)):
+        assert f"{number:.3g}" in said
+    assert f"0.5 needs {seeds_needed(pilot, 0.5, rows=3)} seeds." in said
+    assert "One seed shows no difference." in power_sentence(pilot, 1, 0.05, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: power_of(1, 1, 1), "two seeds"),
+        (lambda: power_of(1, 0, 3), "above 0"),
+        (lambda: seeds_needed(ONE, 0.0), "difference of 0"),
+        (lambda: smallest_difference(ONE, 3, goal=0.01), "goal"),
+        (lambda: smallest_difference(ONE, 3, rows=0), "one row"),
+    ],
+)
+def test_what_has_no_answer_is_an_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
