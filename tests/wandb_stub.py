@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Stub:
     """history   run id -> the lines of its history, in the order of their arrival
-    refuses   "metrics" or "files"
+    refuses   "metrics", "files" or "viewer"
     asked     (operation, variables) of GraphQL
     """
 
@@ -36,6 +36,25 @@ class Stub:
             view = {"id": "VmlldzoxMjM=", "type": "runs", "name": variables["name"], "project": project}
             said = {"displayName": variables["displayName"], "description": variables["description"]}
             return {"upsertView": {"view": view | said | {"spec": variables["spec"]}, "inserted": True}}
+        if operation == "GetProjects":
+            project = {
+                "__typename": "Project",
+                "id": "p",
+                "name": "invented",
+                "entityName": "lab",
+                "isBenchmark": False,
+            }
+            page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {
+                "models": {
+                    "pageInfo": page,
+                    "edges": [{"node": project | {"createdAt": "2026-01-01T00:00:00", "user": None}}],
+                }
+            }
+        if "viewer" in query and "viewer" not in self.refuses:
+            return {
+                "viewer": {"id": "u", "entity": "lab", "username": "someone", "flags": "{}", "teams": {"edges": []}}
+            }
         return {}
 
 
@@ -81,6 +100,7 @@ def serving():
             return self.reply(200, {})
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda request, client_address: None  # of a client that has gone
     stub = Stub(f"http://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:

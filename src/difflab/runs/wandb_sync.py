@@ -62,7 +62,7 @@ class Uploads:
         said = ", ".join(
             f"{counts[outcome]} {outcome}" for outcome in (UPLOADED, EARLIER, RUNNING, FAILED) if counts[outcome]
         )
-        return f"{len(self.runs)} runs: {said}" + (
+        return f"{len(self.runs)} run{'s' * (len(self.runs) > 1)}: {said}" + (
             "; the same command tries those that failed again" if self.failed else ""
         )
 
