@@ -43,7 +43,7 @@ MACHINERY = {
     "module": {*MATHEMATICS, "callbacks"},
     "launch": {*MATHEMATICS, "collective", "callbacks", "module"},
     "runs": {*MATHEMATICS, "collective", "callbacks", "module", "launch"},
-    "studies": {"metrics", "launch", "runs"},
+    "studies": {*MATHEMATICS, "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}
