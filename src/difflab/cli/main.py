@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "trains a model and scores its samples",
     "sample": "draws images from a run or a checkpoint",
     "evaluate": "measures images: FID and its relatives with intervals and protocols",
+    "study": "rows and seeds: plans, runs, statistics, tables, reports",
     "info": "tells what is known of a run",
     "data": "packs data sets into shards, and tells what they are",
     "weights": "lists and fetches the weights of feature extractors",

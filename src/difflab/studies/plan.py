@@ -72,13 +72,16 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """root   <run.root>/<study>: everything that belongs to the study"""
+    """root     <run.root>/<study>: everything that belongs to the study
+    lacking  why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are
+    """
 
     study: Study
     root: Path
     rows: Mapping[str, RowPlan]
     trainings: tuple[Training, ...]
     cells: tuple[Cell, ...]
+    lacking: str | None = None
 
     def training(self, cell: Cell) -> Training:
         return self.trainings[cell.training]

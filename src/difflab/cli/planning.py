@@ -1,0 +1,166 @@
+"""A study and a command line -> its plan: every row resolved, checked and counted, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.cli.drawing import DRAWING_VALUES
+from difflab.cli.judge import VALUES_OF_ITS_OWN
+from difflab.cli.resolving import composing, resolve_row
+from difflab.cli.row_facts import RowFacts, match_row
+from difflab.cli.train import cause
+from difflab.cli.values import check_values
+from difflab.data import DataError
+from difflab.runs import identity
+from difflab.studies import Cell, Plan, Row, RowPlan, Study, StudyError, Training
+from difflab.studies.confounds import check_distinct, check_row
+from difflab.studies.matching import Match
+from difflab.studies.resolved import ResolvedConfig, with_seed
+
+
+def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str) -> Plan:
+    """A StudyError names the row and the key in which something is wrong.
+
+    extra   overrides of train.py that the command gives to all rows
+    match   params or flops: what each row is made equal to the baseline in; None leaves rows as they are
+    solve   the key that is set for that, network.width or network.depth
+    """
+    facts = RowFacts()
+    resolved = {row.name: _resolved(study, row, extra) for row in study.rows.values()}
+    matches: dict[str, Match] = {}
+    if match is not None:
+        baseline = resolved[study.baseline]
+        for row in study.compared():
+            with _in_row(row):
+                matches[row.name] = match_row(facts, match, solve, _command(study, row, extra), baseline)
+                resolved[row.name] = _resolved(study, row, [*extra, *matches[row.name].overrides])
+    follows: dict[str, tuple[str, ...]] = {}
+    check_distinct({row.name: (row, resolved[row.name]) for row in study.rows.values()})
+    for row in study.compared():
+        keys = {matches[name].key for name in (row.name, row.against) if name in matches}
+        compared = check_row(row, resolved[row.name], study.rows[row.against], resolved[row.against], keys)
+        follows[row.name] = tuple(difference.key for difference in compared.follows)
+    rows = {}
+    for row in study.rows.values():
+        with _in_row(row):
+            rows[row.name] = RowPlan(
+                config=resolved[row.name].config,
+                facts=facts(resolved[row.name], (*study.evaluation.overrides, *row.draw)),
+                overrides=matches[row.name].overrides if row.name in matches else (),
+                follows=follows.get(row.name, ()),
+            )
+    trainings, cells, lacking = _runs(study, resolved)
+    root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
+    return Plan(study, root, rows, trainings, cells, lacking)
+
+
+def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
+    """Of train.py, but for seed and names."""
+    return (f"+experiment={row.experiment}", *study.overrides, *row.overrides, *extra)
+
+
+def _resolved(study: Study, row: Row, extra: Sequence[str]) -> ResolvedConfig:
+    with _in_row(row):
+        return resolve_row((*_command(study, row, extra), f"seed={study.seeds[0]}"))
+
+
+def _runs(
+    study: Study, resolved: Mapping[str, ResolvedConfig]
+) -> tuple[tuple[Training, ...], tuple[Cell, ...], str | None]:
+    """The trainings, the cells, and why identities are not known where the data are not at hand."""
+    prints = _Fingerprints()
+    trainings: dict[str, Training] = {}
+    cells = []
+    for row in study.rows.values():
+        config, command = resolved[row.name].config, resolved[row.name].overrides
+        command = tuple(word for word in command if not word.startswith("seed="))
+        with _in_row(row):
+            data, extractor = prints.data(config["data"]), prints.extractor(config["extractor"])
+            request = _evaluation((*study.evaluation.overrides, *row.draw))
+        name = f"{study.name}/{row.name}"
+        project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
+        for seed in study.seeds:
+            key = identity(with_seed(resolved[row.name], seed), data, extractor)
+            if key not in trainings:
+                trainings[key] = Training(
+                    number=len(trainings),
+                    name=name,
+                    seed=seed,
+                    identity=key,
+                    parent=Path(str(config["run"]["root"])) / name,
+                    overrides=(*command, *project, f"run.name={name}", f"seed={seed}"),
+                    steps=config["trainer"]["max_steps"],
+                )
+            # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
+            drawn = (*study.evaluation.overrides, *row.draw, f"first_seed={seed * request}")
+            folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
+            where = (f"accelerator={config['trainer']['accelerator']}",)
+            cells.append(Cell(row.name, seed, trainings[key].number, (*drawn, *where), folder))
+    return tuple(trainings.values()), tuple(cells), prints.lacking
+
+
+class _Fingerprints:
+    """What data and extractors are, each asked once.
+
+    lacking   why data could not be opened
+    """
+
+    def __init__(self):
+        self.lacking: str | None = None
+        self._known: dict[str, str] = {}
+
+    def data(self, node: Mapping[str, Any]) -> str:
+        key = json.dumps(node, sort_keys=True)
+        if key not in self._known:
+            try:
+                self._known[key] = instantiate(node, _convert_="all").fingerprint
+            except (DataError, InstantiationException, OSError, ImportError) as error:
+                self.lacking = cause(error)
+                self._known[key] = "not at hand"
+        return self._known[key]
+
+    def extractor(self, node: Mapping[str, Any]) -> str:
+        key = json.dumps(node, sort_keys=True)
+        if key not in self._known:
+            try:
+                self._known[key] = instantiate(node).fingerprint
+            except (InstantiationException, ValueError, OSError, ImportError) as error:
+                self.lacking = cause(error)
+                self._known[key] = "not at hand"
+        return self._known[key]
+
+
+@cache
+def _evaluation(overrides: tuple[str, ...]) -> int:
+    """How many images an evaluation draws. A ConfigError if evaluate.py would not take these overrides."""
+    for override in overrides:
+        if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
+            raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
+    with composing():
+        config = compose_or_explain("evaluate", [*overrides, "checkpoint=RUN"])
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        drop_unchosen(config)
+        check_nothing_missing(config)
+        check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+        return config.num_samples
+
+
+@contextmanager
+def _in_row(row: Row):
+    """Within the context errors name the row."""
+    try:
+        yield
+    except (ConfigError, StudyError) as error:
+        raise StudyError(f"row {row.name}: {error}") from error

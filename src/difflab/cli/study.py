@@ -1,0 +1,172 @@
+"""Studies: `study.py <study> plan | launch | status | cancel | retry | table | report | sync`, and `study.py compare RUN_A RUN_B ...`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+HELP = """study.py: from a question to a table with error bars
+
+  python study.py list                       the studies that there are
+  python study.py STUDY plan                 runs, parameters, FLOPs, cost; refuses rows that differ in more than they declare
+  python study.py STUDY launch               runs what is missing or was interrupted, in the background; again: goes on
+  python study.py STUDY status [--json]      done, running, queued, failed; --watch refreshes
+  python study.py STUDY cancel | retry       stops what runs (it saves) | runs what has failed once more
+  python study.py STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE]
+  python study.py STUDY report               one HTML page: out=FILE; --wandb builds a W&B report instead
+  python study.py STUDY sync                 uploads offline W&B runs, once each
+  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [out=PICTURE.png] [--json]
+
+  STUDY is a folder in experiments/, or the path of a study.yaml.
+
+  Options of plan, and of all that follows from it (give the same to each command)
+    match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)
+    KEY=VALUE                any override of train.py, for all rows: trainer.accelerator=gpu, run.root=/scratch/runs, +shrink=tiny
+  Options of plan
+    difference=0.5           how many seeds show this difference of the deciding metric?
+    sd=0.4                   standard deviation of paired differences, where no finished runs tell it
+    rate=1e14                FLOPs per second of the machine, for an estimate of hours
+  Options of launch and retry
+    jobs=2                   runs at a time on this machine; with SLURM: tasks of the array at a time
+    launcher=slurm ...       one job array, with the launcher.* values of train.py; launcher.dry_run=true prints the scripts
+    --wait                   stays until all is done
+  Options of table, report
+    missing=allow            also with rows whose seeds are not all there"""
+
+FLAGS = ("--json", "--wandb", "--wait", "--watch")
+
+VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "plan": ("study_plan", ("--json",)),
+    "launch": ("study_runs", ("--wait",)),
+    "retry": ("study_runs", ("--wait",)),
+    "status": ("study_runs", ("--json", "--watch")),
+    "cancel": ("study_runs", ()),
+    "table": ("study_results", ()),
+    "report": ("study_results", ("--wandb",)),
+    "sync": ("study_results", ()),
+}
+"""Verb -> module whose function of that name does it, and the flags that it knows."""
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "match": tuple(VERBS),
+    "solve": tuple(VERBS),
+    "difference": ("plan",),
+    "sd": ("plan",),
+    "rate": ("plan", "report"),
+    "jobs": ("launch", "retry"),
+    "missing": ("table", "report"),
+    "format": ("table",),
+    "out": ("table", "report"),
+    "entity": ("report",),
+}
+"""Option -> verbs that know it; every other KEY=VALUE is an override of train.py."""
+
+
+class Request(NamedTuple):
+    """What a command line asks of a study.
+
+    file       study.yaml
+    options    of `OPTIONS`
+    overrides  of train.py
+    """
+
+    file: Path
+    verb: str
+    flags: frozenset[str]
+    options: Mapping[str, str]
+    overrides: tuple[str, ...]
+
+
+def main() -> None:
+    """The command line of study.py."""
+    from difflab.cli.entry import fail, wants_help
+
+    words = sys.argv[1:]
+    if not words or wants_help(words):
+        print(HELP)
+        sys.exit(0 if words else 2)
+    try:
+        if words[0] == "list":
+            print(listing())
+        elif words[0] == "compare":
+            importlib.import_module("difflab.cli.study_compare").compare(words[1:])
+        else:
+            request = understood(words)
+            getattr(importlib.import_module(f"difflab.cli.{VERBS[request.verb][0]}"), request.verb)(request)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:  # errors of difflab's own are of these kinds
+        if not type(error).__module__.startswith("difflab") and not isinstance(
+            error, ValueError | OSError | ImportError
+        ):
+            raise
+        fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def understood(words: Sequence[str]) -> Request:
+    """A ValueError says which word is wrong."""
+    flags = frozenset(word for word in words if word.startswith("--"))
+    plain = [word for word in words if not word.startswith("--")]
+    file = study_file(plain[0] if plain else "")
+    verb = plain[1] if len(plain) > 1 else ""
+    if verb not in VERBS:
+        said = f"{verb!r} is nothing that a study can do" if verb else f"say what to do with {plain[0]}"
+        raise ValueError(f"{said}: {_there_are(verb, list(VERBS))}")
+    for flag in sorted(flags - {*VERBS[verb][1]}):
+        raise ValueError(f"{verb} has no {flag}: {_there_are(flag, list(VERBS[verb][1]))}")
+    options, overrides = dict[str, str](), list[str]()
+    for word in plain[2:]:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} cannot be read as key=value")
+        if key in OPTIONS:
+            if verb not in OPTIONS[key]:
+                raise ValueError(f"{verb} has no option {key}: it belongs to {', '.join(OPTIONS[key])}")
+            options[key] = value
+        else:
+            overrides.append(word)
+    return Request(file, verb, flags, options, tuple(overrides))
+
+
+def study_file(name: str) -> Path:
+    """experiments/<name>/study.yaml, or a path to a study.yaml or its folder."""
+    from difflab.cli.places import experiments_directory
+
+    folder = experiments_directory()
+    for path in (folder / name / "study.yaml", Path(name) / "study.yaml", Path(name)):
+        if name and path.is_file():
+            return path
+    known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
+    raise ValueError(f"there is no study {name!r}: {_there_are(name, known)}")
+
+
+def listing() -> str:
+    """Every study with its question."""
+    from difflab.cli.places import experiments_directory
+    from difflab.studies.study import load_study
+
+    studies = [load_study(path) for path in sorted(experiments_directory().glob("*/study.yaml"))]
+    width = max((len(study.name) for study in studies), default=0)
+    return "\n".join(f"{s.name:{width}}  {len(s.rows)} rows x {len(s.seeds)} seeds  {s.question}" for s in studies)
+
+
+def number(options: Mapping[str, str], key: str) -> float | None:
+    """The value of an option that is a number above 0."""
+    if key not in options:
+        return None
+    try:
+        value = float(options[key])
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise ValueError(f"{key}={options[key]}: expected a number above 0")
+    return value
+
+
+def _there_are(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names) or 'none'}"

@@ -1,0 +1,169 @@
+"""`study.py STUDY plan`: what would be run, what it costs, and what it could show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from difflab.cli.planning import plan_study
+from difflab.cli.study import Request, number
+from difflab.studies import Plan, RowPlan, StudyError, load_study
+from difflab.studies.confounds import changed_together
+from difflab.studies.cost import read_cost
+from difflab.studies.gather import gather
+from difflab.studies.inference import Pilot, pilot, power_sentence
+
+
+def planned(request: Request, overrides: Sequence[str]) -> Plan:
+    """The plan that a command line means.
+
+    overrides   of train.py, without those of the launcher
+    """
+    options = request.options
+    return plan_study(load_study(request.file), overrides, options.get("match"), options.get("solve", "network.width"))
+
+
+def here(request: Request, overrides: Sequence[str]) -> Plan:
+    """The plan, whose runs can be looked for; a StudyError where data are lacking."""
+    plan = planned(request, overrides)
+    if plan.lacking:
+        raise StudyError(
+            f"{plan.study.name}: which runs these are depends on the data, and they are not at hand: {plan.lacking}"
+        )
+    return plan
+
+
+def plan(request: Request) -> None:
+    """Prints the plan."""
+    found = planned(request, request.overrides)
+    rate = number(request.options, "rate")
+    if "--json" in request.flags:
+        print(json.dumps(as_json(found, rate), indent=2))
+        return
+    study = found.study
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(f"[bold]{study.name}[/]  {study.question}", soft_wrap=True)
+    console.print(_table(found))
+    for line in _notes(found, rate, request):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
+    """Rows with their facts, trainings with commands and directories, cells."""
+    rows = {
+        name: asdict(row.facts)
+        | {
+            "label": plan.study.rows[name].label,
+            "change": list(plan.study.rows[name].change),
+            "total_flops": row.facts.total_flops,
+            "images": row.facts.images,
+            "matched": list(row.overrides),
+            "follows": list(row.follows),
+            "hours": None if rate is None else row.facts.total_flops / rate / 3600,
+        }
+        for name, row in plan.rows.items()
+    }
+    trainings = [
+        {"name": t.name, "seed": t.seed, "command": ["train.py", *t.overrides]}
+        | ({} if plan.lacking else {"identity": t.identity, "directory": str(t.directory)})
+        for t in plan.trainings
+    ]
+    cells = [{"row": cell.row, "seed": cell.seed, "training": cell.training} for cell in plan.cells]
+    return {
+        "study": plan.study.name,
+        "seeds": list(plan.study.seeds),
+        "rows": rows,
+        "trainings": trainings,
+        "cells": cells,
+    }
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("row", no_wrap=True)
+    table.add_column("changes", overflow="fold")
+    for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "PFLOP"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, row in plan.rows.items():
+        facts = row.facts
+        table.add_row(
+            name,
+            _changes(plan, name, row),
+            _si(facts.parameters),
+            f"{facts.training_flops / 1e9:.3g}",
+            str(facts.sampling_calls),
+            f"{facts.steps:,} x {facts.batch}",
+            _si(facts.images),
+            ", ".join(map(_si, facts.ema_half_life_images.values())) or "none",
+            f"{facts.total_flops / 1e15:.3g}",
+        )
+    return table
+
+
+def _changes(plan: Plan, name: str, row: RowPlan) -> str:
+    declared = plan.study.rows[name]
+    if name == plan.study.baseline:
+        return "(baseline)"
+    against = "" if declared.against == plan.study.baseline else f" against {declared.against}"
+    return ", ".join([*declared.change, *row.overrides]) + against
+
+
+def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
+    study = plan.study
+    flops = sum(plan.rows[t.name.rpartition("/")[2]].facts.total_flops for t in plan.trainings)
+    lines = [
+        "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; PFLOP: of one training",
+        f"{len(plan.trainings)} trainings, {len(plan.cells)} evaluations, {flops / 1e15:.4g} PFLOP in all"
+        + ("" if rate is None else f": {flops / rate / 3600:.3g} hours at {rate:.3g} FLOP/s"),
+    ]
+    for name, row in plan.rows.items():
+        if together := changed_together(study.rows[name]):
+            lines.append(
+                f"confounded  {name}: {', '.join(together)} change together; none of them alone gets the credit"
+            )
+        if row.follows:
+            lines.append(f"follows     {name}: {', '.join(row.follows)} (derived from what is declared)")
+    lines.append("confounds   none: rows differ in what they declare, and in nothing else")
+    if plan.lacking:
+        lines.append(f"data        not at hand, hence no run directories: {plan.lacking}")
+    else:
+        lines += [*_cost(plan), f"runs        {plan.root}"]
+    return [*lines, _power(plan, request)]
+
+
+def _cost(plan: Plan) -> list[str]:
+    """What finished trainings took, and what is left by that measure."""
+    costs = [read_cost(t.directory) for t in plan.trainings if (t.directory / "complete.json").exists()]
+    timed = [cost.seconds for cost in costs if not cost.untimed]
+    if not timed:
+        return ["cost        unknown before a training has finished; rate=FLOP/S gives an estimate"]
+    mean, left = sum(timed) / len(timed) / 3600, len(plan.trainings) - len(costs)
+    return [f"cost        {mean:.3g} hours a training (mean of {len(timed)}); {left} are left: {left * mean:.3g} hours"]
+
+
+def _power(plan: Plan, request: Request) -> str:
+    study = plan.study
+    sd, wanted = number(request.options, "sd"), number(request.options, "difference")
+    known = Pilot(sd, 1, "as given") if sd is not None else None
+    if known is None and not plan.lacking:
+        known = pilot(gather(plan), study.evaluation.decides)
+    if known is None:
+        return "power       unknown without a pilot: finish some runs, or give sd=... of paired differences"
+    rows = len(study.compared())
+    return (
+        f"power       {study.evaluation.decides}: {power_sentence(known, len(study.seeds), study.alpha, rows, wanted)}"
+    )
+
+
+def _si(value: float) -> str:
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.4g} {name}"
+    return f"{value:.4g}"

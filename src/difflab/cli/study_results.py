@@ -1,0 +1,73 @@
+"""`study.py STUDY table | report | sync`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from difflab.cli.study import Request
+from difflab.cli.study_plan import here
+from difflab.cli.study_runs import divided
+from difflab.runs.directory import write_whole
+from difflab.studies import Evidence, Plan, execution
+from difflab.studies.gather import gather
+from difflab.studies.inference import Verdict, verdicts
+from difflab.studies.tables import Csv, Html, Latex, Markdown, Renderer, ablation_table
+
+FORMATS: dict[str, type[Renderer]] = {"markdown": Markdown, "latex": Latex, "csv": Csv, "html": Html}
+
+
+def table(request: Request) -> None:
+    """Prints the ablation table, or writes it."""
+    name = request.options.get("format", "markdown")
+    if name not in FORMATS:
+        raise ValueError(f"format={name}: a table is written as {', '.join(FORMATS)}")
+    _, evidence, found = _found(request)
+    text = FORMATS[name]().render(ablation_table(evidence, found, _allows_missing(request)))
+    if "out" not in request.options:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        return
+    path = Path(request.options["out"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text)
+    print(path)
+
+
+def report(request: Request) -> None:
+    """Writes the page, or saves a W&B report."""
+    if "--wandb" in request.flags:
+        from difflab.studies.wandb_report import save_report
+
+        plan, evidence, found = _found(request)
+        print(save_report(evidence, found, request.options.get("entity"), plan.study.name))
+        return
+    from difflab.studies.report import write_report
+
+    plan, evidence, _ = _found(request)
+    if not any(arm.replicates for arm in evidence.arms.values()):
+        raise ValueError(f"{plan.study.name} has no result yet: python study.py {plan.study.name} launch")
+    states = execution.states(plan, execution.ask(plan.root))
+    print(write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html"))))
+
+
+def sync(request: Request) -> None:
+    """Uploads what offline runs have left."""
+    from difflab.runs.wandb_sync import sync as upload
+
+    done = upload(here(request, divided(request.overrides)[0]).root, print)
+    print(done)
+    if done.failed:
+        sys.exit(1)
+
+
+def _found(request: Request) -> tuple[Plan, Evidence, dict[str, Verdict]]:
+    plan = here(request, divided(request.overrides)[0])
+    evidence = gather(plan)
+    return plan, evidence, verdicts(evidence, plan.study.evaluation.decides)
+
+
+def _allows_missing(request: Request) -> bool:
+    given = request.options.get("missing", "refuse")
+    if given not in ("allow", "refuse"):
+        raise ValueError(f"missing={given}: allow or refuse")
+    return given == "allow"

@@ -1,0 +1,96 @@
+"""`study.py STUDY launch | retry | status | cancel`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from difflab.cli.resolving import resolve_row
+from difflab.cli.study import Request
+from difflab.cli.study_plan import here
+from difflab.launch.slurm import SlurmJob
+from difflab.studies import Plan
+from difflab.studies import execution as running
+from difflab.studies.execution import Array, Executor, Launched, Pool
+
+LAUNCHER = "launcher"
+"""Words that begin with it say where runs are executed, and not what they are."""
+
+
+def launch(request: Request) -> None:
+    """Submits what is missing or was interrupted."""
+    overrides, words = divided(request.overrides)
+    plan = here(request, overrides)
+    _submitted(running.launch(plan, _executor(plan, words, request)), plan, request)
+
+
+def retry(request: Request) -> None:
+    """Submits what has failed, too. Overrides of a divergence's remedy are for the failed ones alone."""
+    overrides, words = divided(request.overrides)
+    remedies = [word for word in overrides if word.startswith("divergence")]
+    plan = here(request, [word for word in overrides if word not in remedies])
+    _submitted(running.retry(plan, _executor(plan, words, request), remedies), plan, request)
+
+
+def status(request: Request) -> None:
+    """Shows where every cell is."""
+    plan = here(request, divided(request.overrides)[0])
+    found = running.states(plan, running.ask(plan.root))
+    if "--json" in request.flags:
+        print(json.dumps(running.as_json(found), indent=2))
+    elif "--watch" in request.flags:
+        running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
+    else:
+        running.show(found, Console())
+
+
+def cancel(request: Request) -> None:
+    """Stops what waits and what runs, wherever it was launched."""
+    overrides, words = divided(request.overrides)
+    plan = here(request, overrides)
+    said = [line for executor in (Pool(), _array(plan, words, 0)) for line in executor.cancel(plan.root)]
+    print("\n".join(said) or "nothing was running or waiting")
+
+
+def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides that belong to the runs, and those of the launcher."""
+    words = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == LAUNCHER]
+    return [word for word in overrides if word not in words], words
+
+
+def _executor(plan: Plan, words: Sequence[str], request: Request) -> Executor:
+    jobs = request.options.get("jobs")
+    if jobs is not None and not (jobs.isdigit() and int(jobs)):
+        raise ValueError(f"jobs={jobs}: expected how many tasks run at a time, at least 1")
+    if any(word.partition("=")[2] == "slurm" for word in words):
+        return _array(plan, words, int(jobs or 0))
+    if words:
+        raise ValueError(f"{words[0]}: on this machine there is jobs=N alone; launcher=slurm makes a job array")
+    return Pool(int(jobs or 1))
+
+
+def _array(plan: Plan, words: Sequence[str], limit: int) -> Array:
+    """The same nodes and GPUs for trainings and evaluations."""
+    command = [word for word in plan.trainings[0].overrides if not word.startswith("run.name=")]
+    chosen = words if any(word.startswith(f"{LAUNCHER}=") for word in words) else [f"{LAUNCHER}=slurm", *words]
+    node = OmegaConf.create(dict(resolve_row([*command, *chosen]).config["launcher"]))
+    training, evaluation = instantiate(node, _convert_="all"), instantiate(node, _convert_="all")
+    if not isinstance(training, SlurmJob):
+        raise ValueError(f"{' '.join(chosen)}: a study runs on this machine, or with launcher=slurm")
+    return Array(training, evaluation, limit)
+
+
+def _submitted(launched: Launched, plan: Plan, request: Request) -> None:
+    print("\n".join(launched.said))
+    reasons = Counter(decision.why for decision in launched.skipped)
+    for why, count in reasons.items():
+        print(f"{count} of {len(launched.decisions)} trainings left as they are: {why}")
+    if "--wait" in request.flags:
+        running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
+    elif launched.submitted:
+        print(f"watch  python study.py {plan.study.name} status --watch")
