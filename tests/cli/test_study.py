@@ -1,0 +1,230 @@
+"""A study from its file to its table: each word of the command line, each mistake of the file, and the runs that come of it."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from difflab.cli.evaluate import evaluate
+from difflab.cli.planning import plan_study
+from difflab.cli.study import main, understood
+from difflab.cli.train import train
+from difflab.studies import Plan, load_study
+from running import SMALL, composed
+
+STUDY = {
+    "question": "Does AdaGN help?",
+    "baseline": "adagn",
+    "seeds": [0, 1],
+    "experiment": "cosine_adagn",
+    "overrides": [*SMALL[1:], "trainer.max_steps=6", "eval.every=3", "sampler.eta=1.0"],
+    "evaluation": {
+        "decides": "fd_digits",
+        "metrics": ["fd_digits", "is_digits"],
+        "overrides": [
+            *("num_samples=40", "batch_size=20", "replicates=8", "metric=[frechet,inception_score]"),
+            "metric.inception_score.splits=1",
+        ],
+    },
+    "margins": {"fd_digits": 1.0},
+    "rows": {
+        "adagn": {"label": "AdaGN"},
+        "addgn": {"label": "addition & GroupNorm", "change": ["network.norm"], "overrides": ["network/norm=addgn"]},
+        "few_steps": {"label": "two steps", "change": ["draw.steps"], "draw": ["steps=2"]},
+    },
+}
+
+
+def written(folder: Path, **changes: object) -> Path:
+    """A study's file in a folder of its own."""
+    path = folder / "tiny" / "study.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({**STUDY, **changes}))
+    return path
+
+
+def row(**changes: object) -> dict:
+    return {"rows": {**STUDY["rows"], "addgn": {**STUDY["rows"]["addgn"], **changes}}}
+
+
+def said(capsys, *words: object) -> str:
+    """What `study.py <words>` prints; an error's line where it ends with one."""
+    sys_argv, sys.argv = sys.argv, ["study.py", *map(str, words)]
+    try:
+        with contextlib.suppress(SystemExit):
+            main()
+    finally:
+        sys.argv = sys_argv
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(scope="module")
+def file(root) -> Path:
+    return written(root)
+
+
+@pytest.fixture(scope="module")
+def run_root(root) -> str:
+    return f"run.root={root / 'runs'}"
+
+
+@pytest.fixture(scope="module")
+def ran(file, run_root, root) -> Plan:
+    """The plan, of which all but one seed of one row has been run, each by the command that the plan gives it."""
+    plan = plan_study(load_study(file), [run_root], None, "network.width")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        patch.setenv("DIFFLAB_CACHE", str(root / "cache"))
+        for training in plan.trainings:
+            train(composed("train", *training.overrides))
+        for cell in plan.cells:
+            if (cell.row, cell.seed) != ("few_steps", 1):
+                evaluate(composed("evaluate", *plan.evaluation_command(cell)))
+    return plan
+
+
+def test_rows_that_draw_differently_share_their_training(ran):
+    assert [(t.name, t.seed) for t in ran.trainings] == [
+        *(("tiny/adagn", 0), ("tiny/adagn", 1), ("tiny/addgn", 0), ("tiny/addgn", 1))
+    ]
+    assert [cell.training for cell in ran.cells if cell.row == "few_steps"] == [0, 1]
+    assert ran.rows["few_steps"].facts.sampling_calls == 2
+    assert ran.rows["adagn"].facts.sampling_calls == 4
+
+
+def test_runs_lie_where_the_plan_says(ran):
+    for training in ran.trainings:
+        assert (training.directory / "complete.json").is_file()
+    assert [ran.results(cell).is_file() for cell in ran.cells] == [True] * 5 + [False]
+
+
+def test_replicates_draw_other_noise_and_rows_the_same(ran):
+    seeds = {
+        (cell.row, cell.seed): json.loads(ran.results(cell).read_text())["measurements"][0]["protocol"]["seeds"]
+        for cell in ran.cells[:5]
+    }
+    assert seeds["adagn", 0] == seeds["addgn", 0] == seeds["few_steps", 0] == "0 .. 39"
+    assert seeds["adagn", 1] == seeds["addgn", 1] == "40 .. 79"
+
+
+def test_the_table_says_what_results_say(ran, file, run_root, capsys):
+    refused = said(capsys, file, "table", run_root)
+    assert refused.startswith("error:")
+    assert "few_steps" in refused
+    assert "missing=allow" in refused
+    rows = list(csv.DictReader(io.StringIO(said(capsys, file, "table", run_root, "missing=allow", "format=csv"))))
+    measured = [
+        next(
+            m["value"] for m in json.loads(ran.results(cell).read_text())["measurements"] if m["metric"] == "fd_digits"
+        )
+        for cell in ran.cells[:2]
+    ]
+    (mine,) = [line for line in rows if line["row"] == "adagn" and line["metric"] == "fd_digits"]
+    assert sum(measured) / 2 == pytest.approx(float(mine["mean"]), rel=1e-12)
+
+
+def test_the_report_is_one_page(ran, file, run_root, capsys, tmp_path):
+    path = tmp_path / "page.html"
+    assert said(capsys, file, "report", run_root, f"out={path}").strip() == str(path)
+    page = path.read_text()
+    assert "Does AdaGN help?" in page
+    assert "addition &amp; GroupNorm" in page
+    assert "1 of 2" in page or "missing" in page.lower()
+
+
+def test_status_tells_done_from_due(ran, file, run_root, capsys):
+    found = json.loads(said(capsys, file, "status", "--json", run_root))
+    assert found["totals"] == {"done": 5, "trained": 1}
+
+
+def test_a_plan_is_told_to_people_and_programs(ran, file, run_root, capsys):
+    text = said(capsys, file, "plan", run_root, "rate=1e12", "difference=1")
+    assert "4 trainings, 6 evaluations" in text
+    assert "seeds" in text.splitlines()[-1]
+    assert "power" in text
+    plan = json.loads(said(capsys, file, "plan", "--json", run_root))
+    assert plan["trainings"][2]["directory"] == str(ran.trainings[2].directory)
+    assert plan["rows"]["addgn"]["parameters"] < plan["rows"]["adagn"]["parameters"]
+
+
+def test_rows_are_made_equal_in_parameters(file, run_root):
+    wide = [run_root, "network.width=48"]
+    plain = plan_study(load_study(file), wide, None, "network.width")
+    matched = plan_study(load_study(file), wide, "params", "network.width")
+    before = abs(plain.rows["addgn"].facts.parameters / plain.rows["adagn"].facts.parameters - 1)
+    after = abs(matched.rows["addgn"].facts.parameters / matched.rows["adagn"].facts.parameters - 1)
+    assert after < 0.05 < before
+    assert {t.identity for t in matched.trainings[:2]} == {t.identity for t in plain.trainings[:2]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (row(overrides=["network/norm=addgn", "optimizer.lr=0.1"]), ("addgn", "optimizer.lr", "0.1")),
+        (row(overrides=["network.widht=9"]), ("addgn", "network.widht", "'width'")),
+        (row(overrides=[]), ("adagn", "addgn", "the same run")),
+        (row(change=["network.norm", "schedule"]), ("addgn", "schedule", "does not change it")),
+        (row(change=["network.nrom"]), ("addgn", "network.nrom")),
+        (row(draw=["stpes=3"], change=["network.norm", "draw.stpes"]), ("addgn", "stpes", "steps")),
+        (row(draw=["out=here"], change=["network.norm", "draw.out"]), ("addgn", "out=here")),
+        ({"baseline": "adagm"}, ("adagm", "adagn")),
+        ({"seeds": [0, 0]}, ("seeds", "twice")),
+        (row(published={"fd_digits": {"value": 3}}), ("addgn", "source")),
+        ({"rows": {**STUDY["rows"], "again": {"change": ["draw.steps"], "draw": ["steps=2"]}}}, ("few_steps", "again")),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else " ".join(value),
+)
+def test_mistakes_in_the_file_are_one_line_that_names_the_row(changes, words, tmp_path, capsys):
+    text = said(capsys, written(tmp_path, **changes), "plan")
+    assert text.startswith("error:")
+    assert len(text.splitlines()) == 1
+    assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere", "plan"], "no study 'nowhere'"),
+        (["FILE", "lunch"], "did you mean 'launch'"),
+        (["FILE"], "say what to do"),
+        (["FILE", "plan", "--wait"], "plan has no --wait"),
+        (["FILE", "plan", "jobs=2"], "belongs to launch, retry"),
+        (["FILE", "plan", "width"], "key=value"),
+        (["FILE", "table", "format=word"], "markdown"),
+        (["FILE", "launch", "jobs=0"], "at least 1"),
+        (["FILE", "plan", "match=size"], "params or flops"),
+        (["FILE", "plan", "rate=fast"], "above 0"),
+        (["FILE", "launch", "launcher.nodes=2"], "launcher=slurm"),
+    ],
+    ids=str,
+)
+def test_mistakes_on_the_command_line_are_one_line(words, says, file, run_root, capsys):
+    words = [str(file) if word == "FILE" else word for word in words]
+    text = said(capsys, *words, *([run_root] if len(words) > 2 else []))
+    assert text.startswith("error:"), text
+    assert says in text, text
+    assert len(text.splitlines()) == 1, text
+
+
+def test_data_that_are_not_here_leave_a_plan_without_runs(tmp_path, capsys):
+    file = written(tmp_path, experiment="adm/table3/adagn", overrides=[], rows={"adagn": {}})
+    plan = plan_study(load_study(file), [], None, "network.width")
+    assert plan.lacking
+    assert plan.rows["adagn"].facts.parameters == pytest.approx(120e6, rel=0.5)
+    assert "not at hand" in said(capsys, file, "status")
+
+
+def test_words_are_options_of_the_study_or_overrides_of_the_runs(file):
+    request = understood([str(file), "launch", "jobs=2", "trainer.accelerator=gpu", "--wait"])
+    assert request.options == {"jobs": "2"}
+    assert request.overrides == ("trainer.accelerator=gpu",)
