@@ -22,6 +22,14 @@ from torch import Tensor
 NULL_LABEL = -1
 """The label of an example whose class was dropped."""
 
+ATTENTION_PLACES = range(-31, 32)
+"""Places that a self-attention can have in a network: 0 in its middle, -1, -2 ... before it, 1, 2 ... after it."""
+
+
+def attention_bit(place: int) -> int:
+    """The bit that stands for the self-attention at a place, among the 63 of an int64 that are not its sign."""
+    return 1 << (place - ATTENTION_PLACES.start)
+
 
 class AlphaSigma(NamedTuple):
     """Signal and noise scale of x_t = alpha x_0 + sigma eps."""
@@ -46,11 +54,13 @@ class Condition:
     label  class number per example; `NULL_LABEL` marks an example whose class was dropped
     image  low-resolution image to be enlarged (super-resolution). It says what the task is, so `drop` leaves it
     level  standard deviation of the noise that was added to `image` (conditioning augmentation), float64; 0 for none
+    identity_attention   self-attentions whose map is the identity (perturbed-attention guidance): the sum of their `attention_bit`s
     """
 
     label: Int[Tensor, " b"] | None = None
     image: Float[Tensor, "b c h w"] | None = None
     level: Float64[Tensor, " b"] | None = None
+    identity_attention: Int[Tensor, " b"] | None = None
 
     def drop(self, mask: Tensor | None = None) -> Condition:
         """The null condition: for every example, or for those where `mask` [B] is true."""

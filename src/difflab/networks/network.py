@@ -16,11 +16,13 @@ class Network(nn.Module, ABC):
     in_channels    channels of x
     out_channels   channels of the output: those of x, twice as many if it speaks of a variance too
     image_size     side of x
+    attention_places   of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`
     """
 
     in_channels: int
     out_channels: int
     image_size: int
+    attention_places: frozenset[int] = frozenset()
 
     @abstractmethod
     def forward(

@@ -26,6 +26,7 @@ class SuperRes(Network):
             )
         self.unet = unet
         self.image_size, self.out_channels = unet.image_size, unet.out_channels
+        self.attention_places = unet.attention_places
         self.in_channels = unet.in_channels - image_channels
 
     def forward(

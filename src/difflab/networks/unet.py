@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.layers.attention import SelfAttention
 from difflab.networks.layers.chain import Chain
 from difflab.networks.layers.group_norm import GroupNorm
 from difflab.networks.layers.resample import Resample
@@ -101,6 +102,7 @@ class UNet(Network):
                     blocks.append(resample.up(ch, block))
                 steps.append(Chain(blocks, gradient_checkpointing))
         self.up = nn.ModuleList(steps)
+        self.attention_places = _placed([trunk.steps, trunk.middle, self.up])
         self.norm_out = GroupNorm(ch)
         self.conv_out = zeroed(nn.Conv2d(ch, out_channels, 3, padding=1))
 
@@ -111,7 +113,16 @@ class UNet(Network):
         for embedder in self.embedders.values():
             emb = emb + embedder(cond)
         emb = F.silu(emb)  # every block begins with it; once is enough
-        *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb)
+        *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb, cond.identity_attention)
         for step in self.up:
-            h = step(torch.cat([h, features.pop()], dim=1), emb)
+            h = step(torch.cat([h, features.pop()], dim=1), emb, cond.identity_attention)
         return self.conv_out(F.silu(self.norm_out(h).to(h.dtype))).to(x.dtype)
+
+
+def _placed(parts: Sequence[nn.Module]) -> frozenset[int]:
+    """Tells the self-attentions before, in and after the middle their places, and returns these."""
+    before, middle, after = ([layer for layer in part.modules() if isinstance(layer, SelfAttention)] for part in parts)
+    places = [*range(-len(before), 0), *range(len(middle)), *range(1, 1 + len(after))]
+    for place, layer in zip(places, [*before, *middle, *after], strict=True):
+        layer.place = place
+    return frozenset(places)

@@ -4,24 +4,31 @@ models, but weights trained in one are not those of the other."""
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from difflab.networks.layers.group_norm import GroupNorm
 from difflab.networks.layers.zero import zeroed
+from difflab.types import attention_bit
 
 
 class SelfAttention(nn.Module, ABC):
     """h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
 
+    For an example of whose `identity` this layer is part the map is the identity instead of the softmax: v alone (perturbed-attention
+    guidance, arXiv 2403.17377, eq. 12). It is asked for with the image, so that nothing of it outlives the call.
+
     channels  of the image
     heads     channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`
+    place     in the network, told by it: see `difflab.types.ATTENTION_PLACES`
     """
 
     def __init__(self, channels: int, heads: Callable[[int], int]):
         super().__init__()
         self.heads = heads(channels)
+        self.place = 0
         self.norm = GroupNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = zeroed(nn.Linear(channels, channels))
@@ -30,10 +37,16 @@ class SelfAttention(nn.Module, ABC):
     def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
         """The projection's channels as q, k, v, each [B, N, heads, head channels]."""
 
-    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
         tokens = self.norm(h).to(h.dtype).flatten(2).transpose(1, 2)
         q, k, v = (part.transpose(1, 2) for part in self.split(self.qkv(tokens)))
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        if identity is not None:
+            here = (identity & attention_bit(self.place)) != 0
+            mixed = torch.where(here[:, None, None, None], v, mixed)
+        mixed = mixed.transpose(1, 2).flatten(2)
         return h + self.out(mixed).transpose(1, 2).unflatten(2, h.shape[2:])
 
 

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from difflab.networks.layers.attention import SelfAttention
+
 
 class Chain(nn.ModuleList):
-    """h -> block_n(... block_1(h, emb) ..., emb).
+    """h -> block_n(... block_1(h, emb) ..., emb). Attentions are told `identity` as well, where there is one.
 
     gradient_checkpointing  keep only each block's input for the backward pass and compute the rest again. Gradients are those
         of the plain network, with dropout too: the masks are drawn again from the same generator state (guided-diffusion's
@@ -19,8 +21,9 @@ class Chain(nn.ModuleList):
         super().__init__(blocks)
         self.gradient_checkpointing = gradient_checkpointing
 
-    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, h: Tensor, emb: Tensor, identity: Tensor | None = None) -> Tensor:
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for block in self:
-            h = checkpoint(block, h, emb, use_reentrant=False) if recompute else block(h, emb)
+            told = (emb, identity) if identity is not None and isinstance(block, SelfAttention) else (emb,)
+            h = checkpoint(block, h, *told, use_reentrant=False) if recompute else block(h, *told)
         return h

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from difflab.networks.layers.chain import Chain
@@ -69,8 +69,10 @@ class Trunk(nn.Module):
         self.middle = Chain([block(ch, ch), attention(ch), block(ch, ch)], gradient_checkpointing)
         self.features.append(ch)
 
-    def forward(self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> list[Tensor]:
-        """The image after conv_in, after every step, and after the middle."""
+    def forward(
+        self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
+    ) -> list[Tensor]:
+        """The image after conv_in, after every step, and after the middle. identity: see `SelfAttention`."""
         factor = 2 ** (len(self.channels) - 1)
         if x.shape[2] % factor or x.shape[3] % factor:
             raise ValueError(
@@ -79,8 +81,8 @@ class Trunk(nn.Module):
             )
         features = [self.conv_in(x)]
         for step in self.steps:
-            features.append(step(features[-1], emb))
-        features.append(self.middle(features[-1], emb))
+            features.append(step(features[-1], emb, identity))
+        features.append(self.middle(features[-1], emb, identity))
         return features
 
 
