@@ -1,0 +1,164 @@
+"""What stands on the page, by the names that its templates use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from difflab.metrics.direction import higher_is_better
+from difflab.studies.evidence import Evidence
+from difflab.studies.execution.states import CellState
+from difflab.studies.history import History, read_history
+from difflab.studies.inference import Outcome, Verdict, pilot, power_sentence, verdicts
+from difflab.studies.report.configurations import configurations
+from difflab.studies.report.costs import commits, costs, troubled
+from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
+from difflab.studies.report.figure import script_safe
+from difflab.studies.report.forest import forest
+from difflab.studies.report.grids import Source, embedded, panels
+from difflab.studies.report.palette import Look, looks
+from difflab.studies.report.protocols import protocols
+from difflab.studies.report.speedups import speedups
+from difflab.studies.report.time_losses import QUARTERS, time_losses
+from difflab.studies.report.tradeoffs import tradeoffs
+from difflab.studies.report.trained import Trained, trained
+from difflab.studies.report.unfinished import by_row, unfinished
+from difflab.studies.tables import Html, ablation_table
+
+TITLES = {
+    "table": "Results",
+    "differences": "Differences",
+    "curves": "Curves",
+    "samples": "Samples",
+    "tradeoffs": "Trade-offs",
+    "times": "Loss over time",
+    "protocol": "Protocol",
+    "changes": "What rows change",
+    "costs": "Costs and failures",
+}
+"""Sections, in their order."""
+
+FOLDED_FROM = 16
+
+
+def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
+    study = evidence.study
+    decides = study.evaluation.decides
+    look = looks(list(evidence.arms), study.baseline)
+    rows = trained(evidence, states, look)
+    histories = {row.rows[0]: {seed: read_history(run) for seed, run in row.runs.items()} for row in rows}
+    answers = verdicts(evidence, decides)
+    shown = {
+        "study": study,
+        "level": f"{100 * (1 - study.alpha):g} %",
+        "margin": study.margins.get(decides),
+        "direction": f"{'higher' if higher_is_better(decides) else 'lower'} is better",
+        "labels": {name: arm.row.label for name, arm in evidence.arms.items()},
+        "looks": look,
+        "row_style": _row_style(look, study.baseline),
+        "verdicts": answers,
+        **_answered(answers),
+        "protocols": protocols(evidence),
+        "changes": configurations(evidence),
+        "tradeoffs": tradeoffs(evidence, look),
+        "times": time_losses(rows, histories, study.alpha),
+        "quarters": QUARTERS,
+    }
+    shown |= _table(evidence, answers) | _differences(evidence, answers, look)
+    shown |= _curves(evidence, rows, histories) | _samples(evidence, rows)
+    shown |= _costs(rows, histories) | _unfinished(evidence, states)
+    return shown | {"sections": _sections(shown)}
+
+
+def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Those that have something to show."""
+    empty = {
+        "samples": not shown["grids"].panels,
+        "tradeoffs": not shown["tradeoffs"],
+        "times": not shown["times"].plot and not shown["times"].unlike,
+        "changes": not shown["changes"],
+    }
+    return [(name, title) for name, title in TITLES.items() if not empty.get(name)]
+
+
+def _answered(answers: Mapping[str, Verdict]) -> dict[str, Any]:
+    """Of very many rows those that have an answer; the others are folded."""
+    many = len(answers) > FOLDED_FROM
+    open_ones = [(row, one) for row, one in answers.items() if one.outcome is Outcome.INCONCLUSIVE]
+    folded = open_ones if many else []
+    return {"answered": [pair for pair in answers.items() if pair not in folded], "folded": folded}
+
+
+def _row_style(look: Mapping[str, Look], baseline: str) -> str:
+    """The colours of the table's lines; a row's name is that of a folder and needs no escaping."""
+    lines = [f'.ablation tr[data-row="{row}"] {{ --c: var(--{one.colour}); }}' for row, one in look.items()]
+    return "\n".join([*lines, f'.ablation tr[data-row="{baseline}"] > * {{ background: var(--sunk); }}'])
+
+
+def _table(evidence: Evidence, answers: Mapping[str, Verdict]) -> dict[str, str]:
+    table, end, notes = Html().render(ablation_table(evidence, answers, allow_missing=True)).partition("</table>")
+    return {"table": re.sub(r">-(?=\d)", ">−", table) + end, "notes": notes}  # the minus sign of print
+
+
+def _differences(evidence: Evidence, answers: Mapping[str, Verdict], look: Mapping[str, Look]) -> dict[str, Any]:
+    study, decides = evidence.study, evidence.study.evaluation.decides
+    differences = {name: one.difference for name, one in answers.items() if one.difference is not None}
+    paired = {name: one for name, one in differences.items() if one.pairing is not None and one.sign_flip is not None}
+    known = pilot(evidence, decides)
+    margin = study.margins.get(decides)
+    return {
+        "forest": forest(evidence, answers, decides, look),
+        "paired_rows": list(paired.items()),
+        "attainable": min((one.sign_flip.attainable for one in paired.values() if one.sign_flip), default=None),
+        "power": known and power_sentence(known, len(study.seeds), study.alpha, len(answers), margin),
+    }
+
+
+def _curves(
+    evidence: Evidence, rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]
+) -> dict[str, Any]:
+    study, decides = evidence.study, evidence.study.evaluation.decides
+    found = curves(rows, histories, study.baseline, decides, study.alpha)
+    return {
+        "curves": script_safe(found) if found else "",
+        "curve_names": list(found.get("metrics", ())),
+        "curves_height": HEIGHT,
+        "curve_notes": cut_short(rows, histories),
+        "axes": AXES,
+        "speedups": speedups(rows, histories, decides, study.alpha),
+    }
+
+
+def _samples(evidence: Evidence, rows: Sequence[Trained]) -> dict[str, Any]:
+    sources = [Source(row.label, row.look, row.runs, _track(evidence, row)) for row in rows]
+    grids = embedded(panels(sources))
+    return {"grids": grids, "grids_data": script_safe({"steps": grids.steps, "images": grids.images})}
+
+
+def _track(evidence: Evidence, row: Trained) -> str | None:
+    """That the row is judged by."""
+    decides = evidence.study.evaluation.decides
+    for replicate in row.arm.replicates.values():
+        return str(replicate.measurements[decides].protocol.fields.get("track"))
+    return None
+
+
+def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> dict[str, Any]:
+    found = costs(rows, histories)
+    of_code = commits(found)
+    several = "The trainings were run with different versions of the code: " + ", ".join(one[:10] for one in of_code)
+    return {
+        "costs": found,
+        "commits": of_code,
+        "troubled": troubled(found),
+        "trainings": sum(len(one.seeds) for one in found),
+        "hours": sum(one.hours for one in found),
+        "warnings": [f"{several}."] if len(of_code) > 1 else [],
+    }
+
+
+def _unfinished(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
+    found = unfinished(evidence, states)
+    cells = len(evidence.study.rows) * len(evidence.study.seeds)
+    return {"unfinished": found, "unfinished_rows": by_row(found), "cells": cells}

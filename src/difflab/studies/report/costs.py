@@ -1,0 +1,77 @@
+"""What the trainings took: time, speed, machines, starts and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from difflab.studies.cost import Cost, read_cost
+from difflab.studies.history import SPEED, History
+from difflab.studies.report.trained import Trained
+
+
+@dataclass(frozen=True)
+class RowCost:
+    """Of all seeds of a row.
+
+    hours    of the clock, over all starts, evaluations during training included
+    speed    images per second: the median over the lines of all logs
+    """
+
+    row: Trained
+    seeds: Mapping[int, Cost]
+    speed: float | None
+
+    @property
+    def hours(self) -> float:
+        return sum(cost.seconds for cost in self.seeds.values()) / 3600
+
+    @property
+    def starts(self) -> int:
+        return sum(cost.starts for cost in self.seeds.values())
+
+    @property
+    def preemptions(self) -> int:
+        return sum(cost.preemptions for cost in self.seeds.values())
+
+    @property
+    def hardware(self) -> str:
+        """As "4 x NVIDIA H100" or "CPU", each kind once."""
+        kinds = [
+            ", ".join(f"{count} × {name}" for name, count in cost.gpus.items()) or "CPU"
+            for cost in self.seeds.values()
+            if cost.starts
+        ]
+        return "; ".join(dict.fromkeys(kinds))
+
+    @property
+    def hosts(self) -> str:
+        return ", ".join(dict.fromkeys(host for cost in self.seeds.values() for host in cost.hosts))
+
+
+def costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> list[RowCost]:
+    """histories   first row of a training -> seed -> what it logged"""
+    found = []
+    for row in rows:
+        speeds = [history.curve(SPEED)[1] for history in histories[row.rows[0]].values()]
+        speeds = np.concatenate(speeds) if speeds else np.empty(0)
+        seeds = {seed: read_cost(run) for seed, run in row.runs.items()}
+        found.append(RowCost(row, seeds, float(np.median(speeds)) if len(speeds) else None))
+    return found
+
+
+def commits(found: Sequence[RowCost]) -> list[str]:
+    """Of the code, in the order in which they were run, each once."""
+    return list(dict.fromkeys(commit for row in found for cost in row.seeds.values() for commit in cost.commits))
+
+
+def troubled(found: Sequence[RowCost]) -> list[tuple[str, int, Cost]]:
+    """(label, seed, cost) of the runs that did not come to their end in one go."""
+    return [
+        (row.row.label, seed, cost)
+        for row in found
+        for seed, cost in row.seeds.items()
+        if cost.outcomes and cost.outcomes != ("complete",)
+    ]

@@ -1,0 +1,97 @@
+"""Two metrics against each other, a point per row: what a change buys of one at the price of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy.stats import t as student
+
+from difflab.metrics.direction import higher_is_better
+from difflab.studies.evidence import Arm, Evidence
+from difflab.studies.report.figure import LINE, NAMED, POINT, Plot, meta, plain, plot
+from difflab.studies.report.palette import Look
+
+JOINED = "draw."
+"""Declared changes with this beginning alone make a row a point of its training's line."""
+
+
+def tradeoffs(evidence: Evidence, looks: Mapping[str, Look]) -> list[Plot]:
+    """The first two metrics, and precision against recall where both are there."""
+    metrics = evidence.study.evaluation.metrics
+    pairs = [metrics[:2]] if len(metrics) > 1 else []
+    precisions = [metric for metric in metrics if metric.split("_")[0] == "precision"]
+    recalls = [metric for metric in metrics if metric.split("_")[0] == "recall"]
+    pairs += [pair for pair in zip(recalls, precisions, strict=False) if set(pair) != set(metrics[:2])]
+    return [found for x, y in pairs if (found := _tradeoff(evidence, looks, x, y))]
+
+
+def lines(evidence: Evidence) -> list[list[str]]:
+    """Rows that are joined, in the table's order: a trained row and those that only draw otherwise from it."""
+    found: dict[str, list[str]] = {}
+    for name, arm in evidence.arms.items():
+        found.setdefault(_trained(evidence, arm), []).append(name)
+    return [rows for rows in found.values() if len(rows) > 1]
+
+
+def _trained(evidence: Evidence, arm: Arm) -> str:
+    """The row that it shares its training with."""
+    while arm.row.change and all(key.startswith(JOINED) for key in arm.row.change):
+        arm = evidence.against(arm)
+    return arm.row.name
+
+
+def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> Plot | None:
+    rows = [name for name, arm in evidence.arms.items() if arm.replicates]
+    if len(rows) < 2:
+        return None
+    figure = go.Figure()
+    means = {name: [_mean_and_reach(evidence.arms[name], metric) for metric in (x, y)] for name in rows}
+    for line in lines(evidence):
+        joined = [name for name in line if name in means]
+        xs, ys = [means[name][0][0] for name in joined], [means[name][1][0] for name in joined]
+        shown = meta(looks[joined[0]], LINE) if joined else {}
+        figure.add_scatter(x=xs, y=ys, mode="lines", line={"width": 1}, meta=shown, hoverinfo="skip", showlegend=False)
+    for name in rows:
+        arm, look = evidence.arms[name], looks[name]
+        (x_mean, x_reach), (y_mean, y_reach) = means[name]
+        figure.add_scatter(
+            x=[x_mean],
+            y=[y_mean],
+            error_x=_bar(x_reach),
+            error_y=_bar(y_reach),
+            mode="markers",
+            marker={"symbol": look.mark, "size": 10},
+            name=plain(arm.row.label),
+            meta=meta(look, POINT),
+            hovertemplate=f"<b>{plain(arm.row.label)}</b><br>{x} %{{x:.4g}}<br>{y} %{{y:.4g}}<extra></extra>",
+        )
+    legend = len(rows) <= NAMED
+    figure.update_layout(showlegend=legend)
+    figure.update_xaxes(title=_titled(x))
+    figure.update_yaxes(title=_titled(y))
+    says = f"{y} against {x}: " + "; ".join(
+        f"{evidence.arms[name].row.label} {means[name][0][0]:.4g}, {means[name][1][0]:.4g}" for name in rows
+    )
+    return plot(f"tradeoff-{x}-{y}", figure, says, 400 + 18 * len(rows) * legend)
+
+
+def _mean_and_reach(arm: Arm, metric: str) -> tuple[float, float | None]:
+    """Mean over seeds, and half of its interval of 95 %: Student's over seeds, of one seed that of sampling."""
+    values = list(arm.values(metric).values())
+    if len(values) > 1:
+        error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+        return float(np.mean(values)), float(student.ppf(0.975, len(values) - 1)) * error
+    (only,) = arm.replicates.values()
+    interval = only.measurements[metric].interval()
+    return values[0], None if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _bar(reach: float | None) -> dict[str, object]:
+    array: Sequence[float | None] = [reach]
+    return {"type": "data", "array": array, "thickness": 1, "width": 3, "visible": reach is not None}
+
+
+def _titled(metric: str) -> str:
+    return f"{metric}  ({'higher' if higher_is_better(metric) else 'lower'} is better)"

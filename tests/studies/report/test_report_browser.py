@@ -1,0 +1,190 @@
+"""The page in a headless browser: one load for both widths, the other scheme by emulation."""
+
+import shutil
+from datetime import date
+
+import pytest
+from report_study import SHOWN, evidence, states, study
+
+from difflab.studies.report import write_report
+
+sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DRAWN = "() => [...document.querySelectorAll('.plot')].every(e => e.querySelector('.main-svg'))"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """The page, what its console said, and what it asked for."""
+    root, asked = tmp_path_factory.mktemp("browser"), study()
+    path = write_report(evidence(root, asked), states(root, asked), root / "report.html", date(2026, 11, 21))
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+        said, asked_for = [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked_for.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_function(DRAWN)
+        yield page, said, asked_for, root
+        browser.close()
+
+
+@pytest.fixture
+def page(opened):
+    page = opened[0]
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light", media="screen")
+    return page
+
+
+def colour_of(page, selector, property):
+    return page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{property}")
+
+
+def settle(page):
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_is_wider_than_the_screen(page, opened, size, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(size)
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for box in page.locator(".plot").all():
+        drawn = box.locator(".main-svg").first.bounding_box()
+        assert drawn is not None
+        assert drawn["width"] <= size["width"]
+        assert drawn["width"] > 0.75 * min(size["width"], 420)
+    shot = opened[3] / f"{size['width']}-{scheme}.png"
+    page.screenshot(path=shot, full_page=True)
+    assert shot.stat().st_size > 50_000
+
+
+def test_the_scheme_restyles_page_and_plots(page):
+    def seen():
+        settle(page)
+        trace = ".plot[data-figure=figure-forest] .scatterlayer .point"
+        return (
+            colour_of(page, "body", "backgroundColor"),
+            colour_of(page, trace, "fill"),
+            page.locator(".theme").inner_text(),
+        )
+
+    light = seen()
+    page.emulate_media(color_scheme="dark")
+    dark = seen()
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+    assert (light[2], dark[2]) == ("Dark", "Light")
+    page.locator(".theme").click()  # in the dark the button asks for light, whatever the system says
+    assert seen() == light
+    page.locator(".theme").click()
+    assert seen() == dark
+    page.evaluate("() => { localStorage.clear(); Theme.chosen = null; Theme.apply(); }")
+
+
+def test_the_colour_of_a_row_is_the_same_in_table_and_plot(page):
+    swatch = page.locator(".ablation tr[data-row=cosine] th").evaluate(
+        "e => getComputedStyle(e, '::before').backgroundColor"
+    )
+    point = ".plot[data-figure=figure-tradeoff-fid-is] .scatterlayer .trace:nth-child(3) .point"
+    assert colour_of(page, point, "fill") == swatch
+
+
+def test_the_slider_moves_all_rows_together(page):
+    images = page.locator(".panel img")
+
+    def sources():
+        return [image.get_attribute("src") for image in images.all()]
+
+    last = sources()
+    assert images.count() == 4
+    assert len(set(last)) == 4
+    page.locator("#samples-step").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#samples-at").inner_text() == f"step {SHOWN[-2]}"
+    earlier = sources()
+    assert not set(last) & set(earlier)
+    page.locator("#samples-seed").select_option("2")
+    assert not set(sources()) & {*last, *earlier}
+    assert all(image.evaluate("e => e.complete && e.naturalWidth > 0") for image in images.all())
+    page.locator("#samples-seed").select_option("0")
+    page.keyboard.press("Escape")
+
+
+def test_pointing_at_a_sample_enlarges_it_in_all_rows(page):
+    picture = page.locator(".panel .picture").first
+    picture.scroll_into_view_if_needed()
+    picture.hover(position={"x": 60, "y": 30})
+    lenses = page.locator(".panel .lens")
+    assert all(lens.is_visible() for lens in lenses.all())
+    assert len({lens.evaluate("e => e.style.backgroundPosition") for lens in lenses.all()}) == 1
+    page.mouse.move(5, 5)
+    assert not any(lens.is_visible() for lens in lenses.all())
+    picture.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog img").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+
+
+def test_menus_choose_metric_and_axis(page):
+    def state():
+        return page.evaluate("""() => {
+            const { data, layout } = document.getElementById("curves-plot");
+            const rows = data.filter((t) => t.name).map((t) => [t.name, t.x.at(-1), t.line.width]);
+            return [layout.xaxis.title.text, layout.yaxis.title.text, layout.yaxis.type, rows];
+        }""")
+
+    x, y, kind, rows = state()
+    assert (x, y, kind) == ("optimizer steps", "eval/warm_up/fid@1k", "linear")
+    widths = {name: width for name, _, width in rows}
+    assert widths["Baseline (linear) · 10 steps · 50 steps"] > max(w for n, w in widths.items() if "Baseline" not in n)
+    assert {end for _, end, _ in rows} == {1000}
+    page.locator("#curves-axis").select_option("flops")
+    assert [end for _, end, _ in state()[3]] == [1000 * 128 * 2.1e8] * 4
+    page.locator("#curves-axis").select_option("hours")
+    assert all(0.05 < end < 0.07 for _, end, _ in state()[3])
+    page.locator("#curves-metric").select_option("train/loss_q1")
+    page.locator("#curves-log-y").click()
+    assert state()[1:3] == ["train/loss_q1", "log"]
+    assert page.locator("#curves-log-y").get_attribute("aria-pressed") == "true"
+    page.locator("#curves-log-y").click()
+    assert state()[2] == "linear"
+
+
+def test_the_table_sorts_by_number_and_back(page):
+    def order():
+        return page.evaluate("() => [...document.querySelectorAll('.ablation tbody tr')].map(r => r.dataset.row)")
+
+    own = order()
+    head = page.locator(".ablation thead button", has_text="fid@1k")
+    head.focus()
+    page.keyboard.press("Enter")
+    cells = page.locator(".ablation td[data-metric=fid][data-field=mean]")
+    values = cells.evaluate_all("cells => cells.map(cell => Number(cell.dataset.value))")
+    assert values == sorted(values)
+    assert order() != own
+    head.click()
+    assert order()[0] == "ddim10"
+    head.click()
+    assert order() == own
+
+
+def test_print_is_light(page):
+    page.emulate_media(color_scheme="dark", media="print")
+    assert colour_of(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav.contents").is_visible()
+
+
+def test_the_console_is_silent_and_nothing_was_asked_for(opened):
+    _, said, asked_for, _ = opened
+    assert said == []
+    assert [url[:60] for url in asked_for if not url.startswith(("data:", "blob:"))] == [asked_for[0][:60]]
