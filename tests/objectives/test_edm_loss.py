@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from edm import FakeF, fake_denoiser
 from scipy import stats
 
 from difflab import schedules
@@ -12,6 +13,7 @@ from difflab.objectives.time_samplers import LogNormal, Uniform
 from difflab.parameterizations import EDM, Epsilon
 from difflab.process import snr
 from difflab.schedules import VariancePreserving, cosine, noise_level
+from difflab.types import Condition
 
 NOISE = ImageNoise(0, torch.arange(4000))
 
@@ -62,6 +64,18 @@ def test_input_and_target_of_the_network_have_unit_variance(schedule):
     np.testing.assert_allclose(target, 1, rtol=1e-12)
     # of all c_skip with unit target variance, the one with the least c_out: derivative of the error's variance vanishes
     np.testing.assert_allclose((c.c_skip * alpha - 1) * alpha * d**2 + c.c_skip * sigma**2, 0, atol=1e-12)
+
+
+def test_with_this_preconditioning_a_schedule_only_names_the_noise_levels():
+    """The same network sees the same input, and says the same image, at x_t of either schedule."""
+    level = torch.tensor([0.01, 0.5, 20.0], dtype=torch.float64)
+    x = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    images = []
+    for schedule in (schedules.EDM(), VariancePreserving()):
+        t = schedules.time_of(schedule, level)
+        x_t = x * schedule(t).alpha.reshape(-1, 1, 1, 1)
+        images.append(fake_denoiser(schedule, EDM(), FakeF())(x_t, t, Condition()).x0)
+    torch.testing.assert_close(images[0], images[1], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("make", [lambda: EDM(0), lambda: weightings.EDM(-1), lambda: LogNormal(std=0)])

@@ -1,0 +1,214 @@
+"""The studies of experiments/: they can be read and planned, and their published numbers are the papers'."""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from difflab.cli.check import compose_or_explain
+from difflab.cli.resolving import composing, resolve_row
+from difflab.metrics import read_targets
+from difflab.metrics.published import Target
+from difflab.studies import Row, Study, load_study
+from difflab.studies.confounds import changed_together, check_distinct, check_row
+
+ROOT = Path(__file__).parents[2]
+STUDIES = {path.parent.name: load_study(path) for path in sorted((ROOT / "experiments").glob("*/study.yaml"))}
+
+ADM_TABLE_1 = {
+    "base": (15.33, 13.21),
+    "depth4": (-0.21, -0.48),
+    "heads4": (-0.54, -0.82),
+    "attn_multi": (-0.72, -0.66),
+    "biggan": (-1.20, -1.21),
+    "rescale": (0.16, 0.25),
+    "combined": (-3.14, -3.00),
+}
+"""FID after 700K and 1200K steps, below the base as differences (Dhariwal and Nichol 2021)."""
+
+ADM_TABLE_2 = {
+    "heads1": 14.08,
+    "heads2": -0.50,
+    "heads4": -0.97,
+    "heads8": -1.17,
+    "chhead32": -1.36,
+    "chhead64": -1.03,
+    "chhead128": -1.08,
+}
+
+IDDPM_TABLE_1 = {  # bits/dim, FID (Nichol and Dhariwal 2021)
+    "linear_simple_T1000": (3.99, 32.5),
+    "linear_simple_T4000": (3.77, 31.3),
+    "linear_hybrid_T4000": (3.66, 32.2),
+    "cosine_simple_T4000": (3.68, 27.0),
+    "cosine_hybrid_T4000": (3.62, 28.0),
+    "cosine_vlb_T4000": (3.57, 56.7),
+    "cosine_hybrid_T4000_1500K": (3.57, 19.2),
+    "cosine_vlb_T4000_1500K": (3.53, 40.1),
+}
+
+IDDPM_TABLE_2 = {
+    "linear_simple_T1000": (3.73, 3.29),
+    "linear_simple_T4000": (3.37, 2.90),
+    "linear_hybrid_T4000": (3.26, 3.07),
+    "cosine_simple_T4000": (3.26, 3.05),
+    "cosine_hybrid_T4000": (3.17, 3.19),
+    "cosine_vlb_T4000": (2.94, 11.47),
+}
+
+DDIM_STEPS = (10, 20, 50, 100, 1000)
+DDIM_TABLE_1 = {  # FID (Song et al. 2021)
+    "eta0.0": (13.36, 6.84, 4.67, 4.16, 4.04),
+    "eta0.2": (14.04, 7.11, 4.77, 4.25, 4.09),
+    "eta0.5": (16.66, 8.35, 5.25, 4.46, 4.29),
+    "eta1.0": (41.07, 18.36, 8.01, 5.78, 4.73),
+    "ddpm": (367.43, 133.37, 32.72, 9.99, 3.17),
+}
+
+CFG_TABLE_1 = {  # FID and Inception Score for p = 0.1, 0.2, 0.5 (Ho and Salimans 2022)
+    0.0: ((1.80, 1.80, 2.21), (53.71, 52.90, 47.61)),
+    0.1: ((1.55, 1.62, 1.91), (66.11, 64.58, 56.10)),
+    0.2: ((2.04, 2.10, 2.08), (78.91, 76.99, 65.60)),
+    0.3: ((3.03, 2.93, 2.65), (92.80, 88.64, 74.92)),
+    0.4: ((4.30, 4.00, 3.44), (106.2, 101.1, 84.27)),
+    0.5: ((5.74, 5.19, 4.34), (119.3, 112.2, 92.95)),
+    0.6: ((7.19, 6.48, 5.27), None),
+    0.7: ((8.62, 7.73, 6.23), None),
+    0.8: ((10.08, 8.90, 7.25), None),
+    0.9: ((11.41, 10.09, 8.21), None),
+    1.0: ((12.6, 11.21, 9.13), (170.1, 158.3, 131.1)),
+    2.0: ((21.03, 18.79, 16.16), (225.5, 213.0, 183.0)),
+    3.0: ((24.83, 22.36, 19.75), (250.4, 237.7, 208.9)),
+    4.0: ((26.22, 23.84, 21.48), (260.2, 249.0, 225.1)),
+}
+
+EDM_TABLE_2 = {"a_baseline": 2.48, "b_hyper": 2.18, "c_capacity": 2.08, "d_preconditioning": 2.09, "e_loss": 1.88}
+
+
+def changes(table: dict[str, float]) -> dict[str, dict[str, float]]:
+    """A column of differences to its first row -> FIDs."""
+    first = next(iter(table.values()))
+    return {name: {"fid": value if value == first else first + value} for name, value in table.items()}
+
+
+PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
+    "adm_table1": {
+        name: {"fid": last["fid"], "fid_at_700k": early["fid"]}
+        for (name, early), last in zip(
+            changes({row: fids[0] for row, fids in ADM_TABLE_1.items()}).items(),
+            changes({row: fids[1] for row, fids in ADM_TABLE_1.items()}).values(),
+            strict=True,
+        )
+    },
+    "adm_table2": changes(ADM_TABLE_2),
+    "adm_table3": {"adagn": {"fid": 13.06}, "addgn": {"fid": 15.08}},
+    "iddpm_imagenet64": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_1.items()},
+    "iddpm_cifar10": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_2.items()},
+    "ddim_cifar10": {
+        f"{row}-S{steps}": {"fid": fid}
+        for row, fids in DDIM_TABLE_1.items()
+        for steps, fid in zip(DDIM_STEPS, fids, strict=True)
+    },
+    "cfg_imagenet64": {
+        f"p{p}-w{w}": {"fid": fids[i]} | ({} if scores is None else {"is": scores[i]})
+        for w, (fids, scores) in CFG_TABLE_1.items()
+        for i, p in enumerate((10, 20, 50))
+    },
+    "edm_cifar10": {row: {"fid": fid} for row, fid in EDM_TABLE_2.items()},
+}
+
+
+@cache
+def of_experiment(name: str) -> dict[str, Target]:
+    node = yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text())
+    return {target.name: target for target in read_targets(node.get("target", {}))}
+
+
+def targets(row: Row) -> dict[str, Target]:
+    """What the row's numbers are put beside."""
+    return dict(row.published) or of_experiment(row.experiment)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_numbers_are_the_papers(name):
+    study = STUDIES[name]
+    assert study.rows.keys() == PUBLISHED[name].keys()
+    for row in study.rows.values():
+        found = targets(row)
+        assert found.keys() == PUBLISHED[name][row.name].keys(), row.name
+        for key, value in PUBLISHED[name][row.name].items():
+            assert math.isclose(found[key].value, value, abs_tol=1e-9), (row.name, key)
+            assert found[key].source == study.source
+        assert {target.metric for target in found.values()} <= set(study.evaluation.metrics)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_it_asks_claims_and_describes(name):
+    study = STUDIES[name]
+    assert study.seeds == (0, 1, 2)
+    assert study.question.endswith("?")
+    assert study.claim
+    readme = (ROOT / "experiments" / name / "README.md").read_text()
+    for part in ("## Published", "## Run", f"python study.py {name} plan", "## Assumed", "PFLOP"):
+        assert part in readme
+    fids = {targets(row)["fid"].value for row in study.rows.values() if row.name == study.baseline}
+    assert all(f"{fid:g}" in readme for fid in fids)
+
+
+@cache
+def resolved(experiment: str, overrides: tuple[str, ...]):
+    return resolve_row([f"+experiment={experiment}", *overrides])
+
+
+def of_row(study: Study, row: Row):
+    return resolved(row.experiment, (*study.overrides, *row.overrides))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_rows_differ_in_what_they_declare_and_in_nothing_else(name):
+    study = STUDIES[name]
+    for row in study.compared():
+        against = study.rows[row.against]
+        check_row(row, of_row(study, row), against, of_row(study, against))
+    check_distinct({row.name: (row, of_row(study, row)) for row in study.rows.values()})
+
+
+def test_the_confound_of_improved_ddpm_is_declared_and_named():
+    study = STUDIES["iddpm_cifar10"]
+    assert changed_together(study.rows["cosine_simple_T4000"]) == ("schedule", "network.dropout")
+    assert "dropout is 0.1 with the linear schedule and 0.3 with the cosine" in (study.claim or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("ddim_cifar10", ("eta0.0-S100", "eta1.0-S1000", "ddpm-S10")),
+        ("cfg_imagenet64", ("p10-w0.0", "p50-w4.0")),
+        ("iddpm_cifar10", ("cosine_vlb_T4000",)),
+    ],
+)
+def test_evaluate_takes_what_rows_draw(name, rows):
+    study = STUDIES[name]
+    with composing():
+        for row in rows:
+            drawn = study.rows[row].draw
+            config = compose_or_explain("evaluate", [*study.evaluation.overrides, *drawn, "checkpoint=RUN"])
+            stated = targets(study.rows[row])["fid"].stated
+            assert config.num_samples == stated["samples"]
+            if "sampler" in stated and drawn:
+                assert config.sampler._target_.endswith(str(stated["sampler"]))
+                assert config.steps == stated["steps"]
+                assert config.eta == stated.get("eta")
+                assert config.sampler.grid._target_.endswith("UniformGrid" if config.steps == 1000 else "QuadraticGrid")
+            if name == "cfg_imagenet64":
+                assert f"w{config.scale - 1:.1f}" == row.split("-")[1]
+                assert stated["guidance"] == ("none" if config.scale == 1 else "classifier_free")
+
+
+def test_rows_that_only_draw_differently_share_their_training():
+    study = STUDIES["ddim_cifar10"]
+    assert {(row.experiment, row.overrides) for row in study.rows.values()} == {("ddpm/cifar10", ())}
+    study = STUDIES["cfg_imagenet64"]
+    assert len({(row.experiment, row.overrides) for row in study.rows.values()}) == 3
