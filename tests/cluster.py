@@ -1,11 +1,17 @@
 """A SLURM cluster for the tests that need one, and jobs on it."""
 
+import importlib.util
 import os
+import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "slurm" / "cluster" / "cluster.py"
@@ -79,3 +85,24 @@ class Cluster:
 
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+
+
+def started() -> Iterator[Cluster]:
+    """A cluster while a fixture lives; skips the test where there can be none."""
+    sys.path.insert(0, str(PROGRAM.parent))
+    spec = importlib.util.spec_from_file_location("cluster_program", PROGRAM)
+    assert spec
+    assert spec.loader
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    sys.path.remove(str(PROGRAM.parent))
+    if why := program.missing():
+        pytest.skip(why)
+    with tempfile.TemporaryDirectory(prefix="cluster") as folder:  # short: sockets have short names
+        Path(folder).chmod(0o755)  # munge runs under a user of its own
+        it = Cluster(Path(folder) / "c", random.randrange(20000, 29000, 10))
+        it.control("up")
+        try:
+            yield it
+        finally:
+            it.control("down")

@@ -106,7 +106,7 @@ class SlurmJob(Launcher):
         if self.dry_run:
             print(script)
             return
-        job = self._submit(script)
+        job = self.submit(script)
         log = self.folder / f"{job}.log"
         (self.folder / f"{job}.sbatch").write_text(script)
         print(f"submitted job {job}: {self.nodes} x {self.processes_per_node} processes, time limit {self.time}")
@@ -115,7 +115,13 @@ class SlurmJob(Launcher):
         print(f"cancel  scancel {job}    (the same command goes on with the run)")
 
     def script(self, arguments: Sequence[str], name: str) -> str:
-        """The batch script: slurm/train.sbatch with options, setup and arguments in the places that it names."""
+        """The batch script of a run."""
+        return self.filled(
+            "train.sbatch", name, [f"--output={self.folder}/%j.log"], [f"set -- {shlex.join(arguments)}"]
+        )
+
+    def filled(self, template: str, name: str, more_options: Sequence[str], more_settings: Sequence[str]) -> str:
+        """slurm/<template> with options, settings and setup in the places that it names."""
         options = [
             f"--job-name={self.job_name or 'difflab-' + name.replace('/', '-')}",
             f"--nodes={self.nodes}",
@@ -123,30 +129,32 @@ class SlurmJob(Launcher):
             f"--cpus-per-task={self.cpus_per_process}",
             f"--time={self.time}",
             f"--signal=USR1@{self.margin}",
-            f"--output={self.folder}/%j.log",
         ]
         if self.gpus_per_node:
             options.append(f"--gpus-per-node={self.gpus_per_node}")
         if self.memory_per_node:
             options.append(f"--mem={self.memory_per_node}")
         lines = {
-            "options": [f"#SBATCH {option}" for option in [*options, *self.profile.options(), *self.options]],
+            "options": [
+                f"#SBATCH {option}" for option in [*options, *more_options, *self.profile.options(), *self.options]
+            ],
             "settings": [
                 f"DIFFLAB_PYTHON={shlex.quote(sys.executable)}",
                 f"DIFFLAB_JOBS={shlex.quote(str(self.folder))}",
-                f"set -- {shlex.join(arguments)}",
+                *more_settings,
             ],
             "setup": [*self.profile.shell(), *([EXAMINATION] if self.doctor else [])],
         }
-        text = (slurm_directory() / "train.sbatch").read_text()
+        text = (slurm_directory() / template).read_text()
         for place, inserted in lines.items():
             marker = f"# <{place}>"
             if text.count(f"{marker}\n") != 1:
-                raise ValueError(f"{slurm_directory()}/train.sbatch: the line {marker!r} must be there, once")
+                raise ValueError(f"{slurm_directory()}/{template}: the line {marker!r} must be there, once")
             text = text.replace(f"{marker}\n", "\n".join([marker, *inserted]) + "\n")
         return text
 
-    def _submit(self, script: str) -> str:
+    def submit(self, script: str) -> str:
+        """The number of the job."""
         if shutil.which("sbatch") is None:
             raise SubmissionError(
                 "launcher=slurm: there is no sbatch here; submit from a login node of the cluster, or look at the script "

@@ -135,7 +135,7 @@ def main() -> None:
     verdict = judge(status, bool(run and (run / "complete.json").exists()), ends, now, before)
     job.mkdir(parents=True, exist_ok=True)
     history.write_text(json.dumps([asdict(attempt) for attempt in (*before, now)], indent=2))
-    print(f"--- start {number} of job {os.environ['SLURM_JOB_ID']}: {verdict.message}", file=sys.stderr)
+    print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)
     for line in shell(verdict):
         print(line)
 
@@ -145,7 +145,7 @@ def shell(verdict: Verdict) -> list[str]:
     only for a job that waits."""
     if not verdict.again:
         return [f"exit {verdict.status}"]
-    job = os.environ["SLURM_JOB_ID"]
+    job = job_name()
     lines = ["trap '' TERM", f"scontrol requeue {job} || exit {verdict.status}"]
     if verdict.exclude:
         nodes = ",".join(verdict.exclude)
@@ -156,6 +156,12 @@ def shell(verdict: Verdict) -> list[str]:
         else:
             print(f"--- {nodes} would be left out, but then too few nodes remain", file=sys.stderr)
     return [*lines, "sleep 60", f"exit {verdict.status}"]
+
+
+def job_name() -> str:
+    """<job>, or <array>_<index> for one of an array: the first of an array has the array's own number, which would mean all of them."""
+    index = os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}" if index else os.environ["SLURM_JOB_ID"]
 
 
 def enough_nodes_without(nodes: Sequence[str]) -> bool:

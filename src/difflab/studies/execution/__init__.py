@@ -1,0 +1,33 @@
+"""Running a study: its plan frozen on disk, a local pool, arrays of SLURM, and where everything is."""
+
+from difflab.studies.execution.array import Array
+from difflab.studies.execution.executor import Executor, LaunchError
+from difflab.studies.execution.launch import Decision, Launched, launch, retry
+from difflab.studies.execution.live import as_json, is_active, show, table, watch
+from difflab.studies.execution.places import Places
+from difflab.studies.execution.pool import Pool
+from difflab.studies.execution.queue import Place, Queue, ask
+from difflab.studies.execution.states import CellState, State, states
+
+__all__ = [
+    "Array",
+    "CellState",
+    "Decision",
+    "Executor",
+    "LaunchError",
+    "Launched",
+    "Place",
+    "Places",
+    "Pool",
+    "Queue",
+    "State",
+    "as_json",
+    "ask",
+    "is_active",
+    "launch",
+    "retry",
+    "show",
+    "states",
+    "table",
+    "watch",
+]

@@ -1,0 +1,39 @@
+"""How a task of the pool, or an evaluation of a job, began and ended: _study/tasks/<key>.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from difflab.runs.directory import write_whole
+
+
+@dataclass(frozen=True)
+class Record:
+    """where       host, or the job
+    pid          of its process group on that host, 0 if others look after it
+    ended        "" while it runs, and for ever if its supervisor was killed
+    exit_code    -n: by signal n; None while it runs
+    error        the last error line
+    cancelled    whether it was told to stop
+    """
+
+    where: str
+    pid: int
+    started: str
+    ended: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    cancelled: bool = False
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(asdict(self), indent=1))
+
+
+def read_record(path: Path) -> Record | None:
+    try:
+        return Record(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,63 @@
+"""Plans by hand, without configurations: what execution needs of them."""
+
+import json
+from pathlib import Path
+
+from difflab.studies.execution import Places
+from difflab.studies.facts import Facts
+from difflab.studies.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.study import read_study
+
+FACTS = Facts(1000, 3e6, 1e6, 4, 32, 100, {})
+
+
+def plan(root: Path, rows: dict[str, list[str]], seeds=(0,), steps=100, shared=(), common=(), evaluation=()) -> Plan:
+    """A training per row and seed, of the identity <row>-<seed>, or what `identify` has said.
+
+    rows     name -> overrides of train.py
+    shared   rows that draw from the training of the first one
+    """
+    node = {
+        "question": "?",
+        "baseline": next(iter(rows)),
+        "seeds": list(seeds),
+        "experiment": "x",
+        "evaluation": {"decides": "fid"},
+        "rows": {name: ({} if i == 0 else {"change": ["network"]}) for i, name in enumerate([*rows, *shared])},
+    }
+    study = read_study(node, "study", "here")
+    home = root / "study"
+    trainings, cells = [], []
+    for seed in seeds:
+        for name, overrides in rows.items():
+            line = (*common, *overrides, f"seed={seed}", f"run.root={root}", f"run.name=study/{name}")
+            number = len(trainings)
+            trainings.append(Training(number, f"study/{name}", seed, f"{name}{seed}", home / name, line, steps))
+            cells.append(Cell(name, seed, number, tuple(evaluation), "evaluations/e0"))
+        first = len(trainings) - len(rows)
+        for k, name in enumerate(shared, 1):
+            cells.append(Cell(name, seed, first, (*evaluation, f"first_seed={k * 1000}"), f"evaluations/e{k}"))
+    facts = {name: RowPlan({}, FACTS) for name in [*rows, *shared]}
+    return Plan(study, home, facts, tuple(trainings), tuple(cells))
+
+
+def start(run: Path, outcome: str | None = None, started: str = "2026-01-01T00:00:00+00:00", rows: int = 0) -> None:
+    """What a start of training leaves: provenance, and a metrics log of 2 steps a line at 64 images a second."""
+    run.mkdir(parents=True, exist_ok=True)
+    ended = {} if outcome is None else {"outcome": outcome, "ended": "2026-01-01T01:00:00+00:00"}
+    (run / "provenance.json").write_text(json.dumps([{"started": started} | ended]))
+    lines = [{"step": 2 * i + 2, "train/loss": 0.5, "train/images_per_second": 64.0} for i in range(rows)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def complete(run: Path, *folders: str) -> None:
+    """A training that is complete, with results in some folders."""
+    start(run, "complete", rows=50)
+    (run / "complete.json").write_text("{}")
+    for folder in folders:
+        (run / folder).mkdir(parents=True, exist_ok=True)
+        (run / folder / "results.json").write_text(json.dumps({"subject": {}, "measurements": []}))
+
+
+def places(plan: Plan) -> Places:
+    return Places(plan.root.resolve())
