@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from difflab.cli.evaluate import evaluate
 from difflab.cli.planning import plan_study
@@ -140,6 +141,16 @@ def test_the_report_is_one_page(ran, file, run_root, capsys, tmp_path):
     assert "Does AdaGN help?" in page
     assert "addition &amp; GroupNorm" in page
     assert "1 of 2" in page or "missing" in page.lower()
+
+
+def test_runs_are_compared_outside_of_a_study(ran, capsys, tmp_path):
+    first, second = ran.trainings[0].directory, ran.trainings[2].directory
+    text = said(capsys, "compare", first, second, f"out={tmp_path / 'both.png'}")
+    assert "network.norm" in text
+    assert "fd_digits" in text
+    assert Image.open(tmp_path / "both.png").width > 100
+    assert "compare has no option wave" in said(capsys, "compare", first, "wave=[seeds]")
+    assert "two run directories" in said(capsys, "compare", first)
 
 
 def test_status_tells_done_from_due(ran, file, run_root, capsys):

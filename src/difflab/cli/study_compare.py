@@ -1,0 +1,37 @@
+"""`study.py compare RUN_A RUN_B ...`: runs outside of a study."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from difflab.studies import StudyError
+from difflab.studies.ad_hoc import as_data, as_text, side_by_side
+from difflab.studies.ad_hoc import compare as compared
+
+OPTIONS = ("waive", "out")
+
+
+def compare(words: Sequence[str]) -> None:
+    """Prints configurations and numbers side by side, and writes a picture of the samples.
+
+    words   run directories, waive=[FIELD,...], out=PICTURE.png, --json
+    """
+    for flag in [word for word in words if word.startswith("--") and word != "--json"]:
+        raise StudyError(f"compare has no {flag}; there is --json")
+    given = dict[str, str]()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and "/" not in key:
+            if key not in OPTIONS:
+                raise StudyError(f"compare has no option {key}: there are {', '.join(OPTIONS)}")
+            given[key] = value
+    runs = [word for word in words if not word.startswith("--") and word.partition("=")[0] not in given]
+    if len(runs) < 2:
+        raise StudyError("compare takes two run directories at least: study.py compare RUN_A RUN_B")
+    waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
+    found = compared(runs, waived)
+    print(json.dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
+    picture = side_by_side(found.runs, given.get("out", "comparison.png"))
+    print(f"samples  {picture or 'none of the runs has drawn any'}", file=sys.stderr)
