@@ -26,9 +26,11 @@ def test_p_is_that_of_scipys_enumeration(n):
 
 
 def test_rounding_makes_no_difference_between_ties():
-    # 0.3 - 0.1 - 0.2 is not 0 in floats; of the 8 flips of (0.1, 0.2, 0.3) two reach 0.6
-    assert sign_flip([0.1, 0.2, 0.3], 0.05).p == 2 / 8
-    assert sign_flip([0.1, 0.2, -0.3], 0.05).p == 1
+    """Tenths have the p of whole numbers, whose sums are exact; 0.1 + 0.2 - 0.3 is not 0 in floats."""
+    signs = np.array(list(itertools.product([-1, 1], repeat=6)))
+    for whole in np.random.default_rng(0).integers(-5, 6, (100, 6)):
+        p = np.mean(np.abs(signs @ whole) >= abs(whole.sum()))
+        assert sign_flip(whole * 0.1, 0.05).p == p
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
