@@ -166,7 +166,11 @@ def _starts(seed: int, last: int, complete: bool) -> list[dict]:
         "ended": "2026-11-20T10:02:30+00:00",
         "command": f"python train.py seed={seed}",
         "difflab": "0.1.0",
-        "git": {"commit": "4ddb0d1f8a6e3bd0c2a49d1f5c0b7d28a91e6c33", "changed_files": [], "diff": ""},
+        "git": {
+            "commit": "4ddb0d1f8a6e3bd0c2a49d1f5c0b7d28a91e6c33",
+            "changed_files": ["M a.py"] if seed == 2 else [],
+            "diff": "",
+        },
         "host": "node1",
         "cpu_count": 2,
         "gpus": [],

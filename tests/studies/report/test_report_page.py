@@ -131,6 +131,7 @@ def test_confounds_changes_and_costs_are_told(whole):
     assert "schedule Linear Cosine declared" in text
     assert "draw.steps absent 10 declared" in text
     assert "interrupted → complete" in text
+    assert "4 of 12 trainings ran code with changes that were not committed" in text
     assert "variance ratio" in text
     assert "3 seeds show a difference of" in text
     assert "train/loss" in text

@@ -12,7 +12,7 @@ from difflab.studies.execution.states import CellState
 from difflab.studies.history import History, read_history
 from difflab.studies.inference import Outcome, Verdict, pilot, power_sentence, verdicts
 from difflab.studies.report.configurations import configurations
-from difflab.studies.report.costs import commits, costs, troubled
+from difflab.studies.report.costs import changed, commits, costs, troubled
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
 from difflab.studies.report.figure import script_safe
 from difflab.studies.report.forest import forest
@@ -146,15 +146,21 @@ def _track(evidence: Evidence, row: Trained) -> str | None:
 
 def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> dict[str, Any]:
     found = costs(rows, histories)
-    of_code = commits(found)
-    several = "The trainings were run with different versions of the code: " + ", ".join(one[:10] for one in of_code)
+    trainings, of_code, uncommitted = sum(len(one.seeds) for one in found), commits(found), changed(rows)
+    warnings = []
+    if len(of_code) > 1:
+        warnings.append(f"The trainings ran different commits of the code: {', '.join(one[:10] for one in of_code)}.")
+    if uncommitted:
+        warnings.append(
+            f"{uncommitted} of {trainings} trainings ran code with changes that were not committed; their provenance.json has them."
+        )
     return {
         "costs": found,
         "commits": of_code,
         "troubled": troubled(found),
-        "trainings": sum(len(one.seeds) for one in found),
+        "trainings": trainings,
         "hours": sum(one.hours for one in found),
-        "warnings": [f"{several}."] if len(of_code) > 1 else [],
+        "warnings": warnings,
     }
 
 

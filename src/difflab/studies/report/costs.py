@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from difflab.runs import RunDirectory
 from difflab.studies.cost import Cost, read_cost
 from difflab.studies.history import SPEED, History
 from difflab.studies.report.trained import Trained
@@ -27,6 +28,10 @@ class RowCost:
     @property
     def hours(self) -> float:
         return sum(cost.seconds for cost in self.seeds.values()) / 3600
+
+    @property
+    def untimed(self) -> int:
+        return sum(cost.untimed for cost in self.seeds.values())
 
     @property
     def starts(self) -> int:
@@ -60,6 +65,14 @@ def costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]
         seeds = {seed: read_cost(run) for seed, run in row.runs.items()}
         found.append(RowCost(row, seeds, float(np.median(speeds)) if len(speeds) else None))
     return found
+
+
+def changed(rows: Sequence[Trained]) -> int:
+    """How many trainings were started from a source tree with changes that were not committed."""
+    runs = [run for row in rows for run in row.runs.values()]
+    return sum(
+        any((start.get("git") or {}).get("changed_files") for start in RunDirectory(run).starts()) for run in runs
+    )
 
 
 def commits(found: Sequence[RowCost]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from difflab.studies.history import Axis, Flops, History, Hours, Images, Steps
 from difflab.studies.inference.curves import Curve
 from difflab.studies.inference.speedup import Speedup, speedup
@@ -58,7 +60,7 @@ def _curves(histories: Mapping[int, History], row: Trained, column: str, axis: A
     found = {}
     for seed, history in histories.items():
         steps, values = history.curve(column)
-        at = axis.of(history, row.arm.facts)[[step in set(steps.tolist()) for step in history.steps.tolist()]]
+        at = axis.of(history, row.arm.facts)[np.isin(history.steps, steps)]
         if len(steps) and (at[1:] > at[:-1]).all():  # an axis that the log does not give is NaN
             found[seed] = Curve(at.tolist(), values.tolist())
     return found

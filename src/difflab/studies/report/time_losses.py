@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,8 +24,8 @@ QUARTERS = {
 END = 0.1
 """The part of a training, its last one, whose lines of the log are averaged: one line alone is mostly noise."""
 
-OF_THE_LOSS = ("objective", "parameterization", "schedule", "variance")
-"""Groups of the configuration that change what the loss is of."""
+OF_THE_LOSS = ("objective", "parameterization", "schedule", "variance", "data.dataset")
+"""Parts of the configuration that change what the loss is of."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TimeLoss:
 
 @dataclass(frozen=True)
 class TimeLosses:
-    """unlike   label -> the groups in which its loss is another one than its reference's: such losses cannot be compared"""
+    """unlike   label -> the parts in which its loss is another one than its reference's: such losses cannot be compared"""
 
     plot: Plot | None
     losses: Sequence[TimeLoss]
@@ -59,7 +60,7 @@ def time_losses(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, Hi
         against = of[row.arm.row.against]
         if against is row:
             continue
-        if differing := [g for g in OF_THE_LOSS if row.arm.config.get(g) != against.arm.config.get(g)]:
+        if differing := [key for key in OF_THE_LOSS if _part(row, key) != _part(against, key)]:
             unlike[row.label] = differing
             continue
         for quarter in QUARTERS:
@@ -71,6 +72,13 @@ def time_losses(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, Hi
                 difference = paired_difference(relative, dict.fromkeys(common, 100.0), alpha)
                 found.append(TimeLoss(row, quarter, difference))
     return TimeLosses(_drawn(found, alpha) if found else None, found, unlike)
+
+
+def _part(row: Trained, key: str) -> Any:
+    node: Any = row.arm.config
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
 
 
 def _ends(histories: Mapping[int, History], name: str) -> dict[int, float]:

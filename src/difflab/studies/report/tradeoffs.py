@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import plotly.graph_objects as go
-from scipy.stats import t as student
 
 from difflab.metrics.direction import higher_is_better
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.report.figure import LINE, NAMED, POINT, Plot, meta, plain, plot
 from difflab.studies.report.palette import Look
+from difflab.studies.tables import estimate
 
 JOINED = "draw."
 """Declared changes with this beginning alone make a row a point of its training's line."""
@@ -47,7 +46,7 @@ def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> 
     if len(rows) < 2:
         return None
     figure = go.Figure()
-    means = {name: [_mean_and_reach(evidence.arms[name], metric) for metric in (x, y)] for name in rows}
+    means = {name: [_mean_and_reach(evidence, name, metric) for metric in (x, y)] for name in rows}
     for line in lines(evidence):
         joined = [name for name in line if name in means]
         xs, ys = [means[name][0][0] for name in joined], [means[name][1][0] for name in joined]
@@ -77,15 +76,11 @@ def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> 
     return plot(f"tradeoff-{x}-{y}", figure, says, 400 + 18 * len(rows) * legend)
 
 
-def _mean_and_reach(arm: Arm, metric: str) -> tuple[float, float | None]:
-    """Mean over seeds, and half of its interval of 95 %: Student's over seeds, of one seed that of sampling."""
-    values = list(arm.values(metric).values())
-    if len(values) > 1:
-        error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-        return float(np.mean(values)), float(student.ppf(0.975, len(values) - 1)) * error
-    (only,) = arm.replicates.values()
-    interval = only.measurements[metric].interval()
-    return values[0], None if interval is None else (interval[1] - interval[0]) / 2
+def _mean_and_reach(evidence: Evidence, name: str, metric: str) -> tuple[float, float | None]:
+    """As in the table: over seeds, of one seed that of sampling."""
+    found = estimate(evidence.arms[name], metric, evidence.study.alpha)
+    assert found is not None, "only rows with a finished seed are drawn"
+    return found.value, found.half_width
 
 
 def _bar(reach: float | None) -> dict[str, object]:

@@ -14,6 +14,7 @@ from difflab.studies.execution.states import CellState
 class Unfinished:
     """detail   how far it is, or why it failed"""
 
+    row: str
     label: str
     seed: int
     state: str
@@ -47,17 +48,16 @@ def unfinished(evidence: Evidence, states: Sequence[CellState]) -> list[Unfinish
         for seed in arm.missing:
             state = of.get((name, seed))
             word = "missing" if state is None else state.state
-            found.append(
-                Unfinished(arm.row.label, seed, WORDS.get(word, word), "" if state is None else _detail(state))
-            )
+            detail = "" if state is None else _detail(state)
+            found.append(Unfinished(name, arm.row.label, seed, WORDS.get(word, word), detail))
     return found
 
 
 def by_row(found: Sequence[Unfinished]) -> list[UnfinishedRow]:
     rows: dict[str, list[Unfinished]] = {}
     for one in found:
-        rows.setdefault(one.label, []).append(one)
-    return [UnfinishedRow(label, _told(seeds)) for label, seeds in rows.items()]
+        rows.setdefault(one.row, []).append(one)
+    return [UnfinishedRow(seeds[0].label, _told(seeds)) for seeds in rows.values()]
 
 
 def _told(seeds: Sequence[Unfinished]) -> str:
