@@ -1,0 +1,88 @@
+"""Runs outside of a study, compared: what their configurations and their numbers differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from difflab.metrics import Measurement
+from difflab.metrics.protocol import is_covered
+from difflab.studies.ad_hoc.given_runs import GivenRun, Group, config_differences, grouped, read_runs
+from difflab.studies.ad_hoc.metric_difference import MetricDifference, metric_difference
+from difflab.studies.ad_hoc.numbers import Matched, Matches, matches
+from difflab.studies.differences import Difference
+from difflab.studies.study import StudyError
+
+
+@dataclass(frozen=True)
+class ComparedMetric:
+    """differences   number of the group -> its difference to the first group; empty where there is one group only"""
+
+    matched: Matched
+    differences: Mapping[int, MetricDifference]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """groups     runs that differ in their seed alone are one
+    config     number of the group -> what its configuration differs in from the first group's
+    metrics    that all runs have, measured alike
+    refused    metric -> why its numbers are not compared
+    notes      what a reader has to know besides
+    """
+
+    groups: list[Group]
+    config: Mapping[int, list[Difference]]
+    metrics: list[ComparedMetric]
+    refused: Mapping[str, str]
+    notes: list[str]
+
+    @property
+    def runs(self) -> list[GivenRun]:
+        return [run for group in self.groups for run in group.runs.values()]
+
+
+def compare(paths: Sequence[str | Path], waive: Collection[str] = ()) -> Comparison:
+    """paths   of run directories
+    waive   fields of the protocol that may differ
+
+    A StudyError if a path is no run, and if runs have metrics in common but none was measured alike.
+    """
+    groups = grouped(read_runs(paths))
+    first, others = groups[0], groups[1:]
+    runs = [run for group in groups for run in group.runs.values()]
+    found = matches(runs, waive)
+    if found.refused and not found.found:
+        reasons = [f"{metric}: {reason}" for metric, reason in found.refused.items()]
+        raise StudyError(f"no number can be compared. {'; '.join(reasons)}")
+    metrics = [
+        ComparedMetric(
+            one, {group.number: metric_difference(_numbers(first, one), _numbers(group, one)) for group in others}
+        )
+        for one in found.found
+    ]
+    return Comparison(
+        groups=groups,
+        config={group.number: config_differences(first.first, group.first) for group in others},
+        metrics=metrics,
+        refused=found.refused,
+        notes=_notes(groups, runs, found, waive),
+    )
+
+
+def _numbers(group: Group, matched: Matched) -> dict[int, Measurement]:
+    return {seed: matched.numbers[run.name].measurement for seed, run in group.runs.items()}
+
+
+def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, waive: Collection[str]) -> list[str]:
+    notes = ["the runs differ in their seed alone: they are replicates of one another"] if len(groups) == 1 else []
+    notes += [f"{run.name} is at step {run.step} of {run.steps}" for run in runs if run.step < run.steps]
+    if found.partial:
+        notes.append(f"not measured in all runs: {', '.join(found.partial)}")
+    if not found.found:
+        notes.append("no metric was measured in all runs: python evaluate.py checkpoint=RUN")
+    waived = dict.fromkeys(difference for one in found.found for difference in one.waived)
+    notes += [f"waived: {difference}" for difference in waived]
+    idle = [name for name in waive if not any(is_covered(difference.field, [name]) for difference in waived)]
+    return notes + [f"waived for nothing: {name} differs nowhere" for name in idle]

@@ -1,0 +1,93 @@
+"""A table for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+from difflab.studies.tables.renderer import Renderer
+from difflab.studies.tables.table import AblationTable, Line
+
+COLUMNS: tuple[str, ...] = (
+    "study", "row", "label", "against", "metric", "decides", "n", "planned", "seeds",
+    "mean", "low", "high", "interval_of",
+    "delta", "delta_low", "delta_high", "shared_seeds", "p", "p_holm", "equivalence_p_holm", "verdict",
+    "published", "published_delta", "published_source", "published_confidence",
+    "parameters", "training_flops", "forward_flops", "sampling_calls", "images", "samples", "fingerprint",
+)  # fmt: skip
+"""fingerprint is that of the protocol without the sampling seeds; delta to verdict stand in the lines of the deciding metric alone."""
+
+
+class Csv(Renderer):
+    """A line for each row and metric, every number in full: the shortest text that reads back as the same float. Empty: there is none."""
+
+    suffix = ".csv"
+
+    def render(self, table: AblationTable) -> str:
+        out = io.StringIO()
+        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for line in table.lines.values():
+            for metric in table.evidence.study.evaluation.metrics:
+                values = _values(table, line, metric)
+                writer.writerow({key: full(value) for key, value in values.items()})
+        return out.getvalue()
+
+
+def full(value: object) -> str:
+    """A number in full."""
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _values(table: AblationTable, line: Line, metric: str) -> Mapping[str, object]:
+    study, arm, found = table.evidence.study, line.arm, line.estimates[metric]
+    measured = next((one.measurements[metric] for one in arm.replicates.values()), None)
+    target = line.published.get(metric)
+    values: dict[str, object] = {
+        "study": study.name,
+        "row": arm.row.name,
+        "label": arm.row.label,
+        "against": "" if line.verdict is None else arm.row.against,
+        "metric": metric,
+        "decides": int(metric == study.evaluation.decides),
+        "n": len(arm.replicates),
+        "planned": len(study.seeds),
+        "seeds": " ".join(map(str, arm.replicates)),
+        "published_delta": line.published_delta.get(metric),
+        "parameters": arm.facts.parameters,
+        "training_flops": arm.facts.training_flops,
+        "forward_flops": arm.facts.forward_flops,
+        "sampling_calls": arm.facts.sampling_calls,
+        "images": arm.facts.images,
+    }
+    if found is not None:
+        values |= {"mean": found.value, "low": found.low, "high": found.high}
+        values["interval_of"] = "" if found.low is None else "seeds" if found.seeds > 1 else "sampling"
+    if measured is not None:
+        values["samples"] = measured.samples
+        values["fingerprint"] = measured.protocol.without("seeds").fingerprint
+    if target is not None:
+        values |= {"published": target.value, "published_source": target.source}
+        values["published_confidence"] = target.confidence
+    if metric == study.evaluation.decides:
+        values |= _of_verdict(line)
+    return values
+
+
+def _of_verdict(line: Line) -> Mapping[str, object]:
+    verdict = line.verdict
+    if verdict is None:
+        return {}
+    values: dict[str, object] = {
+        "p_holm": verdict.p,
+        "equivalence_p_holm": verdict.equivalence_p,
+        "verdict": verdict.outcome.value,
+    }
+    if verdict.difference is not None:
+        low, high = verdict.difference.interval or (None, None)
+        values |= {"delta": verdict.difference.mean, "delta_low": low, "delta_high": high}
+        values |= {"shared_seeds": verdict.difference.n, "p": verdict.difference.p}
+    return values

@@ -1,0 +1,53 @@
+"""A row's number of one metric with its interval.
+
+n seeds    mean -/+ t sd / sqrt(n)        n - 1 degrees of freedom: over trainings, the noise of sampling included
+one seed   value -/+ t * standard error of sampling: what other samples of the same training would give. It says nothing of other trainings
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from difflab.studies.evidence import Arm
+from difflab.studies.inference import student
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """value     mean over the seeds
+    low, high  of the interval; None where there is none
+    seeds      how many; the interval of a single one is that of sampling
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    @property
+    def half_width(self) -> float | None:
+        """The longer side, where the interval was cut at the end of what the metric can be."""
+        if self.low is None or self.high is None:
+            return None
+        return max(self.high - self.value, self.value - self.low)
+
+
+def estimate(arm: Arm, metric: str, alpha: float) -> Estimate | None:
+    """None for a row without a finished seed.
+
+    alpha   1 - level of the interval
+    """
+    values = [float(value) for value in arm.values(metric).values()]
+    if not values:
+        return None
+    if len(values) == 1:
+        (only,) = arm.replicates.values()
+        low, high = only.measurements[metric].interval(1 - alpha) or (None, None)
+        return Estimate(values[0], low, high, 1)
+    if not np.isfinite(values).all():
+        return Estimate(float(np.mean(values)), None, None, len(values))
+    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+    low, high = student.interval(mean, sd, len(values), alpha)
+    return Estimate(mean, float(low), float(high), len(values))

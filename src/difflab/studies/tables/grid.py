@@ -1,0 +1,192 @@
+"""A table's cells as texts, the same for every form in which it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from difflab.metrics import at_count
+from difflab.metrics.direction import has_direction, higher_is_better
+from difflab.studies.inference import Outcome
+from difflab.studies.tables import marks
+from difflab.studies.tables.marks import Mark
+from difflab.studies.tables.notes import measured_differently, notes
+from difflab.studies.tables.rounding import decimals, probability, rounded, scaled, signed
+from difflab.studies.tables.table import AblationTable, Line
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Content:
+    """text     of the number, or words
+    spread   text of the half-width
+    value    the number in full
+    strong   significantly better
+    """
+
+    text: str
+    value: float | None = None
+    spread: str | None = None
+    strong: bool = False
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """head       what stands above it
+    field      the column of the CSV in which the number stands in full
+    metric     the metric of the CSV's line; None where it is that of the verdict
+    is_number  of its cells
+    """
+
+    head: str
+    field: str
+    metric: str | None = None
+    is_number: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """names   of the rows
+    cells   [rows][columns]
+    marks   those that occur
+    notes   further lines below the table
+    """
+
+    columns: list[Column]
+    names: list[str]
+    cells: list[list[Content]]
+    marks: list[Mark]
+    notes: list[str]
+
+
+def grid(table: AblationTable) -> Grid:
+    columns, cells = _columns(table), list[list[Content]]()
+    for line in table.lines.values():
+        cells.append([_content(table, line, column) for column in columns])
+    used = marks.in_order(mark for row in cells for content in row for mark in content.marks)
+    return Grid(columns, list(table.lines), cells, used, notes(table))
+
+
+def _columns(table: AblationTable) -> list[Column]:
+    study = table.evidence.study
+    decides, lines = study.evaluation.decides, table.lines.values()
+    others = [metric for metric in study.evaluation.metrics if metric != decides]
+    columns = [
+        Column("", "label", is_number=False),
+        Column("seeds", "n"),
+        Column(_head(table, decides), "mean", decides),
+        Column("Δ", "delta"),
+        Column("p (Holm)", "p_holm"),
+        Column("verdict", "verdict", is_number=False),
+        *(Column(_head(table, metric), "mean", metric) for metric in others),
+        Column("parameters", "parameters"),
+        Column("FLOPs / image", "training_flops"),
+    ]
+    if any(decides in line.published for line in lines):
+        columns += [Column("published", "published"), Column("published Δ", "published_delta")]
+    return columns
+
+
+def _head(table: AblationTable, metric: str) -> str:
+    measured = [one.measurements[metric] for arm in table.evidence.arms.values() for one in arm.replicates.values()]
+    name = at_count(metric, measured[0].samples) if measured and measured[0].samples else metric
+    return f"{name} {'↑' if higher_is_better(metric) else '↓'}" if has_direction(metric) else name
+
+
+def _content(table: AblationTable, line: Line, column: Column) -> Content:
+    if column.metric is not None:
+        return _mean(table, line, column.metric)
+    return _WRITERS[column.field](table, line)
+
+
+def _label(table: AblationTable, line: Line) -> Content:
+    return Content(line.arm.row.label)
+
+
+def _seeds(table: AblationTable, line: Line) -> Content:
+    there, missing = len(line.arm.replicates), len(line.arm.missing)
+    return Content(f"{there} of {there + missing}" if missing else str(there), there)
+
+
+def _mean(table: AblationTable, line: Line, metric: str) -> Content:
+    found = line.estimates[metric]
+    if found is None:
+        return Content(NOTHING)
+    text, spread = rounded(found.value, found.half_width)
+    strong = metric == table.evidence.study.evaluation.decides and _is_better(line)
+    return Content(text, found.value, spread, strong, (marks.ONE_SEED,) if found.seeds == 1 else ())
+
+
+def _delta(table: AblationTable, line: Line) -> Content:
+    verdict, study = line.verdict, table.evidence.study
+    if verdict is None or verdict.difference is None:
+        return Content(NOTHING)
+    difference = verdict.difference
+    interval = difference.interval
+    text, spread = signed(difference.mean, None if interval is None else interval[1] - difference.mean)
+    mark: tuple[Mark, ...] = ()
+    if verdict.outcome is Outcome.EQUIVALENT and verdict.equivalence is not None:
+        mark = (marks.equivalent(verdict.equivalence.margin),)
+    elif verdict.p is None:
+        mark = (marks.UNTESTED,)
+    elif verdict.outcome is Outcome.INCONCLUSIVE:
+        mark = (marks.not_significant(study.alpha),)
+    return Content(text, difference.mean, spread, _is_better(line), mark)
+
+
+def _p(table: AblationTable, line: Line) -> Content:
+    if line.verdict is None or line.verdict.p is None:
+        return Content(NOTHING)
+    return Content(probability(line.verdict.p), line.verdict.p)
+
+
+def _verdict(table: AblationTable, line: Line) -> Content:
+    return Content("baseline" if line.verdict is None else line.verdict.outcome.value)
+
+
+def _is_better(line: Line) -> bool:
+    return line.verdict is not None and line.verdict.outcome is Outcome.BETTER
+
+
+def _parameters(table: AblationTable, line: Line) -> Content:
+    return Content(scaled(line.arm.facts.parameters), line.arm.facts.parameters)
+
+
+def _flops(table: AblationTable, line: Line) -> Content:
+    return Content(scaled(line.arm.facts.training_flops), line.arm.facts.training_flops)
+
+
+def _published(table: AblationTable, line: Line) -> Content:
+    target = line.published.get(table.evidence.study.evaluation.decides)
+    if target is None:
+        return Content(NOTHING)
+    found = {"secondary": [marks.SECONDARY], "unverified": [marks.UNVERIFIED]}.get(target.confidence, [])
+    if measured_differently(line, target):
+        found.append(marks.MEASURED_DIFFERENTLY)
+    return Content(f"{target.value:.{decimals(target.value)}f}", target.value, marks=tuple(found))
+
+
+def _published_delta(table: AblationTable, line: Line) -> Content:
+    decides = table.evidence.study.evaluation.decides
+    delta = line.published_delta.get(decides)
+    if delta is None:
+        return Content(NOTHING)
+    both = [line.published[decides], table.lines[line.arm.row.against].published[decides]]
+    text = f"{delta:+.{decimals(*(target.value for target in both))}f}"
+    return Content(text.removeprefix("+") if delta == 0 else text, delta)
+
+
+_WRITERS: Mapping[str, Callable[[AblationTable, Line], Content]] = {
+    "label": _label,
+    "n": _seeds,
+    "delta": _delta,
+    "p_holm": _p,
+    "verdict": _verdict,
+    "parameters": _parameters,
+    "training_flops": _flops,
+    "published": _published,
+    "published_delta": _published_delta,
+}
+"""Of all columns but the means."""

@@ -1,0 +1,34 @@
+"""Marks at numbers, each with the sentence that explains it below the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mark:
+    """symbol   one character; a letter is raised"""
+
+    symbol: str
+    meaning: str
+
+
+ONE_SEED = Mark("§", "one seed: the interval is that of sampling alone, and says nothing of other trainings")
+UNTESTED = Mark("¶", "not tested: fewer than two seeds in common")
+SECONDARY = Mark("a", "published number, read in a source that quotes it")
+UNVERIFIED = Mark("b", "published number, from memory and not verified")
+MEASURED_DIFFERENTLY = Mark("c", "published under another protocol")
+
+
+def not_significant(alpha: float) -> Mark:
+    return Mark("†", f"not significant at {alpha:g} after Holm's correction")
+
+
+def equivalent(margin: float) -> Mark:
+    return Mark("‡", f"equivalent: shown to lie within ± {margin:g}")
+
+
+def in_order(marks: Iterable[Mark]) -> list[Mark]:
+    """Each once, signs before letters."""
+    return sorted(dict.fromkeys(marks), key=lambda mark: "†‡§¶abc".index(mark.symbol))

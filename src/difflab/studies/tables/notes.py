@@ -1,0 +1,69 @@
+"""What stands below a table: what its intervals are of, how it was measured, from which seeds, and where published numbers come from."""
+
+from __future__ import annotations
+
+from difflab.metrics import Difference, Target, compare_with_published
+from difflab.studies.tables.protocol_line import protocol_line
+from difflab.studies.tables.table import AblationTable, Line
+
+
+def notes(table: AblationTable) -> list[str]:
+    study, arms = table.evidence.study, table.evidence.arms
+    rows = len(study.compared())
+    level = f"{100 * (1 - study.alpha):g} %"
+    text = [
+        f"±: {level} interval over seeds, of Δ over the differences at equal seeds (Student's t); bold: significantly better at "
+        f"{study.alpha:g} after Holm's correction over {rows} row{'s' * (rows != 1)}. FLOPs: forward and backward.",
+        _compared(table),
+        f"Measured: {protocol_line(table.evidence)}.",
+        f"Seeds: {', '.join(map(str, study.seeds))}.",
+    ]
+    if lacking := [f"{a.row.label}: {', '.join(map(str, a.missing))}" for a in arms.values() if a.missing]:
+        text.append(f"Missing seeds: {'; '.join(lacking)}.")
+    published = {line.arm.row.label: _target(table, line) for line in table.lines.values()}
+    if sources := dict.fromkeys(_source(target) for target in published.values() if target):
+        text.append(f"Published: {'; '.join(sources)}.")
+    if otherwise := _otherwise(table):
+        text.append(f"Published under another protocol: {'; '.join(otherwise)}.")
+    return text
+
+
+def measured_differently(line: Line, target: Target) -> list[Difference]:
+    """(field, ours, theirs): what the source states and we did in another way. What it does not state is unknown."""
+    for replicate in line.arm.replicates.values():
+        compared = compare_with_published(replicate.measurements[target.metric], target, line.arm.facts.steps)
+        return [difference for difference in compared.differences if difference.field != "selection"]
+    return []
+
+
+def _compared(table: AblationTable) -> str:
+    study, arms = table.evidence.study, table.evidence.arms
+    others = [
+        f"that of {arm.row.label} is to {arms[arm.row.against].row.label}"
+        for arm in arms.values()
+        if arm.row.against != study.baseline
+    ]
+    return "; ".join([f"Δ: to {arms[study.baseline].row.label}", *others]) + "."
+
+
+def _target(table: AblationTable, line: Line) -> Target | None:
+    return line.published.get(table.evidence.study.evaluation.decides)
+
+
+def _source(target: Target) -> str:
+    details = [f"at step {target.at_step:,}"] if target.at_step else []
+    details += [f"against {target.reference}"] if target.reference else []
+    details += [target.selection] if target.selection else []
+    return target.source + (f" ({', '.join(details)})" if details else "")
+
+
+def _otherwise(table: AblationTable) -> list[str]:
+    """Rows that differ in the same way together."""
+    found: dict[str, list[str]] = {}
+    for line in table.lines.values():
+        target = _target(table, line)
+        differences = measured_differently(line, target) if target else []
+        words = ", ".join(f"{d.field} {d.second} (here {d.first})" for d in differences)
+        if words:
+            found.setdefault(words, []).append(line.arm.row.label)
+    return [f"{', '.join(labels)}: {words}" for words, labels in found.items()]

@@ -1,0 +1,237 @@
+"""The ablation table: numbers done by hand, in every form.
+
+Student's t with 2 degrees of freedom has closed forms: t_.975 = 4.302653, p = 1 - |t| / sqrt(t^2 + 2).
+    base  10, 11, 12       mean 11        sd 1        half-width 4.302653 / sqrt 3 = 2.484
+    new    8,  9, 10.3     mean  9.1      sd 1.1533   half-width 2.865;  differences -2, -2, -1.7: mean -1.9, se .1, half-width .430,
+                                          t = -19, p = .002759, of two rows .005518
+    wide  10.5, 10.9, 12.6 mean 11.3333   sd 1.1150   half-width 2.770;  differences .5, -.1, .6: mean .3333, se .218581, half-width .940,
+                                          t = 1.525, p = .2668
+"""
+
+import csv
+import io
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from difflab.studies import StudyError
+from difflab.studies.gather import gather
+from difflab.studies.inference import verdicts
+from difflab.studies.tables import Csv, Html, Latex, Markdown, ablation_table, protocol_line
+from fabricated import PROTOCOL, finish, measured, planned, study
+
+VALUES = {"base": (10.0, 11.0, 12.0), "new": (8.0, 9.0, 10.3), "wide": (10.5, 10.9, 12.6)}
+
+
+def published(value, confidence="paper", **stated):
+    return {"fid": {"value": value, "source": "arXiv 2105.05233, table 3", "confidence": confidence, **stated}}
+
+
+ROWS = {
+    "base": {"label": "AdaGN", "published": published(15.33)},
+    "new": {"label": "add_GN & 50%", "published": published(13.21, "secondary", samples=50000)},
+    "wide": {"label": "wide"},
+}
+
+
+def table(root, rows=ROWS, values=VALUES, allow_missing=False, metrics=("fid",), fields=None, **more):
+    plan = planned(root, study(rows, metrics=metrics, **more))
+    for row, of_seeds in values.items():
+        for seed, value in enumerate(of_seeds):
+            found = [measured(metric, value, seed, 0.1, **(fields or {}).get(row, {})) for metric in metrics]
+            finish(plan, row, seed, found)
+    evidence = gather(plan)
+    return ablation_table(evidence, verdicts(evidence, metrics[0]), allow_missing)
+
+
+MARKDOWN = """\
+|  | seeds | fid@10k ↓ | Δ | p (Holm) | verdict | parameters | FLOPs / image | published | published Δ |
+| :-- | --: | --: | --: | --: | :-- | --: | --: | --: | --: |
+| AdaGN | 3 | 11.0 ± 2.5 | – | – | baseline | 1.900 M | 2.400 G | 15.33 | – |
+| add\\_GN &amp; 50% | 3 | **9.1 ± 2.9** | **-1.90 ± 0.43** | 0.0055 | better | 1.900 M | 2.400 G | 13.21 ᵃᶜ | -2.12 |
+| wide | 3 | 11.3 ± 2.8 | +0.33 ± 0.94 † | 0.27 | inconclusive | 1.900 M | 2.400 G | – | – |
+
+- † not significant at 0.05 after Holm's correction
+- ᵃ published number, read in a source that quotes it
+- ᶜ published under another protocol
+- ±: 95 % interval over seeds, of Δ over the differences at equal seeds (Student's t); bold: significantly better at 0.05 after Holm's \
+correction over 2 rows. FLOPs: forward and backward.
+- Δ: to AdaGN.
+- Measured: fid of 10,000 samples, features of inception, reference r1 (50,000 images), sampler DDIM eta 0, steps 25, guidance clip, \
+track ema, fingerprint {fingerprint} (sampling seeds apart).
+- Seeds: 0, 1, 2.
+- Published: arXiv 2105.05233, table 3.
+- Published under another protocol: add\\_GN &amp; 50%: samples 50000 (here 10000).
+"""
+
+LATEX = r"""\begin{tabular}{lrrrrlrrrr}
+\toprule
+ & seeds & fid@10k $\downarrow$ & $\Delta$ & p (Holm) & verdict & parameters & FLOPs / image & published & published $\Delta$ \\
+\midrule
+AdaGN & $3$ & $11.0 \pm 2.5$ & -- & -- & baseline & 1.900 M & 2.400 G & $15.33$ & -- \\
+add\_GN \& 50\% & $3$ & $\mathbf{9.1 \pm 2.9}$ & $\mathbf{-1.90 \pm 0.43}$ & $0.0055$ & better & 1.900 M & 2.400 G """ + (
+    r"""& $13.21^{\mathrm{a}\mathrm{c}}$ & $-2.12$ \\
+wide & $3$ & $11.3 \pm 2.8$ & $+0.33 \pm 0.94^{\dagger}$ & $0.27$ & inconclusive & 1.900 M & 2.400 G & -- & -- \\
+\bottomrule
+\end{tabular}
+"""
+)
+
+
+def test_markdown(tmp_path):
+    found = table(tmp_path)
+    base = found.evidence.arms["base"].replicates[0].measurements["fid"].protocol
+    assert Markdown().render(found) == MARKDOWN.format(fingerprint=base.without("seeds").fingerprint)
+
+
+def test_latex(tmp_path):
+    assert LATEX in Latex().render(table(tmp_path))
+
+
+def lines(found):
+    return list(csv.DictReader(io.StringIO(Csv().render(found))))
+
+
+def test_csv_has_every_number_in_full(tmp_path):
+    _, new, wide = lines(table(tmp_path))
+    t = 4.302652729911275
+    assert float(new["mean"]) == pytest.approx(27.3 / 3, rel=1e-15)
+    assert float(new["delta"]) == pytest.approx(-1.9, rel=1e-14)
+    assert float(new["delta_high"]) == pytest.approx(-1.9 + 0.1 * t, rel=1e-9)
+    assert float(new["p"]) == pytest.approx(1 - 19 / math.sqrt(363), rel=1e-9)
+    assert float(new["p_holm"]) == pytest.approx(2 * (1 - 19 / math.sqrt(363)), rel=1e-9)
+    assert float(wide["low"]) == pytest.approx(34 / 3 - t * math.sqrt(1.2433333333333334 / 3), rel=1e-9)
+    assert (new["verdict"], wide["verdict"], new["against"], new["seeds"]) == (
+        "better",
+        "inconclusive",
+        "base",
+        "0 1 2",
+    )
+    assert (new["published"], new["published_delta"], new["published_confidence"]) == ("13.21", "-2.12", "secondary")
+    assert (new["samples"], new["parameters"], new["images"]) == ("10000", "1900000", "128000")
+
+
+class Cells(HTMLParser):
+    """The attributes of all cells with a number; the text of the headings of rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.labels, self._in_label = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if "data-value" in attributes:
+            self.cells.append(attributes)
+        self._in_label = tag == "th" and attributes.get("scope") == "row"
+
+    def handle_data(self, data):
+        if self._in_label:
+            self.labels.append(data)
+            self._in_label = False
+
+
+def test_numbers_of_the_html_are_those_of_the_csv(tmp_path):
+    rows = {**ROWS, "wide": {"label": "<script>alert('&')</script>"}}
+    found = table(tmp_path, rows=rows, metrics=("fid", "is"))
+    text = Html().render(found)
+    of_csv = {(line["row"], line["metric"]): line for line in lines(found)}
+    page = Cells(text)
+    assert len(page.cells) == 3 * 5 + 2 * 2 + 2 + 1
+    for cell in page.cells:
+        assert of_csv[cell["data-row"], cell["data-metric"]][cell["data-field"]] == cell["data-value"]
+    assert page.labels == ["AdaGN", "add_GN & 50%", "<script>alert('&')</script>"]
+    assert "<script" not in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_compiles_with_booktabs_alone(tmp_path):
+    label = "".join(map(chr, range(32, 127))) + " ± × − – → ↓ ↑ ≤ ≥ α β γ ε η λ μ ρ σ Δ Σ ²"
+    rows = {
+        "base": ROWS["base"],
+        "new": {"label": label, "published": published(3.0, "unverified", steps=7)},
+        "wide": {},
+    }
+    found = table(tmp_path / "runs", rows, {**VALUES, "wide": (3.0,)}, allow_missing=True, margins={"fid": 100})
+    text = Latex().render(found)
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{text}\end{{document}}"
+    (tmp_path / "t.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    assert (tmp_path / "t.pdf").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("label", ["a_b%&#${}~^\\<>|", "β → 2×"])
+def test_latex_leaves_no_sign_unescaped(tmp_path, label):
+    text = Latex().render(table(tmp_path, {**ROWS, "wide": {"label": label}}))
+    (line,) = [line for line in text.splitlines() if "inconclusive" in line]
+    first = line.split(" & ")[0]
+    assert not re.search(r"(?<!\\)[%#_&]", re.sub(r"\$[^$]*\$", "", first))
+    assert first.isascii()
+
+
+def test_a_row_without_all_seeds_is_refused_by_name(tmp_path):
+    with pytest.raises(StudyError, match=r"lacks results of new \(seed 2\); wide \(seed 0, 1, 2\).*missing=allow"):
+        table(tmp_path, values={"base": VALUES["base"], "new": VALUES["new"][:2]})
+
+
+def test_rows_that_lack_seeds_say_how_many_they_have(tmp_path):
+    values = {"base": VALUES["base"], "new": VALUES["new"][:1]}
+    found = table(tmp_path, values=values, allow_missing=True)
+    text = Markdown().render(found)
+    # 1.96 would be the normal quantile; of 100 replicates it is Student's 1.984
+    assert "| 1 of 3 | 8.00 ± 0.20 § | -2.000 ¶ | – | inconclusive |" in text
+    assert "| wide | 0 of 3 | – | – | – | inconclusive |" in text
+    assert "Missing seeds: add\\_GN &amp; 50%: 1, 2; wide: 0, 1, 2." in text
+    of_new, of_wide = lines(found)[1:]
+    assert (of_new["n"], of_new["planned"], of_new["interval_of"]) == ("1", "3", "sampling")
+    assert (of_wide["mean"], of_wide["delta"], of_wide["fingerprint"]) == ("", "", "")
+
+
+def test_equivalence_is_marked_with_its_margin(tmp_path):
+    text = Markdown().render(table(tmp_path, values={**VALUES, "new": (10.01, 11.02, 12.0)}, margins={"fid": 0.5}))
+    assert "+0.010 ± 0.025 ‡" in text
+    assert "‡ equivalent: shown to lie within ± 0.5" in text
+
+
+def test_a_significant_loss_is_neither_bold_nor_marked(tmp_path):
+    text = Markdown().render(table(tmp_path, values={**VALUES, "new": (12.0, 13.0, 13.7)}))
+    assert "| +1.90 ± 0.43 | 0.0055 | worse |" in text
+    assert "**" not in text
+
+
+def test_higher_is_better_where_it_is(tmp_path):
+    text = Markdown().render(table(tmp_path, metrics=("is", "fid")))
+    assert "is@10k ↑ | Δ | p (Holm) | verdict | fid@10k ↓" in text
+    assert "| -1.90 ± 0.43 | 0.0055 | worse |" in text
+
+
+def test_a_row_that_is_compared_with_another_row_says_so(tmp_path):
+    rows = {**ROWS, "wide": {"label": "wide", "against": "new", "published": published(14.0)}}
+    text = Markdown().render(table(tmp_path, rows))
+    assert "- Δ: to AdaGN; that of wide is to add\\_GN &amp; 50%." in text
+    assert "| +2.23 ± " in text  # 2.5, 1.9, 2.3
+    assert "| 14 | +0.79 |" in text
+
+
+def test_the_protocol_line_names_rows_that_draw_otherwise(tmp_path):
+    more = {"sampler": {**PROTOCOL["sampler"], "grid": {"steps": 50}}}
+    rows = {**ROWS, "wide": {"change": ["draw.steps"]}}
+    found = table(tmp_path, rows, fields={"wide": more})
+    assert "steps 25 (wide: 50), guidance clip, track ema" in protocol_line(found.evidence)
+
+
+def test_a_diverged_seed_does_not_break_the_table(tmp_path):
+    found = table(tmp_path, values={**VALUES, "new": (8.0, math.nan, 9.0)})
+    assert "| 3 | nan | – | – | inconclusive |" in Markdown().render(found)
+
+
+def test_replicates_that_agree_to_the_last_bit(tmp_path):
+    text = Markdown().render(table(tmp_path, values={**VALUES, "base": (10.0,) * 3, "new": (9.0,) * 3}))
+    assert "| 10.00 ± 0 |" in text
+    assert "nan" not in text
