@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class PairedDifference:
     def std_error(self) -> float | None:
         return None if self.sd is None else self.sd / math.sqrt(self.n)
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float] | None:
         return self.interval_at(self.alpha)
 
