@@ -162,10 +162,11 @@ def test_every_package_of_choices_has_a_group():
     packages = {path.parent for path in root.rglob("__init__.py")} - {root}
     mirrored = {Path(package.__file__).parent for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     machinery = {
-        root / name for name in ("data/packing", "callbacks", "cli", "interop", "launch", "runs", "sampling", "studies")
+        root / name
+        for name in ("data/packing", "callbacks", "cli", "interop", "launch", "module", "runs", "sampling", "studies")
     }
     inside = {root / "launch" / name for name in ("doctor", "scaling", "slurm", "strategies")}
-    inside |= {root / "studies" / name for name in ("execution", "inference", "report", "tables")}
+    inside |= {root / "studies" / name for name in ("ad_hoc", "execution", "inference", "report", "tables")}
     assert packages - machinery - inside == mirrored
 
 
