@@ -14,7 +14,7 @@ from difflab.cli import resolvers
 from difflab.cli.places import config_directory
 from difflab.cli.sample import sample
 from difflab.cli.train import train
-from difflab.module import DiffusionModule
+from difflab.module import TrainedModule
 from difflab.runs import RunDirectory, newest
 
 SMALL = (
@@ -70,7 +70,7 @@ def train_small(root: Path, *overrides: str) -> Outcome:
 
 def train_until(step: int, monkeypatch, root: Path, *overrides: str) -> RunDirectory:
     """The same, with a power cut after so many optimizer steps."""
-    whole_step = DiffusionModule.training_step
+    whole_step = TrainedModule.training_step
 
     def cut_short(self, batch, batch_idx):
         if self.trainer.global_step == step:
@@ -78,7 +78,7 @@ def train_until(step: int, monkeypatch, root: Path, *overrides: str) -> RunDirec
         return whole_step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch, contextlib.suppress(PowerCut):
-        patch.setattr(DiffusionModule, "training_step", cut_short)
+        patch.setattr(TrainedModule, "training_step", cut_short)
         train_small(root, *overrides)
         raise AssertionError(f"the run ended before step {step}")
     (config,) = root.glob("*/*/config.yaml")

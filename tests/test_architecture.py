@@ -28,8 +28,10 @@ MATHEMATICS = {
     "parameterizations": {"types", "process", "schedules"},
     "variances": {"types", "process"},
     "networks": {"types"},  # a network knows no diffusion
-    "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks"},
-    "objectives": {"types", "noise", "process", "schedules", "variances", "denoiser"},
+    "noisy_model": {"types", "schedules", "parameterizations", "networks"},
+    "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks", "noisy_model"},
+    "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
+    "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
     "guidance": {"types"},  # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "samplers": {"types", "noise", "process", "schedules", "variances"},
     "ema": {"layout"},

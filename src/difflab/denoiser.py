@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from difflab.networks.network import Network
+from difflab.noisy_model import NoisyModel
 from difflab.parameterizations import Parameterization
 from difflab.process import over, perturb
 from difflab.schedules import NoiseSchedule
@@ -45,8 +46,8 @@ class RawOutput(NamedTuple):
         return perturb(x_0, eps, AlphaSigma(of_x0, of_eps))
 
 
-class Denoiser(nn.Module):
-    """(x_t, t, cond) -> Prediction. The one module that holds the weights.
+class Denoiser(NoisyModel):
+    """(x_t, t, cond) -> Prediction.
 
     network           (x [B,C,H,W], time [B], cond) -> [B, C (1 + variance.channels), H, W], with attributes in_channels, out_channels
     schedule          t -> (alpha, sigma)
@@ -57,28 +58,20 @@ class Denoiser(nn.Module):
     def __init__(
         self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization, variance: Variance
     ):
-        super().__init__()
         expected = network.in_channels * (1 + variance.channels)
         if network.out_channels != expected:
             raise ValueError(
                 f"the network puts out {network.out_channels} channels, but {type(variance).__name__} with images of "
                 f"{network.in_channels} channels needs {expected}: set network.out_channels={expected} or choose another variance"
             )
-        self.network = network
-        self.schedule = schedule
-        self.parameterization = parameterization
+        super().__init__(network, schedule, parameterization)
         self.variance = variance
-        noisiest = self._coefficients(torch.ones(1, dtype=torch.float64))
+        noisiest = self.coefficients(torch.ones(1, dtype=torch.float64))
         if not all(torch.isfinite(c).all() for c in noisiest[1]):
             raise ValueError(
                 f"{type(parameterization).__name__} cannot be read where the schedule leaves no signal (alpha = 0 at t = 1): use "
                 "parameterization=velocity or x0, or a schedule that keeps some"
             )
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return self.network.in_channels, self.network.image_size, self.network.image_size
 
     def forward(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> Prediction:
         raw = self.raw(x_t, t, cond)
@@ -86,13 +79,9 @@ class Denoiser(nn.Module):
 
     def raw(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
         """The network's own words, as objectives want them."""
-        level, c = self._coefficients(t)
+        level, c = self.coefficients(t)
         output = self.network(over(c.c_in, x_t) * x_t, c.c_noise, cond).to(x_t.dtype)
         if self.variance.channels == 0:
             return RawOutput(output, None, c, level)
         F, fraction = output.chunk(2, dim=1)
         return RawOutput(F, fraction, c, level)
-
-    def _coefficients(self, t: Tensor) -> tuple[AlphaSigma, Preconditioning]:
-        level = self.schedule(t)
-        return level, self.parameterization(t, level.alpha, level.sigma, self.schedule.network_time(t))

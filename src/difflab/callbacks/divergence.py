@@ -110,7 +110,7 @@ class DivergenceCallback(pl.Callback):
         self.bad_steps = 0
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: Any, optimizer: Any) -> None:
-        norm = pl_module.layout.gradient_norm(pl_module.denoiser)
+        norm = pl_module.layout.gradient_norm(pl_module.model)
         if (trainer.global_step + 1) % self.log_every == 0:
             self._log(trainer, norm)
         losses_are_finite = torch.isfinite(pl_module.last_losses.total).all()

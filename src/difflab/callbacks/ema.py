@@ -8,8 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from difflab.denoiser import Denoiser
 from difflab.ema import Averaging, Tracks
+from difflab.noisy_model import NoisyModel
 
 
 class EMACallback(pl.Callback):
@@ -22,18 +22,18 @@ class EMACallback(pl.Callback):
         self.tracks = Tracks(averagings)
         self._seen_step = 0
 
-    def applied_to(self, denoiser: Denoiser, track: str) -> AbstractContextManager[None]:
-        """The denoiser with the weights of a track, within the context."""
-        return self.tracks.applied_to(denoiser, track)
+    def applied_to(self, model: NoisyModel, track: str) -> AbstractContextManager[None]:
+        """The model with the weights of a track, within the context."""
+        return self.tracks.applied_to(model, track)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self._seen_step = trainer.global_step
-        self.tracks.start(pl_module.denoiser)
+        self.tracks.start(pl_module.model)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step > self._seen_step:
             self._seen_step = trainer.global_step
-            self.tracks.update(pl_module.denoiser)
+            self.tracks.update(pl_module.model)
 
     def state_dict(self) -> dict[str, Any]:
         return self.tracks.state_dict()

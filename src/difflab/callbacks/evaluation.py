@@ -58,7 +58,7 @@ class EvaluationCallback(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         for track in self.tracks:
-            with pl_module.ema.applied_to(pl_module.denoiser, track):
+            with pl_module.ema.applied_to(pl_module.model, track):
                 results, first = self.evaluate(trainer, pl_module)
             scores = {f"eval/{track}/{self.metrics.label(name)}": value for name, value in results.items()}
             pl_module.log_dict(scores, logger=False)  # for those who watch a metric

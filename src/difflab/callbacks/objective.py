@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from difflab.collective import gathered, rank, sum_over_processes
-from difflab.denoiser import Denoiser
 from difflab.noise import Noise
+from difflab.noisy_model import NoisyModel
 from difflab.objectives import Objective
 from difflab.types import Condition, Losses
 
+M = TypeVar("M", bound=NoisyModel)
 
-class ObjectiveCallback(pl.Callback):
+
+class ObjectiveCallback(pl.Callback, Generic[M]):
     """Computes the loss, tells a loss-aware time sampler of it after every optimizer step, and logs losses.
 
     train/<term> is the mean over the examples since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the
@@ -30,7 +32,7 @@ class ObjectiveCallback(pl.Callback):
 
     QUARTERS = 4
 
-    def __init__(self, objective: Objective, log_every: int, condition_dropout: float = 0.0):
+    def __init__(self, objective: Objective[M], log_every: int, condition_dropout: float = 0.0):
         if not 0 <= condition_dropout <= 1:
             raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
         if log_every < 1:
@@ -44,11 +46,11 @@ class ObjectiveCallback(pl.Callback):
         self._seen_step = 0
         self.mean_loss = math.nan
 
-    def compute_loss(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
+    def compute_loss(self, model: M, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
         """Losses of a batch."""
         if self.condition_dropout:
             cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
-        losses = self.objective(denoiser, x_0, cond, noise)
+        losses = self.objective(model, x_0, cond, noise)
         if self.objective.time_sampler.is_loss_aware:
             self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
         self._collect(losses)

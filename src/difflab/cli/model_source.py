@@ -14,7 +14,7 @@ from difflab.cli.check import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.runs import newest, reconstruct
 from difflab.runs.checkpoints import is_whole
-from difflab.runs.export import denoiser_weights, read_exported, weights_sha256
+from difflab.runs.export import model_weights, read_exported, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _saved(checkpoint: Path, track: str | None) -> ModelSource:
     if not is_whole(checkpoint):
         raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    weights = denoiser_weights(saved)
+    weights = model_weights(saved)
     chosen = track or next(iter(weights))
     if chosen not in weights:
         raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")

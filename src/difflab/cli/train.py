@@ -125,7 +125,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     torch.manual_seed(config.seed)  # for weights that a network draws in a way of its own
     module = instantiate(config.module, _convert_="all")
-    initialise(module.denoiser, config.seed)
+    initialise(module.model, config.seed)
     data = instantiate(config.data, _convert_="all")
 
     extractor = instantiate(config.extractor)

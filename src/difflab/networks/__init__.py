@@ -1,4 +1,4 @@
-"""Networks: (x, time, cond) -> [B, out_channels, H, W], with no knowledge of diffusion."""
+"""Networks: (x, time, cond) -> output, with no knowledge of diffusion."""
 
 from difflab.networks.encoder import Encoder
 from difflab.networks.initialisation import initialise

@@ -11,11 +11,12 @@ from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.time_embedding import TimeEmbedding
 from difflab.networks.layers.trunk import Trunk
+from difflab.networks.network import Network
 from difflab.networks.unet import EMBEDDING_MULTIPLE
 from difflab.types import Condition
 
 
-class Encoder(nn.Module):
+class Encoder(Network):
     """F(x_t, time) -> logits [B, out_channels]. The condition is what it is asked for: it may be given, as to every network, but
     is not read.
 
@@ -45,6 +46,11 @@ class Encoder(nn.Module):
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
+        if out_channels < 2:
+            raise ValueError(
+                f"a classifier needs two classes to tell apart, but the data have {out_channels or 'none'}: choose data with classes, "
+                "such as data=digits, or tell the model of those that they have by data.num_classes"
+            )
         self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
         emb_dim = EMBEDDING_MULTIPLE * width
         self.time_embedding = TimeEmbedding(width, emb_dim)

@@ -14,7 +14,7 @@ class Network(nn.Module, ABC):
     """F(x, time, cond): any function of a noisy image, a number that tells how noisy it is, and a condition. It knows no diffusion.
 
     in_channels    channels of x
-    out_channels   channels of the output: those of x, twice as many if it speaks of a variance too
+    out_channels   channels of the output: those of x, twice as many if it speaks of a variance too; number of classes
     image_size     side of x
     attention_places   of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`
     """
@@ -27,5 +27,5 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
-    ) -> Float[Tensor, "b o h w"]:
-        """Output [B, out_channels, H, W]."""
+    ) -> Float[Tensor, "b o *size"]:
+        """Output [B, out_channels, H, W]; of a classifier's, whose output is no image, [B, out_channels]."""

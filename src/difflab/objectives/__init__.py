@@ -1,9 +1,21 @@
-"""(denoiser, x_0, cond, noise) -> Losses: everything that is random about training."""
+"""(model, x_0, cond, noise) -> Losses: everything that is random about training."""
 
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps, prior_bits
 from difflab.objectives.hybrid import Hybrid
+from difflab.objectives.noisy_classification import NoisyClassification, classification_terms
 from difflab.objectives.objective import Objective
 from difflab.objectives.simple import Simple
 from difflab.objectives.vlb import VLB, bound_term
 
-__all__ = ["VLB", "BoundStep", "Hybrid", "Objective", "Simple", "bound_steps", "bound_term", "prior_bits"]
+__all__ = [
+    "VLB",
+    "BoundStep",
+    "Hybrid",
+    "NoisyClassification",
+    "Objective",
+    "Simple",
+    "bound_steps",
+    "bound_term",
+    "classification_terms",
+    "prior_bits",
+]

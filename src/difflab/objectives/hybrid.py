@@ -16,7 +16,7 @@ from difflab.process import perturb
 from difflab.types import Condition, Losses, Prediction
 
 
-class Hybrid(Objective):
+class Hybrid(Objective[Denoiser]):
     """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
 
     time_sampler   how t is drawn

@@ -14,7 +14,7 @@ from difflab.process import perturb, snr
 from difflab.types import Condition, Losses
 
 
-class Simple(Objective):
+class Simple(Objective[Denoiser]):
     """w(snr_t) |F - target|^2, mean over pixels (L_simple of Ho et al. 2020, eq. 14, for F = eps and w = 1).
 
     time_sampler   how t is drawn

@@ -39,7 +39,7 @@ def bound_term(
     return nats.flatten(1).mean(1) / math.log(2)
 
 
-class VLB(Objective):
+class VLB(Objective[Denoiser]):
     """T times the term of the bound at a drawn step: an estimate of the whole bound (but for its constant term at t = 1), bits/dim.
 
     Ho et al. 2020, eq. 5; L_vlb of Nichol and Dhariwal 2021, where times are drawn by loss second moments.

@@ -14,7 +14,7 @@ import difflab
 
 
 def export_weights(path: str | Path, weights: dict[str, Tensor], track: str, step: int, config: str) -> None:
-    """Writes a denoiser's weights with what is needed to use them in the header: track, step and the run's configuration (yaml)."""
+    """Writes a model's weights with what is needed to use them in the header: track, step and the run's configuration (yaml)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
@@ -26,16 +26,16 @@ def export_weights(path: str | Path, weights: dict[str, Tensor], track: str, ste
 def export_all(directory: str | Path, checkpoint: dict, config: str) -> list[Path]:
     """<directory>/<track>.safetensors for the online weights and every EMA track of a loaded checkpoint."""
     written = []
-    for track, weights in denoiser_weights(checkpoint).items():
+    for track, weights in model_weights(checkpoint).items():
         written.append(Path(directory) / f"{track}.safetensors")
         export_weights(written[-1], weights, track, checkpoint["global_step"], config)
     return written
 
 
-def denoiser_weights(checkpoint: dict) -> dict[str, dict[str, Tensor]]:
-    """track -> the denoiser's weights in a loaded checkpoint, EMA tracks first, then the online ones."""
-    prefix = "denoiser."
-    online = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+def model_weights(checkpoint: dict) -> dict[str, dict[str, Tensor]]:
+    """track -> the model's weights in a loaded checkpoint, EMA tracks first, then the online ones."""
+    # the model is all that has weights in a module: whatever it is called there, the first word of every name is its own
+    online = {name.partition(".")[2]: value for name, value in checkpoint["state_dict"].items()}
     shadows = checkpoint["callbacks"]["EMACallback"]["shadows"]
     return {**{track: {**online, **shadow} for track, shadow in shadows.items()}, "online": online}
 

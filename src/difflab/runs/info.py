@@ -11,7 +11,7 @@ import yaml
 
 from difflab.runs.checkpoints import newest, step_of
 from difflab.runs.directory import RunDirectory
-from difflab.runs.export import denoiser_weights, weights_sha256
+from difflab.runs.export import model_weights, weights_sha256
 
 
 def info(path: str | Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def info(path: str | Path) -> dict[str, Any]:
     hashes: dict[str, str] = {}
     if checkpoint:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        hashes = {track: weights_sha256(weights) for track, weights in denoiser_weights(state).items()}
+        hashes = {track: weights_sha256(weights) for track, weights in model_weights(state).items()}
     return {
         "path": str(run.path),
         "status": run.status(),

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from difflab.launch.strategies.canonical import by_name, canonical, is_elementwise, take_options
 from difflab.launch.strategies.sharded_layout import ShardedLayout, cut, joined, sharded
-from difflab.module import DiffusionModule
+from difflab.module import TrainedModule
 
 
 class FullyShardedStrategy(DDPStrategy):
@@ -37,7 +37,7 @@ class FullyShardedStrategy(DDPStrategy):
         self.precision_plugin.convert_module(module)
         self.model_to_device()
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
-        network = module.denoiser.network
+        network = module.model.network
         for block in repeated_blocks(network):
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
         fully_shard(network, mesh=mesh, reshard_after_forward=True)  # what the blocks have left over
@@ -86,9 +86,9 @@ class FullyShardedStrategy(DDPStrategy):
             optimizer.state[p] = {key: cut(v, p) if is_elementwise(v, p) else v for key, v in state.items()}
         take_options(saved, optimizer)
 
-    def _module(self) -> DiffusionModule:
+    def _module(self) -> TrainedModule:
         module = self.lightning_module
-        assert isinstance(module, DiffusionModule)
+        assert isinstance(module, TrainedModule)
         return module
 
 

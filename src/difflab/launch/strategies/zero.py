@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 from difflab.launch.strategies.canonical import by_name, canonical, take_options
 from difflab.launch.strategies.partitioned_layout import PartitionedLayout, ReplicatedLayout, ZeROLayout
 from difflab.layout import trainable
-from difflab.module import DiffusionModule
+from difflab.module import TrainedModule
 
 
 class ZeROStrategy(DDPStrategy):
@@ -157,9 +157,9 @@ class ZeROStrategy(DDPStrategy):
             "steps_per_print": 2**31 - 1,
         }
 
-    def _module(self) -> DiffusionModule:
+    def _module(self) -> TrainedModule:
         module = self.lightning_module
-        assert isinstance(module, DiffusionModule)
+        assert isinstance(module, TrainedModule)
         return module
 
 

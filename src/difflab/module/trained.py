@@ -1,41 +1,39 @@
-"""The training of a diffusion model, to Lightning."""
+"""The training of any model of noised images, to Lightning."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from difflab.callbacks.ema import EMACallback
-from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
-from difflab.denoiser import Denoiser
 from difflab.layout import Layout, WholeLayout
 from difflab.noise import ImageNoise
-from difflab.samplers import Sampler, balanced_labels, draw
+from difflab.noisy_model import NoisyModel
 from difflab.types import Batch, Losses
 
 _DETOUR_STRIDE = 1_000_003
 """Far from the seeds that people use."""
 
+M = TypeVar("M", bound=NoisyModel)
 
-class DiffusionModule(pl.LightningModule):
-    """Owns the denoiser and the three sockets, and wires them.
 
-    denoiser      what is trained
+class TrainedModule(pl.LightningModule, ABC, Generic[M]):
+    """Owns a model and the sockets of its training. A subclass holds the model, under a name by which its weights are known in
+    checkpoints (denoiser.*, classifier.*), and nothing else that has weights.
+
+    model         what is trained
     objective     what is minimised
     ema           averages of the weights
-    guidance      what is put around the denoiser when sampling
-    sampler       how images are drawn
     optimizer     parameters -> optimizer
     lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
-    num_classes   classes among which sampled labels are spread evenly; 0 for none
     seed          of all randomness of training
     detours       how often the run has gone back after a divergence: each time it draws other noise and times
     last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
@@ -43,44 +41,41 @@ class DiffusionModule(pl.LightningModule):
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        objective: ObjectiveCallback,
+        model: M,
+        objective: ObjectiveCallback[M],
         ema: EMACallback,
-        guidance: GuidanceCallback,
-        sampler: Sampler,
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
         lr_schedule: Callable[[Optimizer], LRScheduler],
-        num_classes: int,
         seed: int,
-        detours: int = 0,
+        detours: int,
     ):
         super().__init__()
         self.last_batch: Batch | None = None
         self.last_losses: Losses | None = None
-        objective.objective.check(denoiser)
-        guidance.check(objective.condition_dropout)
-        sampler.grid(denoiser.schedule)
-        self.denoiser = denoiser
+        objective.objective.check(model)
         self.objective = objective
         self.ema = ema
-        self.guidance = guidance
-        self.sampler = sampler
-        self.num_classes = num_classes
         self.seed = seed
         self.detours = detours
         self.layout: Layout = WholeLayout()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
 
+    @property
+    @abstractmethod
+    def model(self) -> M:
+        """What is trained."""
+
+    @abstractmethod
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The sockets."""
+
     def lie_as(self, layout: Layout) -> None:
         """Told by a strategy that gives each process only a share of the weights."""
         self.layout = self.ema.tracks.layout = layout
 
-    def configure_callbacks(self) -> list[pl.Callback]:
-        return [self.objective, self.ema, self.guidance]
-
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(p for p in self.denoiser.parameters() if p.requires_grad)
+        optimizer = self._optimizer(p for p in self.model.parameters() if p.requires_grad)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._lr_schedule(optimizer), "interval": "step"},
@@ -90,7 +85,7 @@ class DiffusionModule(pl.LightningModule):
         # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
         torch.manual_seed(hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1))
         noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
-        losses = self.objective.compute_loss(self.denoiser, batch.x0, batch.cond, noise)
+        losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
         self.last_batch, self.last_losses = batch, losses
         return losses.total.mean()  # callbacks write the log, at optimizer steps
 
@@ -107,9 +102,3 @@ class DiffusionModule(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: watchers evaluate at validation end."""
-
-    def sample(self, seeds: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        """One image per seed from the guided denoiser, with the weights that it has now; classes evenly by seed."""
-        denoise = self.guidance.wrap_denoiser(self.denoiser)
-        cond = balanced_labels(seeds, self.num_classes)
-        return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
