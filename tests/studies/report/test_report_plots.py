@@ -8,10 +8,11 @@ from scipy import stats
 
 from difflab.studies.history import History, read_history
 from difflab.studies.inference import paired_difference, verdicts
-from difflab.studies.report.curves import POINTS, curves, widest
+from difflab.studies.report.curves import POINTS, curves, ordered, widest
 from difflab.studies.report.figure import script_safe
 from difflab.studies.report.forest import forest, numbers, typeset
 from difflab.studies.report.palette import COLOURS, looks
+from difflab.studies.report.speedups import speedups
 from difflab.studies.report.time_losses import at_the_end, time_losses
 from difflab.studies.report.tradeoffs import lines, tradeoffs
 from difflab.studies.report.trained import trained
@@ -50,10 +51,45 @@ def test_long_curves_are_thinned_to_their_ends(found):
     row = found[2][1]
     steps = np.arange(1.0, 5001.0)
     histories = {"cosine": {0: History(row.runs[0], steps, {"train/loss": 1 / steps})}}
-    (curve,) = curves([row], histories, "base", "fid", 0.05)["metrics"]["train/loss"]["curves"]
+    (curve,) = curves([row], histories, "cosine", "fid", 0.05)["metrics"]["train/loss"]["curves"]
     assert len(curve["step"]) == POINTS
     assert (curve["step"][0], curve["step"][-1]) == (1, 5000)
     assert "low" not in curve  # one seed has no band
+
+
+def test_the_track_that_is_judged_comes_first():
+    names = {
+        "train/loss",
+        "train/images",
+        "eval/a/fid@1k",
+        "eval/ema/fid@1k",
+        "eval/ema/is@1k",
+        "eval/a/is@1k",
+        "train/vlb",
+    }
+    shown = ["eval/ema/fid@1k", "eval/a/fid@1k", "eval/ema/is@1k", "eval/a/is@1k", "train/loss", "train/vlb"]
+    assert ordered(names, "fid", "ema") == shown
+
+
+def test_speedups_follow_the_weights_that_are_judged(found):
+    _, _, rows, histories = found
+    other = {"eval/a/fid@1k": np.full(40, 1e9)}  # an average that nobody asked for
+    seen = {
+        row: {seed: replace(one, columns={**other, **one.columns}) for seed, one in seeds.items()}
+        for row, seeds in histories.items()
+    }
+    answers = speedups(rows, seen, "fid", 0.05)
+    assert [one.row.rows[0] for one in answers] == ["cosine", "adagn", "wide"]
+    assert {one.column for one in answers} == {"eval/warm_up/fid@1k"}
+    cosine = answers[0].by["steps"]
+    expected = []
+    for seed in (0, 1, 2):  # the fabricated curve is fid (1 + 5 exp(-step / 250)), evaluated at four steps
+        steps, mine = histories["cosine"][seed].curve("eval/warm_up/fid@1k")
+        goal = histories["base"][seed].curve("eval/warm_up/fid@1k")[1][-1]
+        expected.append(1000 / np.interp(-goal, -mine, steps))
+    assert cosine.ratio == pytest.approx(stats.gmean(expected))
+    assert answers[0].by["FLOPs"].ratio == pytest.approx(cosine.ratio)
+    assert answers[2].by["steps"].ratio is None  # it does not reach the baseline at each seed
 
 
 def test_a_seed_that_has_just_begun_does_not_cut_the_others_short():

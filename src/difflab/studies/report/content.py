@@ -66,7 +66,7 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
         "quarters": QUARTERS,
     }
     shown |= _table(evidence, answers) | _differences(evidence, answers, look)
-    shown |= _curves(evidence, rows, histories) | _samples(evidence, rows)
+    shown |= _curves(evidence, rows, histories) | _samples(rows)
     shown |= _costs(rows, histories) | _unfinished(evidence, states)
     return shown | {"sections": _sections(shown)}
 
@@ -130,18 +130,9 @@ def _curves(
     }
 
 
-def _samples(evidence: Evidence, rows: Sequence[Trained]) -> dict[str, Any]:
-    sources = [Source(row.label, row.look, row.runs, _track(evidence, row)) for row in rows]
-    grids = embedded(panels(sources))
+def _samples(rows: Sequence[Trained]) -> dict[str, Any]:
+    grids = embedded(panels([Source(row.label, row.look, row.runs, row.track) for row in rows]))
     return {"grids": grids, "grids_data": script_safe({"steps": grids.steps, "images": grids.images})}
-
-
-def _track(evidence: Evidence, row: Trained) -> str | None:
-    """That the row is judged by."""
-    decides = evidence.study.evaluation.decides
-    for replicate in row.arm.replicates.values():
-        return str(replicate.measurements[decides].protocol.fields.get("track"))
-    return None
 
 
 def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> dict[str, Any]:

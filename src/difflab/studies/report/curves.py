@@ -10,7 +10,7 @@ import numpy as np
 
 from difflab.studies.history import IMAGES, Column, History
 from difflab.studies.inference.curves import Curve, band
-from difflab.studies.report.figure import LEGEND, plain
+from difflab.studies.report.figure import AXIS, LEGEND, plain
 from difflab.studies.report.trained import Trained
 
 POINTS = 300
@@ -38,7 +38,9 @@ def curves(
 
     histories   first row of a training -> seed -> what it logged
     """
-    names = ordered({name for seeds in histories.values() for one in seeds.values() for name in one.columns}, decides)
+    logged = {name for seeds in histories.values() for one in seeds.values() for name in one.columns}
+    (track,) = [row.track for row in rows if baseline in row.rows]
+    names = ordered(logged, decides, track)
     if not names:
         return {}
     points = int(np.clip(NUMBERS / (5 * len(rows) * len(names)), 20, POINTS))
@@ -52,8 +54,8 @@ def curves(
         "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
         "hovermode": "closest",
         "legend": LEGEND,
-        "xaxis": {"automargin": True, "zeroline": False, "ticks": "outside", "ticklen": 4, "exponentformat": "power"},
-        "yaxis": {"automargin": True, "zeroline": False, "ticks": "outside", "ticklen": 4, "exponentformat": "power"},
+        "xaxis": AXIS | {"exponentformat": "power"},
+        "yaxis": AXIS | {"exponentformat": "power"},
     }
     return {
         "rows": [_row(number, row, baseline) for number, row in enumerate(rows)],
@@ -63,12 +65,15 @@ def curves(
     }
 
 
-def ordered(names: set[str], decides: str) -> list[str]:
-    """The deciding metric first, other evaluations, then the losses, each before its quarters."""
+def ordered(names: set[str], decides: str, track: str | None) -> list[str]:
+    """The deciding metric first, other evaluations, then the losses, each before its quarters.
 
-    def rank(name: str) -> tuple[bool, bool, bool, str]:
-        metric = name.rsplit("/", 1)[-1].split("@")[0]
-        return (metric != decides, not name.startswith("eval/"), not name.startswith("train/loss"), name)
+    track   comes before others
+    """
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool, str]:
+        metric, of_track = name.rsplit("/", 1)[-1].split("@")[0], name.startswith(f"eval/{track}/")
+        return (metric != decides, not of_track, not name.startswith("eval/"), not name.startswith("train/loss"), name)
 
     return sorted(names - {IMAGES}, key=rank)
 

@@ -26,6 +26,9 @@ LEGEND = {
     "maxheight": 0.3,
 }
 
+AXIS = {"showgrid": True, "showline": True, "zeroline": False, "automargin": True, "ticks": "outside", "ticklen": 4}
+TEMPLATE = go.layout.Template(layout={"xaxis": AXIS, "yaxis": AXIS})
+
 NAMED = 24
 """With more rows than this a static plot has no legend: the names are at the points, for who points at them."""
 
@@ -46,14 +49,12 @@ class Plot:
 
 def plot(name: str, figure: go.Figure, says: str, height: int) -> Plot:
     figure.update_layout(
-        template="none",
+        template=TEMPLATE,
         height=height,
         margin={"l": 56, "r": 16, "t": 16, "b": 48},
         hovermode="closest",
         legend=LEGEND,
     )
-    figure.update_xaxes(showgrid=True, zeroline=False, automargin=True, ticks="outside", ticklen=4)
-    figure.update_yaxes(showgrid=True, zeroline=False, automargin=True, ticks="outside", ticklen=4)
     return Plot(name, script_safe(json.loads(figure.to_json() or "")), says, height)
 
 

@@ -63,7 +63,7 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
     left, right = ("worse", "better") if higher_is_better(metric) else ("better", "worse")
     title = f"← {left}      difference in {metric}, {100 * (1 - alpha):g} %      {right} →"
     figure.update_xaxes(title=title, range=_range([difference for _, _, difference in known], margin))
-    figure.update_yaxes(range=[-0.62, count - 0.38], showgrid=False, fixedrange=True, showticklabels=False)
+    figure.update_yaxes(range=[-0.62, count - 0.38], showgrid=False, ticks="", fixedrange=True, showticklabels=False)
     texts = [(labels[name], numbers(difference), str(one.outcome)) for name, one, difference in known]
     figure.update_layout(meta=_labels(texts))
     says = "; ".join(f"{label}: {text}, {outcome}" for label, text, outcome in texts)

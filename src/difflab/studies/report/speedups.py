@@ -37,12 +37,12 @@ def speedups(
     of, found = {name: one for one in rows for name in one.rows}, []
     for row in rows:
         against = of[row.arm.row.against]
-        column = _column(histories[row.rows[0]], decides)
-        if against is row or column is None:
-            continue
         mine, theirs = histories[row.rows[0]], histories[against.rows[0]]
+        column, other = _column(mine, decides, row.track), _column(theirs, decides, against.track)
+        if against is row or not column or not other or column.rpartition("/")[2] != other.rpartition("/")[2]:
+            continue
         by = {
-            name: speedup(_curves(mine, row, column, axis), _curves(theirs, against, column, axis), decides, alpha)
+            name: speedup(_curves(mine, row, column, axis), _curves(theirs, against, other, axis), decides, alpha)
             for name, axis in BUDGETS.items()
         }
         if any(one.seeds for one in by.values()):
@@ -50,10 +50,10 @@ def speedups(
     return found
 
 
-def _column(histories: Mapping[int, History], decides: str) -> str | None:
-    """eval/<track>/<metric>@<N> of the deciding metric; None if it was not looked at in training."""
-    names = sorted({name for one in histories.values() for name in one.columns if name.startswith("eval/")})
-    return next((name for name in names if name.rsplit("/", 1)[-1].split("@")[0] == decides), None)
+def _column(histories: Mapping[int, History], decides: str, track: str | None) -> str:
+    """eval/<track>/<metric>@<N> of the deciding metric, of the weights that are judged; "" if these were not looked at in training."""
+    names = sorted({name for one in histories.values() for name in one.columns})
+    return next((name for name in names if name.startswith(f"eval/{track}/{decides}@")), "")
 
 
 def _curves(histories: Mapping[int, History], row: Trained, column: str, axis: Axis) -> dict[int, Curve]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from difflab.metrics.direction import higher_is_better
+from difflab.metrics.direction import has_direction, higher_is_better
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.report.figure import LINE, NAMED, POINT, Plot, meta, plain, plot
 from difflab.studies.report.palette import Look
@@ -18,7 +18,7 @@ JOINED = "draw."
 
 def tradeoffs(evidence: Evidence, looks: Mapping[str, Look]) -> list[Plot]:
     """The first two metrics, and precision against recall where both are there."""
-    metrics = evidence.study.evaluation.metrics
+    metrics = tuple(metric for metric in evidence.study.evaluation.metrics if has_direction(metric))
     pairs = [metrics[:2]] if len(metrics) > 1 else []
     precisions = [metric for metric in metrics if metric.split("_")[0] == "precision"]
     recalls = [metric for metric in metrics if metric.split("_")[0] == "recall"]

@@ -19,6 +19,7 @@ class Trained:
     """rows   by name; the first one gives look, facts and configuration
     label  of all of them
     runs   seed -> directory, those that have begun
+    track  by whose weights the first row is judged; None as long as it is not
     """
 
     rows: tuple[str, ...]
@@ -26,6 +27,7 @@ class Trained:
     look: Look
     arm: Arm
     runs: Mapping[int, Path]
+    track: str | None
 
 
 def trained(evidence: Evidence, states: Sequence[CellState], looks: Mapping[str, Look]) -> list[Trained]:
@@ -41,8 +43,16 @@ def trained(evidence: Evidence, states: Sequence[CellState], looks: Mapping[str,
     for trainings, rows in groups.items():
         label = _joined([evidence.arms[row].row.label for row in rows])
         begun = {seed: runs[key] for seed, key in trainings if runs[key].exists()}
-        found.append(Trained(tuple(rows), label, looks[rows[0]], evidence.arms[rows[0]], begun))
+        arm = evidence.arms[rows[0]]
+        track = _track(arm, evidence.study.evaluation.decides)
+        found.append(Trained(tuple(rows), label, looks[rows[0]], arm, begun, track))
     return found
+
+
+def _track(arm: Arm, decides: str) -> str | None:
+    for replicate in arm.replicates.values():
+        return str(replicate.measurements[decides].protocol.fields.get("track"))
+    return None
 
 
 def _joined(labels: Sequence[str]) -> str:
