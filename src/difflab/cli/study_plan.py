@@ -89,7 +89,7 @@ def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row", no_wrap=True)
     table.add_column("changes", overflow="fold")
-    for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "PFLOP"):
+    for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "FLOP"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, row in plan.rows.items():
         facts = row.facts
@@ -102,7 +102,7 @@ def _table(plan: Plan) -> Table:
             f"{facts.steps:,} x {facts.batch}",
             _si(facts.images),
             ", ".join(map(_si, facts.ema_half_life_images.values())) or "none",
-            f"{facts.total_flops / 1e15:.3g}",
+            _si(facts.total_flops),
         )
     return table
 
@@ -119,8 +119,8 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
     study = plan.study
     flops = sum(plan.rows[t.name.rpartition("/")[2]].facts.total_flops for t in plan.trainings)
     lines = [
-        "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; PFLOP: of one training",
-        f"{len(plan.trainings)} trainings, {len(plan.cells)} evaluations, {flops / 1e15:.4g} PFLOP in all"
+        "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; FLOP: of one training",
+        f"{len(plan.trainings)} trainings, {len(plan.cells)} evaluations, {_si(flops)}FLOP in all"
         + ("" if rate is None else f": {flops / rate / 3600:.3g} hours at {rate:.3g} FLOP/s"),
     ]
     for name, row in plan.rows.items():
@@ -163,7 +163,7 @@ def _power(plan: Plan, request: Request) -> str:
 
 
 def _si(value: float) -> str:
-    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.4g} {name}"
-    return f"{value:.4g}"
+    for power, name in reversed(list(enumerate("kMGTPEZY", start=1))):
+        if value >= 1000**power:
+            return f"{value / 1000**power:.4g} {name}"
+    return f"{value:.4g} "
