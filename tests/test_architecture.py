@@ -32,7 +32,8 @@ MATHEMATICS = {
     "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks", "noisy_model"},
     "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
-    "guidance": {"types"},  # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
+    # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
+    "guidance": {"types", "process", "schedules"},
     "samplers": {"types", "noise", "process", "schedules", "variances"},
     "ema": {"layout"},
 }

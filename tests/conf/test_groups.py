@@ -23,6 +23,7 @@ from difflab import (
     schedules,
     variances,
 )
+from difflab.guidance import scores, shapes
 from difflab.metrics import measures
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
@@ -40,6 +41,8 @@ MIRRORED: dict[str, tuple[Any, type]] = {
     "objective/weighting": (weightings, weightings.Weighting),
     "ema": (ema, ema.Averaging),
     "guidance": (guidance, guidance.Guidance),
+    "guidance/shape": (shapes, shapes.Shape),
+    "guidance/score": (scores, scores.Score),
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
     "network": (networks, networks.Network),
@@ -80,12 +83,22 @@ ELSEWHERE = {
 WITHOUT_FILE = {
     networks.SuperRes: "no data set yields small images yet",
     data.ArrayImages: "takes tensors: for a notebook",
+    scores.Similarity: "takes a network and an embedding: for a notebook",
 }
 """Choices that no file names, and why."""
 
 VALUES = {
     "schedule/tabulated": ["schedule.betas=[0.1,0.2,0.5]"],
     "network/unet": ["data.image_size=32"],
+    # a model that is not there: torch.nn.Identity takes any arguments
+    "guidance/autoguidance": [
+        "guidance.autoguidance.weak._target_=torch.nn.Identity",
+        "guidance.autoguidance.weak.checkpoint=run",
+    ],
+    "guidance/classifier": [
+        "guidance.classifier.classify._target_=torch.nn.Identity",
+        "guidance.classifier.classify.checkpoint=run",
+    ],
     "module/diffusion": ["data.image_size=32", "network.width=32"],
 }
 """What a file leaves open or needs beside it."""
@@ -213,7 +226,16 @@ def test_a_file_opens_with_a_line_about_itself(file):
     assert len(about) > 5
 
 
-ELSEWHERE_MADE = ("data/", "extractor/", "format/", "logger/", "metric/", "quantization/")
+ELSEWHERE_MADE = (
+    "data/",
+    "extractor/",
+    "format/",
+    "guidance/score/",
+    "guidance/shape/",
+    "logger/",
+    "metric/",
+    "quantization/",
+)
 """Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 
 

@@ -28,6 +28,7 @@ from torchvision.utils import save_image
 
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
+from difflab.cli.guidance_fields import guidance_fields
 from difflab.cli.model_source import ModelSource, load_model
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.guidance import ClassifierFree
@@ -95,7 +96,7 @@ class SetPlan:
         first, count = self.request.first_seed, self.request.num_samples
         return {
             "sampler": self.config["sampler"],
-            "guidance": self.config["guidance"],
+            "guidance": guidance_fields(self.config["guidance"], self.guidance.guidances),
             "track": self.source.track,
             "seeds": f"{first} .. {first + count - 1}",
             "classes": self.classes.description,
@@ -135,7 +136,7 @@ class SetPlan:
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""
         denoiser = self.source.denoiser.to(device).eval()
-        denoise = self.guidance.wrap_denoiser(denoiser)
+        self.guidance.to(device)
         quantize = instantiate(self.request.quantization)
         dtype = PRECISIONS[self.request.precision]
 
@@ -143,6 +144,7 @@ class SetPlan:
         def drawn(seeds: Tensor, cond: Condition) -> Tensor:
             # around the whole walk, so that weights are converted once; the sampler's own arithmetic is not touched by it
             with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
+                denoise = self.guidance.wrap_denoiser(denoiser)  # anew: it may remember the batch before
                 images = draw(denoise, denoiser.schedule, self.sampler, denoiser.image_shape, seeds, cond)
             return quantize(images)
 
@@ -195,17 +197,20 @@ def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path
         model.sampler.eta = config.eta
     if config.scale is not None:
         _guide(model, config.scale)
-    if "classifier_free" in model.guidance and model.guidance.classifier_free.get("scale") == 1:
-        OmegaConf.update(  # which is no guidance: without it the same images have one name and cost half
-            model, "guidance", {n: g for n, g in model.guidance.items() if n != "classifier_free"}, merge=False
-        )
+    # w = 1 is no guidance, whatever the kind: without it the same images have one name
+    nodes = {name: model.guidance._get_node(name) for name in model.guidance}
+    acting = {name: node for name, node in nodes.items() if node.get("scale") != 1}
+    if len(acting) < len(nodes):
+        OmegaConf.update(model, "guidance", acting, merge=False)
     sampler = instantiate(model.sampler, _convert_="all")
     sampler.grid(source.denoiser.schedule)
     guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
     guidance.check(source.condition_dropout)
+    num_classes = source.num_classes or guidance.num_classes
+    guidance.check_model(source.denoiser, num_classes)
     classes = classes_of(
         OmegaConf.to_container(config.classes) if OmegaConf.is_config(config.classes) else config.classes,  # type: ignore[arg-type]
-        source.num_classes,
+        num_classes,
         config.first_seed,
         config.num_samples,
     )
@@ -217,9 +222,14 @@ def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path
 
 
 def _guide(model: DictConfig, scale: float) -> None:
-    """Classifier-free guidance of this scale, innermost where there was none."""
-    if "classifier_free" in model.guidance:
-        model.guidance.classifier_free.scale = scale
+    """This scale for the one guidance that has a scale; classifier-free guidance, innermost, where there is none. A ValueError if there
+    are several."""
+    scaled = [str(name) for name, node in model.guidance.items() if "scale" in node]
+    if len(scaled) > 1:
+        keys = ", ".join(f"guidance.{name}.scale" for name in scaled)
+        raise ValueError(f"scale={scale:g}: there is more than one guidance with a scale; set {keys}")
+    if scaled:
+        model.guidance[scaled[0]].scale = scale
     else:
         one = {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}}
         OmegaConf.update(model, "guidance", {**one, **model.guidance}, merge=False)

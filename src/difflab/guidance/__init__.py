@@ -1,7 +1,30 @@
 """DenoiseFn -> DenoiseFn."""
 
+from difflab.guidance.adaptive_projected import AdaptiveProjected
+from difflab.guidance.autoguidance import Autoguidance
+from difflab.guidance.classifier import ClassifierGuidance
 from difflab.guidance.classifier_free import ClassifierFree
+from difflab.guidance.classifier_free_over_time import ClassifierFreeOverTime
 from difflab.guidance.clip import Clip
+from difflab.guidance.dynamic_threshold import DynamicThreshold
 from difflab.guidance.guidance import Guidance, chained
+from difflab.guidance.perturbed_attention import PerturbedAttention
+from difflab.guidance.rescaled_classifier_free import RescaledClassifierFree
+from difflab.guidance.score_at_prediction import ScoreAtPrediction
+from difflab.guidance.score_through_denoiser import ScoreThroughDenoiser
 
-__all__ = ["ClassifierFree", "Clip", "Guidance", "chained"]
+__all__ = [
+    "AdaptiveProjected",
+    "Autoguidance",
+    "ClassifierFree",
+    "ClassifierFreeOverTime",
+    "ClassifierGuidance",
+    "Clip",
+    "DynamicThreshold",
+    "Guidance",
+    "PerturbedAttention",
+    "RescaledClassifierFree",
+    "ScoreAtPrediction",
+    "ScoreThroughDenoiser",
+    "chained",
+]

@@ -11,8 +11,6 @@ from difflab.types import Condition, DenoiseFn, Prediction
 class Clip(Guidance):
     """x_0 clamped to [low, high], the range of images (static thresholding; `clip_denoised` of DDPM's code)."""
 
-    needs_null_condition = False
-
     def __init__(self, low: float = -1.0, high: float = 1.0):
         if not low < high:
             raise ValueError(f"clipping to [{low}, {high}] leaves nothing")

@@ -18,7 +18,7 @@ class SelfAttention(nn.Module, ABC):
     """h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
 
     For an example of whose `identity` this layer is part the map is the identity instead of the softmax: v alone (perturbed-attention
-    guidance, arXiv 2403.17377, eq. 12). It is asked for with the image, so that nothing of it outlives the call.
+    guidance, arXiv 2403.17377). It is asked for with the image, so that nothing of it outlives the call.
 
     channels  of the image
     heads     channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`

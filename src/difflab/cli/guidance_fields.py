@@ -1,0 +1,22 @@
+"""What of a number's protocol the guidance is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from difflab.guidance import Guidance
+from difflab.runs.export import weights_sha256
+
+
+def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
+    """The guidances' configuration, where a network that one brings along is named by its weights and not by where they lie.
+
+    config      name -> node, plain and resolved
+    guidances   what was made of it
+    """
+    return {
+        name: {**node, **{part: {"weights_sha256": weights_sha256(model.state_dict())} for part, model in brought}}
+        for name, node in config.items()
+        for brought in [guidances[name].models.items()]
+    }

@@ -1,0 +1,59 @@
+"""Guidance by a classifier of noised images, in score form."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from difflab.guidance.gradient import gradient
+from difflab.guidance.guidance import Guidance
+from difflab.process import over
+from difflab.schedules import NoiseSchedule
+from difflab.types import ClassifyFn, Condition, DenoiseFn, Prediction
+
+
+class ClassifierGuidance(Guidance):
+    """eps = eps - (w - 1) sigma g, hence x_0 = x_0 + (w - 1) sigma^2 / alpha g, with g = the gradient of log p(y | x_t) by x_t (Dhariwal
+    and Nichol 2021, algorithm 2; Song et al. 2021, arXiv 2011.13456, eq. 14). Serves any sampler.
+
+    w - 1 is ADM's classifier scale s, and w = 1 is no guidance. If model and classifier are exact, an unconditional model guided with w = 2
+    is the conditional one, and a conditional one guided with any w is what classifier-free guidance with the same w makes of it. The
+    variance is the model's. An example whose class was dropped is not guided.
+
+    classify   (x_t, t) -> logits; frozen
+    schedule   that of the model
+    scale      w
+    """
+
+    needs_label = True
+
+    def __init__(self, classify: ClassifyFn, schedule: NoiseSchedule, scale: float):
+        self.classify = classify
+        self.schedule = schedule
+        self.scale = scale
+        if isinstance(classify, nn.Module):
+            self.models = {"classify": classify}
+
+    def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
+        if self.scale == 1:
+            return denoise
+
+        def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
+            label = cond.label
+            if label is None:
+                raise ValueError(
+                    "guidance by a classifier needs to know the class of every image: Condition(label=...)"
+                )
+
+            def log_probability(x: Tensor) -> Tensor:
+                logits = F.log_softmax(self.classify(x, t).to(x.dtype), dim=1)
+                chosen = logits.gather(1, label.clamp(min=0)[:, None])[:, 0]
+                return torch.where(label < 0, 0, chosen)
+
+            prediction = denoise(x_t, t, cond)
+            alpha, sigma = self.schedule(t)
+            shift = over((self.scale - 1) * sigma**2 / alpha, x_t) * gradient(log_probability, x_t)
+            return Prediction(prediction.x0 + shift, prediction.variance_fraction)
+
+        return guided

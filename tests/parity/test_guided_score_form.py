@@ -1,0 +1,138 @@
+"""guided-diffusion's `condition_score` and whole DDIM loops under it. float32 to 1e-5."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from feeds import FakeNetwork, StepNoise
+from guided import GOLDEN, SCHEDULES, difference
+from recipes import cond_fn
+
+from difflab.denoiser import Denoiser
+from difflab.guidance import ClassifierGuidance, Clip, chained
+from difflab.parameterizations import X0, Epsilon, PreviousX
+from difflab.process import eps_from_x0, posterior_mean
+from difflab.samplers import DDIM
+from difflab.samplers.grids import Grid, UniformGrid
+from difflab.schedules import Chain, NoiseSchedule, Tabulated
+from difflab.types import Condition
+from difflab.variances import FixedSmall, LearnedRange
+
+ARRAYS = np.load(GOLDEN / "gd_loops.npz")
+FACTS = json.loads((GOLDEN / "gd.json").read_text())
+X_T, Y = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/y"])
+COND = Condition(label=Y)
+MEANS = {"EPSILON": lambda schedule: Epsilon(), "START_X": lambda schedule: X0(), "PREVIOUS_X": PreviousX}
+
+
+class WholeChain(Grid):
+    """All times of a discrete schedule."""
+
+    def __call__(self, schedule: NoiseSchedule) -> torch.Tensor:
+        steps = schedule.steps or 0
+        return torch.arange(steps + 1, dtype=torch.float64) / steps
+
+
+class Classifier:
+    """A classifier, the gradient of whose log p(y | x) is the recipes' `cond_fn`, told the times that the peer tells.
+
+    Its logits are integrals of cond_fn; beside the last class all others are so unlikely that the normaliser has no gradient.
+    """
+
+    def __init__(self, told):
+        self.told = told
+
+    def __call__(self, x_t, t, /):
+        time = self.told(t).float()[:, None, None, None]
+        inner = (-0.25 * (x_t - 0.3) ** 2 * (1 + time / 1000)).sum((1, 2, 3))
+        logits = inner[:, None] + 0.05 * torch.arange(int(Y.max()) + 1) * x_t.sum((1, 2, 3))[:, None]
+        return torch.cat([logits, torch.full_like(logits[:, :1], 1e4)], dim=1)
+
+
+def model(name):
+    """Denoiser, grid, and the classifier as the peer's loop asks it."""
+    process, mean, variance, _ = name.split("/")
+    kind, section = process.split("|")
+    schedule, grid = SCHEDULES[kind](1000), UniformGrid(section)
+    told = FACTS["loop_model_t"][name]
+    network, learned = (
+        FakeNetwork(variance.startswith("LEARNED")),
+        LearnedRange() if "LEARNED" in variance else FixedSmall(),
+    )
+    if mean == "PREVIOUS_X":  # as in test_guided_loops
+        chain = Chain(schedule, grid(schedule))
+        schedule, grid = Tabulated(chain.transition(torch.arange(1, len(chain) + 1)).var_ts), WholeChain()
+        network = FakeNetwork(False, told[::-1])
+    times = torch.tensor(told[::-1], dtype=torch.float64)
+    chain = Chain(schedule, grid(schedule))
+    classifier = Classifier(lambda t: times[chain.index(t) - 1])
+    return Denoiser(network, schedule, MEANS[mean](schedule), learned), grid, classifier
+
+
+def test_the_classifiers_gradient_is_that_of_the_recipes():
+    time = torch.tensor([3.0, 500.0, 999.0])
+    x_t = X_T.clone().requires_grad_()
+    log_p = torch.log_softmax(Classifier(lambda t: t)(x_t, time), dim=1).gather(1, Y[:, None])
+    (found,) = torch.autograd.grad(log_p.sum(), x_t)
+    torch.testing.assert_close(found, cond_fn(X_T, time, Y), rtol=1e-6, atol=1e-6)
+
+
+LOOPS = sorted(
+    key.rsplit("/", 1)
+    for key in ARRAYS.files
+    if key.endswith(("/ddim_eta0_cond", "/ddim_eta0.5_cond")) and "rescale" in key
+)
+
+
+@torch.no_grad()
+def with_their_last_noise(denoise, sampler: DDIM, schedule: NoiseSchedule, noise: StepNoise):
+    """The sample if in the last image but one a number is the peer's. It takes sqrt(1 - alpha_bar - v) in float32, and where alpha_bar
+    is almost 1 keeps three digits of it (6.4e-3 at cosine's first time). eps, by which it is multiplied, is 12,000 under this guidance."""
+    chain = Chain(schedule, sampler.grid(schedule))
+    steps = [step.x_s for step in sampler.trajectory(denoise, schedule, X_T, COND, noise)]
+    second, first = (torch.full((len(X_T),), i) for i in (2, 1))
+    x_t, x_s = steps[-3], steps[-2]
+    eps = eps_from_x0(x_t, denoise(x_t, chain.times[second], COND).x0, chain[second])
+    before, now = (chain.level.alpha[i].square().float() for i in (1, 2))
+    v = (sampler.eta * torch.sqrt((1 - before) / (1 - now)) * torch.sqrt(1 - now / before)) ** 2
+    exact = (chain.level.sigma[1] ** 2 - sampler.eta**2 * chain.transition(second).posterior_var[0]).sqrt()
+    x_s = x_s + (torch.sqrt(1 - before - v).double() - exact) * eps
+    return denoise(x_s, chain.times[first], COND).x0
+
+
+@pytest.mark.parametrize(("name", "tag"), LOOPS)
+def test_loop(name, tag):
+    """The peer clips before it guides, and does not clip again."""
+    denoiser, grid, classify = model(name)
+    schedule, eta = denoiser.schedule, float(tag.removeprefix("ddim_eta").removesuffix("_cond"))
+    guided = chained([Clip(), ClassifierGuidance(classify, schedule, 2.0)], denoiser)
+    sampler, steps = DDIM(grid, eta=eta), len(Chain(schedule, grid(schedule)))
+    noise = StepNoise(FACTS["loop_noise"][f"{name}/{tag}"]["seed"], len(X_T), steps)
+    golden = ARRAYS[f"{name}/{tag}"][None]
+    forgets = "EPSILON" in name or name.startswith("linear")  # what is clipped at the end, or was not so large before
+    assert difference(sampler(guided, schedule, X_T, COND, noise)[None], golden) < (1e-5 if forgets else 3e-4)
+    assert difference(with_their_last_noise(guided, sampler, schedule, noise)[None], golden) < 1e-5
+
+
+POINTS = sorted(
+    key.split("/condition_score/t=") for key in ARRAYS.files if key.endswith("pred_xstart") and "condition_score" in key
+)
+
+
+@pytest.mark.parametrize(("process", "rest"), POINTS)
+def test_one_step(process, rest):
+    """Step i of the respaced chain, i being the peer's; the mean is that of the posterior with the guided x_0."""
+    step = int(rest.split("/")[0]) + 1
+    matches = []
+    for clip in ([], [Clip()]):  # the golden numbers do not name it
+        denoiser, grid, classify = model(f"{process}/EPSILON/LEARNED_RANGE/rescale=0")
+        chain = Chain(denoiser.schedule, grid(denoiser.schedule))
+        index = torch.full((len(X_T),), step)
+        guided = chained([*clip, ClassifierGuidance(classify, denoiser.schedule, 2.0)], denoiser)
+        with torch.no_grad():
+            x_0 = guided(X_T, chain.times[index], COND).x0
+        mean = posterior_mean(chain.transition(index), x_0, X_T)
+        key = f"{process}/condition_score/t={step - 1}"
+        matches.append(max(difference(x_0, ARRAYS[f"{key}/pred_xstart"]), difference(mean, ARRAYS[f"{key}/mean"])))
+    assert min(matches) < 1e-5
