@@ -24,7 +24,9 @@ def gradient(values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = x if outer else x.detach().requires_grad_()
         total = values(leaf).sum()
-    (by_x,) = torch.autograd.grad(total, leaf, create_graph=outer)
+    if not total.requires_grad:  # nothing in it depends on x
+        return torch.zeros_like(x)
+    (by_x,) = torch.autograd.grad(total, leaf, create_graph=outer, materialize_grads=True)
     return by_x
 
 
