@@ -48,6 +48,7 @@ MIRRORED: dict[str, tuple[Any, type]] = {
     "network": (networks, networks.Network),
     "network/resample": (layers, layers.Resample),
     "network/attention": (layers, layers.SelfAttention),
+    "network/pooling": (layers, layers.Pooling),
     "extractor": (metrics, metrics.FeatureExtractor),
     "metric": (measures, metrics.Metric),
     "data": (data, data.ImageDataset),
@@ -74,6 +75,8 @@ ELSEWHERE = {
     "divergence": "what the watcher of difflab.callbacks does about a loss that is not finite",
     "quantization": "functions of difflab.metrics",
     "module": "wires the choices into the sockets",
+    "evaluation": "how train.py judges a run: difflab.cli",
+    "held_out": "data sets of difflab.data that are kept from training",
     "experiment": "rows of tables",
     "recipe": "what the rows of a table have in common",
     "shrink": "makes any row small",
@@ -84,6 +87,7 @@ WITHOUT_FILE = {
     networks.SuperRes: "no data set yields small images yet",
     data.ArrayImages: "takes tensors: for a notebook",
     scores.Similarity: "takes a network and an embedding: for a notebook",
+    data.EveryNth: "kept from training: conf/held_out",
 }
 """Choices that no file names, and why."""
 
@@ -99,6 +103,11 @@ VALUES = {
         "guidance.classifier.classify._target_=torch.nn.Identity",
         "guidance.classifier.classify.checkpoint=run",
     ],
+    "network/encoder": ["data.image_size=64", "data.channels=3"],
+    **{f"network/pooling/{kind}": ["network=encoder"] for kind in ("attention", "adaptive", "spatial", "spatial_v2")},
+    "module/classifier": ["+experiment=digits_classifier"],
+    "held_out/mixture": ["data=mixture"],
+    "evaluation/held_out_accuracy": ["held_out=digits"],
     "module/diffusion": ["data.image_size=32", "network.width=32"],
 }
 """What a file leaves open or needs beside it."""
@@ -232,6 +241,7 @@ ELSEWHERE_MADE = (
     "format/",
     "guidance/score/",
     "guidance/shape/",
+    "held_out/",
     "logger/",
     "metric/",
     "quantization/",

@@ -1,5 +1,6 @@
 """The three sockets (objective, ema, guidance) and the watchers."""
 
+from difflab.callbacks.classification import ClassificationEvaluation
 from difflab.callbacks.divergence import Diverged, DivergenceCallback, GoBack, SkipStep, Stop, WentBack
 from difflab.callbacks.ema import EMACallback
 from difflab.callbacks.evaluation import EvaluationCallback
@@ -7,8 +8,10 @@ from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.callbacks.progress import ProgressCallback
 from difflab.callbacks.throughput import ThroughputCallback
+from difflab.callbacks.track_evaluation import TrackEvaluation
 
 __all__ = [
+    "ClassificationEvaluation",
     "Diverged",
     "DivergenceCallback",
     "EMACallback",
@@ -20,5 +23,6 @@ __all__ = [
     "SkipStep",
     "Stop",
     "ThroughputCallback",
+    "TrackEvaluation",
     "WentBack",
 ]

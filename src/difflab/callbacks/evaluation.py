@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
+from difflab.callbacks.track_evaluation import TrackEvaluation
 from difflab.collective import sum_over_processes
-from difflab.ema import ONLINE
 from difflab.metrics import ImageMetrics, to_uint8
 from difflab.samplers import shares
 
 
-class EvaluationCallback(pl.Callback):
+class EvaluationCallback(TrackEvaluation):
     """At every validation: N images for each EMA track, from the seeds 0 .. N - 1, split over all processes; their metrics are logged
     as eval/<track>/<metric>@<N>, the first images are written as a grid.
 
@@ -32,40 +32,22 @@ class EvaluationCallback(pl.Callback):
     def __init__(
         self, metrics: ImageMetrics, tracks: Sequence[str], batch_size: int, grid_images: int, directory: str | Path
     ):
+        super().__init__(tracks)
         if batch_size < 1 or grid_images < 1:
             raise ValueError(f"eval.batch_size={batch_size} and eval.grid={grid_images} must be at least 1")
         self.metrics = metrics
-        self.tracks = list(tracks) or [ONLINE]
         self.batch_size = batch_size
         self.grid_images = min(grid_images, metrics.num_images)
         self.directory = Path(directory)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Raises a ValueError if a track is not among those that there are."""
-        for track in self.tracks:
-            if track not in names:
-                raise ValueError(f"eval.tracks names {track!r}, but there are only {', '.join(names)} to evaluate")
-
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        self.check(pl_module.ema.tracks.names)
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self.metrics.to(pl_module.device)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == trainer.max_steps:
-            trainer.should_stop = True  # Lightning then validates once more, whatever the interval
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        for track in self.tracks:
-            with pl_module.ema.applied_to(pl_module.model, track):
-                results, first = self.evaluate(trainer, pl_module)
-            scores = {f"eval/{track}/{self.metrics.label(name)}": value for name, value in results.items()}
-            pl_module.log_dict(scores, logger=False)  # for those who watch a metric
-            for logger in trainer.loggers:
-                logger.log_metrics(scores, step=trainer.global_step)
-            if trainer.is_global_zero:
-                self._write_grid(trainer, pl_module, track, first)
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        results, first = self.evaluate(trainer, pl_module)
+        if trainer.is_global_zero:
+            self._write_grid(trainer, pl_module, track, first)
+        return {self.metrics.label(name): value for name, value in results.items()}
 
     @torch.no_grad()
     def evaluate(self, trainer: pl.Trainer, pl_module: Any) -> tuple[dict[str, float], Tensor]:

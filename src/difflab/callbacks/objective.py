@@ -90,7 +90,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
 
     @torch.no_grad()
     def _collect(self, losses: Losses) -> None:
-        quarter = (losses.t * self.QUARTERS).ceil().clamp(1, self.QUARTERS).long() - 1
+        quarter = time_quarter(losses.t, self.QUARTERS)
         for name, values in losses.terms.items():
             sums = self._sums.get(name)
             if sums is None:
@@ -110,3 +110,8 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
                     means[f"train/{name}_q{quarter}"] = total / count
         self._sums.clear()
         return means
+
+
+def time_quarter(t: Tensor, quarters: int) -> Tensor:
+    """The part of time, 0 (the cleanest) .. quarters - 1, in which each t lies; its upper end belongs to it."""
+    return (t * quarters).ceil().clamp(1, quarters).long() - 1

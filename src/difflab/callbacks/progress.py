@@ -84,9 +84,9 @@ class ProgressCallback(ProgressBar):
         self._show(trainer, pl_module)
         self._evaluation_began = time.monotonic()
         if self._progress is None and self._enabled and trainer.is_global_zero:
-            print(f"step {trainer.global_step}: sampling", flush=True)
+            print(f"step {trainer.global_step}: evaluating", flush=True)
         if self._progress is not None:
-            self._progress.update(self._task, description="sampling")
+            self._progress.update(self._task, description="evaluating")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._paused_s += time.monotonic() - self._evaluation_began

@@ -86,12 +86,12 @@ def _runs(
         config, command = resolved[row.name].config, resolved[row.name].overrides
         command = tuple(word for word in command if not word.startswith("seed="))
         with _in_row(row):
-            data, extractor = prints.data(config["data"]), prints.extractor(config["extractor"])
+            data, evaluation = prints.data(config["data"]), prints.evaluation(config["evaluation"])
             request = _evaluation((*study.evaluation.overrides, *row.draw))
         name = f"{study.name}/{row.name}"
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
         for seed in study.seeds:
-            key = identity(with_seed(resolved[row.name], seed), data, extractor)
+            key = identity(with_seed(resolved[row.name], seed), data, evaluation)
             if key not in trainings:
                 trainings[key] = Training(
                     number=len(trainings),
@@ -111,7 +111,7 @@ def _runs(
 
 
 class _Fingerprints:
-    """What data and extractors are, each asked once.
+    """What data and evaluations are, each asked once.
 
     lacking   why data could not be opened
     """
@@ -130,11 +130,11 @@ class _Fingerprints:
                 self._known[key] = "not at hand"
         return self._known[key]
 
-    def extractor(self, node: Mapping[str, Any]) -> str:
+    def evaluation(self, node: Mapping[str, Any]) -> str:
         key = json.dumps(node, sort_keys=True)
         if key not in self._known:
             try:
-                self._known[key] = instantiate(node).fingerprint
+                self._known[key] = instantiate(node, _convert_="all").fingerprint
             except (InstantiationException, ValueError, OSError, ImportError) as error:
                 self.lacking = cause(error)
                 self._known[key] = "not at hand"

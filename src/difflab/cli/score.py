@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from difflab.metrics import FeatureExtractor
+    from difflab.cli.evaluation import Evaluation
     from difflab.runs import RunDirectory
 
 
-def score(config: DictConfig, extractor: FeatureExtractor, run: RunDirectory) -> float | None:
-    """The distance of the first track's samples at the last evaluation, by which best.ckpt is chosen, too."""
-    from difflab.metrics.evaluator import at_count
-
-    track = next(iter(config.eval.tracks), "online")
-    return run.last_scores().get(f"eval/{track}/{at_count(extractor.identity.distance, config.eval.num_samples)}")
+def score(evaluation: Evaluation, run: RunDirectory) -> float | None:
+    """The number of the last evaluation by which best.ckpt is chosen, too."""
+    return run.last_scores().get(evaluation.monitor)

@@ -128,15 +128,15 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     initialise(module.model, config.seed)
     data = instantiate(config.data, _convert_="all")
 
-    extractor = instantiate(config.extractor)
+    evaluation = instantiate(config.evaluation, _convert_="all")
 
-    name = identity(resolved, data.fingerprint, extractor.fingerprint)
+    name = identity(resolved, data.fingerprint, evaluation.fingerprint)
     run = RunDirectory(chosen_directory(config, name))
     if run.complete.exists():
         if launched_rank() == 0:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
             report(run)
-        return score(config, extractor, run)
+        return score(evaluation, run)
     module.detours = detour_count(run)
 
     try:
@@ -144,7 +144,8 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin)
         connect_under_torchrun(config.trainer.accelerator)
-        trainer, protocols = _trainer(config, run, module, data, extractor, interruption, strategy.lightning())
+        trainer = _trainer(config, run, module, data, evaluation, interruption, strategy.lightning())
+        protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if not trainer.is_global_zero:
@@ -158,7 +159,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     try:
         checkpoint = newest(run.checkpoints)
         step = step_of(checkpoint) if checkpoint else 0
-        print(recipe(config, module, run.path.name))
+        print(recipe(config, module, evaluation, run.path.name))
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
         start: dict[str, Any] = provenance() | {"from_step": step}
@@ -189,27 +190,24 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     if outcome.message:
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
         sys.exit(outcome.exit_code)
-    return score(config, extractor, run)
+    return score(evaluation, run)
 
 
 def _trainer(
-    config: DictConfig, run: Any, module: Any, data: Any, extractor: Any, interruption: Any, strategy: Any
-) -> tuple[Any, dict[str, Any]]:
-    """The Trainer with its watchers and loggers, and the protocol of each of its metrics."""
+    config: DictConfig, run: Any, module: Any, data: Any, evaluation: Any, interruption: Any, strategy: Any
+) -> Any:
+    """The Trainer with its watchers and loggers."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.callbacks import DivergenceCallback, EvaluationCallback, ProgressCallback, ThroughputCallback
+    from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
     from difflab.launch import launched_rank
-    from difflab.metrics import ImageMetrics
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
-    metrics = ImageMetrics(extractor, data.dataset, config.eval.num_samples, splits=config.eval.score_splits)
-    tracks, every = list(config.eval.tracks), config.trainer.log_every_n_steps
-    evaluation = EvaluationCallback(metrics, tracks, config.eval.batch_size, config.eval.grid, run.samples)
-    evaluation.check(module.ema.tracks.names)
+    every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
+    judge.check(module.ema.tracks.names)
     watchers = [
-        evaluation,
+        judge,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every),
         ProgressCallback(config.data.batch_size, every),
@@ -219,7 +217,7 @@ def _trainer(
             config.checkpoint.every,
             config.checkpoint.keep_last,
             config.checkpoint.milestone,
-            monitor=f"eval/{tracks[0] if tracks else 'online'}/{metrics.label(extractor.identity.distance)}",
+            monitor=evaluation.monitor,
             evaluated_every=config.eval.every,
             interruption=interruption,
         ),
@@ -231,7 +229,7 @@ def _trainer(
             instantiate(node, run=run, identity=run.path.name, group=str(config.run.name), name=title)
             for node in config.logger.values()
         ]
-    trainer = instantiate(
+    return instantiate(
         config.trainer,
         strategy=strategy,
         callbacks=watchers,
@@ -241,37 +239,14 @@ def _trainer(
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
         _convert_="all",
     )
-    return trainer, _protocols(config, metrics, evaluation.tracks)
-
-
-def _protocols(config: DictConfig, metrics: Any, tracks: list[str]) -> dict[str, Any]:
-    """eval/<track>/<metric>@<N> -> the fields that define it and their fingerprint; evaluate.py says the same of the same images."""
-    from omegaconf import OmegaConf
-
-    from difflab.metrics import to_uint8
-    from difflab.sampling import classes_of
-
-    found = {}
-    for track in tracks:
-        drawing = {
-            "sampler": OmegaConf.to_container(config.sampler, resolve=True),
-            "guidance": OmegaConf.to_container(config.guidance, resolve=True),
-            "track": track,
-            "seeds": f"0 .. {metrics.num_images - 1}",
-            "classes": classes_of(None, config.data.num_classes, 0, metrics.num_images).description,
-            "precision": str(config.trainer.precision),
-            "quantization": f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}",
-        }
-        for name, protocol in metrics.protocols(drawing).items():
-            found[f"eval/{track}/{metrics.label(name)}"] = {"fingerprint": protocol.fingerprint, **protocol.fields}
-    return found
 
 
 def report(run: Any) -> None:
     """Where things are; the path of the run is the last line."""
     for name, value in run.last_scores().items():
         print(f"{name:40} {value:.4g}")
-    print(f"samples  {run.last_grid()}")
+    if grid := run.last_grid():
+        print(f"samples  {grid}")
     print(f"weights  {run.weights}")
     print(f"metrics  {run.metrics}")
     print(run.path)

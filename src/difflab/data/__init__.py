@@ -1,13 +1,14 @@
 """Data sets, the endless training stream and the LightningDataModule that serves it."""
 
 from difflab.data.arrays import ArrayImages, InMemoryImages
-from difflab.data.augmentation import Augmentation, HorizontalFlip
+from difflab.data.augmentation import Augmentation, HorizontalFlip, RandomCrop
 from difflab.data.cifar10 import Cifar10
 from difflab.data.cifar10_packaged import Cifar10Packaged
 from difflab.data.dataset import ImageDataset
 from difflab.data.digits import Digits
 from difflab.data.encoded import EncodedImages
 from difflab.data.errors import DataError
+from difflab.data.every_nth import AllButEveryNth, EveryNth
 from difflab.data.fashion_mnist import FashionMnist
 from difflab.data.file_images import FileImages
 from difflab.data.folder import ImageFolder
@@ -27,6 +28,7 @@ from difflab.data.stream import GlobalBatches, TrainingStream
 from difflab.data.zip_archive import ImageZip
 
 __all__ = [
+    "AllButEveryNth",
     "ArrayImages",
     "Augmentation",
     "Cifar10",
@@ -34,6 +36,7 @@ __all__ = [
     "DataError",
     "Digits",
     "EncodedImages",
+    "EveryNth",
     "FashionMnist",
     "FileImages",
     "GaussianMixture",
@@ -50,6 +53,7 @@ __all__ = [
     "MixtureImages",
     "Mnist",
     "NpzImages",
+    "RandomCrop",
     "ShardedImages",
     "ShardedLatents",
     "SourceKind",

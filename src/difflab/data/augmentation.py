@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -22,3 +23,32 @@ class HorizontalFlip(Augmentation):
     def __call__(self, images: Tensor, noise: Noise) -> Tensor:
         flipped = noise.uniform("flip") < 0.5
         return torch.where(flipped[:, None, None, None], images.flip(-1), images)
+
+
+class RandomCrop(Augmentation):
+    """A square part of each image, its side uniform in [min_share, 1] of the whole and its place uniform, enlarged to the size of the
+    image (bilinear).
+
+    ADM's classifiers are trained on such parts with min_share = 0.8 (Dhariwal and Nichol 2021, appendix H). Their code cuts them from
+    the original files and so enlarges nothing; here images have their size before anything random happens to them.
+
+    min_share   smallest side of a part, as a share of the image's
+    """
+
+    def __init__(self, min_share: float = 0.8):
+        if not 0 < min_share <= 1:
+            raise ValueError(
+                f"min_share = {min_share} is the share of an image's side that is left at least: in (0, 1]"
+            )
+        self.min_share = min_share
+
+    def __call__(self, images: Tensor, noise: Noise) -> Tensor:
+        share = self.min_share + (1 - self.min_share) * noise.uniform("crop size")
+        # corners of the image are at -1 and 1: a part of this share can be moved by 1 - share to either side
+        shift = (2 * noise.uniform("crop place", (2,)) - 1) * (1 - share)[:, None]
+        affine = torch.zeros(len(images), 2, 3, dtype=torch.float64, device=share.device)
+        affine[:, 0, 0] = affine[:, 1, 1] = share
+        affine[:, :, 2] = shift
+        where = F.affine_grid(affine.float().to(images.device), list(images.shape), align_corners=False)
+        cropped = F.grid_sample(images.float(), where, padding_mode="border", align_corners=False)
+        return (cropped if images.is_floating_point() else cropped.round()).to(images.dtype)

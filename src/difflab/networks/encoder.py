@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.time_embedding import TimeEmbedding
@@ -37,7 +38,7 @@ class Encoder(Network):
         norm: Callable[[int, int], nn.Module],
         resample: Resample,
         attention: Callable[[int], nn.Module],
-        pooling: Callable[[Sequence[int], int, int], nn.Module],
+        pooling: Callable[[Sequence[int], int, int], Pooling],
         width: int = 128,
         channel_mult: Sequence[float] = (1, 2, 3, 4),
         depth: int = 2,

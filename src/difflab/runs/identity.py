@@ -21,6 +21,8 @@ WHERE_AND_HOW = frozenset(
         "trainer.val_check_interval",
         "trainer.log_every_n_steps",
         "module.objective.log_every",
+        "evaluation",
+        "held_out",
         "trainer.max_time",
         "data.micro_batch",
         "data.num_workers",
@@ -34,20 +36,18 @@ WHERE_AND_HOW = frozenset(
         "eval.batch_size",
     }
 )
-"""Keys that say where or how a run is executed and not what comes out of it."""
+"""Keys that say where or how a run is executed and not what comes out of it, or that enter by a fingerprint."""
 
 
-def identity(config: Mapping[str, Any], data_fingerprint: str, extractor_fingerprint: str) -> str:
-    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, and the feature
-    extractor that was found for the scores.
+def identity(config: Mapping[str, Any], data_fingerprint: str, judge_fingerprint: str) -> str:
+    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, and what
+    judges the weights: the feature extractor that was found for the scores, or held-out images.
 
     The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes
     nothing in a run that does not diverge, and one that did may go on under another policy.
     """
     relevant = _without(config, "")
-    text = json.dumps(
-        {"config": relevant, "data": data_fingerprint, "extractor": extractor_fingerprint}, sort_keys=True
-    )
+    text = json.dumps({"config": relevant, "data": data_fingerprint, "extractor": judge_fingerprint}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

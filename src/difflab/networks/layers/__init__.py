@@ -11,6 +11,7 @@ from difflab.networks.layers.group_norm import GroupNorm
 from difflab.networks.layers.heads import HeadCount, HeadWidth
 from difflab.networks.layers.label_embedding import LabelEmbedding, NullableLabelEmbedding
 from difflab.networks.layers.pool_resample import PoolResample
+from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.spatial_pooling import NormalizedSpatialPooling, SpatialPooling
@@ -32,6 +33,7 @@ __all__ = [
     "NormalizedSpatialPooling",
     "NullableLabelEmbedding",
     "PoolResample",
+    "Pooling",
     "QKVFirstAttention",
     "Resample",
     "ResidualBlock",

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.pooling import Pooling
 
 
-class AttentionPooling(nn.Module):
+class AttentionPooling(Pooling):
     """Tokens are the mean and all pixels of SiLU(GroupNorm(h)) plus a learned position; the logits are what the mean's token
     receives in one attention over all tokens.
 

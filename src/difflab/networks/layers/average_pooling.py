@@ -7,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.zero import zeroed
 
 
-class AveragePooling(nn.Module):
+class AveragePooling(Pooling):
     """Linear(mean over pixels of SiLU(GroupNorm(h))), h the last image; the linear layer starts at zero."""
 
     def __init__(self, features: Sequence[int], resolution: int, out_channels: int):

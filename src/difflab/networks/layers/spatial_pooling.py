@@ -8,13 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.pooling import Pooling
 
 
 def _means(images: Sequence[Tensor]) -> Tensor:
     return torch.cat([h.mean(dim=(2, 3)) for h in images], dim=1)
 
 
-class SpatialPooling(nn.Module):
+class SpatialPooling(Pooling):
     """Linear(ReLU(Linear(means of all images)))."""
 
     def __init__(self, features: Sequence[int], resolution: int, out_channels: int, hidden: int = 2048):
@@ -26,7 +27,7 @@ class SpatialPooling(nn.Module):
         return self.out(F.relu(self.hidden(_means(images))))
 
 
-class NormalizedSpatialPooling(nn.Module):
+class NormalizedSpatialPooling(Pooling):
     """Linear(SiLU(GroupNorm(Linear(means of all images))))."""
 
     def __init__(self, features: Sequence[int], resolution: int, out_channels: int, hidden: int = 2048):

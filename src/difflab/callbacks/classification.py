@@ -1,0 +1,97 @@
+"""The watcher that asks a classifier about noised images that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from difflab.callbacks.objective import ObjectiveCallback, time_quarter
+from difflab.callbacks.track_evaluation import TrackEvaluation
+from difflab.classifier import NoisyClassifier
+from difflab.collective import sum_over_processes
+from difflab.noise import ImageNoise
+from difflab.objectives import classification_terms
+from difflab.process import perturb
+from difflab.samplers import shares
+
+QUARTERS = ObjectiveCallback.QUARTERS
+
+
+class LabelledImages(Protocol):
+    """A set of images with a class each: what `data` offers."""
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    def __len__(self) -> int: ...
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """[B, C, H, W] without random augmentation: uint8, or floating point for data that are no pixels."""
+        ...
+
+
+class ClassificationEvaluation(TrackEvaluation):
+    """N held-out images, each noised once, split over all processes: image i of the set, again from its beginning after its end, at a
+    time and with noise that are functions of i alone. Logged are the means of the cross-entropy `loss` and of `top1` and `top5`, and
+    those of each quarter of time, <term>_q1 (the cleanest) .. <term>_q4.
+
+    images       the held-out images
+    tracks       which weights; none means the online ones
+    num_images   N
+    batch_size   images that a process classifies at a time
+    """
+
+    def __init__(self, images: LabelledImages, tracks: Sequence[str], num_images: int, batch_size: int):
+        super().__init__(tracks)
+        if batch_size < 1 or num_images < 1:
+            raise ValueError(f"eval.batch_size={batch_size} and eval.num_samples={num_images} must be at least 1")
+        self.images = images
+        self.num_images = num_images
+        self.batch_size = batch_size
+
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        with trainer.precision_plugin.val_step_context():
+            return self.evaluate(pl_module.model, pl_module.device, trainer.global_rank, trainer.world_size)
+
+    @torch.no_grad()
+    def evaluate(
+        self, classifier: NoisyClassifier, device: torch.device, rank: int = 0, world_size: int = 1
+    ) -> dict[str, float]:
+        """Loss and accuracies of the weights that the classifier has now."""
+        labels = self.images.labels
+        assert labels is not None
+        sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts
+        for number in shares(self.num_images, self.batch_size, rank, world_size):
+            index = number % len(self.images)
+            x_0 = _in_models_units(self.images.images(index.tolist()).to(device))
+            noise = ImageNoise(0, number.to(device))
+            t = classifier.schedule.time(noise.uniform("time"))
+            eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
+            logits = classifier(perturb(x_0, eps, classifier.schedule(t)), t)
+            counted = (number < self.num_images).double().to(device)  # the others are padding
+            quarter = time_quarter(t, QUARTERS)
+            for name, values in classification_terms(logits, labels[index].to(device)).items():
+                found = sums.setdefault(name, torch.zeros(2, QUARTERS, dtype=torch.float64, device=device))
+                found[0].index_add_(0, quarter, values.double() * counted)
+                found[1].index_add_(0, quarter, counted)
+        return _means(sums)
+
+
+def _in_models_units(images: Tensor) -> Tensor:
+    """Pixels 0..255 to [-1, 1]; what is no pixels is in the model's units already."""
+    return images if images.is_floating_point() else images.float() / 127.5 - 1
+
+
+def _means(sums: dict[str, Tensor]) -> dict[str, float]:
+    means = {}
+    for name, found in sums.items():
+        totals, counts = sum_over_processes([found])[0].tolist()
+        means[name] = sum(totals) / sum(counts)
+        for quarter, (total, count) in enumerate(zip(totals, counts, strict=True), start=1):
+            if count:
+                means[f"{name}_q{quarter}"] = total / count
+    return means

@@ -1,0 +1,119 @@
+"""How a run is judged while it trains: the group `evaluation`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from difflab.callbacks import EvaluationCallback, TrackEvaluation
+from difflab.ema import ONLINE
+from difflab.metrics import FeatureExtractor, ImageMetrics, Protocol, at_count, to_uint8
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from difflab.data import ImageData
+    from difflab.module import TrainedModule
+
+
+class Evaluation(ABC):
+    """Makes the watcher that judges the weights, and says what its numbers are.
+
+    tracks        which weights; the first of them decides
+    fingerprint   of what it brings along, as part of a run's identity
+    score         label of the number that is the smaller the better: best.ckpt is chosen by it
+    """
+
+    tracks: Sequence[str]
+    fingerprint: str
+    score: str
+
+    @abstractmethod
+    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+        """The watcher; it may put pictures into the folder `samples`."""
+
+    @abstractmethod
+    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+        """Label -> what one has to know before comparing the number with others."""
+
+    @abstractmethod
+    def described(self, config: DictConfig) -> str:
+        """For the recipe of a run."""
+
+    @property
+    def monitor(self) -> str:
+        """The score of the first track."""
+        return f"eval/{next(iter(self.tracks), ONLINE)}/{self.score}"
+
+    def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
+        """eval/<track>/<label> -> the fields that define it and their fingerprint."""
+        return {
+            f"eval/{track}/{label}": {"fingerprint": protocol.fingerprint, **protocol.fields}
+            for track in self.tracks or [ONLINE]
+            for label, protocol in self.protocols(config, module, data, track).items()
+        }
+
+
+class Samples(Evaluation):
+    """Draws images and compares them with those of the data.
+
+    extractor     names and defines the metrics
+    tracks        which weights; none means the online ones
+    num_samples   images of each track
+    batch_size    images that a process draws at a time
+    splits        parts of the samples over which the score's mean and standard deviation are taken
+    grid          images in the picture
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        tracks: Sequence[str],
+        num_samples: int,
+        batch_size: int,
+        splits: int,
+        grid: int,
+    ):
+        self.extractor = extractor
+        self.tracks = tracks
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.splits = splits
+        self.grid = grid
+        self.fingerprint = extractor.fingerprint
+        self.score = at_count(extractor.identity.distance, num_samples)
+
+    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+        return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples)
+
+    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+        """evaluate.py says the same of the same images."""
+        from omegaconf import OmegaConf
+
+        from difflab.cli.guidance_fields import guidance_fields
+        from difflab.sampling import classes_of
+
+        metrics, guidance = self._metrics(data), OmegaConf.to_container(config.guidance, resolve=True)
+        assert isinstance(guidance, dict)
+        drawing = {
+            "sampler": OmegaConf.to_container(config.sampler, resolve=True),
+            "guidance": guidance_fields(guidance, module.guidance.guidances),  # type: ignore[arg-type]
+            "track": track,
+            "seeds": f"0 .. {self.num_samples - 1}",
+            "classes": classes_of(None, module.num_classes, 0, self.num_samples).description,
+            "precision": str(config.trainer.precision),
+            "quantization": f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}",
+        }
+        return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
+
+    def described(self, config: DictConfig) -> str:
+        sampler, guided = str(config.sampler._target_).rsplit(".", 1)[-1], ", ".join(config.guidance) or "none"
+        return (
+            f"{self.num_samples} samples every {config.eval.every} steps  {sampler} ({config.sampler.grid.steps} steps)  "
+            f"guidance {guided}"
+        )
+
+    def _metrics(self, data: ImageData) -> ImageMetrics:
+        return ImageMetrics(self.extractor, data.dataset, self.num_samples, splits=self.splits)

@@ -1,0 +1,66 @@
+"""A data set in two parts, where its makers have not divided it: every n-th image, and all others."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from difflab.data.dataset import ImageDataset
+from difflab.data.errors import DataError
+
+
+class Part(ImageDataset):
+    """Base of the parts of a data set: a subclass says which images."""
+
+    @abstractmethod
+    def __init__(self, dataset: ImageDataset, index: Int[Tensor, " m"]):
+        """`index` holds the numbers of its images in the whole."""
+        labels = None if dataset.labels is None else dataset.labels[index]
+        super().__init__(dataset.image_size, dataset.channels, labels, dataset.class_names)
+        self._dataset, self._index = dataset, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
+        return self._dataset.images(self._index[torch.as_tensor(indices)])
+
+    def hash_content(self) -> str:
+        digest = hashlib.blake2b(self._dataset.fingerprint.encode(), digest_size=16)
+        digest.update(self._index.numpy().tobytes())
+        return digest.hexdigest()
+
+
+class EveryNth(Part):
+    """Images 0, n, 2n, ... of a data set: to be kept from training.
+
+    dataset   the whole
+    n         one in so many
+    """
+
+    def __init__(self, dataset: ImageDataset, n: int):
+        super().__init__(dataset, torch.arange(0, _checked(dataset, n), n))
+
+
+class AllButEveryNth(Part):
+    """The images that `EveryNth` leaves: to be trained on.
+
+    dataset   the whole
+    n         one in so many is left out
+    """
+
+    def __init__(self, dataset: ImageDataset, n: int):
+        index = torch.arange(_checked(dataset, n))
+        super().__init__(dataset, index[index % n != 0])
+
+
+def _checked(dataset: ImageDataset, n: int) -> int:
+    """The number of images in the whole."""
+    if not 2 <= n <= len(dataset):
+        raise DataError(f"n={n}: of {len(dataset)} images one in 2 .. {len(dataset)} can be held out")
+    return len(dataset)
