@@ -93,7 +93,7 @@ def of_two_gaussians(schedule, there, other, s):
 @pytest.mark.parametrize(
     ("sampler", "schedule"),
     [
-        (DDIM(UniformGrid(1000)), SCHEDULE),
+        (DDIM(UniformGrid(250)), SCHEDULE),
         (Heun(KarrasGrid(60, 0.002, 80.0, 7.0)), VarianceExploding(0.001, 100.0)),
     ],
     ids=["ddim", "heun"],
