@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from difflab.runs import RunDirectory, read_metrics
+from difflab.runs import RunDirectory, RunLock, read_metrics
 from difflab.studies.cost import read_cost
 from difflab.studies.history import Flops, Hours, Images, Steps, read_history
 from fabricated import FACTS
@@ -110,3 +110,14 @@ def test_a_start_without_an_end_may_be_at_work_and_is_no_preemption(tmp_path):
     cost = read_cost(tmp_path)
     assert (cost.preemptions, cost.untimed, cost.gpus, cost.commits) == (0, 1, {}, ())
     assert read_cost(tmp_path / "nowhere").starts == 0
+
+
+def test_a_start_at_work_is_not_called_killed(tmp_path):
+    (tmp_path / "provenance.json").write_text(json.dumps([{"host": "here"}]))
+    assert read_cost(tmp_path).outcomes == ("killed",)
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    try:
+        assert read_cost(tmp_path).outcomes == ("running",)
+    finally:
+        lock.release()

@@ -24,8 +24,8 @@ OF_DRAWING = {
 }
 """Values of evaluate.py that a row may change -> the protocol's field."""
 
-OF_TRAINING = {"ema": "track"}
-"""Groups of the configuration -> the protocol's field, where that is called otherwise."""
+OF_TRAINING = {"ema": "track", "data.num_classes": "classes"}
+"""Groups or keys of the configuration -> the protocol's field, where that is called otherwise."""
 
 SHARED = ("sampler", "guidance")
 """Groups of the configuration whose keys are the protocol's fields."""
@@ -42,17 +42,19 @@ def check_measured_alike(study: Study, arms: Mapping[str, Arm]) -> None:
 
 def explained(arm: Arm) -> tuple[str, ...]:
     """The protocol's fields, or beginnings of fields, in which the row may differ from the one it is compared with."""
-    found = [field for key in (*arm.row.change, *arm.follows) if (field := _field(key))]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(field for key in (*arm.row.change, *arm.follows) for field in _fields(key)))
 
 
-def _field(key: str) -> str | None:
+def _fields(key: str) -> list[str]:
     drawing, inner = key.startswith("draw."), key.removeprefix("draw.")
     head = inner.split(".")[0]
+    if head == "guidance":
+        # a guidance that comes or goes differs as a whole, though one key of it was changed; a classifier brings classes along
+        return [".".join(inner.split(".")[:2]), "classes"]
     if head in SHARED:
-        # a guidance that comes or goes differs as a whole, though one key of it was changed
-        return ".".join(inner.split(".")[:2]) if head == "guidance" else inner
-    return (OF_DRAWING if drawing else OF_TRAINING).get(head)
+        return [inner]
+    known = OF_DRAWING if drawing else OF_TRAINING
+    return [known[name] for name in (inner, head) if name in known][:1]
 
 
 def _check_seeds(arm: Arm, metric: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from difflab.runs import RunDirectory
+from difflab.runs import RunDirectory, RunLock
 
-NO_END = "killed"
-"""Of a start that wrote down no end: killed, or at work still."""
+NO_END, AT_WORK = "killed", "running"
+"""Of a start that wrote down no end."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Cost:
     """From provenance.json.
 
     starts       how often it was started
-    outcomes     of each start: complete, interrupted, diverged, went back, failed, killed (no end on record)
+    outcomes     of each start: complete, interrupted, diverged, went back, failed, killed (no end on record), running
     preemptions  starts that were interrupted or killed and followed by another one
     seconds      of all starts that have an end, evaluations during training included
     untimed      starts without an end: their time is in no sum
@@ -39,6 +39,8 @@ def read_cost(run: str | Path) -> Cost:
     """Of a run's directory; of one that never started nothing."""
     starts = RunDirectory(run).starts()
     outcomes = tuple(start.get("outcome", NO_END) for start in starts)
+    if outcomes and "outcome" not in starts[-1] and RunLock(run).is_held():
+        outcomes = (*outcomes[:-1], AT_WORK)
     names = starts[-1].get("gpus", []) if starts else []
     commits = [(start.get("git") or {}).get("commit") for start in starts]
     return Cost(

@@ -92,7 +92,12 @@ def count_network(network: Network, classes: int) -> NetworkCount:
     classes   that the network is told; 0 for none
     """
     device = next(network.parameters()).device
-    cond = Condition(label=torch.zeros(1, dtype=torch.long, device=device)) if classes else Condition()
+    # a small image of one pixel is enlarged as any other; a level says that it is noised
+    cond = Condition(
+        label=torch.zeros(1, dtype=torch.long, device=device) if classes else None,
+        image=torch.zeros(1, channels, 1, 1, device=device) if (channels := network.condition_channels) else None,
+        level=torch.zeros(1, dtype=torch.float64, device=device) if network.condition_channels else None,
+    )
     size, flops = network.image_size, FlopCounterMode(display=False)
     try:
         work = counted(network, cond, ())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from difflab.runs import RunDirectory
-from difflab.studies.cost import Cost, read_cost
+from difflab.studies.cost import AT_WORK, Cost, read_cost
 from difflab.studies.history import SPEED, History
 from difflab.studies.report.trained import Trained
 
@@ -86,5 +86,5 @@ def troubled(found: Sequence[RowCost]) -> list[tuple[str, int, Cost]]:
         (row.row.label, seed, cost)
         for row in found
         for seed, cost in row.seeds.items()
-        if cost.outcomes and cost.outcomes != ("complete",)
+        if cost.outcomes not in ((), ("complete",), (AT_WORK,))
     ]
