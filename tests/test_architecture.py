@@ -33,7 +33,7 @@ MATHEMATICS = {
     "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
-    "guidance": {"types", "process", "schedules"},
+    "guidance": {"types", "process", "schedules", "variances"},
     "samplers": {"types", "noise", "process", "schedules", "variances"},
     "ema": {"layout"},
 }

@@ -230,7 +230,7 @@ def test_a_row_changes_what_it_says_and_nothing_else(one, other, composed):
 def test_rows_of_a_table_keep_their_difference_when_shrunk(composed):
     """But for those whose difference is size."""
     seen: dict[tuple[str, str], str] = {}
-    for name in NAMES:
+    for name in DRAWING:
         if not name.endswith(("depth4", "attn_multi", "_1500K", "c_capacity")):
             key = str(Path(name).parent), repr(sorted(flat(composed(f"+experiment={name}", "+shrink=tiny")).items()))
             assert key not in seen, f"{name} and {seen[key]} are the same when shrunk"

@@ -103,6 +103,13 @@ VALUES = {
         "guidance.classifier.classify._target_=torch.nn.Identity",
         "guidance.classifier.classify.checkpoint=run",
     ],
+    **{
+        f"guidance/{name}": [
+            f"guidance.{name}.classify._target_=torch.nn.Identity",
+            f"guidance.{name}.classify.checkpoint=run",
+        ]
+        for name in ("mean_shift_at_image", "mean_shift_at_mean")
+    },
     "network/encoder": ["data.image_size=64", "data.channels=3"],
     **{f"network/pooling/{kind}": ["network=encoder"] for kind in ("attention", "adaptive", "spatial", "spatial_v2")},
     "module/classifier": ["+experiment=digits_classifier"],

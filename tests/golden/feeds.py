@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -91,6 +91,24 @@ class FakeNetwork(Network):
 
     def forward(self, x: Tensor, time: Tensor, cond: Condition) -> Tensor:
         return self.model(x, time if self.table is None else self.table[time.long()], cond.label)
+
+
+class RecipeClassifier:
+    """A classifier of ten classes, the gradient of whose log p(y | x) is the recipes' `cond_fn`, told the times that the peer tells.
+
+    Its logits are integrals of cond_fn; beside an eleventh class all others are so unlikely that the normaliser has no gradient.
+
+    told   difflab's times -> the peer's
+    """
+
+    def __init__(self, told: Callable[[Tensor], Tensor]):
+        self.told = told
+
+    def __call__(self, x_t: Tensor, t: Tensor, /) -> Tensor:
+        time = self.told(t).float()[:, None, None, None]
+        inner = (-0.25 * (x_t - 0.3) ** 2 * (1 + time / 1000)).sum((1, 2, 3))
+        logits = inner[:, None] + 0.05 * torch.arange(10) * x_t.sum((1, 2, 3))[:, None]
+        return torch.cat([logits, torch.full_like(logits[:, :1], 1e4)], dim=1)
 
 
 class MixtureNetwork(Network):

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
-from feeds import FixedTimes, StepNoise, SuppliedNoise
+from feeds import FixedTimes, RecipeClassifier, StepNoise, SuppliedNoise
 from recipes import rs_images, rs_randn
 from test_openai import NUMBERS, network_of, stored
 
+from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
-from difflab.guidance import Clip
+from difflab.guidance import Clip, MeanShiftAtImage, chained
+from difflab.guidance.class_probability import class_log_probability
+from difflab.guidance.gradient import gradient
+from difflab.networks import Encoder
 from difflab.objectives import Simple, bound_term
 from difflab.objectives.weightings import Unweighted
 from difflab.parameterizations import Epsilon
@@ -69,3 +73,30 @@ def test_classifier_gradient_is_openais():
     log_p = classifier(x, stored("classifier_grad", "t").double()).log_softmax(dim=1)
     (gradient,) = torch.autograd.grad(2 * log_p[range(3), [0, 4, 9]].sum(), x)
     torch.testing.assert_close(gradient, stored("classifier_grad", "e01_attention/grad*2.0"), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_samples_guided_by_a_shift_of_the_mean_are_openais(case):
+    """The recipes' cond_fn in place of a classifier's gradient, which without classes is that of class 0."""
+    denoiser, grid, cond = parts(case)
+    label = torch.zeros(2, dtype=torch.long) if cond.label is None else cond.label
+    classify = RecipeClassifier(lambda t: (t * 1000).round() - 1)
+    shift = MeanShiftAtImage(classify, denoiser.schedule, grid, LearnedRange(), 2.0)
+    noise = StepNoise(53000, batch=2, steps=len(grid(denoiser.schedule)) - 1)
+    guided = chained([Clip(), shift], denoiser)
+    x_T = torch.from_numpy(rs_randn(111, 2, 3, 16, 16))
+    x_0 = DDPM(grid, LearnedRange())(guided, denoiser.schedule, x_T, Condition(label=label), noise)
+    torch.testing.assert_close(x_0, stored(case, "ddpm_cond"), atol=5e-5, rtol=1e-5)
+
+
+def test_the_noisy_classifier_is_openais():
+    """Through the schedule's own times, and with the gradient that guides."""
+    network, told = network_of("e01_attention").network, stored("classifier_grad", "t")
+    assert isinstance(network, Encoder)
+    assert told is not None
+    classifier = NoisyClassifier(network, linear(1000), Epsilon())
+    t = (told.double() + 1) / 1000
+    cond = Condition(label=torch.tensor([0, 4, 9]))
+    x = torch.from_numpy(rs_randn(121, 3, 3, 16, 16))
+    found = gradient(lambda image: class_log_probability(classifier, image, t, cond), x)
+    torch.testing.assert_close(2 * found, stored("classifier_grad", "e01_attention/grad*2.0"), atol=1e-5, rtol=1e-5)

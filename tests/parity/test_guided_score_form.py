@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from feeds import FakeNetwork, StepNoise
+from feeds import FakeNetwork, RecipeClassifier, StepNoise
 from guided import GOLDEN, SCHEDULES, difference
 from recipes import cond_fn
 
@@ -34,22 +34,6 @@ class WholeChain(Grid):
         return torch.arange(steps + 1, dtype=torch.float64) / steps
 
 
-class Classifier:
-    """A classifier, the gradient of whose log p(y | x) is the recipes' `cond_fn`, told the times that the peer tells.
-
-    Its logits are integrals of cond_fn; beside the last class all others are so unlikely that the normaliser has no gradient.
-    """
-
-    def __init__(self, told):
-        self.told = told
-
-    def __call__(self, x_t, t, /):
-        time = self.told(t).float()[:, None, None, None]
-        inner = (-0.25 * (x_t - 0.3) ** 2 * (1 + time / 1000)).sum((1, 2, 3))
-        logits = inner[:, None] + 0.05 * torch.arange(int(Y.max()) + 1) * x_t.sum((1, 2, 3))[:, None]
-        return torch.cat([logits, torch.full_like(logits[:, :1], 1e4)], dim=1)
-
-
 def model(name):
     """Denoiser, grid, and the classifier as the peer's loop asks it."""
     process, mean, variance, _ = name.split("/")
@@ -66,14 +50,14 @@ def model(name):
         network = FakeNetwork(False, told[::-1])
     times = torch.tensor(told[::-1], dtype=torch.float64)
     chain = Chain(schedule, grid(schedule))
-    classifier = Classifier(lambda t: times[chain.index(t) - 1])
+    classifier = RecipeClassifier(lambda t: times[chain.index(t) - 1])
     return Denoiser(network, schedule, MEANS[mean](schedule), learned), grid, classifier
 
 
 def test_the_classifiers_gradient_is_that_of_the_recipes():
     time = torch.tensor([3.0, 500.0, 999.0])
     x_t = X_T.clone().requires_grad_()
-    log_p = torch.log_softmax(Classifier(lambda t: t)(x_t, time), dim=1).gather(1, Y[:, None])
+    log_p = torch.log_softmax(RecipeClassifier(lambda t: t)(x_t, time), dim=1).gather(1, Y[:, None])
     (found,) = torch.autograd.grad(log_p.sum(), x_t)
     torch.testing.assert_close(found, cond_fn(X_T, time, Y), rtol=1e-6, atol=1e-6)
 

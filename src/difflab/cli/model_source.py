@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
+from difflab.cli.run_weights import RunWeights, run_weights
 from difflab.denoiser import Denoiser
-from difflab.runs import newest, reconstruct
-from difflab.runs.checkpoints import is_whole
-from difflab.runs.export import model_weights, read_exported, weights_sha256
+from difflab.module import DiffusionModule
+from difflab.runs.export import weights_sha256
 
 
 @dataclass(frozen=True)
@@ -53,77 +52,21 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
         if track is not None or posthoc_std is not None:
             raise ConfigError(f"checkpoint={name} is one set of weights: leave track and ema out")
         return _released(Path(name.removeprefix("openai:")), flags)
-    path = Path(name)
-    if posthoc_std is not None:
-        if not (path / "config.yaml").is_file():
-            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
-        if track is not None:
-            raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
-        weights, step = reconstruct(path / "snapshots", posthoc_std)
-        text = (path / "config.yaml").read_text()
-        return _of_run(text, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
-    if path.is_dir():
-        checkpoint = newest(path / "checkpoints")
-        if checkpoint is None:
-            if (path / "checkpoints").is_dir():
-                raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
-            raise ConfigError(f"checkpoint={name} is not a run's directory{_near(path)}")
-        path = checkpoint
-    if not path.is_file():
-        raise ConfigError(f"checkpoint={name}: there is no such file or directory")
-    if path.suffix == ".pt":
-        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name}")
-    if path.suffix not in (".ckpt", ".safetensors"):
-        raise ConfigError(
-            f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
-        )
-    return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+    return _of_run(run_weights(name, track, posthoc_std))
 
 
-def _near(path: Path) -> str:
-    """The run that was perhaps meant: the one to which the path belongs, or one right below it."""
-    above = [parent for parent in list(path.parents)[:3] if _is_run(parent)]
-    below = sorted(file.parent for pattern in ("*", "*/*") for file in path.glob(f"{pattern}/config.yaml"))
-    runs = above or [run for run in below if _is_run(run)]
-    return f"; give checkpoint={runs[0]}" if runs else ""
-
-
-def _is_run(path: Path) -> bool:
-    return (path / "config.yaml").is_file() and (path / "checkpoints").is_dir()
-
-
-def _saved(checkpoint: Path, track: str | None) -> ModelSource:
-    """From a run's checkpoint file, whose configuration is in the run directory."""
-    config = checkpoint.parent.parent / "config.yaml"
-    if not config.exists():
-        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config}")
-    if not is_whole(checkpoint):
-        raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    weights = model_weights(saved)
-    chosen = track or next(iter(weights))
-    if chosen not in weights:
-        raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
-    return _of_run(config.read_text(), weights[chosen], chosen, checkpoint, saved["global_step"])
-
-
-def _exported(path: Path, track: str | None) -> ModelSource:
-    """From an exported file, whose configuration is in its header."""
-    weights, header = read_exported(path)
-    if "config" not in header:
-        raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
-    if track not in (None, header["track"]):
-        raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
-    return _of_run(header["config"], weights, header["track"], path, int(header["step"]))
-
-
-def _of_run(text: str, weights: dict[str, torch.Tensor], track: str, file: Path, step: int) -> ModelSource:
-    config = OmegaConf.create(text)
+def _of_run(found: RunWeights) -> ModelSource:
+    config = OmegaConf.create(found.config)
     assert isinstance(config, DictConfig)
     module = instantiate(config.module, _convert_="all")
-    module.denoiser.load_state_dict(weights)
-    dropout = config.condition_dropout
-    return ModelSource(module.denoiser, config, config.data.num_classes, dropout, track, file, step)
+    if not isinstance(module, DiffusionModule):
+        raise ConfigError(
+            f"checkpoint={found.file} is a {type(module.model).__name__}, which draws no images: choose a diffusion model, and give this "
+            "one to a guidance, as in guidance.classifier.classify.checkpoint"
+        )
+    module.denoiser.load_state_dict(found.weights)
+    classes, dropout = config.data.num_classes, config.condition_dropout
+    return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
 
 
 def _released(path: Path, flags: str | None) -> ModelSource:

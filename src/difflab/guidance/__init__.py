@@ -8,6 +8,7 @@ from difflab.guidance.classifier_free_over_time import ClassifierFreeOverTime
 from difflab.guidance.clip import Clip
 from difflab.guidance.dynamic_threshold import DynamicThreshold
 from difflab.guidance.guidance import Guidance, chained
+from difflab.guidance.mean_shift import MeanShift, MeanShiftAtImage, MeanShiftAtMean
 from difflab.guidance.perturbed_attention import PerturbedAttention
 from difflab.guidance.rescaled_classifier_free import RescaledClassifierFree
 from difflab.guidance.score_at_prediction import ScoreAtPrediction
@@ -22,6 +23,9 @@ __all__ = [
     "Clip",
     "DynamicThreshold",
     "Guidance",
+    "MeanShift",
+    "MeanShiftAtImage",
+    "MeanShiftAtMean",
     "PerturbedAttention",
     "RescaledClassifierFree",
     "ScoreAtPrediction",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from difflab.guidance.class_probability import class_log_probability
 from difflab.guidance.gradient import gradient
 from difflab.guidance.guidance import Guidance
 from difflab.process import over
@@ -40,20 +39,10 @@ class ClassifierGuidance(Guidance):
             return denoise
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            label = cond.label
-            if label is None:
-                raise ValueError(
-                    "guidance by a classifier needs to know the class of every image: Condition(label=...)"
-                )
-
-            def log_probability(x: Tensor) -> Tensor:
-                logits = F.log_softmax(self.classify(x, t).to(x.dtype), dim=1)
-                chosen = logits.gather(1, label.clamp(min=0)[:, None])[:, 0]
-                return torch.where(label < 0, 0, chosen)
-
             prediction = denoise(x_t, t, cond)
             alpha, sigma = self.schedule(t)
-            shift = over((self.scale - 1) * sigma**2 / alpha, x_t) * gradient(log_probability, x_t)
+            g = gradient(lambda x: class_log_probability(self.classify, x, t, cond), x_t)
+            shift = over((self.scale - 1) * sigma**2 / alpha, x_t) * g
             return Prediction(prediction.x0 + shift, prediction.variance_fraction)
 
         return guided

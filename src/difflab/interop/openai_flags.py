@@ -93,7 +93,7 @@ RELEASED: dict[str, str] = {
     "lsun_cat": _LSUN + "--dropout 0.1",
     "lsun_horse": _LSUN + "--dropout 0.1",
     "lsun_horse_nodropout": _LSUN + "--dropout 0.0",
-    "64x64_classifier": "--image_size 64 --classifier_depth 4",
+    "64x64_classifier": "--image_size 64 --classifier_depth 4 --noise_schedule cosine",
     "128x128_classifier": "--image_size 128",
     "256x256_classifier": "--image_size 256",
     "512x512_classifier": "--image_size 512",

@@ -17,3 +17,6 @@ class FixedLarge(Variance):
 
     def log_var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
         return over(torch.where(step.final, step.log_var_min, step.log_var_max), image)
+
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        return torch.exp(self.log_var(fraction, step, image))

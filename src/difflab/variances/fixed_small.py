@@ -15,3 +15,6 @@ class FixedSmall(Variance):
 
     def log_var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
         return over(step.log_var_min, image)
+
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        return over(step.posterior_var, image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from difflab.process import Transition, over
@@ -23,3 +24,6 @@ class Interpolated(Variance):
 
     def log_var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
         return over(self.v * step.log_var_max + (1 - self.v) * step.log_var_min, image)
+
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        return torch.exp(self.log_var(fraction, step, image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from difflab.process import Transition
@@ -16,3 +17,6 @@ class Learned(Variance):
     def log_var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
         assert fraction is not None  # Denoiser has checked the network's channels
         return fraction
+
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        return torch.exp(self.log_var(fraction, step, image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from difflab.process import Transition, over
@@ -17,3 +18,6 @@ class LearnedRange(Variance):
         assert fraction is not None  # Denoiser has checked the network's channels
         share = (fraction + 1) / 2
         return share * over(step.log_var_max, image) + (1 - share) * over(step.log_var_min, image)
+
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        return torch.exp(self.log_var(fraction, step, image))

@@ -23,3 +23,8 @@ class Variance(ABC):
 
         fraction    the network's output for it, [B, C, H, W]; None if channels = 0
         """
+
+    @abstractmethod
+    def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
+        """The variance itself, by which a shift of the mean is multiplied: exp(log var), but for a variance that is 0 where log var has to
+        be something else."""

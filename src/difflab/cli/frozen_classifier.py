@@ -1,0 +1,64 @@
+"""A trained classifier that guides: asked, but neither trained nor saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from difflab.classifier import NoisyClassifier
+from difflab.cli.check import ConfigError
+from difflab.cli.run_weights import run_weights
+from difflab.module import ClassifierModule
+
+
+def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | None = None) -> NoisyClassifier:
+    """The classifier that `checkpoint` names, without gradients: a run of module=classifier, its .ckpt or .safetensors file, or
+    openai:<path> of one of guided-diffusion's.
+
+    track   EMA track of a run, or online; None for its first track
+    flags   of one of guided-diffusion's, where the file's name does not tell them
+    """
+    try:
+        if checkpoint.startswith("openai:"):
+            if track is not None:
+                raise ConfigError(f"checkpoint={checkpoint} is one set of weights: leave track out")
+            classifier = _released(Path(checkpoint.removeprefix("openai:")), flags)
+        else:
+            classifier = _of_run(checkpoint, track)
+    except ConfigError as error:
+        raise ConfigError(f"a guidance's classifier: {error}") from error
+    return classifier.eval().requires_grad_(False)
+
+
+def _of_run(checkpoint: str, track: str | None) -> NoisyClassifier:
+    found = run_weights(checkpoint, track, None)
+    module = instantiate(OmegaConf.create(found.config).module, _convert_="all")
+    if not isinstance(module, ClassifierModule):
+        raise ConfigError(
+            f"checkpoint={checkpoint} is a {type(module.model).__name__}, and no classifier of noised images: train one with "
+            "module=classifier, as python train.py +experiment=digits_classifier does"
+        )
+    module.classifier.load_state_dict(found.weights)
+    return module.classifier
+
+
+def _released(path: Path, flags: str | None) -> NoisyClassifier:
+    from difflab import schedules
+    from difflab.interop import openai
+    from difflab.networks import Encoder
+    from difflab.parameterizations import Epsilon
+
+    if not path.is_file():
+        raise ConfigError(f"checkpoint=openai:{path}: there is no such file")
+    try:
+        given = flags or openai.flags_for(path)
+        network = openai.load(path, given).network
+    except ValueError as error:
+        raise ConfigError(f"checkpoint=openai:{path}: {error}") from error
+    if not isinstance(network, Encoder):
+        raise ConfigError(f"checkpoint=openai:{path}: a {type(network).__name__} draws images and classifies none")
+    process = openai.diffusion(given)
+    schedule = {"linear": schedules.linear, "cosine": schedules.cosine}[process.noise_schedule](process.diffusion_steps)
+    return NoisyClassifier(network, schedule, Epsilon())

@@ -1,0 +1,102 @@
+"""The weights of a run that a name means: a run's directory, or one of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from difflab.cli.check import ConfigError
+from difflab.runs import newest, reconstruct
+from difflab.runs.checkpoints import is_whole
+from difflab.runs.export import model_weights, read_exported
+
+
+@dataclass(frozen=True)
+class RunWeights:
+    """Weights of the model of a run.
+
+    config    the run's configuration, yaml
+    weights   by the names that the model gives them
+    track     which of the run's weights these are
+    file      where they lie; a directory for those that were put together from several files
+    step      after how many optimizer steps
+    """
+
+    config: str
+    weights: dict[str, Tensor]
+    track: str
+    file: Path
+    step: int
+
+
+def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunWeights:
+    """The weights that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+
+    track         which weights of a run; None for its first EMA track
+    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    """
+    path = Path(name)
+    if posthoc_std is not None:
+        if not (path / "config.yaml").is_file():
+            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
+        if track is not None:
+            raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
+        weights, step = reconstruct(path / "snapshots", posthoc_std)
+        text = (path / "config.yaml").read_text()
+        return RunWeights(text, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
+    if path.is_dir():
+        checkpoint = newest(path / "checkpoints")
+        if checkpoint is None:
+            if (path / "checkpoints").is_dir():
+                raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
+            raise ConfigError(f"checkpoint={name} is not a run's directory{_near(path)}")
+        path = checkpoint
+    if not path.is_file():
+        raise ConfigError(f"checkpoint={name}: there is no such file or directory")
+    if path.suffix == ".pt":
+        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name}")
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise ConfigError(
+            f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
+        )
+    return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+
+
+def _near(path: Path) -> str:
+    """The run that was perhaps meant: the one to which the path belongs, or one right below it."""
+    above = [parent for parent in list(path.parents)[:3] if _is_run(parent)]
+    below = sorted(file.parent for pattern in ("*", "*/*") for file in path.glob(f"{pattern}/config.yaml"))
+    runs = above or [run for run in below if _is_run(run)]
+    return f"; give checkpoint={runs[0]}" if runs else ""
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "config.yaml").is_file() and (path / "checkpoints").is_dir()
+
+
+def _saved(checkpoint: Path, track: str | None) -> RunWeights:
+    """From a run's checkpoint file, whose configuration is in the run directory."""
+    config = checkpoint.parent.parent / "config.yaml"
+    if not config.exists():
+        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config}")
+    if not is_whole(checkpoint):
+        raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = model_weights(saved)
+    chosen = track or next(iter(weights))
+    if chosen not in weights:
+        raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
+    return RunWeights(config.read_text(), weights[chosen], chosen, checkpoint, saved["global_step"])
+
+
+def _exported(path: Path, track: str | None) -> RunWeights:
+    """From an exported file, whose configuration is in its header."""
+    weights, header = read_exported(path)
+    if "config" not in header:
+        raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
+    if track not in (None, header["track"]):
+        raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
+    return RunWeights(header["config"], weights, header["track"], path, int(header["step"]))
