@@ -96,9 +96,9 @@ def ran(file, run_root, root) -> Plan:
 
 def test_rows_that_draw_differently_share_their_training(ran):
     assert [(t.name, t.seed) for t in ran.trainings] == [
-        *(("tiny/adagn", 0), ("tiny/adagn", 1), ("tiny/addgn", 0), ("tiny/addgn", 1))
+        *(("tiny/adagn", 0), ("tiny/addgn", 0), ("tiny/adagn", 1), ("tiny/addgn", 1))
     ]
-    assert [cell.training for cell in ran.cells if cell.row == "few_steps"] == [0, 1]
+    assert [cell.training for cell in ran.cells if cell.row == "few_steps"] == [0, 2]
     assert ran.rows["few_steps"].facts.sampling_calls == 2
     assert ran.rows["adagn"].facts.sampling_calls == 4
 
@@ -144,7 +144,7 @@ def test_the_report_is_one_page(ran, file, run_root, capsys, tmp_path):
 
 
 def test_runs_are_compared_outside_of_a_study(ran, capsys, tmp_path):
-    first, second = ran.trainings[0].directory, ran.trainings[2].directory
+    first, second = ran.trainings[0].directory, ran.trainings[1].directory
     text = said(capsys, "compare", first, second, f"out={tmp_path / 'both.png'}")
     assert "network.norm" in text
     assert "fd_digits" in text
@@ -175,7 +175,7 @@ def test_rows_are_made_equal_in_parameters(file, run_root):
     before = abs(plain.rows["addgn"].facts.parameters / plain.rows["adagn"].facts.parameters - 1)
     after = abs(matched.rows["addgn"].facts.parameters / matched.rows["adagn"].facts.parameters - 1)
     assert after < 0.05 < before
-    assert {t.identity for t in matched.trainings[:2]} == {t.identity for t in plain.trainings[:2]}
+    assert {t.identity for t in matched.trainings[::2]} == {t.identity for t in plain.trainings[::2]}
 
 
 @pytest.mark.parametrize(

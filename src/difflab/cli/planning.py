@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -81,32 +82,35 @@ def _runs(
     """The trainings, the cells, and why identities are not known where the data are not at hand."""
     prints = _Fingerprints()
     trainings: dict[str, Training] = {}
-    cells = []
-    for row in study.rows.values():
+    keys: dict[tuple[str, int], str] = {}
+    for seed, row in itertools.product(study.seeds, study.rows.values()):  # each row once, then each once more
         config, command = resolved[row.name].config, resolved[row.name].overrides
         command = tuple(word for word in command if not word.startswith("seed="))
         with _in_row(row):
             data, evaluation = prints.data(config["data"]), prints.evaluation(config["evaluation"])
-            request = _evaluation((*study.evaluation.overrides, *row.draw))
         name = f"{study.name}/{row.name}"
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
+        key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation)
+        if key not in trainings:
+            trainings[key] = Training(
+                number=len(trainings),
+                name=name,
+                seed=seed,
+                identity=key,
+                parent=Path(str(config["run"]["root"])) / name,
+                overrides=(*command, *project, f"run.name={name}", f"seed={seed}"),
+                steps=config["trainer"]["max_steps"],
+            )
+    cells = []
+    for row in study.rows.values():
+        with _in_row(row):
+            request = _evaluation((*study.evaluation.overrides, *row.draw))
+        where = (f"accelerator={resolved[row.name].config['trainer']['accelerator']}",)
         for seed in study.seeds:
-            key = identity(with_seed(resolved[row.name], seed), data, evaluation)
-            if key not in trainings:
-                trainings[key] = Training(
-                    number=len(trainings),
-                    name=name,
-                    seed=seed,
-                    identity=key,
-                    parent=Path(str(config["run"]["root"])) / name,
-                    overrides=(*command, *project, f"run.name={name}", f"seed={seed}"),
-                    steps=config["trainer"]["max_steps"],
-                )
             # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
             drawn = (*study.evaluation.overrides, *row.draw, f"first_seed={seed * request}")
             folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
-            where = (f"accelerator={config['trainer']['accelerator']}",)
-            cells.append(Cell(row.name, seed, trainings[key].number, (*drawn, *where), folder))
+            cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
     return tuple(trainings.values()), tuple(cells), prints.lacking
 
 
