@@ -41,6 +41,8 @@ def guided(scale):
         ("guidance.classifier_free.scale", guided(3.0)),
         ("ema", {"track": "slow"}),
         ("ema.slow.decay", {"track": "slow"}),
+        ("draw.guidance", {"classes": "all 1000 in turn"}),
+        ("data.num_classes", {"classes": "none"}),
     ],
 )
 def test_a_declared_change_explains_its_fields(tmp_path, change, fields):
@@ -64,6 +66,8 @@ def test_what_follows_from_a_declared_change_explains_as_well(tmp_path):
         ("sampler", {"reference": {"fingerprint": "r2", "images": 50000}}, "reference.fingerprint = r2"),
         ("network.norm", {"extractor": {"name": "clip", "fingerprint": "e2"}}, "extractor.fingerprint = e2"),
         ("draw.num_samples", {"samples": 5000}, "samples = 5000"),
+        ("data.image_size", {"classes": "none"}, "classes = none"),
+        ("draw.steps", {"classes": "none"}, "classes = none"),
     ],
 )
 def test_other_differences_name_row_seed_field_and_both_values(tmp_path, change, fields, field):

@@ -38,6 +38,52 @@ ADM_TABLE_2 = {
     "chhead128": -1.08,
 }
 
+ADM_TABLE_4 = {  # FID, sFID, Inception Score, precision, recall
+    "cond": (10.94, 6.02, 100.98, 0.69, 0.63),
+    "cond-s1.0": (4.59, 5.25, 186.70, 0.82, 0.52),
+    "cond-s10.0": (9.11, 10.93, 283.92, 0.88, 0.32),
+    "uncond": (26.21, 6.35, 39.70, 0.61, 0.63),
+    "uncond-s1.0": (33.03, 6.99, 32.92, 0.56, 0.65),
+    "uncond-s10.0": (12.00, 10.40, 95.41, 0.76, 0.44),
+}
+
+ADM_TABLE_5 = {  # FID, sFID, precision, recall
+    "imagenet64": {"adm": (2.61, 3.77, 0.73, 0.63), "dropout": (2.07, 4.29, 0.74, 0.63)},
+    "imagenet128": {
+        "adm": (5.91, 5.09, 0.70, 0.65),
+        "adm-g-25": (5.98, 7.04, 0.78, 0.51),
+        "adm-g": (2.97, 5.09, 0.78, 0.59),
+    },
+    "imagenet256": {
+        "adm": (10.94, 6.02, 0.69, 0.63),
+        "adm-g-25": (5.44, 5.32, 0.81, 0.49),
+        "adm-g": (4.59, 5.25, 0.82, 0.52),
+    },
+    "imagenet512": {
+        "adm": (23.24, 10.19, 0.73, 0.60),
+        "adm-g-25": (8.41, 9.67, 0.83, 0.47),
+        "adm-g": (7.72, 6.57, 0.87, 0.42),
+    },
+    "lsun_horse": {"adm": (2.95, 5.94, 0.69, 0.55), "dropout": (2.57, 6.81, 0.71, 0.55)},
+}
+
+ADM_TABLE_14 = {  # classifier scale in 250 steps and in 25
+    "imagenet128": (0.5, 1.25),
+    "imagenet256": (1.0, 2.5),
+    "imagenet512": (4.0, 9.0),
+}
+
+ADM_TABLE_15 = {  # steps in each fifth of the chain
+    "50-50-50-50-50": 2.31,
+    "70-60-50-40-30": 2.17,
+    "90-50-40-40-30": 2.10,
+    "90-60-50-30-20": 2.09,
+    "80-60-50-30-30": 2.09,
+    "90-50-50-30-30": 2.07,
+    "100-50-40-30-30": 2.03,
+    "90-60-60-20-20": 2.02,
+}
+
 IDDPM_TABLE_1 = {  # bits/dim, FID (Nichol and Dhariwal 2021)
     "linear_simple_T1000": (3.99, 32.5),
     "linear_simple_T4000": (3.77, 31.3),
@@ -103,6 +149,18 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
         )
     },
     "adm_table2": changes(ADM_TABLE_2),
+    "adm_table4": {
+        row: dict(zip(("fid", "sfid", "is", "precision", "recall"), numbers, strict=True))
+        for row, numbers in ADM_TABLE_4.items()
+    },
+    **{
+        f"adm_table5_{data}": {
+            row: dict(zip(("fid", "sfid", "precision", "recall"), numbers, strict=True))
+            for row, numbers in rows.items()
+        }
+        for data, rows in ADM_TABLE_5.items()
+    },
+    "adm_table15": {row: {"fid": fid} for row, fid in ADM_TABLE_15.items()},
     "adm_table3": {"adagn": {"fid": 13.06}, "addgn": {"fid": 15.08}},
     "iddpm_imagenet64": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_1.items()},
     "iddpm_cifar10": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_2.items()},
@@ -205,6 +263,36 @@ def test_evaluate_takes_what_rows_draw(name, rows):
             if name == "cfg_imagenet64":
                 assert f"w{config.scale - 1:.1f}" == row.split("-")[1]
                 assert stated["guidance"] == ("none" if config.scale == 1 else "classifier_free")
+
+
+@pytest.mark.parametrize("data", ADM_TABLE_14)
+def test_adms_rows_are_guided_by_the_scales_of_table_14(data):
+    """w is one more than ADM's classifier scale; 250 steps shift the mean, 25 are DDIM's with the score form."""
+    study = STUDIES[f"adm_table5_{data}"]
+    for name, kind, target, scale in (
+        ("adm-g", "mean_shift_at_image", "MeanShiftAtImage", ADM_TABLE_14[data][0]),
+        ("adm-g-25", "classifier", "ClassifierGuidance", ADM_TABLE_14[data][1]),
+    ):
+        row = study.rows[name]
+        with composing():
+            config = compose_or_explain("evaluate", [*study.evaluation.overrides, *row.draw, "checkpoint=RUN"])
+        assert list(config.guidance) == ["clip", kind], "clipped before it is guided, as in the published code"
+        assert config.guidance[kind]._target_.endswith(target)
+        assert config.guidance[kind].scale == scale + 1
+        size = data.removeprefix("imagenet")
+        assert config.guidance[kind].classify.checkpoint == f"openai:models/{size}x{size}_classifier.pt"
+        stated = targets(row)["fid"].stated
+        assert (stated["guidance"], stated["samples"]) == (kind, config.num_samples)
+        assert stated["steps"] == (config.steps or 250)
+
+
+def test_the_steps_of_table_15_are_250():
+    study = STUDIES["adm_table15"]
+    for name, row in study.rows.items():
+        with composing():
+            config = compose_or_explain("evaluate", [*study.evaluation.overrides, *row.draw, "checkpoint=RUN"])
+        assert config.steps == name.replace("-", ",") == targets(row)["fid"].stated["steps"]
+        assert sum(map(int, config.steps.split(","))) == 250
 
 
 def test_rows_that_only_draw_differently_share_their_training():

@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.cli import resolvers
 from difflab.cli.check import ConfigError, compose_or_explain
 from difflab.cli.drawing import plan_set
+from difflab.cli.frozen_classifier import frozen_classifier
+from difflab.cli.frozen_denoiser import frozen_denoiser
 from difflab.cli.model_source import ModelSource
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.train import cause
@@ -29,6 +31,9 @@ from difflab.studies.resolved import ResolvedConfig
 DENOISER = ("schedule", "parameterization", "variance")
 DRAWN_BY = ("network", *DENOISER, "sampler", "guidance", "condition_dropout")
 """Nodes on which it depends how an image is drawn."""
+
+LOADERS = tuple(f"{loader.__module__}.{loader.__name__}" for loader in (frozen_classifier, frozen_denoiser))
+"""Of networks that guide."""
 
 
 class RowFacts:
@@ -97,10 +102,10 @@ class RowFacts:
             source = ModelSource(
                 denoiser, model, config["data"]["num_classes"], config["condition_dropout"], "", Path(), None
             )
-            plan = plan_set(_request(tuple(drawing)), source, Path())
-            # one that brings a network along asks the model as often as without it
-            guidances = [guidance for guidance in plan.guidance.guidances.values() if not guidance.models]
-            self._calls[key] = count_calls(plan.sampler, denoiser.schedule, guidances)
+            request = _request(tuple(drawing)).copy()
+            _without_networks(request, model)
+            plan = plan_set(request, source, Path())
+            self._calls[key] = count_calls(plan.sampler, denoiser.schedule, list(plan.guidance.guidances.values()))
         return self._calls[key]
 
 
@@ -129,6 +134,21 @@ def match_row(facts: RowFacts, by: str, key: str, overrides: Sequence[str], base
         lambda value: measure(facts, resolve_row([*overrides, f"{key}={value}"])),
         measure(facts, baseline),
     )
+
+
+def _without_networks(request: DictConfig, model: DictConfig) -> None:
+    """Takes out guidances that bring a network along: they ask the model as often as without it, and it need not be here yet."""
+    for config in (request, model):
+        parts: Any = OmegaConf.to_container(config.guidance) if config.get("guidance") is not None else {}
+        loaded = {name for name, part in parts.items() if any(_is_loaded(value) for value in part.values())}
+        if loaded:
+            kept = {name: part for name, part in parts.items() if name not in loaded}
+            OmegaConf.update(config, "guidance", kept, merge=False)
+            request.scale = None  # it is theirs
+
+
+def _is_loaded(value: Any) -> bool:
+    return isinstance(value, dict) and str(value.get("_target_")) in LOADERS
 
 
 @contextmanager
