@@ -36,6 +36,7 @@ MATHEMATICS = {
     "guidance": {"types", "process", "schedules", "variances"},
     "samplers": {"types", "noise", "process", "schedules", "variances"},
     "ema": {"layout"},
+    "conditioning": {"types", "noise", "process", "schedules"},
 }
 MACHINERY = {
     "collective": set(),

@@ -9,9 +9,12 @@ from difflab.callbacks import EMACallback, EvaluationCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
 from difflab.ema import Constant
 from difflab.metrics import DigitsExtractor, ImageMetrics, to_uint8
+from difflab.samplers import balanced_labels
+from difflab.sampling import InTurn
 from tiny import CLASSES, Rows, fit, tiny_images, tiny_module
 
 N = 20
+IN_TURN = InTurn(range(CLASSES), CLASSES)
 
 
 class Eyes(torch.nn.Module):
@@ -44,12 +47,12 @@ class Eyes(torch.nn.Module):
 
 
 def watcher(tmp_path, tracks=("fast",), batch_size=8, grid=6, eyes=None) -> EvaluationCallback:
-    return EvaluationCallback(eyes or Eyes(), tracks, batch_size, grid, tmp_path / "samples")  # type: ignore[arg-type]
+    return EvaluationCallback(eyes or Eyes(), tracks, batch_size, grid, tmp_path / "samples", IN_TURN)  # type: ignore[arg-type]
 
 
 def images_of(module, track: str) -> torch.Tensor:
     with torch.no_grad(), module.ema.applied_to(module.denoiser, track):
-        return to_uint8(module.sample(torch.arange(N)))
+        return to_uint8(module.sample(torch.arange(N), balanced_labels(torch.arange(N), CLASSES)))
 
 
 def test_each_named_track_is_scored_with_its_own_weights(tmp_path):
@@ -112,7 +115,7 @@ def test_real_metrics_do_not_depend_on_the_batch_size(tmp_path):
     for batch_size in (16, 40):
         metrics = ImageMetrics(DigitsExtractor(), Digits(), num_images=40, splits=1, cache=tmp_path / "cache")
         rows = Rows()
-        watch = EvaluationCallback(metrics, ["fast"], batch_size, 4, tmp_path / "samples")
+        watch = EvaluationCallback(metrics, ["fast"], batch_size, 4, tmp_path / "samples", IN_TURN)
         module = tiny_module()
         module.sample = _digits  # type: ignore[method-assign]
         fit(module, [watch], evaluate_every=6, logger=rows)
@@ -121,7 +124,7 @@ def test_real_metrics_do_not_depend_on_the_batch_size(tmp_path):
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
-def _digits(seeds: torch.Tensor) -> torch.Tensor:
+def _digits(seeds: torch.Tensor, cond) -> torch.Tensor:
     noise = torch.stack([torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds])
     return noise * 2 - 1
 

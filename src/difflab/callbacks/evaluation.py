@@ -14,7 +14,8 @@ from torchvision.utils import make_grid, save_image
 
 from difflab.callbacks.track_evaluation import TrackEvaluation
 from difflab.collective import sum_over_processes
-from difflab.metrics import ImageMetrics, to_uint8
+from difflab.conditioning import Conditions
+from difflab.metrics import EnlargementMetrics, ImageMetrics, to_uint8
 from difflab.samplers import shares
 
 
@@ -27,10 +28,17 @@ class EvaluationCallback(TrackEvaluation):
     batch_size    images that a process draws at a time
     grid_images   how many images the grid shows
     directory     where grids go: <track>_<step>.png
+    conditions    what the images are drawn for, by seed
     """
 
     def __init__(
-        self, metrics: ImageMetrics, tracks: Sequence[str], batch_size: int, grid_images: int, directory: str | Path
+        self,
+        metrics: ImageMetrics | EnlargementMetrics,
+        tracks: Sequence[str],
+        batch_size: int,
+        grid_images: int,
+        directory: str | Path,
+        conditions: Conditions,
     ):
         super().__init__(tracks)
         if batch_size < 1 or grid_images < 1:
@@ -39,6 +47,7 @@ class EvaluationCallback(TrackEvaluation):
         self.batch_size = batch_size
         self.grid_images = min(grid_images, metrics.num_images)
         self.directory = Path(directory)
+        self.conditions = conditions
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self.metrics.to(pl_module.device)
@@ -46,7 +55,7 @@ class EvaluationCallback(TrackEvaluation):
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         results, first = self.evaluate(trainer, pl_module)
         if trainer.is_global_zero:
-            self._write_grid(trainer, pl_module, track, first)
+            self._write_grid(trainer, track, first)
         return {self.metrics.label(name): value for name, value in results.items()}
 
     @torch.no_grad()
@@ -56,7 +65,8 @@ class EvaluationCallback(TrackEvaluation):
         self.metrics.reset()
         with trainer.precision_plugin.val_step_context():
             for seeds in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
-                images = to_uint8(pl_module.sample(seeds.to(pl_module.device)))
+                there = seeds.to(pl_module.device)
+                images = to_uint8(pl_module.sample(there, self.conditions(there)))
                 if first is None:  # every process draws at least one batch
                     first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)
                 shown = seeds < self.grid_images
@@ -67,8 +77,9 @@ class EvaluationCallback(TrackEvaluation):
             torch.uint8
         )  # each image comes from one process
 
-    def _write_grid(self, trainer: pl.Trainer, pl_module: Any, track: str, images: Tensor) -> None:
-        grid = grid_of(images, grid_columns(self.grid_images, pl_module.num_classes))
+    def _write_grid(self, trainer: pl.Trainer, track: str, images: Tensor) -> None:
+        shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))
+        grid = grid_of(shown, grid_columns(self.grid_images, self.conditions.columns))
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_image(grid, path)
@@ -81,6 +92,6 @@ def grid_columns(count: int, num_classes: int) -> int:
 
 def grid_of(images: Tensor, columns: int) -> Tensor:
     """Images [N, C, H, W] uint8 as one [3, H', W'] in [0, 1], small ones enlarged without smoothing."""
-    scale = max(1, 64 // images.shape[-1])
+    scale = max(1, 64 // images.shape[-2])
     enlarged = images.float().div(255).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     return make_grid(enlarged, nrow=columns, padding=2, pad_value=1.0)

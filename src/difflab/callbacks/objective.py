@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from difflab.collective import gathered, rank, sum_over_processes
+from difflab.conditioning import Conditioning
 from difflab.noise import Noise
 from difflab.noisy_model import NoisyModel
 from difflab.objectives import Objective
@@ -27,12 +30,19 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
     objective           what is minimised
     log_every           optimizer steps between lines of the log
     condition_dropout   probability with which an example's condition is dropped, for classifier-free guidance
+    conditionings       name -> what adds to the condition of a training image; empty for the class alone
     mean_loss           of the last line of the log, over all processes
     """
 
     QUARTERS = 4
 
-    def __init__(self, objective: Objective[M], log_every: int, condition_dropout: float = 0.0):
+    def __init__(
+        self,
+        objective: Objective[M],
+        log_every: int,
+        condition_dropout: float = 0.0,
+        conditionings: Mapping[str, Conditioning] = MappingProxyType({}),
+    ):
         if not 0 <= condition_dropout <= 1:
             raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
         if log_every < 1:
@@ -40,6 +50,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         self.objective = objective
         self.log_every = log_every
         self.condition_dropout = condition_dropout
+        self.conditionings = dict(conditionings)
         # (number, t, loss) of the micro-batches since the last optimizer step, for a loss-aware time sampler
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
@@ -48,6 +59,8 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
 
     def compute_loss(self, model: M, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
         """Losses of a batch."""
+        for conditioning in self.conditionings.values():
+            cond = conditioning(cond, x_0, noise)
         if self.condition_dropout:
             cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
         losses = self.objective(model, x_0, cond, noise)

@@ -63,6 +63,9 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
             cond = Condition(label=None if labels is None else labels[index].to(processes.device))
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
+            if plan.enlarged is not None:
+                low_resolution = plan.enlarged.low_resolution
+                cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
             sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
             progress.advance(min(count, (start + len(index)) * world_size()))
     fields: dict[str, Any] = {

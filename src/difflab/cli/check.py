@@ -22,10 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
 
-SEVERAL = ("ema", "guidance", "embedder", "logger", "metric")
+SEVERAL = ("ema", "guidance", "embedder", "conditioning", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
 
-FREE_NAMES = frozenset({"ema", "guidance", "embedder", "logger", "metric", "target"})
+FREE_NAMES = frozenset(
+    {"ema", "guidance", "embedder", "conditioning", "logger", "metric", "evaluation.pair_metrics", "target"}
+)
 """Nodes whose keys are names of the user's choice."""
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})

@@ -28,14 +28,27 @@ from torchvision.utils import save_image
 
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
+from difflab.cli.choices import as_chosen
+from difflab.cli.enlarged import Enlarged, enlarged_by
 from difflab.cli.guidance_fields import guidance_fields
 from difflab.cli.model_source import ModelSource, load_model
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
-from difflab.guidance import ClassifierFree
+from difflab.conditioning import Conditions
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
+from difflab.metrics.embed import LabelledSource
 from difflab.samplers import Sampler, draw
-from difflab.sampling import Classes, DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
+from difflab.sampling import (
+    Classes,
+    DrawingProgress,
+    EnlargementOf,
+    GivenImages,
+    SamplingError,
+    SetFolder,
+    Shards,
+    classes_of,
+    draw_missing,
+)
 from difflab.sampling.drawing import DrawBatch
 from difflab.sampling.whole import whole_file
 from difflab.types import Condition
@@ -52,6 +65,8 @@ DRAWING_VALUES = {
     "grid": Whole(1),
     "track": OrNull(Text("the name of one track")),
     "flags": OrNull(Text("a text")),
+    "low_res": OrNull(Text("the path of a file or folder")),
+    "level": OrNull(Real(0)),
     "steps": OrNull(_STEPS),
     "eta": OrNull(Real(0)),
     "scale": OrNull(Real()),
@@ -78,6 +93,7 @@ class SetPlan:
 
     config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
     classes   of which class each image is
+    enlarged  images to be enlarged, of a model that does; None for one that draws from noise alone
     out       where the images go; or from the model's file and what the images depend on to that place
     request   num_samples, first_seed, batch_size and what else the command said
     """
@@ -87,6 +103,7 @@ class SetPlan:
     sampler: Sampler
     guidance: GuidanceCallback
     classes: Classes
+    enlarged: Enlarged | None
     out: Path | Callable[[Path, Protocol], Path]
     request: DictConfig
 
@@ -99,10 +116,23 @@ class SetPlan:
             "guidance": guidance_fields(self.config["guidance"], self.guidance.guidances),
             "track": self.source.track,
             "seeds": f"{first} .. {first + count - 1}",
-            "classes": self.classes.description,
+            **self.conditions.fields,
             "precision": self.request.precision,
             "quantization": self.request.quantization._target_,
         }
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """What each image is drawn for. Images that are to be enlarged are opened when it is first asked for."""
+        if self.enlarged is None:
+            return self.classes
+        with_labels = self.source.num_classes > 0 and self.request.classes is None
+        return EnlargementOf(self.enlarged.given, None if with_labels else self.classes, self.request.first_seed)
+
+    @property
+    def pairs(self) -> GivenImages | None:
+        """What each image is compared with; None for those of a model that draws from noise alone."""
+        return None if self.enlarged is None else self.enlarged.given
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -179,29 +209,18 @@ def source_of(config: DictConfig) -> ModelSource:
     return load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
 
 
-def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
-    """Checks everything that can be checked before work begins. A ValueError says what is wrong."""
+def plan_set(
+    config: DictConfig,
+    source: ModelSource,
+    out: Path | Callable[[Path, Protocol], Path],
+    small_images: LabelledSource | None = None,
+) -> SetPlan:
+    """Checks everything that can be checked before work begins. A ValueError says what is wrong.
+
+    small_images   to be enlarged, in place of those that the configuration names: image i is drawn for small image i
+    """
     check_values(config, DRAWING_VALUES)  # again: a sweep has set some of them since the command began
-    # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
-    model = source.config.copy()
-    for name in ("sampler", "guidance"):
-        if config.get(name) is not None:
-            OmegaConf.update(model, name, config._get_node(name), merge=False)
-    if config.steps is not None:
-        if "steps" not in model.sampler.get("grid", {}):
-            raise ValueError(f"steps={config.steps}: the grid of {model.sampler._target_} is not chosen by a number")
-        model.sampler.grid.steps = config.steps
-    if config.eta is not None:
-        if "eta" not in model.sampler:
-            raise ValueError(f"eta={config.eta}: {model.sampler._target_} has no eta; DDIM does")
-        model.sampler.eta = config.eta
-    if config.scale is not None:
-        _guide(model, config.scale)
-    # w = 1 is no guidance, whatever the kind: without it the same images have one name
-    nodes = {name: model.guidance._get_node(name) for name in model.guidance}
-    acting = {name: node for name, node in nodes.items() if node.get("scale") != 1}
-    if len(acting) < len(nodes):
-        OmegaConf.update(model, "guidance", acting, merge=False)
+    model = as_chosen(config, source.config)
     sampler = instantiate(model.sampler, _convert_="all")
     sampler.grid(source.denoiser.schedule)
     guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
@@ -215,24 +234,11 @@ def plan_set(config: DictConfig, source: ModelSource, out: Path | Callable[[Path
         config.num_samples,
     )
     plain: Any = OmegaConf.to_container(model, resolve=True)
-    plan = SetPlan(source, plain, sampler, guidance, classes, out, config)
+    enlarged = enlarged_by(config, model, source.denoiser.image_shape, small_images)
+    plan = SetPlan(source, plain, sampler, guidance, classes, enlarged, out, config)
     if not config.overwrite:
         plan.folder.check()
     return plan
-
-
-def _guide(model: DictConfig, scale: float) -> None:
-    """This scale for the one guidance that has a scale; classifier-free guidance, innermost, where there is none. A ValueError if there
-    are several."""
-    scaled = [str(name) for name, node in model.guidance.items() if "scale" in node]
-    if len(scaled) > 1:
-        keys = ", ".join(f"guidance.{name}.scale" for name in scaled)
-        raise ValueError(f"scale={scale:g}: there is more than one guidance with a scale; set {keys}")
-    if scaled:
-        model.guidance[scaled[0]].scale = scale
-    else:
-        one = {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}}
-        OmegaConf.update(model, "guidance", {**one, **model.guidance}, merge=False)
 
 
 def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
@@ -246,7 +252,7 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
             folder,
             request.num_samples,
             request.first_seed,
-            plan.classes,
+            plan.conditions,
             plan.draw_batch(processes.device),
             processes.device,
             interruption.requested,
@@ -263,9 +269,10 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
     grid = folder.path / "grid.png"
     if processes.rank == 0:
         first = shards.images(range(min(request.grid, len(shards))))
+        shown = plan.conditions.shown(first, request.first_seed + torch.arange(len(first)))
         try:
             with whole_file(grid) as path:
-                save_image(grid_of(first, grid_columns(len(first), plan.classes.columns)), path, format="png")
+                save_image(grid_of(shown, grid_columns(len(first), plan.conditions.columns)), path, format="png")
         except OSError as error:
             folder.end()
             raise SamplingError(

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from difflab.callbacks import EvaluationCallback, TrackEvaluation
 from difflab.ema import ONLINE
 from difflab.metrics import FeatureExtractor, ImageMetrics, Protocol, at_count, to_uint8
+from difflab.sampling import classes_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from difflab.conditioning import Conditions
     from difflab.data import ImageData
     from difflab.module import TrainedModule
 
@@ -86,34 +88,40 @@ class Samples(Evaluation):
         self.score = at_count(extractor.identity.distance, num_samples)
 
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
-        return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples)
+        conditions = classes_of(None, data.num_classes, 0, self.num_samples)
+        return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples, conditions)
 
     def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
-        """evaluate.py says the same of the same images."""
-        from omegaconf import OmegaConf
-
-        from difflab.cli.guidance_fields import guidance_fields
-        from difflab.sampling import classes_of
-
-        metrics, guidance = self._metrics(data), OmegaConf.to_container(config.guidance, resolve=True)
-        assert isinstance(guidance, dict)
-        drawing = {
-            "sampler": OmegaConf.to_container(config.sampler, resolve=True),
-            "guidance": guidance_fields(guidance, module.guidance.guidances),  # type: ignore[arg-type]
-            "track": track,
-            "seeds": f"0 .. {self.num_samples - 1}",
-            "classes": classes_of(None, module.num_classes, 0, self.num_samples).description,
-            "precision": str(config.trainer.precision),
-            "quantization": f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}",
-        }
+        metrics, conditions = self._metrics(data), classes_of(None, data.num_classes, 0, self.num_samples)
+        drawing = drawn_as(config, module, track, self.num_samples, conditions)
         return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
 
     def described(self, config: DictConfig) -> str:
-        sampler, guided = str(config.sampler._target_).rsplit(".", 1)[-1], ", ".join(config.guidance) or "none"
-        return (
-            f"{self.num_samples} samples every {config.eval.every} steps  {sampler} ({config.sampler.grid.steps} steps)  "
-            f"guidance {guided}"
-        )
+        return f"{self.num_samples} samples every {config.eval.every} steps  {drawing_described(config)}"
 
     def _metrics(self, data: ImageData) -> ImageMetrics:
         return ImageMetrics(self.extractor, data.dataset, self.num_samples, splits=self.splits)
+
+
+def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
+    """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
+    from omegaconf import OmegaConf
+
+    from difflab.cli.guidance_fields import guidance_fields
+
+    guidance: Any = OmegaConf.to_container(config.guidance, resolve=True)
+    return {
+        "sampler": OmegaConf.to_container(config.sampler, resolve=True),
+        "guidance": guidance_fields(guidance, module.guidance.guidances),
+        "track": track,
+        "seeds": f"0 .. {count - 1}",
+        **conditions.fields,
+        "precision": str(config.trainer.precision),
+        "quantization": f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}",
+    }
+
+
+def drawing_described(config: DictConfig) -> str:
+    """The sampler and the guidance of a run, for its recipe."""
+    sampler, guided = str(config.sampler._target_).rsplit(".", 1)[-1], ", ".join(config.guidance) or "none"
+    return f"{sampler} ({config.sampler.grid.steps} steps)  guidance {guided}"

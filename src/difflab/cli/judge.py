@@ -18,7 +18,20 @@ from difflab.cli.values import Limits, OrNull, Text, Whole
 from difflab.data import SourceKind, kind_of, open_image_set
 from difflab.data.cache import cache_directory
 from difflab.launch import Processes
-from difflab.metrics import FeatureExtractor, FeatureSet, Gaussian, Measurement, Metric, Reference, Replicates, to_uint8
+from difflab.metrics import (
+    FeatureExtractor,
+    FeatureSet,
+    Gaussian,
+    Measurement,
+    Metric,
+    PairMetric,
+    PairScores,
+    Reference,
+    Replicates,
+    check_pairs,
+    measure_pairs,
+    to_uint8,
+)
 from difflab.metrics.embed import LabelledSource, embed
 from difflab.metrics.measure import check, measure, needs_reference, shared_fields
 from difflab.metrics.reference import ReferenceStatistics
@@ -63,7 +76,8 @@ class ReferenceSource:
 class Judge:
     """Metrics with all that they need. The extractor runs on the device of the processes.
 
-    metrics    name -> metric
+    metrics       name -> metric of the set
+    pair_metrics  of each image and what it was drawn for
     extractor  of samples and reference
     source     of the reference; None if no metric looks at one
     """
@@ -72,7 +86,9 @@ class Judge:
         chosen = config.get("metric") or {}
         if not chosen and not config.bits_per_dim:
             raise ConfigError("metric=[] leaves nothing to measure: choose some of conf/metric, or bits_per_dim=N")
-        self.metrics: list[Metric] = list(instantiate(chosen, _convert_="all").values())
+        parts = list(instantiate(chosen, _convert_="all").values())
+        self.metrics: list[Metric] = [part for part in parts if isinstance(part, Metric)]
+        self.pair_metrics: list[PairMetric] = [part for part in parts if isinstance(part, PairMetric)]
         self.extractor, self.source = extractor, source
         self._replicates = Replicates(config.replicates)
         if config.replicates and config.replicates < 4:
@@ -80,7 +96,8 @@ class Judge:
         self._batch_size = config.batch_size
         self._features = Path(config.features or cache_directory("features"))
         names = [name for metric in self.metrics for name in metric.names(extractor.identity)]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        every = [*names, *(metric.name for metric in self.pair_metrics)]
+        if twice := sorted({name for name in every if every.count(name) > 1}):
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
         self.names = names
         self._loaded: Reference = NoReference()
@@ -91,6 +108,7 @@ class Judge:
 
     def check(self, subject: Subject, halved: bool) -> None:
         """Raises a ValueError if something will not do for this subject, or for its halves."""
+        check_pairs(self.pair_metrics, subject.pairs)
         images = self.source.images if self.source else None
         columns = frozenset((self.source.statistics if self.source else None) or self.extractor.identity.columns)
         labelled = images is not None and images.labels is not None
@@ -141,6 +159,11 @@ class Judge:
         fields   what of their protocol the samples are
         """
         return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
+
+    def measure_pairs(self, images: LabelledSource, subject: Subject, processes: Processes) -> list[Measurement]:
+        """The numbers of each image and what it was drawn for. All processes must call it."""
+        scores = PairScores(self.pair_metrics, subject.pairs, subject.count).to(processes.device)
+        return measure_pairs(scores, images, self._batch_size, subject.fields)
 
 
 def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:

@@ -30,10 +30,14 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
     """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json."""
     features, found = None, []
     try:
-        if judge.metrics:
-            features = judge.embed(subject.images(processes), processes, "samples")
-            judge.load(processes)
-            found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+        if judge.metrics or judge.pair_metrics:
+            images = subject.images(processes)
+            if judge.metrics:
+                features = judge.embed(images, processes, "samples")
+                judge.load(processes)
+                found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+            if judge.pair_metrics:
+                found = found + judge.measure_pairs(images, subject, processes)
         else:
             processes.start()
         if config.bits_per_dim and isinstance(subject, DrawnImages):

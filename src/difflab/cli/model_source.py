@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,7 @@ from difflab.cli.check import ConfigError
 from difflab.cli.run_weights import RunWeights, run_weights
 from difflab.denoiser import Denoiser
 from difflab.module import DiffusionModule
+from difflab.networks import Network
 from difflab.runs.export import weights_sha256
 
 
@@ -71,14 +73,15 @@ def _of_run(found: RunWeights) -> ModelSource:
 
 def _released(path: Path, flags: str | None) -> ModelSource:
     from difflab.interop import openai
-    from difflab.networks import UNet
+    from difflab.networks import SuperRes, UNet
     from difflab.networks.layers import LabelEmbedding
 
     if not path.is_file():
         raise ConfigError(f"checkpoint=openai:{path}: there is no such file")
     given = flags or openai.flags_for(path)
     network = openai.load(path, given).network
-    if not isinstance(network, UNet):
+    unet = network.unet if isinstance(network, SuperRes) else network
+    if not isinstance(unet, UNet):
         raise ConfigError(
             f"checkpoint=openai:{path}: a {type(network).__name__} does not draw images from noise alone; choose a diffusion model"
         )
@@ -105,10 +108,29 @@ def _released(path: Path, flags: str | None) -> ModelSource:
                 },
             },
             "guidance": {"clip": {"_target_": "difflab.guidance.Clip"}},
+            "conditioning": _small_image(network, given),
         }
     )
     parts = {name: instantiate(config[name]) for name in ("schedule", "parameterization", "variance")}
-    label = dict(network.embedders.items()).get("label")
+    label = dict(unet.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
     denoiser = Denoiser(network, **parts)
     return ModelSource(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)
+
+
+def _small_image(network: Network, flags: str) -> dict[str, Any]:
+    """What a released upsampler was told: OpenAI's small images are means over pixels."""
+    from difflab.interop import openai
+
+    if not network.condition_channels:
+        return {}
+    target = "difflab.conditioning"
+    return {
+        "low_resolution": {
+            "_target_": f"{target}.LowResolution",
+            "size": openai.small_size(flags),
+            "shrink": {"_target_": f"{target}.shrinks.Area"},
+            "augmentation": {"_target_": f"{target}.augmentations.Unchanged"},
+            "channels": network.condition_channels,
+        }
+    }

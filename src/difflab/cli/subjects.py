@@ -14,7 +14,7 @@ from difflab.cli.check import ConfigError
 from difflab.cli.drawing import SetPlan, draw_planned, plan_set, source_of
 from difflab.data import ImageSet, open_image_set
 from difflab.launch import Processes
-from difflab.metrics import Protocol, Results
+from difflab.metrics import Pairs, Protocol, Results
 from difflab.metrics.embed import LabelledSource
 from difflab.metrics.published import STATED
 from difflab.sampling import PLAN_FILE, SetFolder, read_set
@@ -33,6 +33,8 @@ DRAWING_KEYS = frozenset(
         "steps",
         "eta",
         "scale",
+        "low_res",
+        "level",
     }
 )
 """What only a model can be told."""
@@ -49,6 +51,7 @@ class Subject(ABC):
     has_labels  whether each has a class
     model       the model's configuration, where there is one: what it was trained on, how it was judged, what was published
     folder      where the results go
+    pairs       what each image was drawn for, of enlarged ones; None for others
     """
 
     name: str
@@ -59,6 +62,7 @@ class Subject(ABC):
     has_labels: bool
     model: DictConfig | None
     folder: Path
+    pairs: Pairs | None
 
     @abstractmethod
     def images(self, processes: Processes) -> LabelledSource:
@@ -98,6 +102,7 @@ class DrawnImages(Subject):
         self.has_labels = plan.classes.columns > 0 or plan.source.num_classes > 0
         self.model = plan.source.config
         self.folder = plan.folder.path
+        self.pairs = plan.pairs
         self._taken: SetFolder | None = None
 
     def images(self, processes: Processes) -> LabelledSource:
@@ -123,6 +128,7 @@ class StoredImages(Subject):
         self.shape, self.count = images.shape, len(images)
         self.has_labels = images.labels is not None
         self.model = None
+        self.pairs = None
         self.folder = out or Path("evaluations") / f"{path.stem}-{images.fingerprint[:10]}"
 
     def images(self, processes: Processes) -> LabelledSource:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, diffusion, flags_for
+from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, diffusion, flags_for, small_size
 from difflab.interop.openai_networks import Architecture, architecture, build
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.types import Condition
@@ -31,6 +31,7 @@ __all__ = [
     "diffusion",
     "flags_for",
     "load",
+    "small_size",
     "unet",
 ]
 

@@ -140,6 +140,11 @@ def diffusion(flags: Flags) -> DiffusionFlags:
     return DiffusionFlags(**{name: given[name] for name in DiffusionFlags.__dataclass_fields__})
 
 
+def small_size(flags: Flags) -> int:
+    """Side of the small images of a super-resolution network."""
+    return (SUPERRES_DEFAULTS | parse(flags))["small_size"]
+
+
 def flags_for(path_or_name: str | Path) -> str:
     """The published flags of a released model, recognised by its name or its file's ("models/lsun_bedroom.pt")."""
     name = Path(path_or_name).name.removesuffix(".pt")

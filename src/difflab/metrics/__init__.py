@@ -7,6 +7,7 @@ from difflab.metrics.clip import ClipExtractor
 from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.dinov2 import DinoV2Extractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor
+from difflab.metrics.enlargement_metrics import EnlargementMetrics
 from difflab.metrics.evaluator import ImageMetrics, at_count
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity
 from difflab.metrics.feature_set import FeatureSet
@@ -15,6 +16,8 @@ from difflab.metrics.inception import InceptionExtractor, find_inception_weights
 from difflab.metrics.inception_score import InceptionScore, Score
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.pair_metric import PairMetric, Pairs, check_pairs
+from difflab.metrics.pair_scores import PairScores, measure_pairs
 from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, check_comparable
 from difflab.metrics.published import (
     PublishedComparison,
@@ -37,6 +40,7 @@ __all__ = [
     "DigitsExtractor",
     "DinoV2Extractor",
     "EfficientNetLite0Extractor",
+    "EnlargementMetrics",
     "FeatureExtractor",
     "FeatureSet",
     "Features",
@@ -51,6 +55,9 @@ __all__ = [
     "Metric",
     "Moments",
     "Needs",
+    "PairMetric",
+    "PairScores",
+    "Pairs",
     "Protocol",
     "ProtocolMismatch",
     "PublishedComparison",
@@ -65,10 +72,12 @@ __all__ = [
     "at_count",
     "best_available",
     "check_comparable",
+    "check_pairs",
     "compare_with_published",
     "compare_with_targets",
     "find_inception_weights",
     "frechet_distance",
+    "measure_pairs",
     "open_statistics",
     "published_table",
     "read_targets",

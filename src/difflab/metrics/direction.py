@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-HIGHER = ("is", "precision", "recall", "density", "coverage")
+HIGHER = ("is", "precision", "recall", "density", "coverage", "psnr", "ssim")
 """Stems of the metrics that are better when higher; distances and bits per dimension are better when lower."""
 
 SHARES = ("precision", "recall", "coverage")

@@ -16,7 +16,8 @@ from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.denoiser import Denoiser
 from difflab.module.trained import TrainedModule
-from difflab.samplers import Sampler, balanced_labels, draw
+from difflab.samplers import Sampler, draw
+from difflab.types import Condition
 
 
 class DiffusionModule(TrainedModule[Denoiser]):
@@ -24,7 +25,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
 
     guidance      what is put around the denoiser when sampling
     sampler       how images are drawn
-    num_classes   classes among which sampled labels are spread evenly; 0 for none
+    num_classes   that the denoiser is told, or that guide it; 0 for none
     All others are those of `TrainedModule`, whose model is the denoiser.
     """
 
@@ -42,6 +43,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         detours: int = 0,
     ):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, detours)
+        _check_image(denoiser, objective)
         guidance.check(objective.condition_dropout)
         sampler.grid(denoiser.schedule)
         self.denoiser = denoiser
@@ -56,8 +58,21 @@ class DiffusionModule(TrainedModule[Denoiser]):
     def configure_callbacks(self) -> list[pl.Callback]:
         return [self.objective, self.ema, self.guidance]
 
-    def sample(self, seeds: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        """One image per seed from the guided denoiser, with the weights that it has now; classes evenly by seed."""
+    def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        """One image per seed from the guided denoiser, with the weights that it has now."""
         denoise = self.guidance.wrap_denoiser(self.denoiser)
-        cond = balanced_labels(seeds, self.num_classes)
         return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
+
+
+def _check_image(denoiser: Denoiser, objective: ObjectiveCallback[Denoiser]) -> None:
+    """A ValueError if the network wants another image beside x_t than it is told, or the other way round."""
+    wanted = denoiser.network.condition_channels
+    told = sum(conditioning.image_channels for conditioning in objective.conditionings.values())
+    if wanted != told:
+        name = type(denoiser.network).__name__
+        raise ValueError(
+            f"{name} reads a small image of {wanted} channels beside x_t and is told one of {told}: super-resolution needs both "
+            "network=superres and conditioning=[low_resolution], with as many channels as the data"
+            if told
+            else f"{name} enlarges a small image, which nothing makes: choose conditioning=[low_resolution] and its size"
+        )

@@ -16,12 +16,14 @@ class Network(nn.Module, ABC):
     in_channels    channels of x
     out_channels   channels of the output: those of x, twice as many if it speaks of a variance too; number of classes
     image_size     side of x
+    condition_channels   of the image that it must be told, `cond.image`; 0 if it reads none
     attention_places   of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`
     """
 
     in_channels: int
     out_channels: int
     image_size: int
+    condition_channels: int = 0
     attention_places: frozenset[int] = frozenset()
 
     @abstractmethod

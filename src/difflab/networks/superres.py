@@ -1,23 +1,24 @@
 """Super-resolution: the small image is enlarged and given as further channels (SR3, arXiv 2104.07636; Improved DDPM and ADM)."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from difflab.networks.layers.enlargement import BilinearEnlargement, Enlargement
 from difflab.networks.network import Network
 from difflab.networks.unet import UNet
 from difflab.types import Condition
 
 
 class SuperRes(Network):
-    """F(x, time, cond) = UNet([x, bilinear(cond.image)], time, cond).
+    """F(x, time, cond) = UNet([x, enlarge(cond.image)], time, cond).
 
     unet            with as many more input channels as the small image has
     image_channels  of the small image
+    enlarge         to the size of x; ADM and Improved DDPM: bilinear, SR3: bicubic
     """
 
-    def __init__(self, unet: UNet, image_channels: int):
+    def __init__(self, unet: UNet, image_channels: int, enlarge: Enlargement = BilinearEnlargement()):  # noqa: B008 - it has no state
         super().__init__()
         if not 0 < image_channels < unet.in_channels:
             raise ValueError(
@@ -28,11 +29,13 @@ class SuperRes(Network):
         self.image_size, self.out_channels = unet.image_size, unet.out_channels
         self.attention_places = unet.attention_places
         self.in_channels = unet.in_channels - image_channels
+        self.condition_channels = image_channels
+        self.enlarge = enlarge
 
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o h w"]:
         if cond.image is None:
             raise ValueError("a super-resolution network needs the small image: Condition(image=...)")
-        enlarged = F.interpolate(cond.image.to(x.dtype), x.shape[2:], mode="bilinear")
+        enlarged = self.enlarge(cond.image.to(x.dtype), (x.shape[2], x.shape[3]))
         return self.unet(torch.cat([x, enlarged], dim=1), time, cond)

@@ -3,14 +3,18 @@
 from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
 from difflab.sampling.drawing import draw_missing
 from difflab.sampling.errors import SamplingError, SamplingStopped
+from difflab.sampling.given_images import EnlargementOf, GivenImages
 from difflab.sampling.plan import PLAN_FILE, SetFolder, read_set
 from difflab.sampling.progress import DrawingProgress
 from difflab.sampling.shards import ShardFolder, Shards
+from difflab.sampling.shuffled import Shuffled
 
 __all__ = [
     "PLAN_FILE",
     "Classes",
     "DrawingProgress",
+    "EnlargementOf",
+    "GivenImages",
     "InTurn",
     "Listed",
     "NoClasses",
@@ -19,6 +23,7 @@ __all__ = [
     "SetFolder",
     "ShardFolder",
     "Shards",
+    "Shuffled",
     "classes_of",
     "draw_missing",
     "read_set",

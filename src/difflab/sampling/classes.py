@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from difflab.conditioning import Conditions
 from difflab.types import Condition
 
 
-class Classes(ABC):
-    """description   what a protocol says of it
-    columns       of a picture in which equal classes stand in one column; 0 where there is no such order
+class Classes(Conditions):
+    """A class alone, or nothing.
+
+    description   what a protocol says of it
     """
 
     description: str
-    columns: int
 
     @abstractmethod
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
         """The condition of the images with these seeds."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {"classes": self.description}
+
+    def shown(self, images: Tensor, seeds: Int[Tensor, " b"]) -> Tensor:
+        """The images."""
+        return images
 
 
 class NoClasses(Classes):

@@ -14,7 +14,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from difflab.collective import first_text, from_first_process, rank, sum_over_processes, world_size
-from difflab.sampling.classes import Classes
+from difflab.conditioning import Conditions
 from difflab.sampling.errors import SamplingError, SamplingStopped
 from difflab.sampling.plan import SetFolder
 from difflab.sampling.progress import DrawingProgress
@@ -28,7 +28,7 @@ def draw_missing(
     folder: SetFolder,
     num_samples: int,
     first_seed: int,
-    classes: Classes,
+    conditions: Conditions,
     draw_batch: DrawBatch,
     device: torch.device,
     stop: Callable[[], bool],
@@ -55,7 +55,7 @@ def draw_missing(
             for k in mine:
                 first = first_seed + k * size
                 seeds = torch.arange(first, first + count, device=device)
-                failure = _drawn(folder, k, seeds, classes(seeds), draw_batch)
+                failure = _drawn(folder, k, seeds, conditions(seeds), draw_batch)
             _fail_together(failure, device)
             done = missing[turn : turn + world_size()]
             drawn += sum(min(size, num_samples - k * size) for k in done)

@@ -26,7 +26,7 @@ from difflab.sampling.whole import clear_remains, whole_file
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
 
-DRAWING = ("sampler", "guidance", "track", "classes", "precision", "quantization")
+DRAWING = ("sampler", "guidance", "track", "classes", "low_resolution", "precision", "quantization")
 """Fields of a plan, and those below them, that belong to the protocol of a number that is measured on the images."""
 
 

@@ -7,9 +7,11 @@ from difflab.networks.layers.attention_pooling import AttentionPooling
 from difflab.networks.layers.average_pooling import AveragePooling
 from difflab.networks.layers.biggan_resample import BigGANResample
 from difflab.networks.layers.conv_resample import ConvResample
+from difflab.networks.layers.enlargement import BicubicEnlargement, BilinearEnlargement, Enlargement
 from difflab.networks.layers.group_norm import GroupNorm
 from difflab.networks.layers.heads import HeadCount, HeadWidth
 from difflab.networks.layers.label_embedding import LabelEmbedding, NullableLabelEmbedding
+from difflab.networks.layers.level_embedding import LevelEmbedding
 from difflab.networks.layers.pool_resample import PoolResample
 from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
@@ -23,13 +25,17 @@ __all__ = [
     "AdditiveGroupNorm",
     "AttentionPooling",
     "AveragePooling",
+    "BicubicEnlargement",
     "BigGANResample",
+    "BilinearEnlargement",
     "ConvResample",
+    "Enlargement",
     "GroupNorm",
     "HeadCount",
     "HeadWidth",
     "HeadsFirstAttention",
     "LabelEmbedding",
+    "LevelEmbedding",
     "NormalizedSpatialPooling",
     "NullableLabelEmbedding",
     "PoolResample",

@@ -1,0 +1,76 @@
+"""Which images a super-resolution model is to enlarge, by the command's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.cli.check import ConfigError
+from difflab.conditioning import LowResolution, low_resolution_of
+from difflab.data import open_image_set
+from difflab.metrics.embed import LabelledSource
+from difflab.sampling import PLAN_FILE, GivenImages, Shuffled, read_set
+
+
+class Enlarged:
+    """low_resolution   how the model was told small images
+    given            those that it is to enlarge, opened when they are first asked for
+    """
+
+    def __init__(
+        self, source: Callable[[], LabelledSource], low_resolution: LowResolution, image_shape: tuple[int, int, int]
+    ):
+        self._source = source
+        self.low_resolution = low_resolution
+        self._image_shape = image_shape
+
+    @cached_property
+    def given(self) -> GivenImages:
+        return GivenImages(self._source(), self.low_resolution, self._image_shape)
+
+
+def enlarged_by(
+    config: DictConfig, model: DictConfig, image_shape: tuple[int, int, int], small_images: LabelledSource | None
+) -> Enlarged | None:
+    """What the command says, else the run's held-out images, else those that it was trained on; None for a model that draws from noise
+    alone.
+
+    model          configuration of the model
+    small_images   in place of what the command says
+    """
+    low_resolution = low_resolution_of(instantiate(model.get("conditioning") or {}, _convert_="all"))
+    if low_resolution is None:
+        if config.low_res is not None or small_images is not None:
+            raise ConfigError(f"low_res={config.low_res}: this model draws from noise alone and enlarges nothing")
+        return None
+    if small_images is not None:
+        return Enlarged(lambda: small_images, low_resolution, image_shape)
+    if config.low_res is not None:
+        return Enlarged(lambda: _stored(Path(config.low_res)), low_resolution, image_shape)
+    if model.get("data") is None:
+        raise ConfigError(
+            "this model enlarges images: give low_res=FILE, an npz, a folder or what sample.py has written"
+        )
+    node = model.get("held_out") or model.data.dataset
+    return Enlarged(lambda: Shuffled(instantiate(node, _convert_="all")), low_resolution, image_shape)
+
+
+def set_level(model: DictConfig, level: float) -> None:
+    """This fixed amount of noise on the small images in sampling."""
+    augmentation = OmegaConf.select(model, "conditioning.low_resolution.augmentation")
+    for name in ("level", "time"):
+        if augmentation is not None and name in augmentation:
+            augmentation[name] = level
+            return
+    raise ConfigError(
+        f"level={level:g}: this model was not trained with noise on small images (conditioning augmentation)"
+    )
+
+
+def _stored(path: Path) -> LabelledSource:
+    """The images of a file or a folder, also of one that sample.py has written."""
+    return open_image_set(read_set(path)[0][0] if (path / PLAN_FILE).is_file() else path)

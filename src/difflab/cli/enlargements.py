@@ -1,0 +1,103 @@
+"""A super-resolution model is judged by images that it enlarges, each beside its original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from difflab.callbacks import EvaluationCallback, TrackEvaluation
+from difflab.cli.evaluation import Evaluation, drawing_described, drawn_as
+from difflab.conditioning import Conditioning, low_resolution_of
+from difflab.data import ImageDataset
+from difflab.metrics import (
+    EnlargementMetrics,
+    FeatureExtractor,
+    ImageMetrics,
+    PairMetric,
+    PairScores,
+    Protocol,
+    at_count,
+)
+from difflab.metrics.spread import Spread
+from difflab.sampling import EnlargementOf, GivenImages, NoClasses, Shuffled
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from difflab.data import ImageData
+
+
+class Enlargements(Evaluation):
+    """Makes images small, enlarges them, and compares the set with the data's images, and each image with its original.
+
+    extractor       names and defines the metrics of the set
+    conditionings   name -> what the model is told; conf/conditioning
+    images          what is enlarged: held-out images; the training images where there are none, {}
+    pair_metrics    name -> metric of an image and its original
+    reference_images   how many of the data's images, spread evenly over them, the set is compared with; None for all
+    All others are those of `Samples`.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        conditionings: Mapping[str, Conditioning],
+        images: ImageDataset | dict[str, Any],
+        pair_metrics: Mapping[str, PairMetric],
+        tracks: Sequence[str],
+        num_samples: int,
+        batch_size: int,
+        splits: int,
+        grid: int,
+        reference_images: int | None = None,
+    ):
+        low_resolution = low_resolution_of(conditionings)
+        if low_resolution is None:
+            raise ValueError(
+                "evaluation=enlargements enlarges small images, which nothing makes: choose conditioning=[low_resolution]"
+            )
+        self.extractor = extractor
+        self.low_resolution = low_resolution
+        self.images = images
+        self.pair_metrics = list(pair_metrics.values())
+        self.tracks = tracks
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.splits = splits
+        self.grid = grid
+        self.reference_images = reference_images
+        self.fingerprint = extractor.fingerprint
+        if isinstance(images, ImageDataset):
+            self.fingerprint += f" {images.fingerprint}"
+        self.score = at_count(extractor.identity.distance, num_samples)
+
+    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+        metrics, conditions = self._metrics(data), self._conditions(data)
+        return EvaluationCallback(metrics, self.tracks, self.batch_size, self.grid, samples, conditions)
+
+    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+        metrics = self._metrics(data)
+        drawing = drawn_as(config, module, track, self.num_samples, self._conditions(data))
+        return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
+
+    def described(self, config: DictConfig) -> str:
+        kind = "held-out" if isinstance(self.images, ImageDataset) else "training"
+        return (
+            f"{self.num_samples} {kind} images enlarged from {self.low_resolution.size} pixels every {config.eval.every} steps  "
+            f"{drawing_described(config)}"
+        )
+
+    def _given(self, data: ImageData) -> GivenImages:
+        source: Any = self.images if isinstance(self.images, ImageDataset) else data.dataset
+        return GivenImages(Shuffled(source), self.low_resolution, (data.channels, data.image_size, data.image_size))
+
+    def _conditions(self, data: ImageData) -> EnlargementOf:
+        return EnlargementOf(self._given(data), None if data.num_classes else NoClasses(), 0)
+
+    def _metrics(self, data: ImageData) -> EnlargementMetrics:
+        count = self.reference_images
+        dataset: Any = data.dataset
+        reference = dataset if count is None else Spread(dataset, count)
+        images = ImageMetrics(self.extractor, reference, self.num_samples, splits=self.splits)
+        return EnlargementMetrics(images, PairScores(self.pair_metrics, self._given(data), self.num_samples))

@@ -1,0 +1,7 @@
+"""What a model is told of an image besides (x_t, t), in training and in sampling."""
+
+from difflab.conditioning.conditioning import Conditioning
+from difflab.conditioning.conditions import Conditions
+from difflab.conditioning.low_resolution import LowResolution, low_resolution_of
+
+__all__ = ["Conditioning", "Conditions", "LowResolution", "low_resolution_of"]

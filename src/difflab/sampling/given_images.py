@@ -1,0 +1,124 @@
+"""Super-resolution in sampling: which small image each image is drawn for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from difflab.conditioning import Conditions, LowResolution
+from difflab.metrics import to_uint8
+from difflab.metrics.embed import LabelledSource
+from difflab.noise import ImageNoise
+from difflab.types import Condition
+
+
+class GivenImages:
+    """Images to be enlarged: small ones, or originals that are made small as the model's training images were. A `metrics.Pairs`.
+
+    source          the images; of more numbers than there are images, the first ones come again
+    low_resolution  how the model was told small images
+    image_shape     (C, H, W) of what it draws
+    """
+
+    def __init__(self, source: LabelledSource, low_resolution: LowResolution, image_shape: tuple[int, int, int]):
+        self.source = source
+        self.low_resolution = low_resolution
+        channels, size, _ = image_shape
+        found, small = tuple(source.images([0]).shape[1:]), low_resolution.size
+        if found not in ((channels, size, size), (channels, small, small)):
+            raise ValueError(
+                f"low_res: the images are {'x'.join(map(str, found))}; this model enlarges images of {channels}x{small}x{small}, or makes "
+                f"originals of {channels}x{size}x{size} small itself"
+            )
+        self.has_originals = found[1] == size
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        augmentation = self.low_resolution.augmentation
+        return {
+            "low_resolution": {
+                "fingerprint": self.source.fingerprint,
+                "images": len(self),
+                "size": self.low_resolution.size,
+                "shrink": type(self.low_resolution.shrink).__name__ if self.has_originals else "none",
+                "noise": augmentation.described,
+            }
+        }
+
+    def labels(self, index: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        labels = self.source.labels
+        if labels is None:
+            raise ValueError(
+                "low_res: the model wants to be told a class, and these images have none: give classes=3, or labels.npy"
+            )
+        return labels[self._row(index)]
+
+    def originals(self, index: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]:
+        """On the CPU."""
+        images = self._images(index)
+        return images if images.dtype == torch.uint8 else to_uint8(images)
+
+    def small(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b c s s"]:
+        """On the device of `index`."""
+        images = _in_models_units(self._images(index).to(index.device))
+        return self.low_resolution.small(images) if self.has_originals else images
+
+    def made_small(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
+        """Images in the form of `small`."""
+        return self.low_resolution.small(_in_models_units(images))
+
+    def _images(self, index: Tensor) -> Tensor:
+        return self.source.images(self._row(index).tolist())
+
+    def _row(self, index: Tensor) -> Tensor:
+        return index.cpu() % len(self.source)
+
+
+class EnlargementOf(Conditions):
+    """The image of seed first_seed + i is drawn for given image i: its small form and its class.
+
+    given        the images
+    classes      of each image; None for those of the given images
+    first_seed   the seed of the first
+    """
+
+    columns = 0
+
+    def __init__(self, given: GivenImages, classes: Conditions | None, first_seed: int):
+        self.given = given
+        self._classes = classes
+        self._first_seed = first_seed
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        classes = {"classes": "of the given images"} if self._classes is None else self._classes.fields
+        return classes | self.given.fields
+
+    def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
+        index = seeds - self._first_seed
+        told = self._classes or self._own
+        return self.given.low_resolution.given(told(seeds), self.given.small(index), ImageNoise(0, seeds))
+
+    def _own(self, seeds: Tensor) -> Condition:
+        return Condition(label=self.given.labels(seeds - self._first_seed).to(seeds.device))
+
+    def shown(self, images: UInt8[Tensor, "b c h w"], seeds: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w2"]:
+        """Small image, result and, where it is known, original, from left to right."""
+        index = seeds - self._first_seed
+        small = F.interpolate(to_uint8(self.given.small(index)).float(), images.shape[2:], mode="nearest").to(images)
+        row = [small, images]
+        if self.given.has_originals:
+            row.append(self.given.originals(index).to(images))
+        return torch.cat(row, dim=3)
+
+
+def _in_models_units(images: Tensor) -> Tensor:
+    """Pixels 0..255 to [-1, 1]; what is no pixels is in the model's units already."""
+    return images if images.is_floating_point() else images.float() / 127.5 - 1

@@ -1,0 +1,197 @@
+"""What an enlarged image is drawn for; and a Gaussian for which the best enlargement is known.
+
+x_0 ~ N(0, C) has 4 x 4 pixels, C having a part that pixels of a 2 x 2 block share; the small image is l = A x_0, the means of the blocks:
+
+    x_0 | l        ~ N(m, S),     m = C A' (A C A')^-1 l,   S = C - C A' (A C A')^-1 A C
+    E[x_0 | x_t, l] = m + alpha S (alpha^2 S + sigma^2 1)^-1 (x_t - alpha m)
+"""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from difflab.callbacks import ObjectiveCallback
+from difflab.conditioning import LowResolution
+from difflab.conditioning.augmentations import AddedNoise, Unchanged
+from difflab.conditioning.shrinks import Area
+from difflab.denoiser import Denoiser
+from difflab.networks import Network
+from difflab.noise import ImageNoise
+from difflab.objectives import Simple
+from difflab.objectives.time_samplers import Uniform
+from difflab.objectives.weightings import Unweighted
+from difflab.parameterizations import X0
+from difflab.samplers import DDPM, draw
+from difflab.samplers.grids import UniformGrid
+from difflab.sampling import EnlargementOf, GivenImages, InTurn, NoClasses
+from difflab.schedules import Tabulated, cosine
+from difflab.types import Condition, Prediction
+from difflab.variances import FixedSmall
+
+BLOCK = torch.arange(16).reshape(4, 4)
+OF = (BLOCK // 4 // 2) * 2 + BLOCK % 4 // 2
+A = torch.stack([(OF.flatten() == k).double() / 4 for k in range(4)])
+C = 0.09 * (OF.flatten()[:, None] == OF.flatten()).double() + 0.03 * torch.eye(16).double() + 0.04
+GAIN = C @ A.T @ torch.linalg.inv(A @ C @ A.T)
+S = C - GAIN @ A @ C
+LOW = LowResolution(2, Area(), Unchanged(), channels=1)
+
+
+def best(x_t: Tensor, alpha: Tensor, sigma: Tensor, small: Tensor) -> Tensor:
+    """E[x_0 | x_t, l], [B, 16], at one time."""
+    m = small.flatten(1).double() @ GAIN.T
+    step = alpha * S @ torch.linalg.inv(alpha**2 * S + sigma**2 * torch.eye(16).double())
+    return m + (x_t.flatten(1).double() - alpha * m) @ step.T
+
+
+def draws(count: int, seed: int = 0) -> Tensor:
+    z = torch.randn(count, 16, generator=torch.Generator().manual_seed(seed)).double()
+    return (z @ torch.linalg.cholesky(C).T).reshape(count, 1, 4, 4)
+
+
+class Floats:
+    """A LabelledSource of images that are no pixels."""
+
+    fingerprint = "floats"
+
+    def __init__(self, images: Tensor, labels: Tensor | None = None):
+        self._images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def images(self, indices) -> Tensor:
+        return self._images[torch.as_tensor(indices)]
+
+
+def test_the_best_denoiser_draws_the_posterior_of_each_small_image():
+    """Mean and covariance of many enlargements of two images, and every one of them shrinks to what was given."""
+    schedule, originals = cosine(200), draws(2).float()
+
+    def denoise(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
+        alpha, sigma = schedule(t[:1])
+        assert cond.image is not None
+        return Prediction(best(x_t, alpha, sigma, cond.image).reshape(x_t.shape).to(x_t.dtype))
+
+    conditions = EnlargementOf(GivenImages(Floats(originals), LOW, (1, 4, 4)), NoClasses(), first_seed=0)
+    seeds = torch.arange(4000)  # even seeds are drawn for image 0, odd ones for image 1
+    images = draw(
+        denoise, schedule, DDPM(UniformGrid(200), FixedSmall()), (1, 4, 4), seeds, conditions(seeds), torch.float64
+    )
+    small = LOW.small(originals).double()
+    assert (LOW.small(images) - small[seeds % 2]).abs().max() < 1e-4
+    for i in range(2):
+        mine = images[i::2].flatten(1)
+        expected = small[i].flatten() @ GAIN.T
+        assert (mine.mean(dim=0) - expected).abs().max() < 4 * (S.diagonal().max() / 2000) ** 0.5
+        torch.testing.assert_close(torch.cov(mine.T), S, atol=0.004, rtol=0.05)
+    assert (expected - small[0].flatten() @ GAIN.T).abs().max() > 0.1  # the two images are told apart
+
+
+class Linear(Network):
+    """x_0 from (x_t, l) by one matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.in_channels = self.out_channels = self.condition_channels = 1
+        self.image_size = 4
+        self.both = nn.Linear(20, 16, bias=False)
+        nn.init.zeros_(self.both.weight)
+
+    def forward(self, x: Tensor, time: Tensor, cond: Condition) -> Tensor:
+        assert cond.image is not None
+        return self.both(torch.cat([x.flatten(1), cond.image.flatten(1)], dim=1)).reshape(x.shape)
+
+
+def test_training_finds_the_best_denoiser():
+    """A chain of a single step: one time, hence one matrix."""
+    schedule = Tabulated([0.5])
+    denoiser = Denoiser(Linear(), schedule, X0(), FixedSmall())
+    objective = ObjectiveCallback(Simple(Uniform(), Unweighted()), 10, conditionings={"low_resolution": LOW})
+    optimizer = torch.optim.Adam(denoiser.parameters(), lr=0.03)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 250)
+    for step in range(250):
+        number = torch.arange(256) + 256 * step
+        losses = objective.compute_loss(denoiser, draws(256, step).float(), Condition(), ImageNoise(0, number))
+        optimizer.zero_grad()
+        losses.total.mean().backward()
+        optimizer.step()
+        decay.step()
+    x_0 = draws(2000, seed=-1).float()
+    alpha, sigma = schedule(torch.ones(1, dtype=torch.float64))
+    x_t = alpha.item() * x_0 + sigma.item() * torch.randn(x_0.shape, generator=torch.Generator().manual_seed(5))
+    cond = LOW(Condition(), x_0, ImageNoise(0, torch.arange(2000)))
+    with torch.no_grad():
+        learned = denoiser(x_t, torch.ones(2000, dtype=torch.float64), cond).x0.flatten(1).double()
+    assert cond.image is not None
+    optimum = best(x_t, alpha, sigma, cond.image)
+    blind = x_t.flatten(1).double() @ (alpha * C @ torch.linalg.inv(alpha**2 * C + sigma**2 * torch.eye(16).double())).T
+    away = (learned - optimum).square().mean()
+    assert away < 0.02 * (blind - optimum).square().mean()  # what the small image tells is worth fifty times more
+
+
+PIXELS = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([3, 1, 4, 1, 5])
+
+
+def given(pixels: Tensor = PIXELS, labels: Tensor | None = LABELS, low: LowResolution | None = None) -> GivenImages:
+    return GivenImages(Floats(pixels, labels), low or LowResolution(4, Area(), Unchanged(), 1), (1, 8, 8))
+
+
+def test_image_i_is_drawn_for_given_image_i_and_its_class():
+    cond = EnlargementOf(given(), None, first_seed=100)(torch.tensor([102, 100, 106]))
+    assert cond.label is not None
+    assert cond.image is not None
+    assert cond.label.tolist() == [4, 3, 1]  # the sixth is the first again after five
+    x = PIXELS[[2, 0, 1]].float() / 127.5 - 1
+    torch.testing.assert_close(cond.image, x.reshape(3, 1, 4, 2, 4, 2).mean(dim=(3, 5)))
+    assert cond.level is None
+    chosen = EnlargementOf(given(), InTurn([7], 10), first_seed=100)(torch.tensor([102, 100]))
+    assert chosen.label is not None
+    assert chosen.label.tolist() == [7, 7]
+
+
+def test_small_images_are_taken_as_they_are():
+    small = PIXELS[:, :, ::2, ::2]
+    conditions = EnlargementOf(given(small), NoClasses(), 0)
+    cond = conditions(torch.arange(5))
+    assert cond.image is not None
+    torch.testing.assert_close(cond.image, small.float() / 127.5 - 1)
+    assert not conditions.given.has_originals
+    assert conditions.shown(PIXELS, torch.arange(5)).shape == (5, 1, 8, 16)
+
+
+def test_the_noise_on_a_given_image_belongs_to_the_seed():
+    conditions = EnlargementOf(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, first_seed=0)
+    whole = conditions(torch.arange(10))
+    part = conditions(torch.tensor([7, 2]))
+    assert torch.equal(part.image, whole.image[[7, 2]])  # type: ignore[index, arg-type]
+    assert not torch.equal(whole.image[2], whole.image[7])  # type: ignore[index, arg-type]
+    assert (whole.level == 0.3).all()  # type: ignore[union-attr]
+
+
+def test_a_picture_shows_small_image_result_and_original():
+    seeds = torch.tensor([1, 4])
+    shown = EnlargementOf(given(), None, 0).shown(255 - PIXELS[seeds], seeds)
+    small, result, original = shown.split(8, dim=3)
+    assert torch.equal(result, 255 - PIXELS[seeds])
+    assert torch.equal(original, PIXELS[seeds])
+    mean = PIXELS[seeds].float().reshape(2, 1, 4, 2, 4, 2).mean(dim=(3, 5))
+    assert (small[:, :, ::2, ::2].float() - mean).abs().max() <= 0.51
+    assert torch.equal(small[:, :, ::2, ::2], small[:, :, 1::2, 1::2])
+
+
+def test_the_protocol_names_the_images_and_how_they_were_made_small():
+    fields = EnlargementOf(given(), None, 0).fields
+    assert fields["classes"] == "of the given images"
+    assert fields["low_resolution"]["fingerprint"] == "floats"
+    assert fields["low_resolution"]["shrink"] == "Area"
+    noised = EnlargementOf(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, 0).fields
+    assert noised["low_resolution"]["noise"] == "level 0.3"
+
+
+def test_images_of_another_size_and_missing_classes_are_refused():
+    with pytest.raises(ValueError, match=r"1x6x6; this model enlarges images of 1x4x4, or makes originals of 1x8x8"):
+        given(PIXELS[:, :, :6, :6])
+    with pytest.raises(ValueError, match="these images have none: give classes=3"):
+        EnlargementOf(given(labels=None), None, 0)(torch.arange(2))
