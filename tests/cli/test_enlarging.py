@@ -1,6 +1,7 @@
 """A super-resolution run from its training to its evaluation, on the command line's own ways."""
 
 import contextlib
+import gzip
 import io
 import json
 from pathlib import Path
@@ -9,15 +10,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import param_recipe
 
 from difflab.cli.check import ConfigError
 from difflab.cli.drawing import plan_set, source_of
 from difflab.cli.evaluate import evaluate
 from difflab.cli.train import train
 from difflab.data import Digits, EveryNth
+from difflab.denoiser import Denoiser
+from difflab.guidance import Clip
+from difflab.interop import openai
+from difflab.metrics import to_uint8
 from difflab.module import TrainedModule
+from difflab.parameterizations import Epsilon
 from difflab.runs import RunDirectory
+from difflab.samplers import DDPM, draw
+from difflab.samplers.grids import UniformGrid
 from difflab.sampling import Shuffled
+from difflab.schedules import cosine
+from difflab.types import Condition
+from difflab.variances import LearnedRange
 from running import PowerCut, composed, differences, sample_from, saved_state
 
 SMALL = (
@@ -37,6 +49,12 @@ SMALL = (
 )
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+UPSAMPLER = "s01_sr"
+FLAGS = (
+    "--large_size 16 --small_size 4 --num_channels 32 --num_res_blocks 1 --attention_resolutions 8 --channel_mult 1,1 --num_heads 4 "
+    "--class_cond True --num_classes 10 --learn_sigma True --resblock_updown True --diffusion_steps 20 --noise_schedule cosine"
+)
 SUPERRES = ("network=superres", "network.unet.channel_mult=[1,2]", "network.unet.attention_resolutions=[4]")
 PLAIN = ("network.channel_mult=[1,2]", "network.attention_resolutions=[4]")
 LOW = ("conditioning=[low_resolution]", "conditioning.low_resolution.size=4")
@@ -195,3 +213,35 @@ def test_a_model_that_draws_from_noise_alone_enlarges_nothing(run, tmp_path):
     source.config.conditioning = {}
     with pytest.raises(ConfigError, match="enlarges nothing"):
         plan_set(config, source, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def upsampler(tmp_path_factory) -> Path:
+    """A small upsampler with OpenAI's names and made-up weights."""
+    listed = json.loads(gzip.decompress((GOLDEN / "unet_params.json.gz").read_bytes()))[UPSAMPLER]
+    path = tmp_path_factory.mktemp("released") / "up.pt"
+    torch.save({p["name"]: torch.from_numpy(param_recipe(p["name"], p["shape"])).float() for p in listed}, path)
+    return path
+
+
+def test_a_released_upsampler_enlarges_a_file(upsampler, tmp_path, capsys):
+    """Against the parts put together by hand: means over pixels, 20 cosine steps, learned variances, clipping."""
+    generator = torch.Generator().manual_seed(0)
+    originals = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    np.savez(tmp_path / "given.npz", originals.permute(0, 2, 3, 1).numpy(), np.array([4, 0, 9]))
+    given = ("num_samples=3", "batch_size=3", f"flags='{FLAGS}'", f"low_res={tmp_path}/given.npz")
+    sample_from(f"openai:{upsampler}", tmp_path / "out", *given)
+    schedule = cosine(20, time_scale=1.0)
+    denoiser = Denoiser(openai.load(upsampler, FLAGS).network, schedule, Epsilon(), LearnedRange())
+    small = torch.nn.functional.interpolate(originals.float() / 127.5 - 1, (4, 4), mode="area")
+    cond = Condition(label=torch.tensor([4, 0, 9]), image=small)
+    sampler = DDPM(UniformGrid(20), LearnedRange())
+    with torch.no_grad():
+        expected = to_uint8(draw(Clip()(denoiser), schedule, sampler, (3, 16, 16), torch.arange(3), cond))
+    with np.load(tmp_path / "out" / "samples_3x16x16x3.npz") as file:
+        found = torch.from_numpy(file["arr_0"]).permute(0, 3, 1, 2).int()
+        assert file["arr_1"].tolist() == [4, 0, 9]
+    assert (found - expected.int()).abs().max() <= 1
+    with pytest.raises(SystemExit):
+        sample_from(f"openai:{upsampler}", tmp_path / "none", "num_samples=3", f"flags='{FLAGS}'")
+    assert "give low_res=FILE" in capsys.readouterr().err

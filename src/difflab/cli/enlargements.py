@@ -67,7 +67,7 @@ class Enlargements(Evaluation):
         self.splits = splits
         self.grid = grid
         self.reference_images = reference_images
-        self.fingerprint = extractor.fingerprint
+        self.fingerprint = f"{extractor.fingerprint} {' '.join(pair_metrics)} {reference_images}"
         if isinstance(images, ImageDataset):
             self.fingerprint += f" {images.fingerprint}"
         self.score = at_count(extractor.identity.distance, num_samples)

@@ -39,6 +39,10 @@ WHERE_AND_HOW = frozenset(
 """Keys that say where or how a run is executed and not what comes out of it, or that enter by a fingerprint."""
 
 
+ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings"})
+"""Keys that say nothing where nothing is chosen: runs that were begun before there was such a choice go on."""
+
+
 def identity(config: Mapping[str, Any], data_fingerprint: str, judge_fingerprint: str) -> str:
     """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, and what
     judges the weights: the feature extractor that was found for the scores, or held-out images.
@@ -54,7 +58,8 @@ def identity(config: Mapping[str, Any], data_fingerprint: str, judge_fingerprint
 def _without(node: Any, path: str) -> Any:
     if isinstance(node, Mapping):
         inner = {key: f"{path}.{key}" if path else str(key) for key in node}
-        return {key: _without(node[key], inner[key]) for key in node if inner[key] not in WHERE_AND_HOW}
+        silent = {key for key in node if inner[key] in WHERE_AND_HOW or (inner[key] in ADDED_LATER and not node[key])}
+        return {key: _without(node[key], inner[key]) for key in node if key not in silent}
     if isinstance(node, list):
         return [_without(value, path) for value in node]
     return node

@@ -1,0 +1,12 @@
+"""A run that was begun before conditionings could be chosen is the same run now."""
+
+from difflab.runs import identity
+
+
+def test_no_conditioning_leaves_a_run_what_it_was():
+    before = {"seed": 0, "module": {"objective": {"objective": "simple"}}}
+    now = {"seed": 0, "conditioning": {}, "module": {"objective": {"objective": "simple", "conditionings": {}}}}
+    low = {"low_resolution": {"size": 8}}
+    enlarges = {"seed": 0, "conditioning": low, "module": {"objective": {"objective": "simple", "conditionings": low}}}
+    assert identity(before, "data", "judge") == identity(now, "data", "judge")
+    assert identity(enlarges, "data", "judge") != identity(now, "data", "judge")
