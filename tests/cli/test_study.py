@@ -160,12 +160,19 @@ def test_status_tells_done_from_due(ran, file, run_root, capsys):
 
 def test_a_plan_is_told_to_people_and_programs(ran, file, run_root, capsys):
     text = said(capsys, file, "plan", run_root, "rate=1e12", "difference=1")
-    assert "4 trainings, 6 evaluations" in text
+    assert "4 trainings of" in text
+    assert "6 evaluations of" in text
     assert "seeds" in text.splitlines()[-1]
     assert "power" in text
     plan = json.loads(said(capsys, file, "plan", "--json", run_root))
     assert plan["trainings"][2]["directory"] == str(ran.trainings[2].directory)
     assert plan["rows"]["addgn"]["parameters"] < plan["rows"]["adagn"]["parameters"]
+
+
+def test_a_table_is_written_in_the_form_of_its_file(ran, file, run_root, capsys, tmp_path):
+    path = tmp_path / "table.tex"
+    assert said(capsys, file, "table", run_root, "missing=allow", f"out={path}").strip() == str(path)
+    assert "\\toprule" in path.read_text()
 
 
 def test_rows_are_made_equal_in_parameters(file, run_root):
@@ -214,6 +221,9 @@ def test_mistakes_in_the_file_are_one_line_that_names_the_row(changes, words, tm
         (["FILE", "table", "format=word"], "markdown"),
         (["FILE", "launch", "jobs=0"], "at least 1"),
         (["FILE", "plan", "match=size"], "params or flops"),
+        (["FILE", "plan", "seed=3"], "seeds stand in its file"),
+        (["FILE", "plan", "job=2"], "did you mean jobs"),
+        (["FILE", "table", "out=table.doc"], "end it with"),
         (["FILE", "plan", "rate=fast"], "above 0"),
         (["FILE", "launch", "launcher.nodes=2"], "launcher=slurm"),
     ],

@@ -29,6 +29,12 @@ from difflab.studies.confounds import check_distinct, check_row
 from difflab.studies.matching import Match
 from difflab.studies.resolved import ResolvedConfig, with_seed
 
+GIVEN = {
+    "seed": "a study's seeds stand in its file, under `seeds`",
+    "run.name": "a study names its runs itself, <study>/<row>",
+}
+"""Keys of train.py that a study gives, and what to do instead."""
+
 
 def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str) -> Plan:
     """A StudyError names the row and the key in which something is wrong.
@@ -37,6 +43,9 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     match   params or flops: what each row is made equal to the baseline in; None leaves rows as they are
     solve   the key that is set for that, network.width or network.depth
     """
+    for override in (*study.overrides, *extra, *(word for row in study.rows.values() for word in row.overrides)):
+        if override.lstrip("+~").partition("=")[0] in GIVEN:
+            raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
     facts = RowFacts()
     resolved = {row.name: _resolved(study, row, extra) for row in study.rows.values()}
     matches: dict[str, Match] = {}
@@ -60,6 +69,7 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
                 facts=facts(resolved[row.name], (*study.evaluation.overrides, *row.draw)),
                 overrides=matches[row.name].overrides if row.name in matches else (),
                 follows=follows.get(row.name, ()),
+                samples=_evaluation((*study.evaluation.overrides, *row.draw)),
             )
     trainings, cells, lacking = _runs(study, resolved)
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name

@@ -16,10 +16,10 @@ HELP = """study.py: from a question to a table with error bars
   python study.py STUDY launch               runs what is missing or was interrupted, in the background; again: goes on
   python study.py STUDY status [--json]      done, running, queued, failed; --watch refreshes
   python study.py STUDY cancel | retry       stops what runs (it saves) | runs what has failed once more
-  python study.py STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE]
+  python study.py STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE.tex]
   python study.py STUDY report               one HTML page: out=FILE; --wandb builds a W&B report instead
   python study.py STUDY sync                 uploads offline W&B runs, once each
-  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [out=PICTURE.png] [--json]
+  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [out=SAMPLES.png] [--json]
 
   STUDY is a folder in experiments/, or the path of a study.yaml.
 
@@ -34,8 +34,8 @@ HELP = """study.py: from a question to a table with error bars
     jobs=2                   runs at a time on this machine; with SLURM: tasks of the array at a time
     launcher=slurm ...       one job array, with the launcher.* values of train.py; launcher.dry_run=true prints the scripts
     --wait                   stays until all is done
-  Options of table, report
-    missing=allow            also with rows whose seeds are not all there"""
+  Options of table
+    missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing"""
 
 FLAGS = ("--json", "--wandb", "--wait", "--watch")
 
@@ -58,7 +58,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "sd": ("plan",),
     "rate": ("plan", "report"),
     "jobs": ("launch", "retry"),
-    "missing": ("table", "report"),
+    "missing": ("table",),
     "format": ("table",),
     "out": ("table", "report"),
     "entity": ("report",),
@@ -69,11 +69,13 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 class Request(NamedTuple):
     """What a command line asks of a study.
 
+    study      as it was named
     file       study.yaml
     options    of `OPTIONS`
     overrides  of train.py
     """
 
+    study: str
     file: Path
     verb: str
     flags: frozenset[str]
@@ -117,7 +119,9 @@ def understood(words: Sequence[str]) -> Request:
         said = f"{verb!r} is nothing that a study can do" if verb else f"say what to do with {plain[0]}"
         raise ValueError(f"{said}: {_there_are(verb, list(VERBS))}")
     for flag in sorted(flags - {*VERBS[verb][1]}):
-        raise ValueError(f"{verb} has no {flag}: {_there_are(flag, list(VERBS[verb][1]))}")
+        raise ValueError(
+            f"{verb} has no {flag}: {_there_are(flag, list(VERBS[verb][1]))}; values are given as key=value"
+        )
     options, overrides = dict[str, str](), list[str]()
     for word in plain[2:]:
         key, equals, value = word.partition("=")
@@ -128,8 +132,18 @@ def understood(words: Sequence[str]) -> Request:
                 raise ValueError(f"{verb} has no option {key}: it belongs to {', '.join(OPTIONS[key])}")
             options[key] = value
         else:
+            _check_no_option(key)
             overrides.append(word)
-    return Request(file, verb, flags, options, tuple(overrides))
+    return Request(plain[0], file, verb, flags, options, tuple(overrides))
+
+
+def _check_no_option(key: str) -> None:
+    """A ValueError if the key is no override of train.py, and nearly an option."""
+    from difflab.cli.places import config_directory
+
+    near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
+    if near and not (config_directory() / key).is_dir():
+        raise ValueError(f"{key} is neither an option nor an override of train.py: did you mean {near[0]}=...?")
 
 
 def study_file(name: str) -> Path:

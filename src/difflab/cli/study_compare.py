@@ -33,5 +33,7 @@ def compare(words: Sequence[str]) -> None:
     waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
     found = compared(runs, waived)
     print(json.dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
-    picture = side_by_side(found.runs, given.get("out", "comparison.png"))
-    print(f"samples  {picture or 'none of the runs has drawn any'}", file=sys.stderr)
+    if "out" in given:
+        print(f"samples  {side_by_side(found.runs, given['out']) or 'none of the runs has drawn any'}", file=sys.stderr)
+    elif "--json" not in words:
+        print("\nout=samples.png puts the samples side by side")

@@ -16,7 +16,7 @@ from difflab.studies import Plan, RowPlan, StudyError, load_study
 from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
-from difflab.studies.inference import Pilot, pilot, power_sentence
+from difflab.studies.inference import Pilot, pilot, pilots, power_by_row, power_sentence
 
 
 def planned(request: Request, overrides: Sequence[str]) -> Plan:
@@ -40,8 +40,8 @@ def here(request: Request, overrides: Sequence[str]) -> Plan:
 
 def plan(request: Request) -> None:
     """Prints the plan."""
+    rate, _, _ = (number(request.options, key) for key in ("rate", "sd", "difference"))
     found = planned(request, request.overrides)
-    rate = number(request.options, "rate")
     if "--json" in request.flags:
         print(json.dumps(as_json(found, rate), indent=2))
         return
@@ -63,6 +63,7 @@ def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
             "label": plan.study.rows[name].label,
             "change": list(plan.study.rows[name].change),
             "total_flops": row.facts.total_flops,
+            "evaluation_flops": row.evaluation_flops,
             "images": row.facts.images,
             "matched": list(row.overrides),
             "follows": list(row.follows),
@@ -89,7 +90,7 @@ def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row", no_wrap=True)
     table.add_column("changes", overflow="fold")
-    for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "FLOP"):
+    for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "training", "evaluation"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, row in plan.rows.items():
         facts = row.facts
@@ -103,6 +104,7 @@ def _table(plan: Plan) -> Table:
             _si(facts.images),
             ", ".join(map(_si, facts.ema_half_life_images.values())) or "none",
             _si(facts.total_flops),
+            _si(row.evaluation_flops),
         )
     return table
 
@@ -117,11 +119,14 @@ def _changes(plan: Plan, name: str, row: RowPlan) -> str:
 
 def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
     study = plan.study
-    flops = sum(plan.rows[t.name.rpartition("/")[2]].facts.total_flops for t in plan.trainings)
+    trained = sum(plan.rows[t.name.rpartition("/")[2]].facts.total_flops for t in plan.trainings)
+    drawn = sum(plan.rows[cell.row].evaluation_flops for cell in plan.cells)
     lines = [
-        "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; FLOP: of one training",
-        f"{len(plan.trainings)} trainings, {len(plan.cells)} evaluations, {_si(flops)}FLOP in all"
-        + ("" if rate is None else f": {flops / rate / 3600:.3g} hours at {rate:.3g} FLOP/s"),
+        "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; training, evaluation: "
+        "FLOP of one (of drawing its samples)",
+        f"{len(plan.trainings)} trainings of {_si(trained)}FLOP, {len(plan.cells)} evaluations of {_si(drawn)}FLOP in all"
+        + ("" if rate is None else f": {(trained + drawn) / rate / 3600:.3g} hours at {rate:.3g} FLOP/s"),
+        *_matched(plan),
     ]
     for name, row in plan.rows.items():
         if together := changed_together(study.rows[name]):
@@ -132,10 +137,23 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
             lines.append(f"follows     {name}: {', '.join(row.follows)} (derived from what is declared)")
     lines.append("confounds   none: rows differ in what they declare, and in nothing else")
     if plan.lacking:
-        lines.append(f"data        not at hand, hence no run directories: {plan.lacking}")
+        lines.append(f"lacking     hence no run directories: {plan.lacking}")
     else:
-        lines += [*_cost(plan), f"runs        {plan.root}"]
+        lines += [*_cost(plan), f"runs        {plan.root.resolve()}"]
     return [*lines, _power(plan, request)]
+
+
+def _matched(plan: Plan) -> list[str]:
+    """What rows are of the baseline after they were made equal to it."""
+    if not any(row.overrides for row in plan.rows.values()):
+        return []
+    base = plan.rows[plan.study.baseline].facts
+    return [
+        f"matched     {name}: {', '.join(row.overrides) or 'as it was'}: parameters {row.facts.parameters / base.parameters - 1:+.1%}, "
+        f"FLOPs {row.facts.total_flops / base.total_flops - 1:+.1%} against the baseline"
+        for name, row in plan.rows.items()
+        if name != plan.study.baseline
+    ]
 
 
 def _cost(plan: Plan) -> list[str]:
@@ -145,21 +163,28 @@ def _cost(plan: Plan) -> list[str]:
     if not timed:
         return ["cost        unknown before a training has finished; rate=FLOP/S gives an estimate"]
     mean, left = sum(timed) / len(timed) / 3600, len(plan.trainings) - len(costs)
-    return [f"cost        {mean:.3g} hours a training (mean of {len(timed)}); {left} are left: {left * mean:.3g} hours"]
+    return [
+        f"cost        {_time(mean)} a training (mean of {len(timed)}, without evaluations); {left} are left: {_time(left * mean)}"
+    ]
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"
 
 
 def _power(plan: Plan, request: Request) -> str:
     study = plan.study
     sd, wanted = number(request.options, "sd"), number(request.options, "difference")
-    known = Pilot(sd, 1, "as given") if sd is not None else None
+    known, by_row = Pilot(sd, None, "as given") if sd is not None else None, dict[str, Pilot]()
     if known is None and not plan.lacking:
-        known = pilot(gather(plan), study.evaluation.decides)
+        evidence = gather(plan)
+        known, by_row = pilot(evidence, study.evaluation.decides), pilots(evidence, study.evaluation.decides)
     if known is None:
         return "power       unknown without a pilot: finish some runs, or give sd=... of paired differences"
     rows = len(study.compared())
-    return (
-        f"power       {study.evaluation.decides}: {power_sentence(known, len(study.seeds), study.alpha, rows, wanted)}"
-    )
+    words = power_sentence(known, len(study.seeds), study.alpha, rows, wanted)
+    each = power_by_row(by_row, len(study.seeds), study.alpha, rows)
+    return f"power       {study.evaluation.decides}: {words} {each}".rstrip()
 
 
 def _si(value: float) -> str:

@@ -19,15 +19,24 @@ FORMATS: dict[str, type[Renderer]] = {"markdown": Markdown, "latex": Latex, "csv
 
 def table(request: Request) -> None:
     """Prints the ablation table, or writes it."""
-    name = request.options.get("format", "markdown")
+    out = request.options.get("out")
+    by_suffix = {renderer.suffix: name for name, renderer in FORMATS.items()}
+    name = request.options.get("format", by_suffix.get(Path(out).suffix, "") if out else "markdown")
+    if out and not name:
+        raise ValueError(f"out={out}: end it with {', '.join(by_suffix)}, or say format=...")
     if name not in FORMATS:
         raise ValueError(f"format={name}: a table is written as {', '.join(FORMATS)}")
-    _, evidence, found = _found(request)
-    text = FORMATS[name]().render(ablation_table(evidence, found, _allows_missing(request)))
-    if "out" not in request.options:
+    plan, evidence, found = _found(request)
+    allows = _allows_missing(request)
+    if not allows and not any(arm.replicates for arm in evidence.arms.values()):
+        raise ValueError(
+            f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
+        )
+    text = FORMATS[name]().render(ablation_table(evidence, found, allows))
+    if not out:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
-    path = Path(request.options["out"])
+    path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
     print(path)
@@ -45,7 +54,9 @@ def report(request: Request) -> None:
 
     plan, evidence, _ = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
-        raise ValueError(f"{plan.study.name} has no result yet: python study.py {plan.study.name} launch")
+        raise ValueError(
+            f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
+        )
     states = execution.states(plan, execution.ask(plan.root))
     print(write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html"))))
 

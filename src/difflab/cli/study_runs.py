@@ -47,6 +47,7 @@ def status(request: Request) -> None:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     else:
         running.show(found, Console())
+        print(f"runs  {plan.root.resolve()}")
 
 
 def cancel(request: Request) -> None:
@@ -86,11 +87,12 @@ def _array(plan: Plan, words: Sequence[str], limit: int) -> Array:
 
 
 def _submitted(launched: Launched, plan: Plan, request: Request) -> None:
-    print("\n".join(launched.said))
+    for line in launched.said:
+        print(line)
     reasons = Counter(decision.why for decision in launched.skipped)
     for why, count in reasons.items():
         print(f"{count} of {len(launched.decisions)} trainings left as they are: {why}")
     if "--wait" in request.flags:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     elif launched.submitted:
-        print(f"watch  python study.py {plan.study.name} status --watch")
+        print(f"watch  python study.py {' '.join([request.study, 'status --watch', *divided(request.overrides)[0]])}")

@@ -60,6 +60,7 @@ class RowPlan:
 
     config     the resolved configuration of its training, plain, at the study's first seed
     facts      what it costs
+    samples    that an evaluation draws
     overrides  that `match` has added, as network.width=56
     follows    keys in which it differs from the row `against` since the configuration derives them from declared changes
     """
@@ -68,6 +69,12 @@ class RowPlan:
     facts: Facts
     overrides: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    samples: int = 0
+
+    @property
+    def evaluation_flops(self) -> float:
+        """Of drawing an evaluation's images; embedding them and measuring likelihoods is not counted."""
+        return self.samples * self.facts.sampling_flops
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,8 @@ def _mapping(node: Any, where: str, keys: Collection[str] | None) -> dict[str, A
         raise StudyError(f"{where}: expected names with values, got {node!r}")
     for key in node:
         if keys is not None and key not in keys:
-            raise StudyError(f"{where}: unknown key {key!r}; {_there_are(str(key), keys, 'key')}")
+            near = _there_are(str(key), keys, "key").partition("; ")[2]
+            raise StudyError(f"{where}: unknown key {key!r}; {near}")
     return dict(node)
 
 

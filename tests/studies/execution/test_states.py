@@ -188,3 +188,12 @@ def test_a_thousand_cells(tmp_path, capsys):
     with capsys.disabled():
         print(f"\n1,000 cells: {time.perf_counter() - began:.2f} s")
     assert sum(cell.state == "done" for cell in found) == 500
+
+
+def test_a_run_that_somebody_has_deleted_is_missing_and_one_that_went_elsewhere_is_not(tmp_path):
+    record(tmp_path, ended=LATE, exit_code=0)
+    assert only(tmp_path).state == "missing"
+    other = run_of(tmp_path).with_name("f00")
+    other.mkdir(parents=True)
+    (other / "config.yaml").touch()
+    assert "is not complete" in only(tmp_path).error

@@ -12,6 +12,7 @@ from difflab.studies.inference import (
     paired_difference,
     pilot_of_pairs,
     pilot_of_seeds,
+    power_by_row,
     power_sentence,
     seeds_needed,
     smallest_difference,
@@ -82,7 +83,7 @@ def test_the_fewest_seeds_are_enough_and_one_less_is_not(difference, rows):
 
 def test_more_than_ten_thousand_seeds_are_said():
     assert seeds_needed(ONE, 1e-6) is None
-    assert "0.001 needs more than 10,000 seeds." in power_sentence(ONE, 3, 0.05, 2, wanted=0.001)
+    assert "0.001 needs more than 10,000 seeds after Holm." in power_sentence(ONE, 3, 0.05, 2, wanted=0.001)
 
 
 def test_pilots():
@@ -114,8 +115,17 @@ def test_the_sentence_holds_the_numbers():
     said = power_sentence(pilot, 3, 0.05, 3, wanted=0.5)
     for number in (smallest_difference(pilot, 3), smallest_difference(pilot, 3, rows=3)):
         assert f"{number:.3g}" in said
-    assert f"0.5 needs {seeds_needed(pilot, 0.5, rows=3)} seeds." in said
+    assert f"0.5 needs {seeds_needed(pilot, 0.5, rows=3)} seeds after Holm." in said
     assert "One seed shows no difference." in power_sentence(pilot, 1, 0.05, 3)
+    assert "scatter by 2 (as given)." in power_sentence(Pilot(2.0, None, "as given"), 3, 0.05, 3)
+
+
+def test_rows_that_scatter_differently_have_their_own_power():
+    calm, wild = Pilot(1.0, 4, ""), Pilot(20.0, 4, "")
+    said = power_by_row({"calm": calm, "wild": wild}, 5, 0.05, 2)
+    assert f"calm {smallest_difference(calm, 5, rows=2):.3g}" in said
+    assert f"wild {smallest_difference(wild, 5, rows=2):.3g}" in said
+    assert power_by_row({"calm": calm}, 5, 0.05, 2) == power_by_row({"calm": calm, "wild": wild}, 1, 0.05, 2) == ""
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ GROUPS = {
 
 COLORS = {"done": "green", "running": "cyan", "queued": "yellow", "failed": "red", "to do": ""}
 
+_NAMED = 60
+"""Columns below which states are letters."""
+
 _NARROW = 90
 """Columns of a terminal below which bars are left out and errors stand on lines of their own."""
 
@@ -46,9 +49,8 @@ def table(found: Sequence[CellState], width: int, height: int | None = None) -> 
     wide = width >= _NARROW
     grid = Table(expand=wide, box=None, pad_edge=False, header_style="bold")
     grid.add_column("row", overflow="ellipsis", no_wrap=True, min_width=8)
-    letters = 20 if wide else 4 if width >= 60 else 1
     for name in COLORS:
-        grid.add_column(name[:letters], justify="right", no_wrap=True)
+        grid.add_column(name if width >= _NAMED else name[0], justify="right", no_wrap=True)
     if wide:
         grid.add_column("progress", ratio=1)
     grid.add_column("%", justify="right", no_wrap=True)
@@ -68,7 +70,9 @@ def table(found: Sequence[CellState], width: int, height: int | None = None) -> 
         grid.add_row(Text(row), *numbers, *bar, f"{math.floor(100 * part)}", _left(running))
         failed = [cell for cell in cells if cell.state == "failed"]
         if failed:
-            errors.append(Text(f"{row}, seed {failed[-1].seed}: {failed[-1].error}", style="red", overflow="fold"))
+            seeds = f"seed{'s' if len(failed) > 1 else ''} {', '.join(str(cell.seed) for cell in failed)}"
+            last = " (the last one)" if len({cell.error for cell in failed}) > 1 else ""
+            errors.append(Text(f"{row}, {seeds}{last}: {failed[-1].error}", style="red", overflow="fold"))
     totals = ", ".join(f"{n} {name}" for name, n in _counts(found).items() if n)
     speed = sum(cell.images_per_second or 0 for cell in _once(found))
     foot = Text(f"{len(found)} cells: {totals}" + (f"; {speed:,.0f} images/s" if speed else ""), style="bold")

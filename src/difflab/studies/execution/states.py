@@ -70,10 +70,17 @@ def states(plan: Plan, queue: Queue) -> list[CellState]:
     submissions = read_submissions(places)
     trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
     rows = {cell.training: cell.row for cell in reversed(plan.cells)}
+    known = frozenset(training.identity for training in plan.trainings)
     runs = {t.number: t.directory for t in plan.trainings}
     trainings = {
         t.number: _training(
-            t, runs[t.number], places, places.log(t.name.rpartition("/")[2], t.seed), queue, trained.get(t.identity)
+            t,
+            runs[t.number],
+            places,
+            places.log(t.name.rpartition("/")[2], t.seed),
+            queue,
+            trained.get(t.identity),
+            known,
         )
         for t in plan.trainings
         if t.number in rows
@@ -109,7 +116,13 @@ def states(plan: Plan, queue: Queue) -> list[CellState]:
 
 
 def _training(
-    training: Training, run: Path, places: Places, log: Path, queue: Queue, submitted: tuple[Submission, str] | None
+    training: Training,
+    run: Path,
+    places: Places,
+    log: Path,
+    queue: Queue,
+    submitted: tuple[Submission, str] | None,
+    known: frozenset[str],
 ) -> _Found:
     """The state of a training: trained, training, queued, interrupted, failed or missing."""
     if (run / "complete.json").exists():
@@ -129,6 +142,8 @@ def _training(
         return _Found("interrupted")
     if record and (record.cancelled or not record.ended or record.exit_code == REQUEUE_EXIT_CODE):
         return _Found("interrupted" if start else "missing")
+    if record and record.exit_code == 0 and not run.exists() and not _strangers(training.parent, known):
+        return _Found("missing")  # somebody has deleted it
     if record:
         return _Found("failed", error=_reason(record, outcome, run, log), diverged=record.exit_code == DIVERGED)
     if submitted and submitted[0].cancelled:
@@ -156,6 +171,13 @@ def _evaluation(
     if submitted and submitted[0].submitted > record.started:
         return _Found("trained")
     return _Found("failed", error=_words(record, places.log(cell.row, cell.seed)))
+
+
+def _strangers(parent: Path, known: frozenset[str]) -> bool:
+    """Whether there are runs that the plan does not know."""
+    return parent.is_dir() and any(
+        path.name.partition("-")[0] not in known for path in parent.iterdir() if (path / "config.yaml").exists()
+    )
 
 
 def _reason(record: Record, outcome: str, run: Path, log: Path) -> str:

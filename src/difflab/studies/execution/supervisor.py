@@ -77,11 +77,13 @@ class Supervisor:
                 pool.waiting = []
             tasks = read_tasks(self.places.root) if pool.waiting else {}
             pool.waiting = [key for key in dict.fromkeys(pool.waiting) if key in tasks]
-            for slot in range(pool.jobs):
-                key = (
-                    next((k for k in pool.waiting if self._is_free(tasks[k])), None) if slot not in self._busy else None
-                )
-                if key is not None:
+            idle = [slot for slot in range(pool.jobs) if slot not in self._busy]
+            if idle and pool.waiting:
+                free = [key for key in pool.waiting if self._is_free(tasks[key])]
+                elsewhere = len(pool.waiting) - len(
+                    free
+                )  # what a killed supervisor has left takes its room until it ends
+                for slot, key in zip(idle[elsewhere:], free, strict=False):
                     pool.waiting.remove(key)
                     thread = threading.Thread(target=self._work, args=(slot, pool.jobs, key), daemon=True)
                     self._busy[slot] = key, thread

@@ -11,8 +11,8 @@ from difflab.studies.inference.curves import Band, Curve, band, band_of_differen
 from difflab.studies.inference.equivalence import Equivalence, equivalence
 from difflab.studies.inference.holm import holm
 from difflab.studies.inference.paired import PairedDifference, Pairing, paired_difference
-from difflab.studies.inference.pilot import Pilot, pilot, pilot_of_pairs, pilot_of_seeds
-from difflab.studies.inference.power import power, power_sentence, seeds_needed, smallest_difference
+from difflab.studies.inference.pilot import Pilot, pilot, pilot_of_pairs, pilot_of_seeds, pilots
+from difflab.studies.inference.power import power, power_by_row, power_sentence, seeds_needed, smallest_difference
 from difflab.studies.inference.sign_flip import SignFlip, sign_flip
 from difflab.studies.inference.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
 from difflab.studies.inference.verdict import Comparison, Outcome, Verdict, judge, verdicts
@@ -42,7 +42,9 @@ __all__ = [
     "pilot",
     "pilot_of_pairs",
     "pilot_of_seeds",
+    "pilots",
     "power",
+    "power_by_row",
     "power_sentence",
     "reach",
     "seeds_needed",

@@ -22,16 +22,18 @@ from difflab.studies.inference.paired import paired_difference
 @dataclass(frozen=True)
 class Pilot:
     """sd       of paired differences
-    freedom  degrees of freedom behind it
+    freedom  degrees of freedom behind it; None for a number that somebody has given
     source   in words
     """
 
     sd: float
-    freedom: int
+    freedom: int | None
     source: str
 
-    def interval(self, alpha: float = 0.05) -> tuple[float, float]:
-        """Of sd, of level 1 - alpha, where differences are normal."""
+    def interval(self, alpha: float = 0.05) -> tuple[float, float] | None:
+        """Of sd, of level 1 - alpha, where differences are normal; None for one that was given."""
+        if self.freedom is None:
+            return None
         low, high = chi2.ppf([alpha / 2, 1 - alpha / 2], self.freedom)
         return self.sd * math.sqrt(self.freedom / high), self.sd * math.sqrt(self.freedom / low)
 
@@ -52,16 +54,27 @@ def pilot_of_seeds(values: Sequence[float]) -> Pilot | None:
 
 
 def pilot(evidence: Evidence, metric: str) -> Pilot | None:
-    """The best that a study's finished runs give: pairs, else the baseline's seeds, else None."""
-    rows = []
+    """The best that a study's finished runs give: pairs of all rows together, else the baseline's seeds, else None."""
+    baseline = _finite(evidence.arms[evidence.study.baseline].values(metric))
+    return pilot_of_pairs(list(_pairs(evidence, metric).values())) or pilot_of_seeds(list(baseline.values()))
+
+
+def pilots(evidence: Evidence, metric: str) -> dict[str, Pilot]:
+    """row -> what its own pairs tell; rows scatter differently. Rows without two pairs that scatter are absent."""
+    found = {row: pilot_of_pairs([pairs]) for row, pairs in _pairs(evidence, metric).items()}
+    return {row: one for row, one in found.items() if one is not None}
+
+
+def _pairs(evidence: Evidence, metric: str) -> dict[str, list[float]]:
+    """row -> its paired differences, where they scatter."""
+    rows = {}
     for row in evidence.study.compared():
         arm = evidence.arms[row.name]
         a, b = _finite(arm.values(metric)), _finite(evidence.against(arm).values(metric))
         if len(a.keys() & b.keys()) > 1:
             found = paired_difference(a, b)
-            rows += [list(found.differences.values())] if found.sd else []
-    baseline = _finite(evidence.arms[evidence.study.baseline].values(metric))
-    return pilot_of_pairs(rows) or pilot_of_seeds(list(baseline.values()))
+            rows |= {row.name: list(found.differences.values())} if found.sd else {}
+    return rows
 
 
 def _pilot(squares: float, freedom: int, source: str) -> Pilot | None:

@@ -11,6 +11,7 @@ noncentralities, on which its own solver fails.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from scipy.optimize import brentq
 from scipy.special import stdtrit
@@ -66,8 +67,9 @@ def power_sentence(pilot: Pilot, seeds: int, alpha: float, rows: int, wanted: fl
 
     wanted   a difference of interest (the margin, a published delta), if there is one
     """
-    low, high = pilot.interval()
-    words = f"Paired differences scatter by {pilot.sd:.3g} (95 % {low:.3g} .. {high:.3g}; from {pilot.source}). "
+    interval = pilot.interval()
+    spread = pilot.source if interval is None else f"95 % {interval[0]:.3g} .. {interval[1]:.3g}; from {pilot.source}"
+    words = f"Paired differences scatter by {pilot.sd:.3g} ({spread}). "
     if seeds < 2:
         words += "One seed shows no difference"
     else:
@@ -77,7 +79,20 @@ def power_sentence(pilot: Pilot, seeds: int, alpha: float, rows: int, wanted: fl
     if wanted is None:
         return words + "."
     needed = seeds_needed(pilot, wanted, alpha, rows)
-    return f"{words}; {abs(wanted):.3g} needs {'more than 10,000' if needed is None else needed} seeds."
+    corrected = " after Holm" if rows > 1 else ""
+    return f"{words}; a difference of {abs(wanted):.3g} needs {'more than 10,000' if needed is None else needed} seeds{corrected}."
+
+
+def power_by_row(pilots: Mapping[str, Pilot], seeds: int, alpha: float, rows: int) -> str:
+    """What difference each row would show, by its own scatter; "" where there is one row, or one seed."""
+    if len(pilots) < 2 or seeds < 2:
+        return ""
+    shown = [
+        f"{row} {smallest_difference(one, seeds, alpha, rows):.3g} (scatter {one.sd:.3g})"
+        for row, one in list(pilots.items())[:12]
+    ]
+    more = f" and {len(pilots) - 12} more" if len(pilots) > 12 else ""
+    return f"Each row by itself, after Holm: {', '.join(shown)}{more}."
 
 
 def _power(effect: float, seeds: int, alpha: float) -> float:

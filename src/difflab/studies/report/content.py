@@ -10,7 +10,7 @@ from difflab.metrics.direction import higher_is_better
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
 from difflab.studies.history import History, read_history
-from difflab.studies.inference import Outcome, Verdict, pilot, power_sentence, verdicts
+from difflab.studies.inference import Outcome, Verdict, pilot, pilots, power_by_row, power_sentence, verdicts
 from difflab.studies.report.configurations import configurations
 from difflab.studies.report.costs import changed, commits, costs, troubled
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
@@ -106,12 +106,14 @@ def _differences(evidence: Evidence, answers: Mapping[str, Verdict], look: Mappi
     differences = {name: one.difference for name, one in answers.items() if one.difference is not None}
     paired = {name: one for name, one in differences.items() if one.pairing is not None and one.sign_flip is not None}
     known = pilot(evidence, decides)
+    by_row = {study.rows[row].label: one for row, one in pilots(evidence, decides).items()}
     margin = study.margins.get(decides)
     return {
         "forest": forest(evidence, answers, decides, look),
         "paired_rows": list(paired.items()),
         "attainable": min((one.sign_flip.attainable for one in paired.values() if one.sign_flip), default=None),
         "power": known and power_sentence(known, len(study.seeds), study.alpha, len(answers), margin),
+        "power_by_row": power_by_row(by_row, len(study.seeds), study.alpha, len(answers)),
     }
 
 
