@@ -154,7 +154,7 @@ def test_a_killed_supervisor_a_second_launch_and_cancel(tmp_path, stand_in, endi
     os.kill(supervisor, signal.SIGKILL)
     until(lambda: now(more)["b0"] == "missing")
     assert now(more)["a0"] == "training", "its task lives on"
-    third = launch(more, Pool(2, grace=2))
+    third = launch(more, Pool(3, grace=2))  # a takes one of the places
     assert [(one.row, one.what) for one in third.submitted] == [(row, "train") for row in "abcd"]
     until(lambda: now(more) == {"a0": "training", "b0": "training", "c0": "training", "d0": "queued"})
     until(lambda: len(starts(tmp_path)) >= 3)
@@ -209,7 +209,7 @@ def identified(study):
         config = composed("train", *training.overrides)
         drop_unchosen(config)
         OmegaConf.resolve(config)
-        data, extractor = instantiate(config.data, _convert_="all"), instantiate(config.extractor)
-        name = identity(OmegaConf.to_container(config, resolve=True), data.fingerprint, extractor.fingerprint)
+        data, evaluation = instantiate(config.data, _convert_="all"), instantiate(config.evaluation)
+        name = identity(OmegaConf.to_container(config, resolve=True), data.fingerprint, evaluation.fingerprint)
         found.append(replace(training, identity=name))
     return replace(study, trainings=tuple(found))
