@@ -168,30 +168,6 @@ def test_small_images_from_a_file_give_the_images_of_their_originals(run, tmp_pa
     assert np.abs(drawn["noised"] - drawn["large"]).max() > 6
 
 
-def test_what_one_model_drew_another_enlarges(run, tmp_path):
-    """plan_set takes small images from wherever they are: the way of a cascade."""
-    small = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-    class Drawn:
-        fingerprint = "drawn before"
-        labels = torch.tensor([7, 8, 9])
-
-        def __len__(self) -> int:
-            return 3
-
-        def images(self, indices) -> torch.Tensor:
-            return small[torch.as_tensor(indices)]
-
-    config = composed("sample", f"checkpoint={run.path}", "num_samples=3", "batch_size=3", "first_seed=50")
-    plan = plan_set(config, source_of(config), tmp_path / "out", small_images=Drawn())
-    seeds = torch.arange(50, 53)
-    cond = plan.conditions(seeds)
-    assert torch.equal(cond.image, small.float() / 127.5 - 1)  # type: ignore[arg-type]
-    assert cond.label.tolist() == [7, 8, 9]  # type: ignore[union-attr]
-    assert plan.draw_batch(torch.device("cpu"))(seeds, cond).shape == (3, 1, 8, 8)
-    assert plan.protocol_fields["low_resolution"]["fingerprint"] == "drawn before"
-
-
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

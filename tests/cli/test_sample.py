@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from recipes import param_recipe
 
-from difflab.cli import drawing
+from difflab.cli import set_plan
 from difflab.cli.drawing import plan_set, source_of
 from difflab.cli.sample import sample
 from difflab.denoiser import Denoiser
@@ -376,7 +376,7 @@ def test_a_protocol_says_what_the_images_are_and_not_how_they_were_made(outcome,
 
 def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(outcome, tmp_path, monkeypatch, capsys):
     whole = drawn(outcome, tmp_path / "whole", "batch_size=2")
-    draw = drawing.draw
+    draw = set_plan.draw
     seen = []
 
     def told_to_stop(denoise, schedule, sampler, shape, seeds, cond):
@@ -385,7 +385,7 @@ def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(outcome, tm
             os.kill(os.getpid(), signal.SIGTERM)
         return draw(denoise, schedule, sampler, shape, seeds, cond)
 
-    monkeypatch.setattr(drawing, "draw", told_to_stop)
+    monkeypatch.setattr(set_plan, "draw", told_to_stop)
     with pytest.raises(SystemExit) as exit_:
         drawn(outcome, tmp_path / "stopped", "batch_size=2")
     assert exit_.value.code == 75

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from difflab.cli.drawing import SetPlan
 from difflab.cli.judge import Judge
+from difflab.cli.set_plan import SetPlan
 from difflab.collective import rank, world_size
 from difflab.guidance import Clip, chained
 from difflab.launch import Processes

@@ -14,47 +14,26 @@ import logging
 import re
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 from torchvision.utils import save_image
 
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
 from difflab.cli.choices import as_chosen
-from difflab.cli.enlarged import Enlarged, enlarged_by
-from difflab.cli.guidance_fields import guidance_fields
+from difflab.cli.enlarged import enlarged_by
 from difflab.cli.model_source import ModelSource, load_model
+from difflab.cli.set_plan import PRECISIONS, SetPlan
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
-from difflab.conditioning import Conditions
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
-from difflab.metrics.embed import LabelledSource
-from difflab.samplers import Sampler, draw
-from difflab.sampling import (
-    Classes,
-    DrawingProgress,
-    EnlargementOf,
-    GivenImages,
-    SamplingError,
-    SetFolder,
-    Shards,
-    classes_of,
-    draw_missing,
-)
-from difflab.sampling.drawing import DrawBatch
+from difflab.sampling import DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
 from difflab.sampling.whole import whole_file
-from difflab.types import Condition
-
-PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""Lightning's names -> the type in which the network computes, where that is not float32 throughout."""
 
 _STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
 
@@ -85,100 +64,6 @@ DRAWING_VALUES = {
 
 _MARGIN = 120.0
 """Seconds before the end of a SLURM allocation at which drawing stops."""
-
-
-@dataclass(frozen=True)
-class SetPlan:
-    """A set of images that can be drawn: everything was read, built and checked.
-
-    config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
-    classes   of which class each image is
-    enlarged  images to be enlarged, of a model that does; None for one that draws from noise alone
-    out       where the images go; or from the model's file and what the images depend on to that place
-    request   num_samples, first_seed, batch_size and what else the command said
-    """
-
-    source: ModelSource
-    config: dict[str, Any]
-    sampler: Sampler
-    guidance: GuidanceCallback
-    classes: Classes
-    enlarged: Enlarged | None
-    out: Path | Callable[[Path, Protocol], Path]
-    request: DictConfig
-
-    @property
-    def protocol_fields(self) -> dict[str, Any]:
-        """What of a number's protocol the samples are: nothing here depends on how or where they are drawn."""
-        first, count = self.request.first_seed, self.request.num_samples
-        return {
-            "sampler": self.config["sampler"],
-            "guidance": guidance_fields(self.config["guidance"], self.guidance.guidances),
-            "track": self.source.track,
-            "seeds": f"{first} .. {first + count - 1}",
-            **self.conditions.fields,
-            "precision": self.request.precision,
-            "quantization": self.request.quantization._target_,
-        }
-
-    @cached_property
-    def conditions(self) -> Conditions:
-        """What each image is drawn for. Images that are to be enlarged are opened when it is first asked for."""
-        if self.enlarged is None:
-            return self.classes
-        with_labels = self.source.num_classes > 0 and self.request.classes is None
-        return EnlargementOf(self.enlarged.given, None if with_labels else self.classes, self.request.first_seed)
-
-    @property
-    def pairs(self) -> GivenImages | None:
-        """What each image is compared with; None for those of a model that draws from noise alone."""
-        return None if self.enlarged is None else self.enlarged.given
-
-    @property
-    def subject(self) -> dict[str, Any]:
-        """Which model it is."""
-        run = self.source.config.get("run")
-        return {
-            "checkpoint": str(self.source.file),
-            "step": self.source.step,
-            "weights_sha256": self.source.weights_sha256,
-            "seed": self.source.config.get("seed"),
-            "run": None if run is None else run.name,
-        }
-
-    @cached_property
-    def folder(self) -> SetFolder:
-        """Where it is drawn, bound to all that the images depend on to the last bit."""
-        parts = ("network", "schedule", "parameterization", "variance")
-        size = self.request.batch_size
-        bits = {
-            "weights_sha256": self.source.weights_sha256,
-            "model": {name: self.config[name] for name in parts if name in self.config},
-            "first_seed": self.request.first_seed,
-            "batch_size": size,
-            "threads": self.request.threads,
-        }
-        fields = {name: value for name, value in self.protocol_fields.items() if name != "seeds"}
-        bound_to = Protocol.of(fields | bits)
-        place = self.out if isinstance(self.out, Path) else self.out(self.source.file, bound_to)
-        return SetFolder(place, bound_to, size)
-
-    def draw_batch(self, device: torch.device) -> DrawBatch:
-        """seeds, condition -> uint8 images."""
-        denoiser = self.source.denoiser.to(device).eval()
-        self.guidance.to(device)
-        quantize = instantiate(self.request.quantization)
-        dtype = PRECISIONS[self.request.precision]
-
-        @torch.no_grad()
-        def drawn(seeds: Tensor, cond: Condition) -> Tensor:
-            # around the whole walk, so that weights are converted once; the sampler's own arithmetic is not touched by it
-            with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
-                denoise = self.guidance.wrap_denoiser(denoiser)  # anew: it may remember the batch before
-                images = draw(denoise, denoiser.schedule, self.sampler, denoiser.image_shape, seeds, cond)
-            return quantize(images)
-
-        return drawn
 
 
 @dataclass(frozen=True)
@@ -213,11 +98,13 @@ def plan_set(
     config: DictConfig,
     source: ModelSource,
     out: Path | Callable[[Path, Protocol], Path],
-    small_images: LabelledSource | None = None,
+    before: SetPlan | None = None,
+    count: int | None = None,
 ) -> SetPlan:
     """Checks everything that can be checked before work begins. A ValueError says what is wrong.
 
-    small_images   to be enlarged, in place of those that the configuration names: image i is drawn for small image i
+    before   the stage whose images are enlarged, in place of those that the configuration names: each is drawn for that of its seed
+    count    images that are drawn; None for as many as the configuration asks for
     """
     check_values(config, DRAWING_VALUES)  # again: a sweep has set some of them since the command began
     model = as_chosen(config, source.config)
@@ -227,36 +114,45 @@ def plan_set(
     guidance.check(source.condition_dropout)
     num_classes = source.num_classes or guidance.num_classes
     guidance.check_model(source.denoiser, num_classes)
+    chosen: Any = OmegaConf.to_container(config.classes) if OmegaConf.is_config(config.classes) else config.classes
     classes = classes_of(
-        OmegaConf.to_container(config.classes) if OmegaConf.is_config(config.classes) else config.classes,  # type: ignore[arg-type]
+        chosen,
         num_classes,
         config.first_seed,
         config.num_samples,
     )
     plain: Any = OmegaConf.to_container(model, resolve=True)
-    enlarged = enlarged_by(config, model, source.denoiser.image_shape, small_images)
-    plan = SetPlan(source, plain, sampler, guidance, classes, enlarged, out, config)
+    drawn_before = None if before is None else Shards(before.folder.shards, before.count, config.first_seed)
+    enlarged = enlarged_by(config, model, source.denoiser.image_shape, drawn_before)
+    drawn = config.num_samples if count is None else count
+    plan = SetPlan(source, plain, sampler, guidance, classes, enlarged, out, config, drawn, before)
     if not config.overwrite:
         plan.folder.check()
     return plan
 
 
 def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
-    """Starts the processes and draws. SamplingStopped if it was told to stop, SamplingError if it cannot go on."""
+    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was told to stop, SamplingError
+    if it cannot go on."""
     request, folder = plan.request, plan.folder
+    progress = DrawingProgress(shown=processes.rank == 0)
+    if plan.before is not None:
+        folder.hold(draw_planned(plan.before, processes).folder)
+        plan.before.leave()
+        progress.say(f"stage {len(plan.before.stages)}: enlarged by {plan.source.file}")
     processes.start()
     interruption = Interruption("", _MARGIN)
     interruption.listen()
     try:
         draw_missing(
             folder,
-            request.num_samples,
+            plan.count,
             request.first_seed,
             plan.conditions,
             plan.draw_batch(processes.device),
             processes.device,
             interruption.requested,
-            DrawingProgress(shown=processes.rank == 0),
+            progress,
             request.overwrite,
             keep_shards=request.keep_shards or not request.format,
         )
@@ -265,7 +161,7 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
         raise
     finally:
         interruption.stop_listening()
-    shards = Shards(folder.shards, request.num_samples, request.first_seed)
+    shards = Shards(folder.shards, plan.count, request.first_seed)
     grid = folder.path / "grid.png"
     if processes.rank == 0:
         first = shards.images(range(min(request.grid, len(shards))))

@@ -34,21 +34,21 @@ class Enlarged:
 
 
 def enlarged_by(
-    config: DictConfig, model: DictConfig, image_shape: tuple[int, int, int], small_images: LabelledSource | None
+    config: DictConfig, model: DictConfig, image_shape: tuple[int, int, int], stage_before: LabelledSource | None
 ) -> Enlarged | None:
     """What the command says, else the run's held-out images, else those that it was trained on; None for a model that draws from noise
     alone.
 
     model          configuration of the model
-    small_images   in place of what the command says
+    stage_before   its images, in a cascade: it is those that are enlarged
     """
     low_resolution = low_resolution_of(instantiate(model.get("conditioning") or {}, _convert_="all"))
     if low_resolution is None:
-        if config.low_res is not None or small_images is not None:
+        if config.low_res is not None:
             raise ConfigError(f"low_res={config.low_res}: this model draws from noise alone and enlarges nothing")
         return None
-    if small_images is not None:
-        return Enlarged(lambda: small_images, low_resolution, image_shape)
+    if stage_before is not None:
+        return Enlarged(lambda: stage_before, low_resolution, image_shape)
     if config.low_res is not None:
         return Enlarged(lambda: _stored(Path(config.low_res)), low_resolution, image_shape)
     if model.get("data") is None:

@@ -47,8 +47,10 @@ def run_hydra(config_name: str, function: Callable[..., object]) -> None:
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError, compose_or_explain
     from difflab.cli.extras import lacking
+    from difflab.cli.stage_words import gathered
 
     resolvers.register()
+    sys.argv[1:] = gathered(sys.argv[1:])
     if missing := lacking(sys.argv[1:]):
         fail(missing)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]

@@ -39,6 +39,7 @@ EXAMPLES = [
 GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization"})
 VALUES = [
     "checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of sample.py say how it draws",
+    "stages        in its place a cascade, as sample.py draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",
     "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards; value_range=[-1,1] for an npz of floats",
     "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",

@@ -33,10 +33,16 @@ EXAMPLES = [
         "python sample.py checkpoint=openai:64x64_diffusion.pt sampler=ddim steps=ddim25 quantization=truncated",
         "a released model of ADM, as its own scripts draw and quantize",
     ),
+    (
+        "python sample.py 'stages=[BASE,UPSAMPLER]' stage.0.steps=250 stage.1.steps=25 'stage.0.guidance=[classifier_free,clip]'",
+        "a cascade: small images, enlarged; stage.<number>.<key> is said of one stage",
+    ),
 ]
 
 GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization"})
 VALUES = [
+    "stages        in place of checkpoint: a model that draws small images and those that enlarge them, one after the other;",
+    "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",
     "checkpoint    a run directory, a .ckpt or .safetensors file of a run, or openai:<path> of a released model",
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
     "track         EMA track, or online; the run's first track if not given",
@@ -93,6 +99,7 @@ def _sample(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from difflab.cli.cascade import is_cascade, plan_cascade
     from difflab.cli.check import check_nothing_missing
     from difflab.cli.drawing import DRAWING_VALUES, draw_planned, plan_set, processes_of, source_of
     from difflab.cli.values import Text, Whole, check_values
@@ -100,11 +107,15 @@ def _sample(config: DictConfig) -> None:
     from difflab.sampling import SamplingError
     from difflab.sampling.formats import check_pictures
 
+    several = is_cascade(config)
+    if several and OmegaConf.is_missing(config, "checkpoint"):
+        config.checkpoint = None
     check_nothing_missing(config)
     check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
     processes = processes_of(config)
     formats = instantiate(config.format)
-    plan = plan_set(config, source_of(config), Path(str(config.out)))
+    out = Path(str(config.out))
+    plan = plan_cascade(config, "sample", out) if several else plan_set(config, source_of(config), out)
     check_pictures(formats, plan.source.denoiser.image_shape[0])
     request = {
         "num_samples": config.num_samples,

@@ -10,8 +10,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from difflab.cli.cascade import is_cascade, plan_cascade
 from difflab.cli.check import ConfigError
-from difflab.cli.drawing import SetPlan, draw_planned, plan_set, source_of
+from difflab.cli.drawing import draw_planned, plan_set, source_of
+from difflab.cli.set_plan import SetPlan
 from difflab.data import ImageSet, open_image_set
 from difflab.launch import Processes
 from difflab.metrics import Pairs, Protocol, Results
@@ -35,6 +37,8 @@ DRAWING_KEYS = frozenset(
         "scale",
         "low_res",
         "level",
+        "stages",
+        "stage",
     }
 )
 """What only a model can be told."""
@@ -98,7 +102,7 @@ class DrawnImages(Subject):
         self.name = f"{plan.subject['run'] or Path(plan.subject['checkpoint']).stem} seed {plan.subject['seed']}"
         self.fields, self.about = plan.protocol_fields, plan.subject
         self.shape = plan.source.denoiser.image_shape
-        self.count = plan.request.num_samples
+        self.count = plan.count
         self.has_labels = plan.classes.columns > 0 or plan.source.num_classes > 0
         self.model = plan.source.config
         self.folder = plan.folder.path
@@ -145,8 +149,18 @@ def _called(about: dict[str, Any]) -> str:
 
 def subjects_of(config: DictConfig) -> Sequence[Subject]:
     """What the command names: one origin, or several checkpoints of one experiment."""
+    if is_cascade(config):
+        if config.samples is not None:
+            raise ConfigError("stages=[...] draws images, and samples=... are images that exist: leave one of them out")
+        if config.bits_per_dim:
+            raise ConfigError("bits_per_dim is a number of one model, not of a cascade: measure its stages one by one")
+        return [
+            DrawnImages(plan_cascade(config, "evaluate", folder_beside if config.out is None else Path(config.out)))
+        ]
     if (config.checkpoint is None) == (config.samples is None):
-        raise ConfigError("give either checkpoint=RUN (images are drawn) or samples=FILE (images that exist)")
+        raise ConfigError(
+            "give checkpoint=RUN (images are drawn), stages=[BASE,UPSAMPLER] (by one after the other), or samples=FILE (images that exist)"
+        )
     out = None if config.out is None else Path(config.out)
     if config.samples is not None:
         _refuse_drawing(config)

@@ -26,9 +26,9 @@ def draw(
     """One image [C, H, W] per seed, on the seeds' device.
 
     The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn
-    together or on which process.
+    together or on which process. An image that enlarges another has noise of its own: the small one may have been drawn from the same seed.
     """
-    noise = ImageNoise(0, seeds)
+    noise = ImageNoise(_stream(shape, cond), seeds)
     x_T = initial_noise(schedule, sampler.grid, shape, noise).to(dtype)
     return sampler(denoise, schedule, x_T, cond, noise)
 
@@ -47,3 +47,8 @@ def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[
     batch_size = min(batch_size, -(-count // world_size))
     for start in range(0, count, batch_size * world_size):
         yield torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
+
+
+def _stream(shape: tuple[int, int, int], cond: Condition) -> int:
+    """Which of the noises of a seed an image gets: 0; where a smaller image is enlarged the height, which differs from stage to stage."""
+    return 0 if cond.image is None else shape[1]

@@ -8,12 +8,14 @@ from difflab.sampling.plan import PLAN_FILE, SetFolder, read_set
 from difflab.sampling.progress import DrawingProgress
 from difflab.sampling.shards import ShardFolder, Shards
 from difflab.sampling.shuffled import Shuffled
+from difflab.sampling.stage import EnlargementOfStage, images_of_stages
 
 __all__ = [
     "PLAN_FILE",
     "Classes",
     "DrawingProgress",
     "EnlargementOf",
+    "EnlargementOfStage",
     "GivenImages",
     "InTurn",
     "Listed",
@@ -26,5 +28,6 @@ __all__ = [
     "Shuffled",
     "classes_of",
     "draw_missing",
+    "images_of_stages",
     "read_set",
 ]

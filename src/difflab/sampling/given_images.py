@@ -103,8 +103,9 @@ class EnlargementOf(Conditions):
 
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
         index = seeds - self._first_seed
-        told = self._classes or self._own
-        return self.given.low_resolution.given(told(seeds), self.given.small(index), ImageNoise(0, seeds))
+        told, low_resolution = self._classes or self._own, self.given.low_resolution
+        # in a cascade each stage has noise of its own, as `samplers.draw` has
+        return low_resolution.given(told(seeds), self.given.small(index), ImageNoise(low_resolution.size, seeds))
 
     def _own(self, seeds: Tensor) -> Condition:
         return Condition(label=self.given.labels(seeds - self._first_seed).to(seeds.device))

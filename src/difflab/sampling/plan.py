@@ -26,7 +26,7 @@ from difflab.sampling.whole import clear_remains, whole_file
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
 
-DRAWING = ("sampler", "guidance", "track", "classes", "low_resolution", "precision", "quantization")
+DRAWING = ("sampler", "guidance", "track", "classes", "low_resolution", "precision", "quantization", "stages")
 """Fields of a plan, and those below them, that belong to the protocol of a number that is measured on the images."""
 
 
@@ -46,6 +46,7 @@ class SetFolder:
         self._complete_file = self.path / COMPLETE_FILE
         self._lock = FileLock(self.path / ".lock")
         self._shards_stay = True
+        self._held: list[SetFolder] = []
 
     def check(self) -> None:
         """A SamplingError if other images lie here, or what is no set of images at all."""
@@ -91,9 +92,15 @@ class SetFolder:
         self._write_plan(num_samples, before.get("written", {}) if same else {})
         return outdated
 
+    def hold(self, before: SetFolder) -> None:
+        """Keeps another folder for as long as this one: images of it are needed to draw those here."""
+        self._held.append(before)
+
     def end(self) -> None:
         """Gives the folder back."""
         self._lock.release()
+        while self._held:
+            self._held.pop().end()
 
     def missing(self, num_samples: int) -> list[int]:
         """Numbers of the shards that are still to be drawn."""

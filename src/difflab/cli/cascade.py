@@ -1,0 +1,121 @@
+"""A cascade: the first model draws small images, each further one enlarges those before it (Ho et al. 2021, arXiv 2106.15282).
+
+    sample.py 'stages=[BASE,UPSAMPLER]' stage.0.steps=250 stage.1.steps=25
+
+Each stage is a set of images like any other, and the plan of the last one knows those before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain
+from difflab.cli.drawing import DRAWING_VALUES, plan_set, source_of
+from difflab.cli.model_source import ModelSource
+from difflab.cli.resolving import composing
+from difflab.cli.set_plan import SetPlan
+from difflab.cli.stage_words import stage_words
+from difflab.cli.values import check_values
+from difflab.conditioning import low_resolution_of
+from difflab.metrics import Protocol
+from difflab.sampling import images_of_stages
+
+
+def is_cascade(config: DictConfig) -> bool:
+    """Whether the command names stages. A ConfigError if it speaks of stages and names none."""
+    if not config.stages:
+        stage_words(list(config.stage), 0)
+    return bool(config.stages)
+
+
+def plan_cascade(config: DictConfig, command: str, out: Path | Callable[[Path, Protocol], Path]) -> SetPlan:
+    """The plan of the last stage. Everything is checked for all stages before any work; a ConfigError names the stage.
+
+    command   whose configuration it is: sample or evaluate
+    out       where the last stage goes, the others below it; or from a model's file and what the images depend on to the place of a stage
+    """
+    names = [str(name) for name in OmegaConf.to_container(config.stages)]  # type: ignore[union-attr]
+    requests = _requests(config, command, names)
+    counts = images_of_stages(config.num_samples, [request.batch_size for request in requests])
+    plan: SetPlan | None = None
+    for i, (name, request, count) in enumerate(zip(names, requests, counts, strict=True)):
+        last = i == len(names) - 1
+        place = out if last or not isinstance(out, Path) else out / "stages" / str(i)
+        try:
+            source = source_of(request)
+            if plan is not None:
+                _check_fits(names[i - 1], plan, source)
+            plan = plan_set(request, source, place, plan, count)
+        except ValueError as error:
+            raise ConfigError(f"stage {i} ({name}): {error}") from error
+    assert plan is not None
+    return plan
+
+
+def _requests(config: DictConfig, command: str, names: list[str]) -> list[DictConfig]:
+    """What the command says of each stage: the words of all stages, and its own."""
+    if config.get("checkpoint") not in (None, *names):
+        raise ConfigError(f"checkpoint={config.checkpoint} and stages=[{','.join(names)}]: leave checkpoint out")
+    own = stage_words([str(word) for word in OmegaConf.to_container(config.stage, resolve=False)], len(names))  # type: ignore[union-attr]
+    requests = []
+    for i, (name, words) in enumerate(zip(names, own, strict=True)):
+        request = _with_words(config, command, words, i) if words else config.copy()
+        with open_dict(request):
+            request.checkpoint = name
+            if i:
+                request.low_res = None
+            if i < len(names) - 1:
+                request.format = {}  # its shards are what the next stage reads
+        try:
+            check_nothing_missing(request)
+            check_values(request, DRAWING_VALUES)
+        except ConfigError as error:
+            raise ConfigError(f"stage {i} ({name}): {error}") from error
+        requests.append(request)
+    return requests
+
+
+def _with_words(config: DictConfig, command: str, words: list[str], stage: int) -> DictConfig:
+    """The configuration in which what the stage's own words speak of is as they say. They are read after the words of all stages, as on a
+    command line of their own."""
+    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    common = [word for word in given if word.lstrip("+~").partition("=")[0] not in ("stages", "stage")]
+    try:
+        with composing():
+            composed = compose_or_explain(command, [*common, *words])
+    except ConfigError as error:
+        raise ConfigError(f"stage.{stage}: {error}") from error
+    request = config.copy()
+    with open_dict(request):
+        for key in {word.partition("=")[0].lstrip("+~").replace("/", ".").split(".")[0] for word in words}:
+            request[key] = composed._get_node(key)
+    return request
+
+
+def _check_fits(before_name: str, before: SetPlan, source: ModelSource) -> None:
+    """A ConfigError if this model does not enlarge what the stage before draws."""
+    drawn, classes = before.source.denoiser.image_shape, before.num_classes
+    low_resolution = low_resolution_of(instantiate(source.config.get("conditioning") or {}, _convert_="all"))
+    if low_resolution is None:
+        raise ConfigError("this model draws from noise alone and enlarges nothing: only the first stage does that")
+    enlarges = (low_resolution.image_channels, low_resolution.size, low_resolution.size)
+    if drawn != enlarges:
+        raise ConfigError(
+            f"it enlarges images of {_size(enlarges)}, and the stage before, {before_name}, draws images of {_size(drawn)}"
+        )
+    if classes and source.num_classes not in (0, classes):
+        raise ConfigError(f"it knows {source.num_classes} classes, and the stage before, {before_name}, {classes}")
+    if not classes and source.num_classes and before.request.classes is None:
+        raise ConfigError(
+            f"it wants to be told a class, and the images of the stage before, {before_name}, have none: give classes=3, or labels.npy"
+        )
+
+
+def _size(shape: tuple[Any, ...]) -> str:
+    return "x".join(map(str, shape))
