@@ -10,6 +10,7 @@ from difflab.cli import sample, train
 from difflab.cli.entry import help_text
 from difflab.cli.experiments import listing
 from difflab.cli.places import config_directory
+from difflab.cli.stage_words import gathered
 from running import composed
 
 
@@ -49,7 +50,7 @@ def test_the_commands_of_the_help_compose():
             overrides = [word if "[" in word else word.split(",")[0] for word in words[2:] if word != "-m"]
             assert what
             if "+experiment=list" not in overrides:
-                composed(name, *overrides)
+                composed(name, *gathered(overrides))
 
 
 @pytest.mark.parametrize("override", ["+experiment=list", "experiment=list"])
