@@ -18,7 +18,7 @@ from PIL import Image
 from difflab.cli.evaluate import evaluate
 from difflab.cli.places import config_directory
 from difflab.data import Digits, open_image_set
-from difflab.metrics import DigitsExtractor, Metric, ReferenceStatistics, Results, save_statistics
+from difflab.metrics import DigitsExtractor, Metric, PairMetric, ReferenceStatistics, Results, save_statistics
 from running import Outcome, composed, sample_from, train_small
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def refused(capsys, *overrides: object) -> str:
 def test_every_metric_can_be_chosen(name):
     config = composed("evaluate", f"metric=[{name}]")
     assert list(config.metric) == [name]
-    assert isinstance(instantiate(config.metric[name]), Metric)
+    assert isinstance(instantiate(config.metric[name]), Metric | PairMetric)
 
 
 def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):
