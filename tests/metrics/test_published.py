@@ -57,6 +57,34 @@ def test_the_same_protocol_differs_in_nothing():
     assert all(d.second == NOT_STATED for d in comparison.not_stated)
 
 
+def test_what_is_said_of_a_cascade_is_said_of_each_stage():
+    """ADM's table 6: 250 steps of the base, guided, and 25 of the upsampler."""
+    shared = ("sampler", "guidance", "track")
+    base = {key: OURS[key] for key in shared} | {
+        "guidance": {"clip": {"low": -1.0}, "mean_shift_at_image": {"scale": 1.5}}
+    }
+    upsampler = {**base, "guidance": {}, "sampler": {"_target_": "difflab.samplers.DDIM", "grid": {"steps": "ddim25"}}}
+    ours = {key: value for key, value in OURS.items() if key not in shared} | {"stages": {"0": base, "1": upsampler}}
+    ours = Measurement("fid", 4.0, 50000, Protocol.of(ours))
+    stated = {
+        "steps": "1000, ddim25",
+        "sampler": "DDPM, DDIM",
+        "guidance": "mean_shift_at_image, none",
+        "weights": "ema, ema",
+    }
+    comparison = compare_with_published(ours, target(**stated), step=800)
+    assert comparison.differences == []
+    told = {d.field for d in comparison.not_stated}
+    assert told == {
+        "quantization",
+        "preprocessing",
+        "stages.0.guidance.clip.low",
+        "stages.0.guidance.mean_shift_at_image.scale",
+    }
+    other = compare_with_published(ours, target(**stated | {"steps": "1000, 250"}), step=800)
+    assert [(d.field, d.first, d.second) for d in other.differences] == [("steps", "1000, ddim25", "1000, 250")]
+
+
 @pytest.mark.parametrize(
     ("changed", "difference"),
     [

@@ -43,6 +43,8 @@ def guided(scale):
         ("ema.slow.decay", {"track": "slow"}),
         ("draw.guidance", {"classes": "all 1000 in turn"}),
         ("data.num_classes", {"classes": "none"}),
+        ("draw.stage.1.steps", {"stages": {"1": {"sampler": {"grid": {"steps": 25}}}}}),
+        ("draw.stages", {"stages": {"0": {"track": "ema"}}, "track": "none of its own"}),
     ],
 )
 def test_a_declared_change_explains_its_fields(tmp_path, change, fields):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from difflab.cli.check import compose_or_explain
 from difflab.cli.resolving import composing, resolve_row
+from difflab.cli.stage_words import gathered, of_first_stage, stage_words
 from difflab.metrics import read_targets
 from difflab.metrics.published import Target
 from difflab.studies import Row, Study, load_study
@@ -65,6 +67,23 @@ ADM_TABLE_5 = {  # FID, sFID, precision, recall
         "adm-g": (7.72, 6.57, 0.87, 0.42),
     },
     "lsun_horse": {"adm": (2.95, 5.94, 0.69, 0.55), "dropout": (2.57, 6.81, 0.71, 0.55)},
+}
+
+ADM_TABLE_6 = {  # FID, sFID, Inception Score, precision, recall; steps of the stages
+    "256": {
+        "adm": (10.94, 6.02, 100.98, 0.69, 0.63),
+        "adm-u": (7.49, 5.13, 127.49, 0.72, 0.63),
+        "adm-g": (4.59, 5.25, 186.70, 0.82, 0.52),
+        "adm-g-u": (3.94, 6.14, 215.84, 0.83, 0.53),
+    },
+    "512": {
+        "adm": (23.24, 10.19, 58.06, 0.73, 0.60),
+        "adm-u": (9.96, 5.62, 121.78, 0.75, 0.64),
+        "adm-g": (7.72, 6.57, 172.71, 0.87, 0.42),
+        "adm-g-u-25-25": (5.96, 12.10, 187.87, 0.81, 0.54),
+        "adm-g-u-250-25": (4.11, 9.57, 219.29, 0.83, 0.55),
+        "adm-g-u": (3.85, 5.86, 221.72, 0.84, 0.53),
+    },
 }
 
 ADM_TABLE_14 = {  # classifier scale in 250 steps and in 25
@@ -159,6 +178,13 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
             for row, numbers in rows.items()
         }
         for data, rows in ADM_TABLE_5.items()
+    },
+    **{
+        f"adm_table6_imagenet{size}": {
+            row: dict(zip(("fid", "sfid", "is", "precision", "recall"), numbers, strict=True))
+            for row, numbers in rows.items()
+        }
+        for size, rows in ADM_TABLE_6.items()
     },
     "adm_table15": {row: {"fid": fid} for row, fid in ADM_TABLE_15.items()},
     "adm_table3": {"adagn": {"fid": 13.06}, "addgn": {"fid": 15.08}},
@@ -284,6 +310,27 @@ def test_adms_rows_are_guided_by_the_scales_of_table_14(data):
         stated = targets(row)["fid"].stated
         assert (stated["guidance"], stated["samples"]) == (kind, config.num_samples)
         assert stated["steps"] == (config.steps or 250)
+
+
+@pytest.mark.parametrize("size", ADM_TABLE_6)
+def test_adms_stacks_enlarge_what_the_row_has_trained(size, monkeypatch):
+    monkeypatch.setenv(f"DIFFLAB_UPSAMPLER_{size}", "UPSAMPLER")
+    for row in STUDIES[f"adm_table6_imagenet{size}"].rows.values():
+        stated = targets(row)["fid"].stated
+        with composing():
+            config = compose_or_explain("evaluate", [*gathered(row.draw), "checkpoint=RUN"])
+        if not row.name.endswith(("-u", "25")):
+            assert not config.stages
+            continue
+        assert list(config.stages) == ["RUN", "UPSAMPLER"]
+        base, upsampler = stage_words(OmegaConf.to_container(config.stage), 2)  # type: ignore[arg-type]
+        assert f"steps={stated['steps'].split(', ')[1]}" in upsampler
+        assert f"steps={stated['steps'].split(', ')[0]}" in base or stated["steps"].startswith("250")
+        assert not any(word.startswith("guidance") for word in upsampler), "only the small model is guided"
+        with composing():
+            first = compose_or_explain("evaluate", [*of_first_stage(row.draw), "checkpoint=RUN"])
+        kind = stated["guidance"].split(", ")[0]
+        assert list(first.get("guidance") or {}) == ([] if kind == "none" else ["clip", kind])
 
 
 def test_the_steps_of_table_15_are_250():

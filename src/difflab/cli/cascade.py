@@ -30,7 +30,7 @@ from difflab.sampling import images_of_stages
 def is_cascade(config: DictConfig) -> bool:
     """Whether the command names stages. A ConfigError if it speaks of stages and names none."""
     if not config.stages:
-        stage_words(list(config.stage), 0)
+        stage_words(_words(config), 0)
     return bool(config.stages)
 
 
@@ -40,7 +40,7 @@ def plan_cascade(config: DictConfig, command: str, out: Path | Callable[[Path, P
     command   whose configuration it is: sample or evaluate
     out       where the last stage goes, the others below it; or from a model's file and what the images depend on to the place of a stage
     """
-    names = [str(name) for name in OmegaConf.to_container(config.stages)]  # type: ignore[union-attr]
+    names = [str(name) for name in OmegaConf.to_container(config.stages, resolve=True)]  # type: ignore[union-attr]
     requests = _requests(config, command, names)
     counts = images_of_stages(config.num_samples, [request.batch_size for request in requests])
     plan: SetPlan | None = None
@@ -62,7 +62,7 @@ def _requests(config: DictConfig, command: str, names: list[str]) -> list[DictCo
     """What the command says of each stage: the words of all stages, and its own."""
     if config.get("checkpoint") not in (None, *names):
         raise ConfigError(f"checkpoint={config.checkpoint} and stages=[{','.join(names)}]: leave checkpoint out")
-    own = stage_words([str(word) for word in OmegaConf.to_container(config.stage, resolve=False)], len(names))  # type: ignore[union-attr]
+    own = stage_words(_words(config), len(names))
     requests = []
     for i, (name, words) in enumerate(zip(names, own, strict=True)):
         request = _with_words(config, command, words, i) if words else config.copy()
@@ -79,6 +79,13 @@ def _requests(config: DictConfig, command: str, names: list[str]) -> list[DictCo
             raise ConfigError(f"stage {i} ({name}): {error}") from error
         requests.append(request)
     return requests
+
+
+def _words(config: DictConfig) -> list[str]:
+    words: Any = OmegaConf.to_container(
+        config.stage, resolve=False
+    )  # what they refer to is in a stage's own configuration
+    return words
 
 
 def _with_words(config: DictConfig, command: str, words: list[str], stage: int) -> DictConfig:

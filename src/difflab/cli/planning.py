@@ -20,6 +20,7 @@ from difflab.cli.drawing import DRAWING_VALUES
 from difflab.cli.judge import VALUES_OF_ITS_OWN
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.row_facts import RowFacts, match_row
+from difflab.cli.stage_words import gathered, stage_words
 from difflab.cli.train import cause
 from difflab.cli.values import check_values
 from difflab.data import DataError
@@ -162,12 +163,13 @@ def _evaluation(overrides: tuple[str, ...]) -> int:
         if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
             raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
     with composing():
-        config = compose_or_explain("evaluate", [*overrides, "checkpoint=RUN"])
+        config = compose_or_explain("evaluate", [*gathered(overrides), "checkpoint=RUN"])
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         drop_unchosen(config)
         check_nothing_missing(config)
         check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+        stage_words(OmegaConf.to_container(config.stage, resolve=False), len(config.stages))  # type: ignore[arg-type]
         return config.num_samples
 
 

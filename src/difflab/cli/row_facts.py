@@ -21,6 +21,7 @@ from difflab.cli.frozen_classifier import frozen_classifier
 from difflab.cli.frozen_denoiser import frozen_denoiser
 from difflab.cli.model_source import ModelSource
 from difflab.cli.resolving import composing, resolve_row
+from difflab.cli.stage_words import of_first_stage
 from difflab.cli.train import cause
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
@@ -164,7 +165,7 @@ def _explained() -> Iterator[None]:
 
 @cache
 def _request(drawing: tuple[str, ...]) -> DictConfig:
-    """What evaluate.py is asked for; nothing is looked up in a folder."""
+    """What evaluate.py is asked for, of a cascade by its first stage, which is the row's model; nothing is looked up in a folder."""
     resolvers.register()
     with composing():
-        return compose_or_explain("evaluate", [*drawing, "overwrite=true"])
+        return compose_or_explain("evaluate", [*of_first_stage(drawing), "overwrite=true"])

@@ -40,6 +40,18 @@ def gathered(words: Sequence[str]) -> list[str]:
     return [*others, f"stage=[{','.join(map(_quoted, found))}]"]
 
 
+def of_first_stage(words: Sequence[str]) -> list[str]:
+    """A command's words as they would be if its first stage were all."""
+    found = []
+    for word in words:
+        match = _STAGE.fullmatch(word)
+        if match is None and word.partition("=")[0] != "stages":
+            found.append(word)
+        elif match is not None and match["rest"].startswith("0."):
+            found.append(match["rest"].removeprefix("0."))
+    return found
+
+
 def stage_words(given: Sequence[str], count: int) -> list[list[str]]:
     """The words of each of `count` stages. A ConfigError says what is wrong with one.
 

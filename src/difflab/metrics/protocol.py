@@ -63,6 +63,15 @@ class Protocol:
         """The protocol less the fields of these names, or below them."""
         return Protocol({name: value for name, value in self.fields.items() if not is_covered(name, prefixes)})
 
+    def stages(self) -> list[Protocol]:
+        """Of images that a cascade has drawn the fields of each stage, which stand below stages.<number>; of others none."""
+        found: dict[int, dict[str, Value]] = {}
+        for name, value in self.fields.items():
+            if name.startswith("stages."):
+                _, number, field = name.split(".", 2)
+                found.setdefault(int(number), {})[field] = value
+        return [Protocol(found[number]) for number in sorted(found)]
+
     def differences(self, other: Protocol) -> list[Difference]:
         names = sorted({*self.fields, *other.fields})
         pairs = ((n, self.fields.get(n, NOT_STATED), other.fields.get(n, NOT_STATED)) for n in names)

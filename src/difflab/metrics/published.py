@@ -33,6 +33,9 @@ STATED = {
 """What a target may say of its protocol -> the measurement's field. Values are as papers write them: sampler: DDIM, guidance: none or cfg,
 weights: ema or online."""
 
+OF_STAGES = ("steps", "sampler", "guidance", "weights")
+"""What a target says of each stage of a cascade: steps: "250, 25"."""
+
 OF_INCEPTION = ("fid", "sfid", "kid", "fid_inf", "is", "precision", "recall", "density", "coverage")
 """Metrics whose plain name says which features they are of."""
 
@@ -174,11 +177,18 @@ def compare_with_targets(results: Results, targets: list[Target], step: int | No
 
 
 def _ours(measurement: Measurement) -> dict[str, Value]:
-    """Key of `STATED` -> what our protocol says of it, in a paper's words."""
-    protocol = measurement.protocol.fields
-    found: dict[str, Value] = {key: protocol[name] for key, name in STATED.items() if name in protocol}
+    """Key of `STATED` -> what our protocol says of it, in a paper's words. Those of a cascade's stages follow each other: 250, 25."""
+    found = _in_words(measurement.protocol.fields)
+    if stages := measurement.protocol.stages():
+        words = [_in_words(stage.fields) for stage in stages]
+        found |= {key: ", ".join(str(one.get(key, NOT_STATED)) for one in words) for key in OF_STAGES}
     if measurement.samples:
         found["samples"] = measurement.samples
+    return found
+
+
+def _in_words(protocol: Mapping[str, Value]) -> dict[str, Value]:
+    found: dict[str, Value] = {key: protocol[name] for key, name in STATED.items() if name in protocol}
     if "weights" in found:
         found["weights"] = "online" if found["weights"] == "online" else "ema"
     if "sampler" in found:  # sampled by us, so that no field of guidance means none
@@ -191,6 +201,7 @@ def _ours(measurement: Measurement) -> dict[str, Value]:
 def _without_word(protocol: Protocol) -> list[Difference]:
     """Our fields for which `STATED` has no word, less those that only we could state."""
     said = [field for key, field in STATED.items() if key != "guidance"]  # its settings are more than its name
+    said += [f"stages.{i}.{field}" for i in range(len(protocol.stages())) for field in said]
     rest = protocol.without(*OURS_ALONE, *said, "metric.name")
     return [Difference(name, value, NOT_STATED) for name, value in rest.fields.items()]
 

@@ -21,6 +21,7 @@ OF_DRAWING = {
     "precision": "precision",
     "quantization": "quantization",
     "classes": "classes",
+    "stage": "stages",
 }
 """Values of evaluate.py that a row may change -> the protocol's field."""
 
@@ -29,6 +30,9 @@ OF_TRAINING = {"ema": "track", "data.num_classes": "classes"}
 
 SHARED = ("sampler", "guidance")
 """Groups of the configuration whose keys are the protocol's fields."""
+
+STAGED = ["stages", "sampler", "guidance", "track", "classes", "precision", "quantization"]
+"""Fields that a cascade has for each stage, and a model by itself once."""
 
 
 def check_measured_alike(study: Study, arms: Mapping[str, Arm]) -> None:
@@ -53,6 +57,8 @@ def _fields(key: str) -> list[str]:
         return [".".join(inner.split(".")[:2]), "classes"]
     if head in SHARED:
         return [inner]
+    if head == "stages":
+        return STAGED
     known = OF_DRAWING if drawing else OF_TRAINING
     return [known[name] for name in (inner, head) if name in known][:1]
 

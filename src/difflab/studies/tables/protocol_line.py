@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from difflab.metrics import Protocol
 from difflab.studies.evidence import Evidence
 
@@ -25,13 +27,18 @@ def protocol_line(evidence: Evidence) -> str:
         f"reference {reference} ({_count(first, 'reference.images')} images)",
     ]
     for label, words in (("sampler", _sampler), ("steps", _steps), ("guidance", _guidance), ("track", _track)):
-        of_rows = {name: words(protocol) for name, protocol in found.items()}
+        of_rows = {name: _by_stage(words, protocol) for name, protocol in found.items()}
         own = next(iter(of_rows.values()))
         others = [f"{name}: {value}" for name, value in of_rows.items() if value != own]
         said.append(f"{label} {own}" + (f" ({'; '.join(others)})" if others else ""))
     # of the fields without the sampling seeds, which every replicate has its own of
     said.append(f"fingerprint {first.without('seeds').fingerprint} (sampling seeds apart)")
     return ", ".join(said)
+
+
+def _by_stage(words: Callable[[Protocol], str], protocol: Protocol) -> str:
+    """What is said of it; of a cascade of each stage."""
+    return " then ".join(words(stage) for stage in protocol.stages() or [protocol])
 
 
 def _count(protocol: Protocol, field: str) -> str:
