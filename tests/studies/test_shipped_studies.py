@@ -324,13 +324,13 @@ def test_adms_stacks_enlarge_what_the_row_has_trained(size, monkeypatch):
             continue
         assert list(config.stages) == ["RUN", "UPSAMPLER"]
         base, upsampler = stage_words(OmegaConf.to_container(config.stage), 2)  # type: ignore[arg-type]
-        assert f"steps={stated['steps'].split(', ')[1]}" in upsampler
-        assert f"steps={stated['steps'].split(', ')[0]}" in base or stated["steps"].startswith("250")
+        steps, kinds = str(stated["steps"]).split(", "), str(stated["guidance"]).split(", ")
+        assert f"steps={steps[1]}" in upsampler
+        assert steps[0] == "250" or f"steps={steps[0]}" in base
         assert not any(word.startswith("guidance") for word in upsampler), "only the small model is guided"
         with composing():
             first = compose_or_explain("evaluate", [*of_first_stage(row.draw), "checkpoint=RUN"])
-        kind = stated["guidance"].split(", ")[0]
-        assert list(first.get("guidance") or {}) == ([] if kind == "none" else ["clip", kind])
+        assert list(first.get("guidance") or {}) == ([] if kinds[0] == "none" else ["clip", kinds[0]])
 
 
 def test_the_steps_of_table_15_are_250():
