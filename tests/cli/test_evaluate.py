@@ -97,7 +97,7 @@ def test_what_is_published_stands_beside_ours_with_what_differs(runs):
 
 def test_another_metric_is_added_and_nothing_is_drawn_again(runs, monkeypatch):
     first = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW))
-    monkeypatch.setattr("difflab.cli.drawing.draw", lambda *_: pytest.fail("an image was drawn again"))
+    monkeypatch.setattr("difflab.cli.set_plan.draw", lambda *_: pytest.fail("an image was drawn again"))
     second = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[density_coverage]"))
     names = {m.metric for m in second.measurements}
     assert names >= {m.metric for m in first.measurements} | {"density_digits", "coverage_digits"}
@@ -193,6 +193,7 @@ def test_a_sweep_chooses_on_one_half_and_reports_on_the_other(runs, tmp_path):
     assert differing == {
         "guidance.classifier_free._target_",
         "guidance.classifier_free.scale",
+        "guidance_order",
     }  # and the seeds are the same
     unguided = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]"))["fd_digits"]
     assert plain["fd_digits"].protocol == unguided.protocol  # w = 1 is no guidance
@@ -224,7 +225,7 @@ def test_statistics_that_others_publish_serve_as_reference(runs, tmp_path, capsy
 
 
 WRONG = [
-    ((), "give either checkpoint=RUN"),
+    ((), "give checkpoint=RUN"),
     (("samples={floats}", "data=digits"), "value_range"),
     (("samples={nan}", "data=digits", "value_range=[-1,1]"), r"nan.npz, arr_0\[3\] holds NaN"),
     (("samples={nchw}", "data=digits"), r"nchw.npz: arr_0 has the shape .* which is \[N, C, H, W\]"),
@@ -260,7 +261,7 @@ WRONG = [
 def test_wrong_input_is_named_before_any_image_is_drawn(
     runs, images, tmp_path, monkeypatch, capsys, overrides, message
 ):
-    monkeypatch.setattr("difflab.cli.drawing.draw", lambda *_: pytest.fail("an image was drawn"))
+    monkeypatch.setattr("difflab.cli.set_plan.draw", lambda *_: pytest.fail("an image was drawn"))
     monkeypatch.chdir(tmp_path)
     floats = np.zeros((9, 8, 8, 1), np.float32)
     floats[3, 0, 0, 0] = np.nan

@@ -82,6 +82,17 @@ def test_the_protocol_names_the_weak_model_by_its_weights(outcome, tmp_path):
     assert {name for name in fields if fields[name] != other[name]} == {"guidance.autoguidance.weak.weights_sha256"}
 
 
+def test_the_order_of_guidances_is_part_of_the_protocol(outcome):
+    """They nest, and the other order draws other images: one may not go on with what the other has drawn."""
+    one, other = (
+        planned(outcome, f"guidance=[{order}]") for order in ("perturbed_attention,clip", "clip,perturbed_attention")
+    )
+    differences = one.folder.plan.differences(other.folder.plan)
+    assert [(d.field, d.first) for d in differences] == [("guidance_order", "perturbed_attention, clip")]
+    assert one.folder.plan.fingerprint != other.folder.plan.fingerprint
+    assert "guidance_order" not in planned(outcome, "guidance=[clip]").folder.plan.fields
+
+
 def test_w_1_of_any_kind_is_no_guidance_by_name_as_well(outcome):
     plain = planned(outcome, "guidance=[clip]").folder.plan.fields
     for kind in ("autoguidance", "perturbed_attention", "score_at_prediction", "score_through_denoiser"):

@@ -82,6 +82,14 @@ def test_the_order_of_keys_does_not():
     assert identity(config, "d", "e") != identity({**config, "b": [2, 1]}, "d", "e")
 
 
+def test_the_order_of_guidances_does():
+    """They nest. Runs whose guidances stand in the order of the alphabet keep the identity that they had."""
+    nodes = {"clip": {"low": -1}, "classifier": {"scale": 2}}
+    turned = dict(reversed(nodes.items()))
+    assert identity({"guidance": nodes}, "d", "e") != identity({"guidance": turned}, "d", "e")
+    assert identity({"guidance": turned}, "d", "e") == "f9ae445d77"
+
+
 def test_a_key_is_left_out_by_its_whole_path():
     """`run` is left out at the top, a part's own argument of that name is not."""
     assert identity({"part": {"run": 1}}, "d", "e") != identity({"part": {"run": 2}}, "d", "e")

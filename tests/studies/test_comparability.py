@@ -42,6 +42,8 @@ def guided(scale):
         ("ema", {"track": "slow"}),
         ("ema.slow.decay", {"track": "slow"}),
         ("draw.guidance", {"classes": "all 1000 in turn"}),
+        ("draw.guidance.clip", {"guidance_order": "clip, classifier"}),
+        ("draw.scale", {"guidance_order": "clip, classifier"}),
         ("data.num_classes", {"classes": "none"}),
         ("draw.stage.1.steps", {"stages": {"1": {"sampler": {"grid": {"steps": 25}}}}}),
         ("draw.stages", {"stages": {"0": {"track": "ema"}}, "track": "none of its own"}),

@@ -112,7 +112,7 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
     guidance: Any = OmegaConf.to_container(config.guidance, resolve=True)
     return {
         "sampler": OmegaConf.to_container(config.sampler, resolve=True),
-        "guidance": guidance_fields(guidance, module.guidance.guidances),
+        **guidance_fields(guidance, module.guidance.guidances),
         "track": track,
         "seeds": f"0 .. {count - 1}",
         **conditions.fields,

@@ -77,7 +77,7 @@ class SetPlan:
     def _own_fields(self) -> dict[str, Any]:
         return {
             "sampler": self.config["sampler"],
-            "guidance": guidance_fields(self.config["guidance"], self.guidance.guidances),
+            **guidance_fields(self.config["guidance"], self.guidance.guidances),
             "track": self.source.track,
             **self.conditions.fields,
             "precision": self.request.precision,

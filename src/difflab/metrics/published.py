@@ -39,7 +39,7 @@ OF_STAGES = ("steps", "sampler", "guidance", "weights")
 OF_INCEPTION = ("fid", "sfid", "kid", "fid_inf", "is", "precision", "recall", "density", "coverage")
 """Metrics whose plain name says which features they are of."""
 
-OURS_ALONE = ("extractor.fingerprint", "extractor.weights", "reference.fingerprint", "seeds")
+OURS_ALONE = ("extractor.fingerprint", "extractor.weights", "reference.fingerprint", "seeds", "guidance_order")
 """Fields that no paper states."""
 
 BOUNDS = ("clip",)
@@ -201,8 +201,9 @@ def _in_words(protocol: Mapping[str, Value]) -> dict[str, Value]:
 def _without_word(protocol: Protocol) -> list[Difference]:
     """Our fields for which `STATED` has no word, less those that only we could state."""
     said = [field for key, field in STATED.items() if key != "guidance"]  # its settings are more than its name
+    said += OURS_ALONE
     said += [f"stages.{i}.{field}" for i in range(len(protocol.stages())) for field in said]
-    rest = protocol.without(*OURS_ALONE, *said, "metric.name")
+    rest = protocol.without(*said, "metric.name")
     return [Difference(name, value, NOT_STATED) for name, value in rest.fields.items()]
 
 

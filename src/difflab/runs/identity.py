@@ -50,8 +50,11 @@ def identity(config: Mapping[str, Any], data_fingerprint: str, judge_fingerprint
     The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes
     nothing in a run that does not diverge, and one that did may go on under another policy.
     """
-    relevant = _without(config, "")
-    text = json.dumps({"config": relevant, "data": data_fingerprint, "extractor": judge_fingerprint}, sort_keys=True)
+    relevant = {"config": _without(config, ""), "data": data_fingerprint, "extractor": judge_fingerprint}
+    order = list(config.get("guidance") or {})
+    if order != sorted(order):  # guidances nest, and keys are sorted below
+        relevant["guidance_order"] = order
+    text = json.dumps(relevant, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

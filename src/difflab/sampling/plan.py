@@ -26,7 +26,17 @@ from difflab.sampling.whole import clear_remains, whole_file
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
 
-DRAWING = ("sampler", "guidance", "track", "classes", "low_resolution", "precision", "quantization", "stages")
+DRAWING = (
+    "sampler",
+    "guidance",
+    "guidance_order",
+    "track",
+    "classes",
+    "low_resolution",
+    "precision",
+    "quantization",
+    "stages",
+)
 """Fields of a plan, and those below them, that belong to the protocol of a number that is measured on the images."""
 
 

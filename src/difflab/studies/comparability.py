@@ -15,7 +15,6 @@ from difflab.studies.study import Study, StudyError
 OF_DRAWING = {
     "steps": "sampler.grid.steps",
     "eta": "sampler.eta",
-    "scale": "guidance",  # at 1 no guidance is left at all
     "track": "track",
     "ema": "track",
     "precision": "precision",
@@ -31,7 +30,7 @@ OF_TRAINING = {"ema": "track", "data.num_classes": "classes"}
 SHARED = ("sampler", "guidance")
 """Groups of the configuration whose keys are the protocol's fields."""
 
-STAGED = ["stages", "sampler", "guidance", "track", "classes", "precision", "quantization"]
+STAGED = ["stages", "sampler", "guidance", "guidance_order", "track", "classes", "precision", "quantization"]
 """Fields that a cascade has for each stage, and a model by itself once."""
 
 
@@ -54,7 +53,9 @@ def _fields(key: str) -> list[str]:
     head = inner.split(".")[0]
     if head == "guidance":
         # a guidance that comes or goes differs as a whole, though one key of it was changed; a classifier brings classes along
-        return [".".join(inner.split(".")[:2]), "classes"]
+        return [".".join(inner.split(".")[:2]), "guidance_order", "classes"]
+    if key == "draw.scale":  # at 1 no guidance is left at all
+        return ["guidance", "guidance_order"]
     if head in SHARED:
         return [inner]
     if head == "stages":
