@@ -23,6 +23,7 @@ CLASSIFIER = (
 )
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_classifier_of_one(tmp_path):
     one = train_small(tmp_path / "one", *CLASSIFIER).run
     strategies = {"ddp": ["data.micro_batch=8"], "fsdp": []}

@@ -46,11 +46,14 @@ def images(noise: ImageNoise) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("parameterization", "objective", "variance", "channels"),
     [
-        (Epsilon(), Simple(Stratified(BATCH), Unweighted()), FixedSmall(), 1),
-        (Velocity(), Simple(Stratified(BATCH), Unweighted()), FixedSmall(), 1),
-        (Epsilon(), Hybrid(Stratified(BATCH), Unweighted()), LearnedRange(), 2),
+        pytest.param(Epsilon(), Simple(Stratified(BATCH), Unweighted()), FixedSmall(), 1, id="epsilon"),
+        pytest.param(Velocity(), Simple(Stratified(BATCH), Unweighted()), FixedSmall(), 1, id="velocity"),
+        pytest.param(
+            *(Epsilon(), Hybrid(Stratified(BATCH), Unweighted()), LearnedRange(), 2),
+            marks=pytest.mark.slow,
+            id="hybrid",
+        ),
     ],
-    ids=["epsilon", "velocity", "hybrid"],
 )
 def test_the_loss_comes_close_to_the_known_optimum(parameterization, objective, variance, channels):
     torch.manual_seed(0)

@@ -43,10 +43,14 @@ class ImageDataset(ABC):
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
         """[n, C, H, W]: uint8 in 0..255; or float32 for data that are no pixels, in the model's own units."""
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """A hash of all that training can see: pixels after preprocessing (or the files' content and how it is
         preprocessed), labels and the names of the classes."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         return self.hash_content()
 
     @abstractmethod

@@ -32,6 +32,7 @@ from difflab.networks.layers import (
     HeadWidth,
     LabelEmbedding,
     NormalizedSpatialPooling,
+    Pooling,
     PoolResample,
     QKVFirstAttention,
     Resample,
@@ -202,8 +203,8 @@ def _resolutions(arch: Architecture) -> tuple[int, ...]:
     return tuple(arch.image_size // divisor for divisor in divisors if divisor in arch.attention_resolutions)
 
 
-def _pooling(arch: Architecture) -> Callable[[Sequence[int], int, int], nn.Module]:
-    kinds: dict[str, Callable[[Sequence[int], int, int], nn.Module]] = {
+def _pooling(arch: Architecture) -> Callable[[Sequence[int], int, int], Pooling]:
+    kinds: dict[str, Callable[[Sequence[int], int, int], Pooling]] = {
         "attention": partial(AttentionPooling, heads=HeadWidth(arch.num_head_channels)),
         "adaptive": AveragePooling,
         "spatial": SpatialPooling,

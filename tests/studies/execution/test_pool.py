@@ -172,6 +172,7 @@ def _step(study):
     return states(study, ask(study.root))[0].step
 
 
+@pytest.mark.slow
 def test_real_runs(tmp_path, ending):
     """One is stopped and goes on, to its evaluation; the other has a wrong override."""
     line = [*SMALL, "trainer.max_steps=150", "eval.every=150"]
