@@ -1,14 +1,18 @@
 """Cascades on the command lines of sample.py and evaluate.py."""
 
 import contextlib
+import gzip
 import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from recipes import param_recipe
 
 from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import evaluate
@@ -52,6 +56,18 @@ BASE = (
 UPSAMPLER = ("+experiment=sr/digits_4to8", *(word.replace("network.", "network.unet.") for word in TINY))
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+BASE_FLAGS = (
+    "--image_size 4 --num_channels 32 --num_res_blocks 1 --attention_resolutions 2 --channel_mult 1,1 --num_head_channels 32 "
+    "--class_cond True --num_classes 10 --learn_sigma True --resblock_updown True --use_new_attention_order True "
+    "--diffusion_steps 20 --noise_schedule cosine"
+)
+UPSAMPLER_FLAGS = (
+    "--large_size 16 --small_size 4 --num_channels 32 --num_res_blocks 1 --attention_resolutions 8 --channel_mult 1,1 --num_heads 4 "
+    "--class_cond True --num_classes 10 --learn_sigma True --resblock_updown True --diffusion_steps 20 --noise_schedule cosine"
+)
+
+
 def trained(root: Path, *overrides: str) -> Path:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         train(composed("train", f"run.root={root}", *overrides))
@@ -68,7 +84,7 @@ def upsampler(tmp_path_factory) -> Path:
     return trained(tmp_path_factory.mktemp("upsampler"), *UPSAMPLER)
 
 
-def cascade(stages: list[Path], out: Path, *words: str) -> list[str]:
+def cascade(stages: Sequence[object], out: Path, *words: str) -> list[str]:
     """`python sample.py stages=[...] out=...`; what it printed."""
     command = [f"stages=[{','.join(map(str, stages))}]", f"out={out}", "accelerator=cpu", "batch_size=4", *words]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -89,7 +105,7 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("shards/*.safetensors")}
 
 
-def refused(capsys, stages: list[Path], out: Path, *words: str) -> str:
+def refused(capsys, stages: Sequence[object], out: Path, *words: str) -> str:
     with pytest.raises(SystemExit) as status:
         cascade(stages, out, *words)
     error = capsys.readouterr().err
@@ -138,6 +154,38 @@ def test_it_is_the_base_and_then_the_upsampler_each_with_its_own_settings(base, 
     assert "0.3" in plan["stages.1.low_resolution.noise"]
     assert plan["stages.1.classes"] == "of the stage before"
     assert not any(name.startswith(("sampler", "guidance", "track")) for name in plan)
+
+
+def test_released_models_are_stages(tmp_path):
+    """With made-up weights; the base of OpenAI's 16 pixels at 4, where its attention is one level deeper in the image."""
+    names = json.loads(gzip.decompress((GOLDEN / "unet_params.json.gz").read_bytes()))
+    for file, case in (("base", "u04_adm_new_cls"), ("up", "s01_sr")):
+        weights = {p["name"]: torch.from_numpy(param_recipe(p["name"], p["shape"])).float() for p in names[case]}
+        torch.save(weights, tmp_path / f"{file}.pt")
+    stages = [f"openai:{tmp_path}/base.pt", f"openai:{tmp_path}/up.pt"]
+    words = [
+        f"stage.0.flags='{BASE_FLAGS}'",
+        f"stage.1.flags='{UPSAMPLER_FLAGS}'",
+        "stage.0.guidance=[perturbed_attention,clip]",
+    ]
+    cascade(
+        stages, tmp_path / "one", "num_samples=2", *words, "stage.0.steps=4", "stage.1.steps=3", "stage.1.sampler=ddim"
+    )
+    own = (f"flags='{BASE_FLAGS}'", "guidance=[perturbed_attention,clip]", "steps=4", "num_samples=2", "batch_size=4")
+    sample_from(stages[0], tmp_path / "base", *own)
+    own = (
+        f"flags='{UPSAMPLER_FLAGS}'",
+        "sampler=ddim",
+        "steps=3",
+        "num_samples=2",
+        "batch_size=4",
+        f"low_res={tmp_path}/base",
+    )
+    sample_from(stages[1], tmp_path / "up", *own)
+    found = archive(tmp_path / "one")
+    assert found["arr_0"].shape == (2, 16, 16, 3)
+    assert np.array_equal(found["arr_0"], archive(tmp_path / "up")["arr_0"])
+    assert plan_of(tmp_path / "one")["stages.0.guidance_order"] == "perturbed_attention, clip"
 
 
 def test_words_without_a_stage_are_said_of_all(base, upsampler, tmp_path):
