@@ -214,8 +214,7 @@ def _mapping(node: Any, where: str, keys: Collection[str] | None) -> dict[str, A
         raise StudyError(f"{where}: expected names with values, got {node!r}")
     for key in node:
         if keys is not None and key not in keys:
-            near = _there_are(str(key), keys, "key").partition("; ")[2]
-            raise StudyError(f"{where}: unknown key {key!r}; {near}")
+            raise StudyError(f"{where}: unknown key {key!r}; {_near(str(key), keys)}")
     return dict(node)
 
 
@@ -232,10 +231,12 @@ def _number(value: Any, where: str) -> float:
 
 
 def _there_are(name: str, names: Collection[str], what: str) -> str:
+    return f"there is no such {what}; {_near(name, names)}"
+
+
+def _near(name: str, names: Collection[str]) -> str:
     near = difflib.get_close_matches(name, [str(n) for n in names], n=1)
-    return f"there is no such {what}; " + (
-        f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(str, names))}"
-    )
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(str, names))}"
 
 
 class _Strict(yaml.SafeLoader):
