@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from difflab.noise import Noise
 from difflab.schedules import Chain, NoiseSchedule, noise_level, time_of
 
 
@@ -31,6 +33,10 @@ class Stage(NamedTuple):
     to_time: float
     to_alpha: float
     to: float
+
+    def raised(self, x: Tensor, noise: Noise) -> Tensor:
+        """x [B, C, H, W] with the noise that is added first."""
+        return x + self.added * noise.normal("step", tuple(x.shape[1:]), step=self.step).to(x) if self.added else x
 
 
 @dataclass(frozen=True)

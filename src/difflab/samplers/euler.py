@@ -35,8 +35,7 @@ class Euler(Sampler):
         chain = Chain(schedule, self.grid(schedule))
         x = x_T / float(chain.level.alpha[-1])
         for at in self.churn.stages(schedule, chain):
-            if at.added:
-                x = x + at.added * noise.normal("step", tuple(x.shape[1:]), step=at.step).to(x)
+            x = at.raised(x, noise)
             time = torch.full((len(x),), at.time, dtype=torch.float64, device=x.device)
             x_0 = denoise(at.alpha * x, time, cond).x0
             x = x + (at.to - at.level) * ((x - x_0) / at.level)
