@@ -1,5 +1,6 @@
 # make train   the headline run on the embedded digits          make test      the tests
 # make check   format, lint, types                              make test-all  the slow ones too
+# make bench   speed and memory beside other projects, which it installs: python -m benchmarks $(ARGS)
 # make chaos   kills training again and again and compares the end with that of an undisturbed run
 # make cluster-up, make cluster-down   a SLURM cluster on this machine, for tests (Debian, root)
 .DEFAULT_GOAL := train
@@ -15,7 +16,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: setup train test test-all check chaos cluster-up cluster-down
+$(VENV)/bench-installed: $(VENV)/installed benchmarks/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.lock
+	@touch $@
+
+.PHONY: setup train test test-all bench check chaos cluster-up cluster-down
 setup: $(VENV)/installed
 
 train: setup
@@ -26,6 +31,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+bench: $(VENV)/bench-installed
+	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: setup
 	$(BIN)/python scripts/chaos.py --kills 10 $(ARGS)
