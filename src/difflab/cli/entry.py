@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from difflab.cli.garbage import end_at_once, spared
 from difflab.cli.places import config_directory
+
+NEEDED = ("difflab.module", "difflab.data", "difflab.metrics", "difflab.runs")
+"""By every command that has a configuration: torch, Lightning and most of difflab."""
 
 GROUPS_NOT_SHOWN = frozenset({"module", "experiment", "recipe"})
 
@@ -40,7 +45,18 @@ def fail(message: str) -> NoReturn:
 
 def run_hydra(config_name: str, function: Callable[..., object]) -> None:
     """Runs function(config), composed from conf/<config_name>.yaml and the command line."""
-    import hydra
+    end_at_once()
+    with spared():
+        _check_arguments(config_name)
+        for module in NEEDED:
+            importlib.import_module(module)
+        import hydra
+
+    hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()
+
+
+def _check_arguments(config_name: str) -> None:
+    """Ends the process where they do not make a configuration, before anything large is imported."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -61,4 +77,3 @@ def run_hydra(config_name: str, function: Callable[..., object]) -> None:
             except ConfigError as error:
                 fail(str(error))
         GlobalHydra.instance().clear()
-    hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()

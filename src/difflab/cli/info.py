@@ -9,7 +9,11 @@ import sys
 def main() -> None:
     """The command line of `difflab info`."""
     from difflab.cli.entry import fail
-    from difflab.runs.info import as_text, info
+    from difflab.cli.garbage import end_at_once, spared
+
+    end_at_once()
+    with spared():
+        from difflab.runs.info import as_text, info
 
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if len(paths) != 1:

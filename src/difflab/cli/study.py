@@ -86,19 +86,25 @@ class Request(NamedTuple):
 def main() -> None:
     """The command line of study.py."""
     from difflab.cli.entry import fail, wants_help
+    from difflab.cli.garbage import end_at_once, spared
 
     words = sys.argv[1:]
     if not words or wants_help(words):
         print(HELP)
         sys.exit(0 if words else 2)
+    end_at_once()
     try:
         if words[0] == "list":
             print(listing())
         elif words[0] == "compare":
-            importlib.import_module("difflab.cli.study_compare").compare(words[1:])
+            with spared():
+                module = importlib.import_module("difflab.cli.study_compare")
+            module.compare(words[1:])
         else:
             request = understood(words)
-            getattr(importlib.import_module(f"difflab.cli.{VERBS[request.verb][0]}"), request.verb)(request)
+            with spared():
+                module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0]}")
+            getattr(module, request.verb)(request)
     except (ValueError, OSError, ImportError, RuntimeError) as error:  # errors of difflab's own are of these kinds
         if not type(error).__module__.startswith("difflab") and not isinstance(
             error, ValueError | OSError | ImportError
