@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -73,13 +73,17 @@ _OF_INCEPTION = {"fd": "fid", "sfd": "sfid", "kd": "kid", "fd_inf": "fid_inf"}
 
 
 class FeatureExtractor(ABC):
-    """uint8 images [B, C, H, W] -> Features."""
+    """uint8 images [B, C, H, W] -> Features.
 
-    def __init__(self, identity: Identity, network: nn.Module):
+    published  the weights as they were published, where the network holds them in another form: they are what tells extractors apart,
+               so that a faster form of a network does not make a new extractor of it. None: the network's own
+    """
+
+    def __init__(self, identity: Identity, network: nn.Module, published: Mapping[str, Tensor] | None = None):
         self.identity = identity
         self._network = network.float().eval().requires_grad_(False)
         self._device = torch.device("cpu")
-        self.fingerprint = _fingerprint(identity, network)
+        self.fingerprint = _fingerprint(identity, network.state_dict() if published is None else published)
 
     @abstractmethod
     def _extract(self, images: Tensor) -> Features:
@@ -111,10 +115,10 @@ def as_rgb(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "b 3 h w"]:
     return images.expand(-1, 3, -1, -1)
 
 
-def _fingerprint(identity: Identity, network: nn.Module) -> str:
+def _fingerprint(identity: Identity, weights: Mapping[str, Tensor]) -> str:
     """16 hexadecimal digits that change with any weight and with the preprocessing."""
     digest = hashlib.sha256(repr(identity).encode())
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(weights.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

