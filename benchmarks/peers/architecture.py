@@ -1,0 +1,42 @@
+"""The network that contenders train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """ADM's UNet (arXiv 2105.05233) with AdaGN, predicting noise.
+
+    image_size             of square images of three channels
+    width, channel_mult    level i has width * channel_mult[i] channels
+    depth                  residual blocks per level
+    attention_resolutions  image sizes at which there is attention (always also in the middle)
+    head_channels          width of an attention head
+    resample               between levels, a choice of conf/network/resample: conv or biggan
+    num_classes            0: no classes
+    dropout                in the residual blocks
+    recompute              activations in the backward pass (gradient checkpointing)
+    """
+
+    image_size: int
+    width: int
+    channel_mult: tuple[int, ...]
+    depth: int
+    attention_resolutions: tuple[int, ...]
+    head_channels: int
+    resample: str = "conv"
+    num_classes: int = 0
+    dropout: float = 0.0
+    recompute: bool = False
+
+    @property
+    def resolutions(self) -> list[int]:
+        """Image size of each level."""
+        return [self.image_size >> level for level in range(len(self.channel_mult))]
+
+    @property
+    def channels(self) -> list[int]:
+        """Of each level."""
+        return [self.width * multiplier for multiplier in self.channel_mult]

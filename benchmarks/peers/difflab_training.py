@@ -1,0 +1,130 @@
+"""difflab's training as `python train.py` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks.peers.architecture import Architecture
+from benchmarks.peers.images import Images
+from benchmarks.peers.training import Training
+from benchmarks.peers.turnstile import Turnstile
+from benchmarks.peers.work import Work
+from difflab.cli import resolvers
+from difflab.cli.check import composed
+from difflab.cli.division import divide
+from difflab.cli.quiet import quiet_lightning
+from difflab.cli.train import _trainer
+from difflab.data import ArrayImages, ImageData
+from difflab.launch import Interruption
+from difflab.networks import initialise
+from difflab.runs import RunDirectory
+from difflab.types import Condition
+
+ENDLESS = 10**9
+"""Steps to an end, an evaluation or a checkpoint: what these cost is measured elsewhere, and nobody else here has them."""
+
+
+class DifflabTraining(Training):
+    """The configuration is composed as the command does it, and the Trainer is the command's, with all its watchers and its log: the thing
+    that users run, not a loop made for the occasion. Peers run in a bare loop, which favours them.
+
+    architecture   trained
+    images         trained on
+    batch          images per step
+    device         where
+    scratch        folder of the run
+    overrides      further ones, as trainer.precision=bf16-mixed
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        images: Images,
+        batch: int,
+        device: torch.device,
+        scratch: Path,
+        overrides: Sequence[str] = (),
+    ):
+        quiet_lightning()
+        config = composition(architecture, batch, device, overrides)
+        self.work = self.work_of(config)
+        torch.manual_seed(0)
+        self.module: Any = instantiate(config.module, _convert_="all")
+        initialise(self.module.model, config.seed)
+        classes = [str(label) for label in range(architecture.num_classes)]
+        dataset = ArrayImages(images.pixels, images.labels, classes)
+        data = ImageData(dataset, batch, architecture.image_size, 3, architecture.num_classes)
+        run = RunDirectory(scratch / "run")
+        run.path.mkdir(parents=True, exist_ok=True)
+        evaluation = instantiate(config.evaluation, _convert_="all")
+        strategy = instantiate(config.strategy, _convert_="all").lightning()
+        trainer = _trainer(config, run, self.module, data, evaluation, Interruption("", 0.0), strategy)
+        trainer.progress_bar_callback.disable()
+        self._turnstile = Turnstile()
+        trainer.callbacks.insert(0, self._turnstile)
+        module = self.module
+        self._turnstile.start(lambda: trainer.fit(module, datamodule=data))
+
+    @staticmethod
+    def work_of(config: DictConfig) -> Work:
+        """Counted without computing, on the network as it is before anything compiles it."""
+        with torch.device("meta"):
+            network = instantiate(config.network, _convert_="all")
+            x = torch.zeros(1, network.in_channels, network.image_size, network.image_size)
+            label = torch.zeros(1, dtype=torch.long) if config.data.num_classes else None
+            return Work.counted(network, lambda: network(x, torch.zeros(1), Condition(label=label)).sum())
+
+    def run(self, steps: int) -> float:
+        return self._turnstile.let_through(steps)
+
+    def close(self) -> None:
+        self._turnstile.stop()
+        del self._turnstile, self.module
+
+
+def composition(a: Architecture, batch: int, device: torch.device, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration of the command."""
+    resolvers.register()
+    config = composed("train", [*_overrides(a), *_settings(batch, device), *overrides])
+    divide(config, lambda asked: asked)
+    OmegaConf.resolve(config)
+    return config
+
+
+def _overrides(a: Architecture) -> list[str]:
+    """The network and what it is asked, in difflab's words."""
+    return [
+        "schedule=linear",
+        "variance=fixed_small",
+        "objective=simple",
+        f"embedder={'[label_strict]' if a.num_classes else 'none'}",
+        f"network/resample={a.resample}",
+        "network/attention=head_channels",
+        f"network.attention.heads.channels={a.head_channels}",
+        f"network.width={a.width}",
+        f"network.channel_mult={list(a.channel_mult)}",
+        f"network.depth={a.depth}",
+        f"network.attention_resolutions={list(a.attention_resolutions)}",
+        f"network.dropout={a.dropout}",
+        f"network.gradient_checkpointing={str(a.recompute).lower()}",
+        f"data.image_size={a.image_size}",
+        "data.channels=3",
+        f"data.num_classes={a.num_classes}",
+    ]
+
+
+def _settings(batch: int, device: torch.device) -> list[str]:
+    return [
+        f"trainer.accelerator={'gpu' if device.type == 'cuda' else device.type}",
+        f"data.batch_size={batch}",
+        f"trainer.max_steps={ENDLESS}",
+        f"eval.every={ENDLESS}",
+        f"checkpoint.every={ENDLESS}",
+        "logger=none",  # the run directory's log remains
+    ]

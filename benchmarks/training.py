@@ -1,0 +1,160 @@
+"""Training of one network by difflab and by other projects.
+
+Contenders whose network is difflab's, to the last parameter and operation, are compared by images/s. Whose network is only like it, by the
+computation that its images are: images/s times GFLOP/image, beside the rate of a large matrix product in the same type. ADM's own
+training code is on no package registry: `plain` is its network and step written the plain way (benchmarks/peers/plain_unet.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from benchmarks.contest import rate, take_turns
+from benchmarks.peers import Architecture, Training, Work
+from benchmarks.peers.contenders import DDPM_PYTORCH, DIFFLAB, DIFFUSERS, PLAIN, Contender
+from benchmarks.record import Goal, Measurement
+from benchmarks.settings import Settings
+
+MATMUL = "matrix product"
+
+SMALL = Architecture(32, width=64, channel_mult=(1, 2, 2), depth=2, attention_resolutions=(16,), head_channels=32)
+TINY = Architecture(16, width=32, channel_mult=(1, 2), depth=1, attention_resolutions=(8,), head_channels=32)
+ADM_64 = Architecture(
+    64,
+    width=192,
+    channel_mult=(1, 2, 3, 4),
+    depth=3,
+    attention_resolutions=(32, 16, 8),
+    head_channels=64,
+    resample="biggan",
+    num_classes=1000,
+    dropout=0.1,
+)
+"""conf/experiment/adm/imagenet64.yaml, but for the learned variance, which peers have not, and the order of an attention's channels."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Contenders that train one network on batches of one size.
+
+    name         of the network
+    steps        in a turn
+    contenders   difflab among them
+    goals        of the computation per second, which between equal networks is that of images
+    """
+
+    name: str
+    architecture: Architecture
+    batch: int
+    steps: int
+    contenders: dict[str, Contender]
+    goals: tuple[Goal, ...]
+
+    @property
+    def type(self) -> torch.dtype:
+        """In which difflab computes."""
+        return self.contenders[DIFFLAB].autocast or torch.float32
+
+    def small(self) -> Case:
+        """The same code at the smallest size that has all of its parts."""
+        a = self.architecture
+        tiny = replace(TINY, resample=a.resample, num_classes=a.num_classes, dropout=a.dropout)
+        return replace(self, architecture=tiny, batch=2, steps=1)
+
+
+def measure(settings: Settings) -> Iterator[Measurement]:
+    for number, case in enumerate(cases(settings.device)):
+        yield from compared(case.small() if settings.quick else case, settings, str(number))
+
+
+def cases(device: torch.device) -> list[Case]:
+    """What is measured there."""
+    if device.type == "cuda":
+        return [on_gpu()]
+    return [in_float32(SMALL, steps=3), in_float32(replace(SMALL, image_size=64), steps=1), in_bfloat16()]
+
+
+def in_float32(architecture: Architecture, steps: int) -> Case:
+    """On a CPU."""
+    contenders = {name: Contender(name) for name in (DIFFLAB, DIFFUSERS, PLAIN, DDPM_PYTORCH)}
+    goals = (Goal(DIFFLAB, DIFFUSERS, 1.2), Goal(DIFFLAB, PLAIN, 1.3))
+    return Case("UNet", architecture, 8, steps, contenders, goals)
+
+
+def in_bfloat16() -> Case:
+    """On a CPU: what bfloat16 brings."""
+    contenders = {
+        DIFFLAB: Contender(DIFFLAB, torch.bfloat16, ("trainer.precision=bf16-mixed",)),
+        f"{DIFFLAB}, float32": Contender(DIFFLAB),
+        DIFFUSERS: Contender(DIFFUSERS, torch.bfloat16),
+    }
+    return Case("UNet", SMALL, 8, 3, contenders, (Goal(DIFFLAB, DIFFUSERS, 1.2),))
+
+
+def on_gpu() -> Case:
+    """ADM's ImageNet-64 network in half precision; `plain` in float16, as ADM was trained."""
+    contenders = {
+        DIFFLAB: Contender(DIFFLAB, torch.bfloat16, ("trainer.precision=bf16-mixed", "compute.compile=auto")),
+        DIFFUSERS: Contender(DIFFUSERS, torch.bfloat16),
+        PLAIN: Contender(PLAIN, torch.float16),
+        DDPM_PYTORCH: Contender(DDPM_PYTORCH, torch.bfloat16),
+    }
+    goals = (Goal(DIFFLAB, PLAIN, 2.5), Goal(DIFFLAB, DIFFUSERS, 1.5), Goal(DIFFLAB, MATMUL, 0.45))
+    return Case("ADM's ImageNet-64 UNet", ADM_64, 128, 5, contenders, goals)
+
+
+def compared(case: Case, settings: Settings, folder: str) -> Iterator[Measurement]:
+    """The contenders of a case that are installed, beside each other."""
+    device, images = settings.device, case.batch * case.steps
+    running: dict[str, Training] = {
+        name: contender.training(case.architecture, case.batch, device, settings.scratch / folder / name)
+        for name, contender in case.contenders.items()
+        if contender.is_installed
+    }
+    turns = {name: _images_per_second(training, images, case.steps) for name, training in running.items()}
+    try:
+        found = take_turns({**turns, MATMUL: _matrix_product(case.type, settings)}, settings.rounds)
+    finally:
+        for training in running.values():
+            training.close()
+    works = {name: training.work for name, training in running.items()}
+    equal = [name for name in works if works[name].equals(works[DIFFLAB])]
+    if len(equal) > 1:
+        values = {name: found[name] for name in equal}
+        yield _measurement(case, f"{_described(case)}: equal networks", "images/s", values, works)
+    others = [DIFFLAB, *(name for name in works if name not in equal)]
+    values = {name: [x * works[name].training_gflop for x in found[name]] for name in others}
+    values[MATMUL] = found[MATMUL]
+    yield _measurement(case, f"{_described(case)}: computation, networks not equal", "GFLOP/s", values, works)
+
+
+def _images_per_second(training: Training, images: int, steps: int) -> Callable[[], float]:
+    return lambda: images / training.run(steps)
+
+
+def _matrix_product(dtype: torch.dtype, settings: Settings) -> Callable[[], float]:
+    """Multiplications and additions per second, 10^9, of square matrices."""
+    n = 256 if settings.quick else 8192 if settings.device.type == "cuda" else 2048
+    a, b = (torch.randn(n, n, device=settings.device).to(dtype) for _ in range(2))
+    return rate(lambda: a @ b, 2 * n**3 / 1e9, times=5)
+
+
+def _described(case: Case) -> str:
+    a = case.architecture
+    return f"{case.name}, width {a.width}, {a.image_size}x{a.image_size}, batch {case.batch}, {str(case.type)[6:]}"
+
+
+def _measurement(
+    case: Case, text: str, unit: str, values: dict[str, list[float]], works: dict[str, Work]
+) -> Measurement:
+    facts = {
+        name: {"parameters": works[name].parameters, "training GFLOP/image": works[name].training_gflop}
+        for name in values
+        if name in works
+    }
+    goals = tuple(goal for goal in case.goals if {goal.contender, goal.against} <= set(values))
+    baseline = next(name for name in (MATMUL, DIFFUSERS, PLAIN, DIFFLAB) if name in values)
+    return Measurement("training", text, unit, True, values, baseline, facts, goals)
