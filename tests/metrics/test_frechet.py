@@ -13,6 +13,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from difflab.metrics import Gaussian, Moments, frechet_distance
+from difflab.metrics.frechet import covariance_root
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())["torch_fidelity"]
@@ -80,6 +81,29 @@ def test_fewer_images_than_dimensions_equals_the_exact_value_from_features():
         cross = torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
         expected = (x1.mean(dim=0) - x2.mean(dim=0)).square().sum() + traces - 2 * cross
         assert distance_of_set(name) == pytest.approx(expected.item(), rel=1e-11)
+
+
+@pytest.mark.parametrize("first", [0, 6, 11])
+@pytest.mark.parametrize("second", [0, 6, 11])
+@pytest.mark.parametrize("turned", ["not", "a little", "wholly"])
+def test_ill_conditioned_covariances_of_full_rank(first, second, turned):
+    """Roots of eigenvalues lose no digits against singular values, which have none to lose, at condition numbers up to 1e11."""
+    d = 80
+    q = random_orthogonal(d, 5)
+    generator = torch.Generator().manual_seed(6)
+    nearly = torch.eye(d, dtype=torch.float64) + 1e-4 * torch.randn(d, d, dtype=torch.float64, generator=generator)
+    p = {"not": q, "a little": q @ torch.linalg.qr(nearly)[0], "wholly": random_orthogonal(d, 7)}[turned]
+
+    def covariance(q: torch.Tensor, decades: int) -> torch.Tensor:
+        s = q * 10 ** -torch.linspace(0, decades, d, dtype=torch.float64) @ q.T
+        return (s + s.T) / 2
+
+    s1, s2, zero = covariance(q, first), covariance(p, second), torch.zeros(d, dtype=torch.float64)
+    roots = covariance_root(s1), covariance_root(s2)
+    assert roots[0].shape == roots[1].shape == (d, d)
+    expected = s1.trace() + s2.trace() - 2 * torch.linalg.svdvals(roots[0].T @ roots[1]).sum()
+    found = frechet_distance(Gaussian(zero, s1, 1000), Gaussian(zero, s2, 1000)).distance
+    assert found == pytest.approx(expected.item(), rel=0, abs=1e-12 * (s1.trace() + s2.trace()).item())
 
 
 # with full rank the formulas are equal; below it the others count rounding noise (see frechet.py), which makes them too small

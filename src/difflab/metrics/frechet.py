@@ -2,9 +2,15 @@
 
     d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^1/2)
 
-With S = R R^T by Cholesky with pivoting, the trace is the sum of the singular values of R1^T R2 (its nuclear norm). No matrix
-square root of a non-symmetric product is taken, and pivots that are rounding noise never meet a square root. At D = 2048 it takes
-about two seconds on two cores, an eighth of what two symmetric eigendecompositions take.
+With S = R R^T by Cholesky with pivoting, the trace is
+
+    of full rank    the sum of the roots of the eigenvalues of R1^T S2 R1, a symmetric matrix
+    else            the sum of the singular values of R1^T R2 (its nuclear norm)
+
+The first takes a third of the time of the second, and of what takes the eigenvalues of S1 S2. The root of an eigenvalue that is rounding
+noise would be noise a million times larger. None is: pivoting leaves R1 graded from large to small, and small eigenvalues of a graded
+matrix come out with small errors. Both ways differ by less than 1e-12 of the traces at condition numbers up to 1e11
+(tests/metrics/test_frechet.py). Singular matrices do have eigenvalues that are noise, hence the second way.
 
 Other implementations take square roots of the eigenvalues of S1 S2 (torch-fidelity, torchmetrics) or scipy's `sqrtm` (guided-diffusion,
 pytorch-fid). With full rank all agree to 1e-10. With fewer images than dimensions the D - N eigenvalues that should be zero
@@ -15,10 +21,13 @@ relative at D = 2048, where this one equals the exact value from the features to
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float64
+from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
@@ -50,18 +59,51 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
                 stacklevel=2,
             )
     mean_term = (a.mean - b.mean).square().sum()
-    cross = torch.linalg.svdvals(covariance_root(a.covariance).T @ covariance_root(b.covariance)).sum()
+    cross = _trace_of_root(a.covariance, b.covariance)
     return FrechetDistance(mean_term.item(), (a.covariance.trace() + b.covariance.trace() - 2 * cross).item())
 
 
 def covariance_root(covariance: Float64[Tensor, "d d"]) -> Float64[Tensor, "d rank"]:
-    """R with R R^T = covariance.
+    """R with R R^T = covariance."""
+    return _Cholesky.of(covariance).root.to(covariance.device)
+
+
+def _trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:
+    """tr((S1 S2)^1/2)."""
+    first, second = _Cholesky.of(s1), _Cholesky.of(s2)
+    if first.rank == second.rank == len(s1):
+        eigenvalues = torch.linalg.eigvalsh(first.congruent(s2).to(s1.device))
+        return eigenvalues.clamp(min=0).sqrt().sum()
+    return torch.linalg.svdvals((first.root.T @ second.root).to(s1.device)).sum()
+
+
+@dataclass(frozen=True)
+class _Cholesky:
+    """S[order, order] = L L^T on the CPU, L being the lower triangle of `factor`, of which `rank` columns count.
 
     LAPACK's pivoted Cholesky takes the largest remaining diagonal element first and stops where what remains is below D eps of the largest.
     """
-    matrix = covariance.cpu().numpy()
-    (pstrf,) = get_lapack_funcs(("pstrf",), (matrix,))
-    factor, pivots, rank, _ = pstrf(matrix, lower=1)
-    root = torch.zeros(len(covariance), rank, dtype=covariance.dtype)
-    root[torch.from_numpy(pivots).long() - 1] = torch.from_numpy(factor).tril()[:, :rank]
-    return root.to(covariance.device)
+
+    factor: NDArray[np.float64]
+    order: NDArray[np.int64]
+    rank: int
+
+    @classmethod
+    def of(cls, covariance: Float64[Tensor, "d d"]) -> _Cholesky:
+        matrix = covariance.cpu().numpy()
+        (pstrf,) = get_lapack_funcs(("pstrf",), (matrix,))
+        factor, pivots, rank, _ = pstrf(matrix, lower=1)
+        return cls(factor, pivots.astype(np.int64) - 1, rank)
+
+    @property
+    def root(self) -> Float64[Tensor, "d rank"]:
+        root = torch.zeros(len(self.factor), self.rank, dtype=torch.float64)
+        root[torch.from_numpy(self.order)] = torch.from_numpy(self.factor).tril()[:, : self.rank]
+        return root
+
+    def congruent(self, other: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
+        """L^T other[order, order] L, of which the lower triangle counts; of full rank only."""
+        matrix = other.cpu().numpy()[np.ix_(self.order, self.order)]
+        (sygst,) = get_lapack_funcs(("sygst",), (matrix,))
+        product, _ = sygst(matrix, self.factor, itype=2, lower=1)
+        return torch.from_numpy(product)
