@@ -66,14 +66,19 @@ class ImageNoise:
     def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
         count = math.prod(shape)
         pairs = self._uniform(purpose, count + count % 2, step).reshape(len(self._number), 2, -1)
-        # Box and Muller: radius from one uniform, angle from the other
-        radius, angle = torch.sqrt(-2 * torch.log(pairs[:, 0])), 2 * math.pi * pairs[:, 1]
-        normal = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
-        return normal[:, :count].reshape(-1, *shape)
+        # Box and Muller: radius sqrt(-2 log u) from one uniform, angle 2 pi u from the other
+        radius, angle = pairs.unbind(1)
+        radius.log_().mul_(-2).sqrt_()
+        angle.mul_(2 * math.pi)
+        normal = torch.empty_like(pairs)
+        torch.cos(angle, out=normal[:, 0])
+        torch.sin(angle, out=normal[:, 1])
+        normal.mul_(radius[:, None])
+        return normal.flatten(1)[:, :count].reshape(-1, *shape)
 
     def _uniform(self, purpose: str, count: int, step: int) -> Tensor:
         words = philox(_key(self.seed, purpose), self._number, step, -(-count // 4))
-        return (words[:, :count].double() + 0.5) / 2**32
+        return words.double().add_(0.5).mul_(2**-32)[:, :count]
 
 
 def _key(seed: int, purpose: str) -> tuple[int, int]:
@@ -82,14 +87,33 @@ def _key(seed: int, purpose: str) -> tuple[int, int]:
 
 
 def philox(key: tuple[int, int], number: Tensor, step: int, blocks: int) -> Tensor:
-    """Philox-4x32-10 words [B, 4 * blocks] (int64 holding 32 bits) for counters (block, step, number low, number high)."""
-    block = torch.arange(blocks, device=number.device).expand(len(number), blocks)
-    c0, c1 = block, torch.full_like(block, step & _MASK)
-    c2, c3 = (number & _MASK)[:, None].expand_as(block), ((number >> 32) & _MASK)[:, None].expand_as(block)
+    """Philox-4x32-10 words [B, 4 * blocks] (int64 holding 32 bits) for counters (block, step, number low, number high).
+
+    A round is c_0, c_1, c_2, c_3 <- high(p_1) ^ c_1 ^ k_0, low(p_1), high(p_0) ^ c_3 ^ k_1, low(p_0) with p_0 = m_0 c_0, p_1 = m_1 c_2.
+    Everything is in place, and of both halves together where they are treated alike: what takes the time is memory, and on a GPU the
+    number of operations. Keys are numbers of the host, so that no GPU is waited for.
+    """
+    words = torch.empty(len(number), 4, blocks, dtype=torch.int64, device=number.device)
+    c0, c1, c2, c3 = words.unbind(1)
+    c0.copy_(torch.arange(blocks, device=number.device))
+    c1.fill_(step & _MASK)
+    c2.copy_((number & _MASK)[:, None])
+    c3.copy_(((number >> 32) & _MASK)[:, None])
+    even, odd = words[:, 0::2], words[:, 1::2]
+    products = torch.empty_like(odd)
+    # p_1 comes first: it is what c_0 and c_1 are made of. Products and odd words change places in every round
+    places = (products[:, 1], products[:, 0]), (odd[:, 1], odd[:, 0])
     k0, k1 = key
-    for _ in range(10):
+    for i in range(10):
+        p0, p1 = places[i % 2]
         # int64 products wrap modulo 2^64, which keeps all 64 bits of a product of two 32-bit words
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = ((p1 >> 32) & _MASK) ^ c1 ^ k0, p1 & _MASK, ((p0 >> 32) & _MASK) ^ c3 ^ k1, p0 & _MASK
+        torch.mul(c0, _MULTIPLIERS[0], out=p0)
+        torch.mul(c2, _MULTIPLIERS[1], out=p1)
+        torch.bitwise_right_shift(products, 32, out=even)
+        even.bitwise_xor_(odd).bitwise_and_(_MASK)
+        c0.bitwise_xor_(k0)
+        c2.bitwise_xor_(k1)
+        products, odd = odd, products  # the high halves of odd words are cut off where they meet others, and at the end
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return torch.cat([c0, c1, c2, c3], dim=1)
+    odd.bitwise_and_(_MASK)
+    return words.flatten(1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.process import eps_from_x0, over, perturb
+from difflab.samplers.by_step import by_step
 from difflab.samplers.grids import Grid
 from difflab.samplers.sampler import Sampler, SamplerStep
 from difflab.schedules import Chain, NoiseSchedule
@@ -34,18 +35,20 @@ class DDIM(Sampler):
     def trajectory(
         self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
     ) -> Iterator[SamplerStep]:
-        times = self.grid(schedule)  # stay on the CPU: asking a GPU for a number makes everything wait for it
-        chain, x = Chain(schedule, times).to(x_T.device), x_T
+        chain, x = Chain(schedule, self.grid(schedule)), x_T
+        (alpha_s, alpha_t), (sigma_s, sigma_t) = ((level[:-1], level[1:]) for level in chain.level)
+        v = self.eta**2 * chain.transition(torch.arange(1, len(chain) + 1)).posterior_var
+        direction = (sigma_s**2 - v).clamp(min=0).sqrt()
+        steps, times = by_step((alpha_t, sigma_t, alpha_s, direction, v.sqrt()), x), chain.times.tolist()
         for i in range(len(chain), 0, -1):
-            index = torch.full((len(x),), i, device=x.device)
-            x_0 = denoise(x, chain.times[index], cond).x0
-            at_s, at_t = chain[index - 1], chain[index]
-            v = self.eta**2 * chain.transition(index).posterior_var
-            direction = AlphaSigma(at_s.alpha, (at_s.sigma**2 - v).clamp(min=0).sqrt())
-            x = perturb(x_0, eps_from_x0(x, x_0, at_t), direction)
+            t = torch.full((len(x),), times[i], dtype=torch.float64, device=x.device)
+            x_0 = denoise(x, t, cond).x0
+            *levels, std = steps[i - 1]
+            at_t, at_s = AlphaSigma(*levels[:2]), AlphaSigma(*levels[2:])
+            x = perturb(x_0, eps_from_x0(x, x_0, at_t), at_s)
             if self.eta:
-                x = x + over(v.sqrt(), x) * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            yield SamplerStep(float(times[i]), x, x_0)
+                x = x + over(std, x) * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
+            yield SamplerStep(times[i], x, x_0)
 
     @torch.no_grad()
     def encode(

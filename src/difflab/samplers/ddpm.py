@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from difflab.noise import Noise
-from difflab.process import over, posterior_mean
+from difflab.process import Transition, posterior_mean
+from difflab.samplers.by_step import by_step
 from difflab.samplers.grids import Grid
 from difflab.samplers.sampler import Sampler, SamplerStep
 from difflab.schedules import Chain, NoiseSchedule
@@ -31,14 +32,16 @@ class DDPM(Sampler):
     def trajectory(
         self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
     ) -> Iterator[SamplerStep]:
-        times = self.grid(schedule)  # stay on the CPU: asking a GPU for a number makes everything wait for it
-        chain, x = Chain(schedule, times).to(x_T.device), x_T
+        chain, x = Chain(schedule, self.grid(schedule)), x_T
+        transitions = chain.transition(torch.arange(1, len(chain) + 1))
+        steps, times = by_step(transitions, x), chain.times.tolist()
         for i in range(len(chain), 0, -1):
-            t = chain.times[i].expand(len(x))
-            prediction = denoise(x, t, cond)
-            step = chain.transition(torch.full((len(x),), i, device=x.device))
+            t = torch.full((len(x),), times[i], dtype=torch.float64, device=x.device)
+            prediction, step = denoise(x, t, cond), Transition(*steps[i - 1])
             mean = posterior_mean(step, prediction.x0, x)
-            std = torch.exp(0.5 * self.variance.log_var(prediction.variance_fraction, step, x))
-            z = noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            x = torch.where(over(step.final, x).bool(), mean, mean + std * z)
-            yield SamplerStep(float(times[i]), x, prediction.x0)
+            if transitions.final[i - 1]:
+                x = mean
+            else:
+                std = torch.exp(0.5 * self.variance.log_var(prediction.variance_fraction, step, x))
+                x = mean + std * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
+            yield SamplerStep(times[i], x, prediction.x0)
