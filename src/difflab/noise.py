@@ -78,7 +78,7 @@ class ImageNoise:
 
     def _uniform(self, purpose: str, count: int, step: int) -> Tensor:
         words = philox(_key(self.seed, purpose), self._number, step, -(-count // 4))
-        return words.double().add_(0.5).mul_(2**-32)[:, :count]
+        return words[:, :count].double().add_(0.5).mul_(2**-32)
 
 
 def _key(seed: int, purpose: str) -> tuple[int, int]:

@@ -138,6 +138,21 @@ def test_the_state_goes_into_a_checkpoint_and_back_exactly(tmp_path):
     assert torch.equal(sampler(noise, TABLE).t, other(noise, TABLE).t)
 
 
+@pytest.mark.parametrize(("steps", "kept", "batch"), [(7, 3, 20), (5, 1, 6), (1, 4, 9), (20, 5, 60)])
+def test_a_history_is_the_last_losses_of_each_step_in_the_order_of_images(steps, kept, batch):
+    """Also where one update has more losses of a step than are kept."""
+    sampler, random = LossSecondMoment(steps, kept), np.random.RandomState(0)
+    seen = [[] for _ in range(steps)]
+    for _ in range(6):
+        drawn, losses = random.randint(0, steps, batch), random.rand(batch)
+        for step, loss in zip(drawn, losses, strict=True):
+            seen[step].append(loss)
+        sampler.update(torch.from_numpy((drawn + 1) / steps), torch.from_numpy(losses))
+        last = [row[-kept:] for row in seen]
+        assert sampler.counts.tolist() == [len(row) for row in last]
+        assert sampler.losses.tolist() == [row + [0.0] * (kept - len(row)) for row in last]
+
+
 def test_a_loaded_history_is_its_own():
     sampler = history(333)
     state = sampler.state_dict()

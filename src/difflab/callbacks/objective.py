@@ -82,7 +82,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         if self.objective.time_sampler.is_loss_aware:
             number, t, loss = (gathered(torch.cat(column)) for column in zip(*self._step, strict=True))
             order = torch.argsort(number)  # the history is then the same however the batch was split
-            self.objective.time_sampler.update(t[order].cpu(), loss[order].cpu())
+            self.objective.time_sampler.update(t[order], loss[order])
             self._step.clear()
         if trainer.global_step % self.log_every == 0:
             means = self._means()
