@@ -42,7 +42,7 @@ class Case:
 
     name         of the network
     steps        in a turn
-    contenders   difflab among them
+    contenders   difflab first
     goals        of the computation per second, which between equal networks is that of images
     """
 
@@ -55,8 +55,13 @@ class Case:
 
     @property
     def type(self) -> torch.dtype:
-        """In which difflab computes."""
-        return self.contenders[DIFFLAB].autocast or torch.float32
+        """In which the first contender computes."""
+        return next(iter(self.contenders.values())).autocast or torch.float32
+
+    @property
+    def described(self) -> str:
+        a = self.architecture
+        return f"{self.name}, width {a.width}, {a.image_size}x{a.image_size}, batch {self.batch}, {str(self.type)[6:]}"
 
     def small(self) -> Case:
         """The same code at the smallest size that has all of its parts."""
@@ -97,7 +102,8 @@ def in_bfloat16() -> Case:
 def on_gpu() -> Case:
     """ADM's ImageNet-64 network in half precision; `plain` in float16, as ADM was trained."""
     contenders = {
-        DIFFLAB: Contender(DIFFLAB, torch.bfloat16, ("trainer.precision=bf16-mixed", "compute.compile=auto")),
+        DIFFLAB: Contender(DIFFLAB, torch.bfloat16, ("trainer.precision=bf16-mixed", "compute=compiled_blocks")),
+        f"{DIFFLAB}, kernel by kernel": Contender(DIFFLAB, torch.bfloat16, ("trainer.precision=bf16-mixed",)),
         DIFFUSERS: Contender(DIFFUSERS, torch.bfloat16),
         PLAIN: Contender(PLAIN, torch.float16),
         DDPM_PYTORCH: Contender(DDPM_PYTORCH, torch.bfloat16),
@@ -124,11 +130,11 @@ def compared(case: Case, settings: Settings, folder: str) -> Iterator[Measuremen
     equal = [name for name in works if works[name].equals(works[DIFFLAB])]
     if len(equal) > 1:
         values = {name: found[name] for name in equal}
-        yield _measurement(case, f"{_described(case)}: equal networks", "images/s", values, works)
+        yield _measurement(case, f"{case.described}: equal networks", "images/s", values, works)
     others = [DIFFLAB, *(name for name in works if name not in equal)]
     values = {name: [x * works[name].training_gflop for x in found[name]] for name in others}
     values[MATMUL] = found[MATMUL]
-    yield _measurement(case, f"{_described(case)}: computation, networks not equal", "GFLOP/s", values, works)
+    yield _measurement(case, f"{case.described}: computation, networks not equal", "GFLOP/s", values, works)
 
 
 def _images_per_second(training: Training, images: int, steps: int) -> Callable[[], float]:
@@ -140,11 +146,6 @@ def _matrix_product(dtype: torch.dtype, settings: Settings) -> Callable[[], floa
     n = 256 if settings.quick else 8192 if settings.device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=settings.device).to(dtype) for _ in range(2))
     return rate(lambda: a @ b, 2 * n**3 / 1e9, times=5)
-
-
-def _described(case: Case) -> str:
-    a = case.architecture
-    return f"{case.name}, width {a.width}, {a.image_size}x{a.image_size}, batch {case.batch}, {str(case.type)[6:]}"
 
 
 def _measurement(

@@ -181,7 +181,7 @@ def test_contenders_learn(project: str, tmp_path: Path):
 def test_a_case(case, settings: Settings):
     """Equal networks by images, others by computation; what is for a GPU runs here but for the compilation."""
     bare = {
-        name: replace(c, overrides=tuple(o for o in c.overrides if "compile" not in o))
+        name: replace(c, overrides=tuple(o for o in c.overrides if not o.startswith("compute=")))
         for name, c in case.contenders.items()
     }
     case = replace(case, contenders=bare).small()
