@@ -16,6 +16,7 @@ from difflab.callbacks import (
     SkipStep,
     Stop,
     WentBack,
+    divergence,
 )
 from difflab.data import ArrayImages, ImageData
 from difflab.denoiser import Denoiser
@@ -72,7 +73,44 @@ class Weights(pl.Callback):
         self.seen.append(pl_module.denoiser.network.conv.weight.detach().clone())
 
 
-def fit(policy, numbers, tmp_path, steps=8, **trainer):
+class Late:
+    """A value that comes from a GPU: it is there when it is waited for."""
+
+    def __init__(self, there):
+        self.there, self.may_wait = there.clone(), True
+
+    def value(self):
+        return self.there
+
+
+@pytest.fixture
+def late(monkeypatch):
+    monkeypatch.setattr(divergence, "Fetched", Late)
+
+
+class Keeper(pl.Callback):
+    """Notes after which steps weights would be saved, evaluated and kept."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.evaluated, self.kept = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt", weights_only=False)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.evaluated.append(trainer.global_step)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.kept.append(trainer.global_step)
+
+
+class NoCheckpoints(Keeper):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        return
+
+
+def fit(policy, numbers, tmp_path, steps=8, after=(), limit_val_batches=0, **trainer):
     torch.manual_seed(0)
     denoiser = Denoiser(OneLayer(), cosine(20), Epsilon(), FixedSmall())
     module = DiffusionModule(
@@ -90,13 +128,13 @@ def fit(policy, numbers, tmp_path, steps=8, **trainer):
     weights, watcher = Weights(), DivergenceCallback(policy, tmp_path, log_every=100)
     pl.Trainer(
         max_steps=steps,
-        callbacks=[watcher, weights],
+        callbacks=[watcher, weights, *after],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         use_distributed_sampler=False,
         check_val_every_n_epoch=None,
-        limit_val_batches=0,
+        limit_val_batches=limit_val_batches,
         accelerator="cpu",
         **trainer,
     ).fit(module, datamodule=data)
@@ -146,3 +184,46 @@ def test_one_bad_micro_batch_spoils_the_accumulated_step(tmp_path):
     watcher, seen = fit(SkipStep(), [9], tmp_path, accumulate_grad_batches=2)
     assert watcher.bad_steps == 1
     assert all(torch.isfinite(w).all() for w in seen)
+
+
+@pytest.mark.parametrize("policy", [Stop(), GoBack(1)])
+def test_on_a_gpu_the_step_is_taken_and_nothing_is_made_of_its_weights(policy, late, tmp_path):
+    """A checkpoint that is due after a bad step, an evaluation and what else begins with the next step: none comes to be."""
+    saving, folder = Keeper(tmp_path / "checkpoints"), tmp_path / "reports"
+    with pytest.raises(Diverged, match="step 4 is not finite"):
+        fit(policy, [13], folder, after=[saving])
+    assert sorted(path.stem for path in saving.folder.glob("*")) == ["1", "2", "3"]
+    keeping, evaluating = NoCheckpoints(tmp_path), NoCheckpoints(tmp_path)
+    with pytest.raises(Diverged, match="step 4 is not finite"):
+        fit(policy, [13], folder, after=[keeping])
+    assert keeping.kept == [0, 1, 2, 3]
+    with pytest.raises(Diverged, match="step 4 is not finite"):
+        fit(policy, [13], folder, after=[evaluating], limit_val_batches=1, val_check_interval=2, num_sanity_val_steps=0)
+    assert evaluating.evaluated == [2]
+    report = torch.load(folder / "step-00000004-process-0.pt", weights_only=True)
+    assert report["number"].tolist() == [12, 13, 14, 15]
+
+
+def test_on_a_gpu_the_last_step_is_looked_at(late, tmp_path):
+    with pytest.raises(Diverged, match="step 8 is not finite"):
+        fit(Stop(), [30], tmp_path)
+
+
+def test_on_a_gpu_a_step_is_skipped_before_it_is_taken(late, tmp_path):
+    watcher, seen = fit(SkipStep(most=2), [13, 22], tmp_path)
+    assert watcher.bad_steps == 2
+    assert all(torch.isfinite(w).all() for w in seen)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_value_comes_from_a_gpu():
+    """What was there when it was asked for, though the tensor has changed since."""
+    there = torch.ones(2, 1000, 1000, device="cuda")
+    for _ in range(50):
+        there = there @ there[0] / 1000 * there
+    asked = torch.isfinite(there).all()
+    fetched = divergence.Fetched(asked)
+    asked.logical_not_()
+    assert fetched.may_wait
+    assert fetched.value().device.type == "cpu"
+    assert fetched.value().item()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+from difflab.callbacks.fetched import Fetched
+from difflab.types import Batch, Losses
 
 
 class Diverged(RuntimeError):
@@ -30,6 +34,12 @@ class WentBack(Diverged):
 class Policy(ABC):
     """What to do about a step whose gradient is not finite."""
 
+    @property
+    @abstractmethod
+    def changes_the_step(self) -> bool:
+        """Whether it has to know before the optimizer takes the step. A GPU is then waited for in every step, and stands still until it
+        is told what comes next."""
+
     @abstractmethod
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
         """Lets the step be taken (having changed the gradient) or raises. `report` holds what is known."""
@@ -42,6 +52,10 @@ class Policy(ABC):
 class Stop(Policy):
     """Training ends."""
 
+    @property
+    def changes_the_step(self) -> bool:
+        return False
+
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
         raise Diverged(f"loss or gradient of step {step} is not finite; batch, times and seed are in {report}")
 
@@ -50,7 +64,7 @@ class Stop(Policy):
 
 
 class SkipStep(Policy):
-    """The step changes no weight and no moment of the optimizer.
+    """The step changes no weight and no moment of the optimizer. A GPU is waited for in every step.
 
     most   so many steps in a row may be skipped
     """
@@ -58,6 +72,10 @@ class SkipStep(Policy):
     def __init__(self, most: int = 10):
         self.most = most
         self._in_a_row = 0
+
+    @property
+    def changes_the_step(self) -> bool:
+        return True
 
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
         self._in_a_row += 1
@@ -83,6 +101,10 @@ class GoBack(Policy):
             raise ValueError(f"divergence.checkpoints={checkpoints}: at least one checkpoint has to be given up")
         self.checkpoints = checkpoints
 
+    @property
+    def changes_the_step(self) -> bool:
+        return False
+
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
         raise WentBack(
             f"loss or gradient of step {step} is not finite (see {report}): going back {self.checkpoints} checkpoint(s)",
@@ -93,10 +115,31 @@ class GoBack(Policy):
         return
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What is known of an optimizer step until it has been looked at.
+
+    finite   [2]: whether the norm of the gradient is, and whether all losses are
+    scaled   whether a gradient scaler looks for its scale
+    """
+
+    number: int
+    rank: int
+    module: Any
+    batch: Batch
+    losses: Losses
+    norm: Tensor
+    finite: Fetched
+    scaled: bool
+
+
 class DivergenceCallback(pl.Callback):
     """Watches the norm of the gradient before every optimizer step; logs it, the number of bad steps and the loss scale.
 
     With a gradient scaler (16-mixed) an infinite gradient is part of finding the scale and only counted, unless the loss is not finite.
+
+    On a GPU the answer is fetched while it goes on computing, and looked at when the next step begins, or before: nothing is
+    saved, evaluated or kept of weights whose step has not been looked at. For that this callback stands before those that do so.
 
     policy      what to do
     directory   where reports go
@@ -108,27 +151,60 @@ class DivergenceCallback(pl.Callback):
         self.directory = Path(directory)
         self.log_every = log_every
         self.bad_steps = 0
+        self._unseen: _Step | None = None
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: Any, optimizer: Any) -> None:
+        self._look()
         norm = pl_module.layout.gradient_norm(pl_module.model)
         if (trainer.global_step + 1) % self.log_every == 0:
             self._log(trainer, norm)
-        losses_are_finite = torch.isfinite(pl_module.last_losses.total).all()
-        if bool(torch.isfinite(norm) & losses_are_finite):  # one look at the device
-            self.policy.recovered()
-            return
-        self.bad_steps += 1
-        if trainer.scaler is not None and bool(losses_are_finite):
-            return
-        report = self.directory / f"step-{trainer.global_step + 1:08d}-process-{trainer.global_rank}.pt"
-        self._report(report, trainer, pl_module, norm)
-        self.policy.act(pl_module, trainer.global_step + 1, report)
+        batch, losses = pl_module.last_batch, pl_module.last_losses
+        losses_are_finite = torch.isfinite(losses.total).all()
+        finite = Fetched(torch.stack([torch.isfinite(norm).to(losses_are_finite.device), losses_are_finite]))
+        self._unseen = _Step(
+            trainer.global_step + 1,
+            trainer.global_rank,
+            pl_module,
+            batch,
+            losses,
+            norm,
+            finite,
+            trainer.scaler is not None,
+        )
+        if self.policy.changes_the_step or not finite.may_wait:
+            self._look()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._look()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._look()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._look()
 
     def state_dict(self) -> dict[str, Any]:
+        self._look()  # a checkpoint is being made, and is not made if this raises
         return {"bad_steps": self.bad_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.bad_steps = state_dict["bad_steps"]
+
+    def _look(self) -> None:
+        """Waits for what is known of the last step, and has the policy act if it was bad."""
+        step, self._unseen = self._unseen, None
+        if step is None:
+            return
+        gradient_is_finite, losses_are_finite = step.finite.value().tolist()
+        if gradient_is_finite and losses_are_finite:
+            self.policy.recovered()
+            return
+        self.bad_steps += 1
+        if step.scaled and losses_are_finite:
+            return
+        report = self.directory / f"step-{step.number:08d}-process-{step.rank}.pt"
+        self._report(report, step)
+        self.policy.act(step.module, step.number, report)
 
     def _log(self, trainer: pl.Trainer, norm: Tensor) -> None:
         metrics = {"train/gradient_norm": float(norm), "train/bad_steps": float(self.bad_steps)}
@@ -137,25 +213,25 @@ class DivergenceCallback(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step + 1)
 
-    def _report(self, path: Path, trainer: pl.Trainer, pl_module: Any, norm: Tensor) -> None:
+    def _report(self, path: Path, step: _Step) -> None:
         """Everything that is needed to repeat the step: the micro-batch, its times, the seed and where the weights are."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        batch, losses = pl_module.last_batch, pl_module.last_losses
+        label = step.batch.cond.label
         known = {
-            "step": trainer.global_step + 1,
-            "seed": pl_module.seed,
-            "gradient_norm": float(norm),
-            "number": batch.number.cpu(),
-            "x0": batch.x0.cpu(),
-            "label": None if batch.cond.label is None else batch.cond.label.cpu(),
-            "t": losses.t.cpu(),
-            "loss": losses.total.detach().cpu(),
+            "step": step.number,
+            "seed": step.module.seed,
+            "gradient_norm": float(step.norm),
+            "number": step.batch.number.cpu(),
+            "x0": step.batch.x0.cpu(),
+            "label": None if label is None else label.cpu(),
+            "t": step.losses.t.cpu(),
+            "loss": step.losses.total.detach().cpu(),
         }
         torch.save(known, path)
         summary = {
-            "step": known["step"],
+            "step": step.number,
             "gradient_norm": str(known["gradient_norm"]),
-            "seed": pl_module.seed,
+            "seed": step.module.seed,
             "batch": path.name,
         }
         path.with_suffix(".json").write_text(json.dumps(summary, indent=2))
