@@ -85,6 +85,19 @@ def test_several_tracks_at_once_are_the_same_as_each_alone():
     assert len({tuple(shadow(together, name).tolist()) for name in AVERAGINGS}) == len(AVERAGINGS)
 
 
+def test_one_pass_over_all_tracks_is_lerp_to_the_bit():
+    network, tracks = module(), Tracks(AVERAGINGS)
+    tracks.start(network)
+    expected = {name: weights(network).float() for name in AVERAGINGS}
+    for step in range(1, 10):
+        walk(network, step)
+        tracks.update(network)
+        for name, averaging in AVERAGINGS.items():
+            expected[name].lerp_(weights(network).float(), 1 - averaging.beta(step))
+    for name in AVERAGINGS:
+        assert torch.equal(shadow(tracks, name).float(), expected[name])
+
+
 def test_the_average_of_bfloat16_weights_moves():
     """With decay 0.9999 a bfloat16 average would stay where it is: an update is below half its last digit."""
     network, tracks = nn.Linear(1, 1, bias=False).to(torch.bfloat16), Tracks({"slow": Constant(0.9999)})

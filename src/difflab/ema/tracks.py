@@ -34,6 +34,7 @@ class Tracks:
             str, dict[str, Tensor]
         ] = {}  # whole averages of a checkpoint, until start() takes shares of them
         self.shadows: dict[str, dict[str, Tensor]] = {}
+        self._in_turn: list[Tensor] = []  # the shadows of the first weight, then those of the second ...
 
     @property
     def names(self) -> list[str]:
@@ -51,14 +52,17 @@ class Tracks:
             self.shadows[name] = {
                 key: (w.clone().float() if kept is None else kept[key].to(w.device)) for key, w in now.items()
             }
+        self._in_turn = [self.shadows[name][key] for key in now for name in self.averagings]
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Takes in the weights after one more optimizer step."""
+        """Takes in the weights after one more optimizer step: all tracks in one pass, for a weight that was just read is in the cache."""
         self.step += 1
-        weights = [w.float() for w in self.layout.shares(module).values()]
-        for name, averaging in self.averagings.items():
-            _foreach_lerp_(list(self.shadows[name].values()), weights, 1 - averaging.beta(self.step))
+        shares = [1 - averaging.beta(self.step) for averaging in self.averagings.values()]
+        if shares:
+            weights = [w.float() for w in self.layout.shares(module).values()]
+            each = [w for w in weights for _ in shares]
+            _foreach_lerp_(self._in_turn, each, shares * len(weights))
 
     @contextmanager
     def applied_to(self, module: nn.Module, track: str) -> Iterator[None]:
