@@ -7,8 +7,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-
 
 def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
     """Contender -> what it returned in every round.
@@ -23,13 +21,18 @@ def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int, warm_
         raise ValueError(f"rounds={rounds}: at least one round has to count")
     names = list(contenders)
     found: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-warm_up, rounds):
-        turn = number % len(names)
-        for name in [*names[turn:], *names[:turn]]:
-            gc.collect()
-            value = contenders[name]()
-            if number >= 0:
-                found[name].append(value)
+    gc.collect()
+    gc.freeze()  # the modules' own objects need not be gone through before every turn: that takes a quarter of a second
+    try:
+        for number in range(-warm_up, rounds):
+            turn = number % len(names)
+            for name in [*names[turn:], *names[:turn]]:
+                gc.collect()
+                value = contenders[name]()
+                if number >= 0:
+                    found[name].append(value)
+    finally:
+        gc.unfreeze()
     return found
 
 
@@ -63,5 +66,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _wait() -> None:
     """For what a GPU still has to do."""
+    import torch  # here, so that reading records does not wait for it
+
     if torch.cuda.is_available():
         torch.cuda.synchronize()
