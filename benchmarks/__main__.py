@@ -12,8 +12,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.picture import draw
 from benchmarks.record import Record, machine, today, versions
 from benchmarks.settings import Settings
+from benchmarks.table import page
 
 BENCHES = {
     "training": "images/s of training steps, equal network, against other projects",
@@ -43,6 +45,8 @@ def main() -> None:
     record = Record(today(), command, machine(), versions(), (load, os.getloadavg()[0]), tuple(found))
     out = options.out or Path(__file__).parent / "results" / f"{record.date}-speed-{options.device}.json"
     record.write(out)
+    out.with_suffix(".md").write_text(page(record))
+    draw(record, out.with_suffix(".png"))
     print(out)
 
 

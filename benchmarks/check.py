@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.comparison import OURS
 from benchmarks.contest import paired_ratios
 from benchmarks.growth_curve import is_curve, sizes
 from benchmarks.rank_sum import rank_sum
@@ -73,7 +74,7 @@ def compared(old: Record, new: Record) -> list[Line]:
         for contender in _contenders(now) if before is not None else ():
             if before is None or contender not in before.values:
                 continue
-            base = now.baseline if now.baseline in before.values else None
+            base = _base(before, now)
             if contender == base:
                 continue  # it is what the others are compared with
             values = [_values(one, contender, base) for one in (before, now)]
@@ -123,6 +124,14 @@ def _by_case(record: Record) -> dict[tuple[str, str, str], Measurement]:
 def _contenders(measurement: Measurement) -> list[str]:
     """Of a curve the largest size alone: the sizes between would make one change into many lines."""
     return [sizes(measurement)[-1][1]] if is_curve(measurement) else list(measurement.values)
+
+
+def _base(before: Measurement, now: Measurement) -> str | None:
+    """The baseline; where that is one of ours, somebody else: what is slower should be seen to be slower. None if both have none."""
+    if is_curve(now):
+        return now.baseline if now.baseline in before.values else None
+    names = [str(now.baseline), *now.values] if now.baseline is not None else []
+    return next((name for name in names if name in before.values and not name.startswith(OURS)), None)
 
 
 def _values(measurement: Measurement, contender: str, base: str | None) -> list[float]:

@@ -13,6 +13,9 @@ from benchmarks.record import Goal, Measurement
 
 LEVEL = 0.95
 
+OURS = "difflab"
+"""What the names of our own contenders begin with."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -38,6 +41,13 @@ def comparisons(measurement: Measurement) -> list[Comparison]:
     pairs = [(name, measurement.baseline) for name in measurement.values if measurement.baseline not in (None, name)]
     pairs += [(goal.contender, goal.against) for goal in measurement.goals]
     return [compare(measurement, mine, str(theirs)) for mine, theirs in dict.fromkeys(pairs)]
+
+
+def ours_against_others(measurement: Measurement) -> list[Comparison]:
+    """Each of ours against each of the others; empty where all, or none, are ours."""
+    ours = [name for name in measurement.values if name.startswith(OURS)]
+    others = [name for name in measurement.values if name not in ours]
+    return [compare(measurement, mine, theirs) for mine in ours for theirs in others]
 
 
 def is_met(goal: Goal, measurement: Measurement) -> bool:

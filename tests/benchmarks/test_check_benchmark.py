@@ -45,7 +45,7 @@ def test_rank_sum_counts_all_choices():
         ranks = {value: np.mean(np.flatnonzero(np.sort([*a, *b]) == value)) for value in [*a, *b]}
         pooled = np.array([ranks[value] for value in [*a, *b]])
         sums = np.array([pooled[list(chosen)].sum() for chosen in itertools.combinations(range(m + n), n)])
-        found = rank_sum(a, b)
+        found = rank_sum(a.tolist(), b.tolist())
         assert found.p_more == pytest.approx(np.mean(sums >= pooled[m:].sum() - 1e-9))
         assert found.p_less == pytest.approx(np.mean(sums <= pooled[m:].sum() + 1e-9))
         assert found.attainable[0] == pytest.approx(np.mean(sums >= sums.max() - 1e-9))
@@ -55,10 +55,10 @@ def test_rank_sum_counts_all_choices():
 def test_rank_sum_is_scipys_without_ties():
     chance = np.random.default_rng(1)
     a, b = chance.random(9), chance.random(6) + 0.2
-    found = rank_sum(a, b)
+    found = rank_sum(a.tolist(), b.tolist())
     assert found.p_more == pytest.approx(mannwhitneyu(b, a, alternative="greater", method="exact").pvalue)
     assert found.p_less == pytest.approx(mannwhitneyu(b, a, alternative="less", method="exact").pvalue)
-    assert rank_sum(a, a + 3).shift == pytest.approx(3)
+    assert rank_sum(a.tolist(), (a + 3).tolist()).shift == pytest.approx(3)
 
 
 def test_holm_with_tests_that_cannot_be_rejected():
@@ -121,6 +121,15 @@ def test_ratios_forgive_a_slower_machine_and_absolute_values_do_not():
     assert "difflab / peer" not in text
     one = record(training(halved, "peer"), machine="another")
     assert not report(record(training({"difflab": ours, "peer": theirs}, "peer")), one, ALPHA, 0.03)[1]
+
+
+def test_a_baseline_of_ours_is_not_what_hides_our_change():
+    values = [10 + i / 100 for i in range(ROUNDS)]
+    old = record(training({"difflab": values, "peer": values}, "difflab"))
+    new = record(training({"difflab": [v / 2 for v in values], "peer": values}, "difflab"))
+    said, slower = report(old, new, ALPHA, 0.03)
+    assert slower
+    assert "-50.0%  training: small: difflab / peer" in "\n".join(said)
 
 
 def test_new_gone_and_too_few():
