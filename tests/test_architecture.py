@@ -39,15 +39,16 @@ MATHEMATICS = {
     "conditioning": {"types", "noise", "process", "schedules"},
 }
 MACHINERY = {
+    "on_demand": set(),
     "collective": set(),
     "data": {"types", "noise"},
     "metrics": {"collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {*MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {*MATHEMATICS, "collective", "callbacks", "module"},
-    "runs": {*MATHEMATICS, "collective", "callbacks", "module", "launch"},
-    "studies": {*MATHEMATICS, "metrics", "launch", "runs"},
+    "launch": {*MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "runs": {*MATHEMATICS, "on_demand", "collective", "callbacks", "module", "launch"},
+    "studies": {*MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}
@@ -198,11 +199,20 @@ def test_a_package_lists_its_public_names(package):
     inside = package.relative_to(ROOT).as_posix().removeprefix(".")
     if inside in INDEXLESS:
         return
-    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    on_demand = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    above = {"TYPE_CHECKING", "on_demand"} if on_demand else set()
+    nodes = [*tree.body, *(inner for node in on_demand for inner in node.body)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names} - above
     listed = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]  # type: ignore[attr-defined]
     assert listed, "__all__ is missing"
     assert sorted(ast.literal_eval(listed[0].value)) == sorted(imported)
-    others = [node for node in tree.body[1:] if not isinstance(node, ast.ImportFrom) and node not in listed]
+    called = [node for node in tree.body if on_demand and ast.unparse(node) == "on_demand(__name__)"]
+    assert len(called) == len(on_demand), "what is imported on demand is asked for by on_demand(__name__)"
+    others = [
+        node
+        for node in nodes[1:]
+        if not isinstance(node, ast.ImportFrom) and node not in [*listed, *on_demand, *called]
+    ]
     assert not others, "an __init__ holds imports and __all__ only"
 
 

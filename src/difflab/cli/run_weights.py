@@ -10,8 +10,8 @@ from torch import Tensor
 
 from difflab.cli.check import ConfigError
 from difflab.runs import newest, reconstruct
-from difflab.runs.checkpoints import is_whole
 from difflab.runs.export import model_weights, read_exported
+from difflab.runs.saved_checkpoints import is_whole
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-REQUEUE_EXIT_CODE = 75
-"""EX_TEMPFAIL: the run was saved and wants to be started again by the same command."""
-
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 

@@ -1,11 +1,9 @@
-"""When checkpoints are written, which are kept, and which is used."""
+"""When checkpoints are written, and which are kept."""
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from difflab.launch import Interrupted, Interruption
-
-_log = logging.getLogger(__name__)
+from difflab.runs.saved_checkpoints import saved, step_of
 
 
 class Checkpoints(Checkpoint):
@@ -143,30 +140,3 @@ class Checkpoints(Checkpoint):
             shutil.copyfile(self._best_to_link, aside)
         os.replace(aside, name)
         self._best_to_link = None
-
-
-def newest(directory: str | Path) -> Path | None:
-    """The newest checkpoint that verifies. A damaged one is named in a warning and left where it is."""
-    for path in reversed(saved(Path(directory))):
-        if is_whole(path):
-            return path
-        _log.warning("%s is damaged and is not used", path)
-    return None
-
-
-def is_whole(path: Path) -> bool:
-    """Whether every entry of the archive agrees with its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError):
-        return False
-
-
-def saved(directory: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted(directory.glob("step-*.ckpt"), key=step_of)
-
-
-def step_of(path: Path) -> int:
-    return int(path.stem.removeprefix("step-"))

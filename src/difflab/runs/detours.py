@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from difflab.runs.checkpoints import saved, step_of
 from difflab.runs.directory import RunDirectory, write_whole
+from difflab.runs.saved_checkpoints import saved, step_of
 
 
 def go_back(run: RunDirectory, checkpoints: int) -> int:

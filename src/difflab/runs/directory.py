@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.runs.lock import RunLock
-from difflab.runs.metrics_log import read_metrics
+from difflab.runs.metrics_file import read_metrics
 
 
 class RunDirectory:

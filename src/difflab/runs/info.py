@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from difflab.runs.checkpoints import newest, step_of
 from difflab.runs.directory import RunDirectory
-from difflab.runs.export import model_weights, weights_sha256
+from difflab.runs.saved_checkpoints import newest, step_of
 
 
 def info(path: str | Path) -> dict[str, Any]:
@@ -22,10 +20,6 @@ def info(path: str | Path) -> dict[str, Any]:
     config = yaml.safe_load(run.config.read_text())
     checkpoint = newest(run.checkpoints)
     step = step_of(checkpoint) if checkpoint else 0
-    hashes: dict[str, str] = {}
-    if checkpoint:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        hashes = {track: weights_sha256(weights) for track, weights in model_weights(state).items()}
     return {
         "path": str(run.path),
         "status": run.status(),
@@ -35,11 +29,21 @@ def info(path: str | Path) -> dict[str, Any]:
         "max_steps": config["trainer"]["max_steps"],
         "images": step * config["data"]["batch_size"],
         "checkpoint": str(checkpoint) if checkpoint else None,
-        "weights_sha256": hashes,
+        "weights_sha256": _hashes(checkpoint) if checkpoint else {},
         "metrics": run.last_scores(),
         "protocol": json.loads(run.protocol.read_text()) if run.protocol.exists() else {},
         "starts": run.starts(),
     }
+
+
+def _hashes(checkpoint: Path) -> dict[str, str]:
+    """Track -> hash of its weights."""
+    import torch  # a run without a checkpoint is told of at once
+
+    from difflab.runs.export import model_weights, weights_sha256
+
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return {track: weights_sha256(weights) for track, weights in model_weights(state).items()}
 
 
 def as_text(facts: dict[str, Any]) -> str:

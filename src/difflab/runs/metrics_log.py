@@ -11,6 +11,8 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from difflab.runs.metrics_file import read_metrics
+
 
 class MetricsLog(Logger):
     """metrics.jsonl: a line per step with everything that was logged at it, {"step": 500, "train/loss": 0.05, ...}.
@@ -70,15 +72,3 @@ class MetricsLog(Logger):
             aside = self.path.with_suffix(".tmp")
             aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
             os.replace(aside, self.path)
-
-
-def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl, one for each step; a torn last line is left out."""
-    rows: dict[float, dict[str, float]] = {}
-    for line in Path(path).read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows.setdefault(row["step"], {}).update(row)
-    return [rows[step] for step in sorted(rows)]

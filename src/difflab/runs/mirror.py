@@ -9,9 +9,9 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from difflab.runs.checkpoints import saved, step_of
 from difflab.runs.directory import RunDirectory
-from difflab.runs.metrics_log import read_metrics
+from difflab.runs.metrics_file import read_metrics
+from difflab.runs.saved_checkpoints import saved, step_of
 from difflab.runs.wandb_file import last_mirrored_step
 from difflab.runs.wandb_login import logged_in
 

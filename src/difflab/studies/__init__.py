@@ -1,19 +1,24 @@
 """Many measurements together: studies with their plans, statistics, tables and reports; settings swept over one noise bank."""
 
-from difflab.studies.confounds import Comparison, changed_together, check_distinct, check_row, compare
-from difflab.studies.cost import Cost, read_cost
-from difflab.studies.differences import Difference, differences
-from difflab.studies.evidence import Arm, Evidence, Replicate
-from difflab.studies.facts import Facts
-from difflab.studies.front import Point, draw_front, on_front
-from difflab.studies.gather import gather
-from difflab.studies.history import History, read_history
-from difflab.studies.matching import Match, match
-from difflab.studies.plan import Cell, Plan, RowPlan, Training
-from difflab.studies.resolved import ResolvedConfig, with_seed
-from difflab.studies.selection import Choice, choose
-from difflab.studies.study import Evaluation, Row, Study, StudyError, load_study, read_study
-from difflab.studies.sweep import AXES, Setting, settings
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.studies.confounds import Comparison, changed_together, check_distinct, check_row, compare
+    from difflab.studies.cost import Cost, read_cost
+    from difflab.studies.differences import Difference, differences
+    from difflab.studies.evidence import Arm, Evidence, Replicate
+    from difflab.studies.facts import Facts
+    from difflab.studies.front import Point, draw_front, on_front
+    from difflab.studies.gather import gather
+    from difflab.studies.history import History, read_history
+    from difflab.studies.matching import Match, match
+    from difflab.studies.plan import Cell, Plan, RowPlan, Training
+    from difflab.studies.resolved import ResolvedConfig, with_seed
+    from difflab.studies.selection import Choice, choose
+    from difflab.studies.study import Evaluation, Row, Study, StudyError, load_study, read_study
+    from difflab.studies.sweep import AXES, Setting, settings
 
 __all__ = [
     "AXES",
@@ -55,3 +60,5 @@ __all__ = [
     "settings",
     "with_seed",
 ]
+
+on_demand(__name__)

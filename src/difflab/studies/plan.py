@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from difflab.runs.attempts import attempt_directory
-from difflab.studies.facts import Facts
 from difflab.studies.study import Study
+
+if TYPE_CHECKING:
+    from difflab.studies.facts import Facts
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from difflab.metrics.published import Target
+if TYPE_CHECKING:
+    from difflab.metrics.published import Target
 
 
 class StudyError(ValueError):
@@ -193,6 +194,8 @@ def _row(name: str, node: Any, study: Mapping[str, Any], where: str) -> Row:
     if name != study["baseline"] and not change:
         raise StudyError(f"{where} lacks 'change': say which keys it may change, for example [network.norm]")
     published = _mapping(node.get("published", {}), f"{where}.published", None)
+    from difflab.metrics.published import Target  # with all metrics, which not everybody needs who needs a study
+
     try:
         targets = {str(key): Target.read(str(key), value) for key, value in published.items()}
     except ValueError as error:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from difflab.launch.interruption import REQUEUE_EXIT_CODE
+from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
 
 HOPELESS = {

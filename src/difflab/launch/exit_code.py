@@ -1,0 +1,4 @@
+"""What the end of a process tells whoever started it."""
+
+REQUEUE_EXIT_CODE = 75
+"""EX_TEMPFAIL: the run was saved and wants to be started again by the same command."""

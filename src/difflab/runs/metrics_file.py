@@ -1,0 +1,18 @@
+"""Reading the local record of metrics, which `MetricsLog` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def read_metrics(path: str | Path) -> list[dict[str, float]]:
+    """The lines of a metrics.jsonl, one for each step; a torn last line is left out."""
+    rows: dict[float, dict[str, float]] = {}
+    for line in Path(path).read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows.setdefault(row["step"], {}).update(row)
+    return [rows[step] for step in sorted(rows)]
