@@ -48,6 +48,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
     "network": (networks, networks.Network),
+    "compute": (networks, networks.Compute),
     "network/enlarge": (layers, layers.Enlargement),
     "network/resample": (layers, layers.Resample),
     "conditioning": (conditioning, conditioning.Conditioning),

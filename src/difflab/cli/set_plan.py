@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from difflab.callbacks import GuidanceCallback
@@ -20,6 +20,7 @@ from difflab.cli.guidance_fields import guidance_fields
 from difflab.cli.model_source import ModelSource
 from difflab.conditioning import Conditions
 from difflab.metrics import Protocol
+from difflab.networks import Compute, KernelByKernel
 from difflab.samplers import Sampler, draw
 from difflab.sampling import Classes, EnlargementOf, EnlargementOfStage, GivenImages, SetFolder
 from difflab.sampling.drawing import DrawBatch
@@ -34,6 +35,7 @@ class SetPlan:
     """A set of images that can be drawn: everything was read, built and checked.
 
     config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
+    compute   how the network is computed
     classes   of which class each image is
     enlarged  how the model is told small images, of one that enlarges them; None for one that draws from noise alone
     out       where the images go; or from the model's file and what the images depend on to that place
@@ -46,6 +48,7 @@ class SetPlan:
     config: dict[str, Any]
     sampler: Sampler
     guidance: GuidanceCallback
+    compute: Compute
     classes: Classes
     enlarged: Enlarged | None
     out: Path | Callable[[Path, Protocol], Path]
@@ -136,6 +139,8 @@ class SetPlan:
             "batch_size": size,
             "threads": self.request.threads,
         }
+        if not isinstance(self.compute, KernelByKernel):
+            bits["compute"] = OmegaConf.to_container(self.request.compute)
         if self.before is not None:
             bits["stage_before"] = self.before.folder.plan.fingerprint
         fields = {name: value for name, value in self.protocol_fields.items() if name != "seeds"}
@@ -146,6 +151,7 @@ class SetPlan:
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""
         denoiser = self.source.denoiser.to(device).eval()
+        self.compute.prepare(denoiser.network, device)
         self.guidance.to(device)
         quantize = instantiate(self.request.quantization)
         dtype = PRECISIONS[self.request.precision]

@@ -13,6 +13,7 @@ from difflab.callbacks.ema import EMACallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.classifier import NoisyClassifier
 from difflab.module.trained import TrainedModule
+from difflab.networks import Compute, KernelByKernel
 
 
 class ClassifierModule(TrainedModule[NoisyClassifier]):
@@ -26,9 +27,10 @@ class ClassifierModule(TrainedModule[NoisyClassifier]):
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
         lr_schedule: Callable[[Optimizer], LRScheduler],
         seed: int,
+        compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
         detours: int = 0,
     ):
-        super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, detours)
+        super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, compute, detours)
         if objective.condition_dropout:
             raise ValueError(
                 f"condition_dropout={objective.condition_dropout}: the class is what a classifier learns and cannot be dropped; "

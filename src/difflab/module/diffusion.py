@@ -16,6 +16,7 @@ from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.denoiser import Denoiser
 from difflab.module.trained import TrainedModule
+from difflab.networks import Compute, KernelByKernel
 from difflab.samplers import Sampler, draw
 from difflab.types import Condition
 
@@ -40,9 +41,10 @@ class DiffusionModule(TrainedModule[Denoiser]):
         lr_schedule: Callable[[Optimizer], LRScheduler],
         num_classes: int,
         seed: int,
+        compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
         detours: int = 0,
     ):
-        super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, detours)
+        super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, detours)
         _check_image(denoiser, objective)
         guidance.check(objective.condition_dropout)
         sampler.grid(denoiser.schedule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from difflab.callbacks.ema import EMACallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.layout import Layout, WholeLayout
+from difflab.networks import Compute
 from difflab.noise import ImageNoise
 from difflab.noisy_model import NoisyModel
 from difflab.types import Batch, Losses
@@ -35,6 +37,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     optimizer     parameters -> optimizer
     lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
     seed          of all randomness of training
+    compute       how the network is computed: kernel by kernel, or compiled
     detours       how often the run has gone back after a divergence: each time it draws other noise and times
     last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
     """
@@ -47,6 +50,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
         lr_schedule: Callable[[Optimizer], LRScheduler],
         seed: int,
+        compute: Compute,
         detours: int,
     ):
         super().__init__()
@@ -60,6 +64,8 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.layout: Layout = WholeLayout()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
+        self._compute = compute
+        self._prepared = False
 
     @property
     @abstractmethod
@@ -74,8 +80,17 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         """Told by a strategy that gives each process only a share of the weights."""
         self.layout = self.ema.tracks.layout = layout
 
+    def configure_model(self) -> None:
+        if not self._prepared:  # Lightning may ask again
+            self._compute.prepare(self.model.network, self.trainer.strategy.root_device)
+            self._prepared = True
+
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(p for p in self.model.parameters() if p.requires_grad)
+        # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale
+        # out by themselves, after those have looked who clip and watch the gradient.
+        fused = "fused" in inspect.signature(self._optimizer).parameters and self.trainer.scaler is None
+        weights = (p for p in self.model.parameters() if p.requires_grad)
+        optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._lr_schedule(optimizer), "interval": "step"},

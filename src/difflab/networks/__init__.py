@@ -1,9 +1,20 @@
 """Networks: (x, time, cond) -> output, with no knowledge of diffusion."""
 
+from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
 from difflab.networks.initialisation import initialise
 from difflab.networks.network import Network
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
-__all__ = ["Encoder", "Network", "SuperRes", "UNet", "initialise"]
+__all__ = [
+    "CompiledBlocks",
+    "CompiledNetwork",
+    "Compute",
+    "Encoder",
+    "KernelByKernel",
+    "Network",
+    "SuperRes",
+    "UNet",
+    "initialise",
+]

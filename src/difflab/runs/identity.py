@@ -17,6 +17,8 @@ WHERE_AND_HOW = frozenset(
         "trainer.devices",
         "trainer.num_nodes",
         "strategy",
+        "compute",
+        "module.compute",
         "trainer.accumulate_grad_batches",
         "trainer.val_check_interval",
         "trainer.log_every_n_steps",

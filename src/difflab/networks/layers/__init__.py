@@ -12,6 +12,7 @@ from difflab.networks.layers.group_norm import GroupNorm
 from difflab.networks.layers.heads import HeadCount, HeadWidth
 from difflab.networks.layers.label_embedding import LabelEmbedding, NullableLabelEmbedding
 from difflab.networks.layers.level_embedding import LevelEmbedding
+from difflab.networks.layers.pointwise import Pointwise
 from difflab.networks.layers.pool_resample import PoolResample
 from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
@@ -38,6 +39,7 @@ __all__ = [
     "LevelEmbedding",
     "NormalizedSpatialPooling",
     "NullableLabelEmbedding",
+    "Pointwise",
     "PoolResample",
     "Pooling",
     "QKVFirstAttention",

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.pointwise import Pointwise
 from difflab.networks.layers.zero import zeroed
 from difflab.types import attention_bit
 
@@ -30,8 +31,8 @@ class SelfAttention(nn.Module, ABC):
         self.heads = heads(channels)
         self.place = 0
         self.norm = GroupNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = zeroed(nn.Linear(channels, channels))
+        self.qkv = Pointwise(channels, 3 * channels)
+        self.out = zeroed(Pointwise(channels, channels))
 
     @abstractmethod
     def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,14 +41,14 @@ class SelfAttention(nn.Module, ABC):
     def forward(
         self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b c h w"]:
-        tokens = self.norm(h).to(h.dtype).flatten(2).transpose(1, 2)
-        q, k, v = (part.transpose(1, 2) for part in self.split(self.qkv(tokens)))
+        tokens = self.qkv(self.norm(h).to(h.dtype)).flatten(2).transpose(1, 2)
+        q, k, v = (part.transpose(1, 2) for part in self.split(tokens))
         mixed = F.scaled_dot_product_attention(q, k, v)
         if identity is not None:
             here = (identity & attention_bit(self.place)) != 0
             mixed = torch.where(here[:, None, None, None], v, mixed)
-        mixed = mixed.transpose(1, 2).flatten(2)
-        return h + self.out(mixed).transpose(1, 2).unflatten(2, h.shape[2:])
+        mixed = mixed.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, h.shape[2:])
+        return h + self.out(mixed)
 
 
 class HeadsFirstAttention(SelfAttention):

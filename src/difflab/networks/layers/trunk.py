@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ class Trunk(nn.Module):
     resolution; then the middle: residual block, attention, residual block.
 
     Attributes, for those who build on it: `resolutions` and `channels` of each level; `features`, the number of channels of
-    each image that `forward` returns.
+    each image that `forward` returns; `memory_format` of the images, None for what is fastest on their device.
 
     image_size             of the square training images (other sizes that the levels divide work too)
     in_channels            of the image
@@ -68,6 +69,7 @@ class Trunk(nn.Module):
         self.steps = nn.ModuleList(steps)
         self.middle = Chain([block(ch, ch), attention(ch), block(ch, ch)], gradient_checkpointing)
         self.features.append(ch)
+        self.memory_format: torch.memory_format | None = None
 
     def forward(
         self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
@@ -79,11 +81,18 @@ class Trunk(nn.Module):
                 f"images of {x.shape[2]} x {x.shape[3]} pixels cannot be halved {len(self.channels) - 1} times, as the network's "
                 f"{len(self.channels)} levels do; height and width must be multiples of {factor}"
             )
-        features = [self.conv_in(x)]
+        x = x.contiguous(memory_format=self.memory_format or fastest_format(x.device))
+        features = [self.conv_in(x)]  # all others follow it
         for step in self.steps:
             features.append(step(features[-1], emb, identity))
         features.append(self.middle(features[-1], emb, identity))
         return features
+
+
+def fastest_format(device: torch.device) -> torch.memory_format:
+    """channels_last on a CPU, where convolutions, norms and attention then all read a pixel's channels side by side. On a GPU torch's own
+    GroupNorm turns such images round and back, unless it is compiled (`compute`)."""
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
 def level_resolutions(image_size: int, levels: int) -> list[int]:
