@@ -6,8 +6,8 @@ import contextlib
 import sys
 
 import torch
-from denoising_diffusion_pytorch import GaussianDiffusion, Unet
-from ema_pytorch import EMA
+from denoising_diffusion_pytorch import GaussianDiffusion, Unet  # pyright: ignore[reportMissingImports]
+from ema_pytorch import EMA  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from benchmarks.peers.architecture import Architecture

@@ -1,6 +1,8 @@
 """The training benchmark: contenders do equal work, take the steps that are timed, and learn."""
 
+import gc
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from benchmarks.training import MATMUL, SMALL, TINY, compared, in_float32, on_gp
 from hydra.utils import instantiate
 from torch import nn
 
+from difflab.cli.check import composed
 from difflab.types import Condition
 
 CPU = torch.device("cpu")
@@ -144,8 +147,21 @@ def _without_chance(micro_batch: int) -> PlainTraining:
     with torch.no_grad():
         for parameter in peer.network.parameters():
             parameter.copy_(0.1 * torch.randn(parameter.shape, generator=source))
-    peer.loss = lambda x, label: (peer.network(x, torch.full((len(x),), 300), None) - x).square().mean()
+    peer.loss = lambda x_0, label: (peer.network(x_0, torch.full((len(x_0),), 300), None) - x_0).square().mean()
     return peer
+
+
+@pytest.mark.parametrize("project", [DIFFLAB, PLAIN])
+def test_memory_is_let_go(project: str, tmp_path: Path):
+    training = Contender(project).training(TINY, 1, CPU, tmp_path)
+    training.run(1)
+    model = training.module.model if isinstance(training, DifflabTraining) else training._peer.network  # pyright: ignore
+    kept = weakref.ref(model)
+    del model
+    assert kept() is not None
+    training.close()
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize("project", [DIFFLAB, PLAIN, DIFFUSERS, DDPM_PYTORCH])
@@ -196,3 +212,14 @@ def test_a_case(case, settings: Settings):
     goals = {(g.contender, g.against) for m in (by_images, by_computation) for g in m.goals}
     assert goals == {(g.contender, g.against) for g in case.goals if {g.contender, g.against} <= {*present, MATMUL}}
     assert all(len(values) == 1 and min(values) > 0 for values in by_images.values.values())
+
+
+def test_what_a_gpu_computes_is_compiled():
+    case = on_gpu()
+    config = composition(case.architecture, case.batch, CPU, case.contenders[DIFFLAB].overrides)
+    assert config.compute._target_.endswith("CompiledBlocks")
+    assert config.trainer.precision == "bf16-mixed"
+    published = composed("train", ["+experiment=adm/imagenet64"])
+    ignored = {"out_channels", "attention", "embedders", "in_channels", "image_size"}
+    found, wanted = ({k: v for k, v in c.network.items() if k not in ignored} for c in (config, published))
+    assert found == wanted, "not ADM's network"
