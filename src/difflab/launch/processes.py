@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from difflab.launch.freed_memory import keep_freed_memory
 from difflab.launch.world import torchrun_shape
 
 _PATIENCE = timedelta(hours=12)
@@ -49,6 +50,7 @@ class Processes:
         self._fabric.launch()
         if self.device.type == "cpu":
             torch.set_num_threads(self._threads)
+            keep_freed_memory()
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,46 @@
+"""Memory that is freed and asked for again costs the kernel nothing. In processes of their own: it is a setting of the process."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, resource, sys
+import torch
+from difflab.launch.freed_memory import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else False
+x = torch.randn(3_000_000)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        y = (x + 1) * 2 + 3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(), faults()  # room for all that is there at a time
+print(json.dumps([kept, faults()]))
+"""
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+
+
+def run(argument, **environment):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_") and k != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, argument], capture_output=True, text=True, env=clean | environment, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_pages_are_not_asked_for_again():
+    kept, faults = run("keep")
+    assert kept
+    _, otherwise = run("leave")
+    assert faults < otherwise / 5
+
+
+def test_what_the_environment_says_stays():
+    kept, _ = run("keep", MALLOC_MMAP_THRESHOLD_="100000")
+    assert not kept
