@@ -78,7 +78,7 @@ def measure(settings: Settings) -> Iterator[Measurement]:
     }
     # a plan counts the operations of six networks first, which takes longer than all of the others
     points = [Point(runs, clocked(one.planned)) for runs, one in studies.items()]
-    yield curve("plan of a study against runs", "s", "runs", LESS, points, min(3, settings.rounds))
+    yield curve("plan of a study against runs", "s", "runs", LESS, points, min(3, settings.rounds), warm_up=0)
     for name, stage in stages.items():
         points = [Point(runs, clocked(lambda one=one, do=stage: do(one))) for runs, one in studies.items()]
         yield curve(f"{name} of a study against runs", "s", "runs", LESS, points, settings.rounds)

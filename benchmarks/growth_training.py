@@ -84,7 +84,7 @@ class TrainingStep:
 
 
 def network(size: Size) -> UNet:
-    made = UNet(
+    return UNet(
         size.resolution,
         3,
         3,
@@ -97,7 +97,6 @@ def network(size: Size) -> UNet:
         depth=size.depth,
         attention_resolutions=size.attention,
     )
-    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def time_sampler(size: Size) -> TimeSampler:

@@ -67,14 +67,19 @@ def _goals(measurement: Measurement) -> Iterable[list[str]]:
     place, word = f"{measurement.bench}: {measurement.case}", "at least" if measurement.more_is_better else "at most"
     for goal in measurement.goals:
         found = compare(measurement, goal.contender, goal.against)
-        sure = found.interval is not None and not found.interval[0] < goal.bound < found.interval[1]
-        said = ("met" if is_met(goal, measurement) else "**missed**") + ("" if sure else ", within the noise")
+        said = ("met" if is_met(goal, measurement) else "**missed**") + _doubt(found, goal.bound)
         yield [place, f"{goal.contender} {word} {goal.bound:g} x {goal.against}", ratio(found), said]
     for name, facts in measurement.facts.items():
         if (bound := facts.get("goal_seconds")) is not None and name in measurement.values:
             median = statistics.median(measurement.values[name])
             said = "met" if median <= bound else "**missed**"
             yield [place, f"{name} at most {bound:g} s", f"{value(median)} s", said]
+
+
+def _doubt(found: Comparison, bound: float) -> str:
+    if found.interval is None:
+        return ", few rounds"
+    return ", within the noise" if found.interval[0] < bound < found.interval[1] else ""
 
 
 def _rows(measurement: Measurement) -> Iterable[list[str]]:
