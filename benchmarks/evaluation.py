@@ -25,7 +25,7 @@ from difflab.metrics import Gaussian, Moments
 ALONE = "network alone"
 GOAL = 0.9
 
-FEATURE_ROUNDS, DISTANCE_ROUNDS = 5, 3
+FEATURE_ROUNDS, DISTANCE_ROUNDS = 4, 3
 """At most, on a CPU: one turn of all takes 15 seconds and half a minute."""
 
 

@@ -11,11 +11,12 @@ from PIL import Image
 
 
 def adm_crop(image: Image.Image, size: int) -> Image.Image:
-    """The centre square of `image`, size x size."""
+    """The centre square of `image`, size x size; `image` itself where nothing is to be done."""
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = size / min(image.size)
     width, height = round(image.width * scale), round(image.height * scale)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2
-    return image.crop((left, top, left + size, top + size))
+    return image if width == height else image.crop((left, top, left + size, top + size))

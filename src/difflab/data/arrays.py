@@ -39,7 +39,8 @@ class InMemoryImages(ImageDataset):
         return len(self._pixels)
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
-        return self._pixels[torch.as_tensor(indices)]
+        # row by row; indexing with [] goes through all elements of a byte tensor, eight times slower
+        return self._pixels.index_select(0, torch.as_tensor(indices, dtype=torch.int64))
 
     def hash_content(self) -> str:
         digest = hashlib.blake2b(repr((self._pixels.shape, self.class_names)).encode(), digest_size=16)

@@ -22,7 +22,9 @@ class HorizontalFlip(Augmentation):
 
     def __call__(self, images: Tensor, noise: Noise) -> Tensor:
         flipped = noise.uniform("flip") < 0.5
-        return torch.where(flipped[:, None, None, None], images.flip(-1), images)
+        # whole rows of both: torch.where goes through all elements of a byte tensor and takes six times as long
+        both = torch.cat([images, images.flip(-1)])
+        return both.index_select(0, torch.arange(len(images), device=flipped.device) + len(images) * flipped)
 
 
 class RandomCrop(Augmentation):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -64,20 +64,27 @@ class EncodedImages(ImageDataset):
         return len(self._names)
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
-        return torch.stack([self._decode(self._names[index]) for index in torch.as_tensor(indices).tolist()])
+        chosen = torch.as_tensor(indices).tolist()
+        pixels = np.empty((len(chosen), self.channels, self.image_size, self.image_size), np.uint8)
+        for place, index in zip(pixels, chosen, strict=True):
+            self._decode(self._names[index], place)
+        return torch.from_numpy(pixels)
 
     def hash_content(self) -> str:
         labels = None if self.labels is None else self.labels.tolist()
         content = (self._content, labels, self.class_names, self.image_size, self.channels, "adm_crop")
         return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
-    def _decode(self, name: str) -> Tensor:
+    def _decode(self, name: str, place: UInt8[np.ndarray, "c h w"]) -> None:
+        """Writes an image where it belongs in its batch."""
+        mode = _MODES[self.channels]
         try:
             with Image.open(io.BytesIO(self.read(name))) as image:
-                pixels = np.array(adm_crop(image.convert(_MODES[self.channels]), self.image_size))
+                same = image if image.mode == mode else image.convert(mode)  # `convert` copies in any case
+                pixels = np.asarray(adm_crop(same, self.image_size))
         except CORRUPT as error:
             raise unreadable(self.where(name), error) from error
-        return torch.from_numpy(pixels).reshape(self.image_size, self.image_size, self.channels).permute(2, 0, 1)
+        place[...] = pixels.reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
 
     def _checked_content(self) -> str:
         """The hash of all names and bytes, after a look at each header."""

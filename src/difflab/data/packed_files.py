@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from difflab.data.file_spans import FileSpans
@@ -25,9 +26,10 @@ class PackedFiles(FileStore):
         self._shards = [shard.file for shard in index.shards]
         counts = torch.tensor([len(shard.names) for shard in index.shards])
         self._first = (counts.cumsum(0) - counts).tolist()
-        self._shard = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        self._offset = torch.tensor([offset for shard in index.shards for offset in shard.offsets])
-        self._size = torch.tensor([size for shard in index.shards for size in shard.sizes])
+        # an element of a numpy array is read in a tenth of the time of a tensor's
+        self._shard = torch.repeat_interleave(torch.arange(len(counts)), counts).numpy()
+        self._offset = np.array([offset for shard in index.shards for offset in shard.offsets], np.int64)
+        self._size = np.array([size for shard in index.shards for size in shard.sizes], np.int64)
         self._plan = index.plan
         self._spans = FileSpans()
 
