@@ -41,7 +41,7 @@ MATHEMATICS = {
 MACHINERY = {
     "on_demand": set(),
     "collective": set(),
-    "data": {"types", "noise"},
+    "data": {"types", "noise", "on_demand"},
     "metrics": {"collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {*MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*MATHEMATICS, "collective", "metrics"},

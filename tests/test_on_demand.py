@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-LAZY = ["difflab.runs", "difflab.launch", "difflab.studies"]
+LAZY = ["difflab.data", "difflab.runs", "difflab.launch", "difflab.studies"]
 
 
 def said(code: str) -> str:

@@ -43,7 +43,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "plan": ("study_plan", ("--json",)),
     "launch": ("study_runs", ("--wait",)),
     "retry": ("study_runs", ("--wait",)),
-    "status": ("study_runs", ("--json", "--watch")),
+    "status": ("study_status", ("--json", "--watch")),
     "cancel": ("study_runs", ()),
     "table": ("study_results", ()),
     "report": ("study_results", ("--wandb",)),
@@ -64,6 +64,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "entity": ("report",),
 }
 """Option -> verbs that know it; every other KEY=VALUE is an override of train.py."""
+
+LAUNCHER = "launcher"
+"""Words that begin with it say where runs are executed, and not what they are."""
 
 
 class Request(NamedTuple):
@@ -141,6 +144,12 @@ def understood(words: Sequence[str]) -> Request:
             _check_no_option(key)
             overrides.append(word)
     return Request(plain[0], file, verb, flags, options, tuple(overrides))
+
+
+def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides that belong to the runs, and those of the launcher."""
+    words = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == LAUNCHER]
+    return [word for word in overrides if word not in words], words
 
 
 def _check_no_option(key: str) -> None:

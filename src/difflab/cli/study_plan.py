@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from difflab.cli.known_plan import remember
 from difflab.cli.planning import plan_study
 from difflab.cli.study import Request, number
 from difflab.studies import Plan, RowPlan, StudyError, load_study
@@ -25,7 +26,9 @@ def planned(request: Request, overrides: Sequence[str]) -> Plan:
     overrides   of train.py, without those of the launcher
     """
     options = request.options
-    return plan_study(load_study(request.file), overrides, options.get("match"), options.get("solve", "network.width"))
+    found = plan_study(load_study(request.file), overrides, options.get("match"), options.get("solve", "network.width"))
+    remember(request, overrides, found)
+    return found
 
 
 def here(request: Request, overrides: Sequence[str]) -> Plan:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from difflab.cli.study import Request
+from difflab.cli.study import Request, divided
 from difflab.cli.study_plan import here
-from difflab.cli.study_runs import divided
 from difflab.runs.directory import write_whole
 from difflab.studies import Evidence, Plan, execution
 from difflab.studies.gather import gather

@@ -1,8 +1,7 @@
-"""`study.py STUDY launch | retry | status | cancel`."""
+"""`study.py STUDY launch | retry | cancel`."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,15 +10,12 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from difflab.cli.resolving import resolve_row
-from difflab.cli.study import Request
+from difflab.cli.study import LAUNCHER, Request, divided
 from difflab.cli.study_plan import here
 from difflab.launch.slurm import SlurmJob
 from difflab.studies import Plan
 from difflab.studies import execution as running
 from difflab.studies.execution import Array, Executor, Launched, Pool
-
-LAUNCHER = "launcher"
-"""Words that begin with it say where runs are executed, and not what they are."""
 
 
 def launch(request: Request) -> None:
@@ -37,31 +33,12 @@ def retry(request: Request) -> None:
     _submitted(running.retry(plan, _executor(plan, words, request), remedies), plan, request)
 
 
-def status(request: Request) -> None:
-    """Shows where every cell is."""
-    plan = here(request, divided(request.overrides)[0])
-    found = running.states(plan, running.ask(plan.root))
-    if "--json" in request.flags:
-        print(json.dumps(running.as_json(found), indent=2))
-    elif "--watch" in request.flags:
-        running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
-    else:
-        running.show(found, Console())
-        print(f"runs  {plan.root.resolve()}")
-
-
 def cancel(request: Request) -> None:
     """Stops what waits and what runs, wherever it was launched."""
     overrides, words = divided(request.overrides)
     plan = here(request, overrides)
     said = [line for executor in (Pool(), _array(plan, words, 0)) for line in executor.cancel(plan.root)]
     print("\n".join(said) or "nothing was running or waiting")
-
-
-def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides that belong to the runs, and those of the launcher."""
-    words = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == LAUNCHER]
-    return [word for word in overrides if word not in words], words
 
 
 def _executor(plan: Plan, words: Sequence[str], request: Request) -> Executor:

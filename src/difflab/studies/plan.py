@@ -95,6 +95,10 @@ class Plan:
     def training(self, cell: Cell) -> Training:
         return self.trainings[cell.training]
 
+    def batch(self, row: str) -> int:
+        """Images of an optimizer step."""
+        return self.rows[row].facts.batch
+
     def results(self, cell: Cell) -> Path:
         """The results.json that evaluate.py writes for the cell."""
         return self.training(cell).directory / cell.folder / "results.json"

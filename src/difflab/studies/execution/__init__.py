@@ -7,7 +7,7 @@ from difflab.studies.execution.live import as_json, is_active, show, table, watc
 from difflab.studies.execution.places import Places
 from difflab.studies.execution.pool import Pool
 from difflab.studies.execution.queue import Place, Queue, ask
-from difflab.studies.execution.states import CellState, State, states
+from difflab.studies.execution.states import CellState, Planned, State, states
 
 __all__ = [
     "Array",
@@ -18,6 +18,7 @@ __all__ = [
     "Launched",
     "Place",
     "Places",
+    "Planned",
     "Pool",
     "Queue",
     "State",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from difflab.launch import REQUEUE_EXIT_CODE
 from difflab.runs import RunDirectory, RunLock
@@ -19,13 +19,30 @@ from difflab.studies.execution.queue import Queue
 from difflab.studies.execution.record import Record, read_record
 from difflab.studies.execution.submissions import EVALUATE, TRAIN, Submission, newest, read_submissions
 from difflab.studies.execution.tasks import evaluation_key, is_whole
-from difflab.studies.plan import Cell, Plan, Training
+from difflab.studies.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
 """trained: its evaluation is due. interrupted: goes on when it is launched. failed: waits for a retry. missing: not begun."""
 
 DIVERGED = 3
 """Exit status of a diverged training."""
+
+
+class Planned(Protocol):
+    """Of a plan, what tells where its runs are."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def trainings(self) -> Sequence[Training]: ...
+
+    @property
+    def cells(self) -> Sequence[Cell]: ...
+
+    def training(self, cell: Cell) -> Training: ...
+
+    def batch(self, row: str) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ class _Found:
     diverged: bool = False
 
 
-def states(plan: Plan, queue: Queue) -> list[CellState]:
+def states(plan: Planned, queue: Queue) -> list[CellState]:
     """One for each cell of the plan, in its order."""
     places = Places(plan.root.resolve())
     submissions = read_submissions(places)
@@ -95,7 +112,7 @@ def states(plan: Plan, queue: Queue) -> list[CellState]:
         progress = _progress(state.state, run, training.steps)
         left = None
         if state.state == "training":
-            left = progress.seconds_left(training.steps, plan.rows[cell.row].facts.batch)
+            left = progress.seconds_left(training.steps, plan.batch(cell.row))
         found.append(
             CellState(
                 cell.row,

@@ -1,0 +1,110 @@
+"""Where the runs of a study are, as it was planned last: for those who look, and change nothing.
+
+A plan follows from the command line, the study's file, conf/ and difflab's code, and from what the data and the feature extractor are. To
+learn the last of these torch and Lightning are imported and the data opened, which takes seconds. Here the former are compared with
+those of the last plan, and if they are the same the latter are believed to be so too: whoever changed the data sees the runs of the
+old ones until something of the study is planned again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import difflab
+from difflab.cli.places import config_directory
+from difflab.cli.study import Request
+from difflab.data.cache import cache_directory
+from difflab.runs.directory import write_whole
+from difflab.studies.plan import Cell, Plan, Training
+
+SHAPING = ("match", "solve")
+"""Options on which the plan depends."""
+
+
+@dataclass(frozen=True)
+class KnownPlan:
+    """Of a plan, what tells where its runs are.
+
+    batches   row -> images of an optimizer step
+    """
+
+    root: Path
+    trainings: tuple[Training, ...]
+    cells: tuple[Cell, ...]
+    batches: Mapping[str, int]
+
+    def training(self, cell: Cell) -> Training:
+        return self.trainings[cell.training]
+
+    def batch(self, row: str) -> int:
+        return self.batches[row]
+
+
+def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
+    """Keeps what `recall` gives back, if all of it is known."""
+    if plan.lacking:
+        return
+    content = {
+        "of": _digest(request, overrides),
+        "root": str(plan.root),
+        "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
+        "cells": [asdict(cell) for cell in plan.cells],
+        "batches": {row: plan.batch(row) for row in plan.rows},
+    }
+    write_whole(_file(request, overrides), json.dumps(content))
+
+
+def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
+    """What was planned last by the same words in the same folder; None if it would be planned otherwise now."""
+    try:
+        content = json.loads(_file(request, overrides).read_text())
+        if content["of"] != _digest(request, overrides):
+            return None
+        return KnownPlan(
+            Path(content["root"]),
+            tuple(
+                Training(**one | {"parent": Path(one["parent"]), "overrides": tuple(one["overrides"])})
+                for one in content["trainings"]
+            ),
+            tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
+            content["batches"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _file(request: Request, overrides: Sequence[str]) -> Path:
+    words = [os.getcwd(), str(request.file.resolve()), *_options(request), *overrides]
+    return cache_directory("plans") / f"{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]}.json"
+
+
+def _options(request: Request) -> list[str]:
+    return [f"{key}={request.options[key]}" for key in SHAPING if key in request.options]
+
+
+def _digest(request: Request, overrides: Sequence[str]) -> str:
+    """Of everything from which a plan follows but data and extractor."""
+    digest = hashlib.sha256(json.dumps([sys.version, difflab.__version__, *_options(request), *overrides]).encode())
+    digest.update(request.file.read_bytes())
+    variables: set[str] = set()
+    for path in sorted(config_directory().rglob("*.yaml")):
+        text = path.read_text()
+        variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
+        digest.update(f"{path.relative_to(config_directory())} {text}".encode())
+    values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}
+    digest.update(json.dumps(values).encode())
+    for path in sorted(Path(difflab.__file__).parent.rglob("*.py")):
+        found = path.stat()
+        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _of_difflab() -> Iterator[str]:
+    return (name for name in os.environ if name.startswith("DIFFLAB_"))

@@ -1,0 +1,35 @@
+"""`study.py STUDY status`. What is known from the last plan is shown at once: torch is imported only to plan anew."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+
+from difflab.cli.known_plan import recall
+from difflab.cli.study import Request, divided
+from difflab.studies import execution as running
+from difflab.studies.execution import Planned
+
+
+def status(request: Request) -> None:
+    """Shows where every cell is."""
+    plan = _plan(request)
+    found = running.states(plan, running.ask(plan.root))
+    if "--json" in request.flags:
+        print(json.dumps(running.as_json(found), indent=2))
+    elif "--watch" in request.flags:
+        running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
+    else:
+        running.show(found, Console())
+        print(f"runs  {plan.root.resolve()}")
+
+
+def _plan(request: Request) -> Planned:
+    overrides = divided(request.overrides)[0]
+    known = recall(request, overrides)
+    if known is not None:
+        return known
+    from difflab.cli.study_plan import here
+
+    return here(request, overrides)
