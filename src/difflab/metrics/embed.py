@@ -5,8 +5,8 @@
 
 KEY is a hash of the images' fingerprint, the extractor's and the version of this protocol, never a folder's name. A part is written
 whole or not at all and is memory-mapped when it is read; one that is missing or damaged is computed again, and only that one. Processes
-share the parts that are missing. Batches start at fixed rows, so the features depend neither on the number of processes nor on what an
-interrupted call had done.
+share the parts that are missing. While the network computes, threads read the next images and write the last part. Batches start at
+fixed rows, so the features depend neither on the number of processes nor on what an interrupted call had done.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +31,7 @@ from torch import Tensor
 from difflab.collective import rank, sum_over_processes, world_size
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.one_ahead import one_ahead
 from difflab.metrics.quantize import to_uint8
 from difflab.metrics.reference import ImageSource
 
@@ -75,22 +77,29 @@ def embed(
     to_do, done = sum(len(parts.rows(i)) for i in missing), 0
     if missing:
         _log.info("features of %d images by %s", to_do, extractor.identity.name)
-    for i in missing:
-        batches = []
-        for start in range(parts.rows(i).start, parts.rows(i).stop, batch_size):
-            rows = range(start, min(start + batch_size, parts.rows(i).stop))
-            batches.append(_columns(source, extractor, rows))
-            done += len(rows)
-            if progress is not None:
-                progress(done, to_do)
-        parts.write(i, {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]})
+    cut = {i: [parts.rows(i)[k : k + batch_size] for k in range(0, len(parts.rows(i)), batch_size)] for i in missing}
+    images = one_ahead(source.images, [rows for batches in cut.values() for rows in batches])
+    with ThreadPoolExecutor(1) as writer:
+        written: Future[None] | None = None
+        for i, ranges in cut.items():
+            batches = []
+            for rows in ranges:
+                batches.append(_columns(next(images), extractor, rows))
+                done += len(rows)
+                if progress is not None:
+                    progress(done, to_do)
+            if written is not None:
+                written.result()  # one part at a time waits for the disk
+            columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+            written = writer.submit(parts.write, i, columns)
+        if written is not None:
+            written.result()
     sum_over_processes([torch.zeros(1, device=extractor.device)])  # nobody reads before all have written
     labels = source.labels if isinstance(source, LabelledSource) else None
     return FeatureSet(extractor.identity, [parts.read(i) for i in range(parts.count)], labels, parts.key)
 
 
-def _columns(source: ImageSource, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
-    images = source.images(rows)
+def _columns(images: Tensor, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
     try:
         # images that are no pixels (a mixture's) meet the extractor as samples do
         features = extractor(images if images.dtype == torch.uint8 else to_uint8(images))

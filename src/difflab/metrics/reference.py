@@ -17,6 +17,7 @@ from difflab.collective import from_first_process, rank, world_size
 from difflab.metrics.cache import StatisticsCache
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.moments import Gaussian, Moments
+from difflab.metrics.one_ahead import one_ahead
 from difflab.metrics.quantize import to_uint8
 
 PROTOCOL_VERSION = 1
@@ -111,8 +112,8 @@ class ReferenceStatistics:
         identity, device = self.extractor.identity, self.extractor.device
         moments = {column: Moments(identity.columns[column], device) for column in columns}
         mine = range(rank(), len(self.source), world_size())
-        for start in range(0, len(mine), self.batch_size):
-            images = self.source.images(mine[start : start + self.batch_size])
+        batches = [mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size)]
+        for images in one_ahead(self.source.images, batches):
             # images that are no pixels (a mixture's) meet the extractor as samples do
             extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
             for column in columns:
