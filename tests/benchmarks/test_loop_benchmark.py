@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 import torch
@@ -90,4 +91,7 @@ def test_the_mirror_has_sent_what_was_logged(tmp_path):
     found = mirror(Settings(2, True, CPU, tmp_path))
     assert found.values.keys() == {"metrics.jsonl", "W&B, offline"}
     last = max(int(path.stem.removeprefix("step-")) for path in (tmp_path / "mirrored/checkpoints").glob("*"))
-    assert last_mirrored_step(tmp_path / "mirrored" / "wandb") == last
+    patience = time.monotonic() + 20  # W&B writes its file in a process of its own
+    while (there := last_mirrored_step(tmp_path / "mirrored" / "wandb")) < last and time.monotonic() < patience:
+        time.sleep(0.2)
+    assert there == last
