@@ -36,11 +36,10 @@ def compare(measurement: Measurement, contender: str, against: str) -> Compariso
     return Comparison(contender, against, statistics.median(ratios), median_interval(ratios))
 
 
-def comparisons(measurement: Measurement) -> list[Comparison]:
-    """Every contender against the baseline, and what goals speak of besides."""
-    pairs = [(name, measurement.baseline) for name in measurement.values if measurement.baseline not in (None, name)]
-    pairs += [(goal.contender, goal.against) for goal in measurement.goals]
-    return [compare(measurement, mine, str(theirs)) for mine, theirs in dict.fromkeys(pairs)]
+def comparisons(measurement: Measurement) -> dict[str, Comparison]:
+    """Contender -> its comparison with the baseline."""
+    base = measurement.baseline
+    return {name: compare(measurement, name, base) for name in measurement.values if base not in (None, name)}
 
 
 def ours_against_others(measurement: Measurement) -> list[Comparison]:

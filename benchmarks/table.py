@@ -84,15 +84,12 @@ def _doubt(found: Comparison, bound: float) -> str:
 
 def _rows(measurement: Measurement) -> Iterable[list[str]]:
     """A row for each contender; the case stands in the first."""
-    ratios: dict[str, list[str]] = {}
-    for found in comparisons(measurement):
-        of = "" if found.against == measurement.baseline else f" of {found.against}"
-        ratios.setdefault(found.contender, []).append(ratio(found) + of)
+    ratios = {name: ratio(found) for name, found in comparisons(measurement).items()}
     case = f"{measurement.case}, {measurement.unit}"
     for name, values in measurement.values.items():
-        base = "baseline" if name == measurement.baseline else ""
+        beside = "baseline" if name == measurement.baseline else ratios.get(name, "")
         known = ", ".join(_fact(*fact) for fact in measurement.facts.get(name, {}).items() if fact[0] not in HIDDEN)
-        yield [case, name, spread(values), "; ".join([*([base] if base else []), *ratios.get(name, [])]), known]
+        yield [case, name, spread(values), beside, known]
         case = ""
 
 
@@ -125,8 +122,8 @@ def _exponent(fit: Exponent) -> str:
 
 
 def _fact(name: str, told: Any) -> str:
-    number = isinstance(told, int | float) and not isinstance(told, bool)
-    return f"{name.replace('_', ' ')} {value(told) if number else told}"
+    is_number = isinstance(told, float) or (isinstance(told, int) and abs(told) >= 1000)
+    return f"{name.replace('_', ' ')} {value(told) if is_number else told}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
