@@ -4,5 +4,6 @@
     python -m benchmarks training sampling     some
     python -m benchmarks.check OLD NEW         what became slower by more than the noise
 
-`contest` lets contenders take turns, `record` is what is written down, `table` and `picture` show it, and `__main__.BENCHES` names the benchmarks.
+`contest` lets contenders take turns, `record` is what is written down, `table` and `picture` show it,
+and `__main__.BENCHES` names the benchmarks.
 """
