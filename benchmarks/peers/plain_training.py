@@ -25,9 +25,7 @@ class PlainTraining(Peer):
     ):
         self.network = PlainUNet(architecture).to(device)
         self._micro_batch, self._device, self._autocast = micro_batch, device, autocast
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.0, foreach=False
-        )
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
         self._scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
         self._average = [p.detach().clone() for p in self.network.parameters()]
         beta = torch.linspace(1e-4, 0.02, STEPS, dtype=torch.float64)
