@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from difflab.networks.layers import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm, LabelEmbedding
+from difflab.networks.layers.doubling_convolution import DoublingConv2d
 from difflab.networks.layers.group_norm import group_count
+from difflab.networks.layers.pointwise import Pointwise
+from difflab.networks.layers.resample import double
 from difflab.networks.layers.time_embedding import TimeEmbedding, sinusoids
 from difflab.types import NULL_LABEL, Condition
 
@@ -70,3 +73,34 @@ def test_strict_label_embedding_wants_a_class_for_every_example():
     for wrong in (NULL_LABEL, 3):
         with pytest.raises(ValueError, match=r"labels must be 0 \.\. 2.*NullableLabelEmbedding"):
             embedding(Condition(label=torch.tensor([0, wrong])))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (4, 4)])
+def test_a_doubling_convolution_is_the_convolution_of_the_doubled_image(height, width):
+    layer = DoublingConv2d(3, 5).double()
+    h = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    expected = nn.functional.conv2d(double(h), layer.weight, layer.bias, padding=1)
+    towards = torch.randn_like(expected)
+    inputs = (h, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(h), expected, rtol=0, atol=1e-12)
+    theirs = torch.autograd.grad(expected, inputs, towards)
+    for found, gradient in zip(torch.autograd.grad(layer(h), inputs, towards), theirs, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=0, atol=1e-12)
+    assert [*layer.state_dict()] == ["weight", "bias"]
+    assert layer.weight.shape == (5, 3, 3, 3)
+
+
+def test_a_doubling_convolution_in_half_precision_has_the_weights_that_any_has():
+    """Added up in float32 and rounded afterwards they would be others than those of a network that doubles first."""
+    layer, h = DoublingConv2d(3, 5), torch.randn(2, 3, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = layer(h), nn.functional.conv2d(double(h), layer.weight, layer.bias, padding=1)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
+
+
+def test_a_pointwise_map_is_a_linear_one_of_every_pixel():
+    layer, h = Pointwise(3, 5), torch.randn(2, 3, 4, 6)
+    expected = nn.functional.linear(h.permute(0, 2, 3, 1), layer.weight, layer.bias).permute(0, 3, 1, 2)
+    torch.testing.assert_close(layer(h), expected)
+    assert layer.weight.shape == (5, 3)

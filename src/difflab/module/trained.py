@@ -98,7 +98,9 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
-        torch.manual_seed(hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1))
+        _seed_dropout(
+            hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1), batch.x0.device
+        )
         noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
         losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
         self.last_batch, self.last_losses = batch, losses
@@ -117,3 +119,11 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: watchers evaluate at validation end."""
+
+
+def _seed_dropout(seed: int, device: torch.device) -> None:
+    """torch.manual_seed for the generators that a step draws from. That function itself goes through every kind of device that there
+    might be, half a millisecond a step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from difflab.networks.layers.resample import BlockFactory, Resample, double
+from difflab.networks.layers.doubling_convolution import DoublingConv2d
+from difflab.networks.layers.resample import BlockFactory, Resample
 
 
 class _ConvDown(nn.Module):
@@ -17,10 +18,10 @@ class _ConvDown(nn.Module):
 class _ConvUp(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = DoublingConv2d(channels, channels)
 
     def forward(self, h: Tensor, emb: Tensor) -> Tensor:
-        return self.conv(double(h))
+        return self.conv(h)
 
 
 class ConvResample(Resample):

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.layers.doubling_convolution import DoublingConv2d
 from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.resample import double
 from difflab.networks.layers.zero import zeroed
 
 
@@ -40,14 +42,17 @@ class ResidualBlock(nn.Module):
     ):
         super().__init__()
         self.norm_in = GroupNorm(in_channels)
-        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        if resize is double:  # the layer does it by the way
+            self.conv_in, self.resize_in = DoublingConv2d(in_channels, out_channels), unchanged
+        else:
+            self.conv_in, self.resize_in = nn.Conv2d(in_channels, out_channels, 3, padding=1), resize
         self.norm_out = norm(out_channels, emb_dim)
         self.conv_out = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         self.dropout, self.residual_scale, self.resize = dropout, residual_scale, resize
 
     def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b d i j"]:
-        branch = self.conv_in(self.resize(F.silu(self.norm_in(h).to(h.dtype))))
+        branch = self.conv_in(self.resize_in(F.silu(self.norm_in(h).to(h.dtype))))
         branch = F.silu(self.norm_out(branch, emb))
         branch = self.conv_out(F.dropout(branch, self.dropout, self.training))
         total = self.skip(self.resize(h)) + branch
