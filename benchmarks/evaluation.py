@@ -25,8 +25,8 @@ from difflab.metrics import Gaussian, Moments
 ALONE = "network alone"
 GOAL = 0.9
 
-FEATURE_ROUNDS, DISTANCE_ROUNDS = 4, 3
-"""At most, on a CPU: one turn of all takes 15 seconds and half a minute."""
+FEATURE_ROUNDS, DISTANCE_ROUNDS = 3, 2
+"""At most (features: on a CPU): one round of all takes about 20 seconds, of distances half a minute."""
 
 
 def measure(settings: Settings) -> Iterator[Measurement]:
