@@ -152,7 +152,8 @@ def network_of(task: Task) -> UNet:
 
 
 def _facts(task: Task, network: torch.nn.Module, work: Callable[[], object]) -> dict[str, Any]:
-    with FlopCounterMode(display=False) as counter:
+    # in half precision, in which our network as well computes what its layers say (see `DoublingConv2d`)
+    with torch.autocast(task.device.type, torch.bfloat16), FlopCounterMode(display=False) as counter:
         work()
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
