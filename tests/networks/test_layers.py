@@ -104,3 +104,34 @@ def test_a_pointwise_map_is_a_linear_one_of_every_pixel():
     expected = nn.functional.linear(h.permute(0, 2, 3, 1), layer.weight, layer.bias).permute(0, 3, 1, 2)
     torch.testing.assert_close(layer(h), expected)
     assert layer.weight.shape == (5, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 32, 32), (3, 12, 40, 33), (1, 6, 64, 64)])
+def test_group_norm_of_large_channels_last_images_has_torchs_gradients(shape):
+    """Far from zero, where sums cancel."""
+    norm = GroupNorm(shape[1]).double()
+    nn.init.normal_(norm.weight)
+    h = (3 + torch.randn(shape, dtype=torch.float64)).contiguous(memory_format=torch.channels_last).requires_grad_()
+    towards = torch.randn_like(h).contiguous()  # of another format than the image
+    inputs = (h, norm.weight, norm.bias)
+    out = norm(h)
+    assert "InChannelsLast" in type(out.grad_fn).__name__
+    expected = nn.functional.group_norm(h, norm.groups, norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(out, expected)
+    theirs = torch.autograd.grad(expected, inputs, towards)
+    for found, gradient in zip(torch.autograd.grad(out, inputs, towards), theirs, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=1e-10, atol=1e-10)
+
+
+def test_the_gradient_of_that_gradient_is_torchs_too():
+    norm = GroupNorm(8).double()
+    nn.init.normal_(norm.weight)
+    h = torch.randn(1, 8, 32, 32, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def of_gradient(out):
+        (gradient,) = torch.autograd.grad(out.square().sum(), h, create_graph=True)
+        return torch.autograd.grad(gradient.pow(3).sum(), (h, norm.weight))
+
+    theirs = of_gradient(nn.functional.group_norm(h, norm.groups, norm.weight, norm.bias, norm.eps))
+    for found, expected in zip(of_gradient(norm(h)), theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)

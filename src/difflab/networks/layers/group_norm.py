@@ -1,5 +1,7 @@
 """Group normalisation in float32, whatever the precision of the images (Wu and He 2018, arXiv 1803.08494)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -7,6 +9,8 @@ from torch import Tensor, nn
 
 GROUPS = 32
 _SMALLEST_GROUP = 4
+_LARGE = 32 * 32
+"""Pixels from which on the backward pass of `_InChannelsLast` is faster than torch's (two to four times at 64 x 64)."""
 
 
 def group_count(channels: int) -> int:
@@ -32,4 +36,61 @@ class GroupNorm(nn.Module):
 
     def forward(self, h: Float[Tensor, "b c *hw"]) -> Float[Tensor, "b c *hw"]:
         wide = torch.promote_types(h.dtype, torch.float32)
-        return F.group_norm(h.to(wide), self.groups, self.weight.to(wide), self.bias.to(wide), self.eps)
+        h, weight, bias = h.to(wide), self.weight.to(wide), self.bias.to(wide)
+        if h.requires_grad and _is_large_in_channels_last(h):
+            return _InChannelsLast.apply(h, weight, bias, self.groups, self.eps)
+        return F.group_norm(h, self.groups, weight, bias, self.eps)
+
+
+def _is_large_in_channels_last(h: Tensor) -> bool:
+    return (
+        h.device.type == "cpu"
+        and h.ndim == 4
+        and h.shape[2] * h.shape[3] >= _LARGE
+        and h.is_contiguous(memory_format=torch.channels_last)
+        and not h.is_contiguous()
+    )
+
+
+class _InChannelsLast(torch.autograd.Function):
+    """torch's group norm with another backward pass, for images on a CPU whose pixels have their channels side by side.
+
+    With r = 1 / std, m = mean, n the size of a group, and for each group G = sum of weight * dy, H = sum of weight * dy * h:
+    dh = r weight dy + (G m - H) r^3 / n (h - m) - G r / n. The sums over pixels are matrix products with a row of ones, so that all that
+    is read is read in the order in which it lies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        b, c, height, width = h.shape
+        out, mean, rstd = torch.native_group_norm(h, weight, bias, b, c, height * width, groups, eps)
+        ctx.save_for_backward(h, weight, bias, mean, rstd)
+        ctx.groups, ctx.eps = groups, eps
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (dy,) = grad_outputs
+        h, weight, bias, mean, rstd = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient of this gradient is wanted: a guidance around another
+            out = F.group_norm(h, ctx.groups, weight, bias, ctx.eps)
+            return *torch.autograd.grad(out, (h, weight, bias), dy, create_graph=True), None, None
+        b, c, height, width = h.shape
+        groups, n = ctx.groups, h[0].numel() // ctx.groups
+        pixels, above = (image.permute(0, 2, 3, 1).reshape(b, height * width, c) for image in (h, dy))
+        ones = h.new_ones(b, 1, height * width)
+        product = pixels * above
+        of_dy = torch.bmm(ones, above).view(b, groups, -1)
+        of_product = torch.bmm(ones, product).view(b, groups, -1)
+        m, r, w = mean[:, :, None], rstd[:, :, None], weight.view(1, groups, -1)
+        G, H = (of_dy * w).sum(2, keepdim=True), (of_product * w).sum(2, keepdim=True)
+        of_h = (G * m - H) * r**3 / n
+        constant = -of_h * m - G * r / n
+
+        def per_channel(value: Tensor) -> Tensor:
+            return value.expand(b, groups, c // groups).reshape(b, 1, c)
+
+        torch.addcmul(per_channel(constant), pixels, per_channel(of_h), out=product)
+        product.addcmul_(above, per_channel(r * w))
+        d_weight = ((of_product - of_dy * m) * r).sum(0).view(c)
+        return product.view(b, height, width, c).permute(0, 3, 1, 2), d_weight, of_dy.sum(0).view(c), None, None
