@@ -33,7 +33,9 @@ BENCHES = {
 def main() -> None:
     options = _options()
     chosen = options.benches or list(BENCHES)
-    load, found = os.getloadavg()[0], []
+    load, day, found = os.getloadavg()[0], today(), []
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    out = options.out or Path(__file__).parent / "results" / f"{day}-speed-{options.device}.json"
     with tempfile.TemporaryDirectory() as scratch:
         for name in chosen:
             settings = Settings(options.rounds, options.quick, torch.device(options.device), Path(scratch) / name)
@@ -41,12 +43,11 @@ def main() -> None:
             for measurement in importlib.import_module(f"benchmarks.{name}").measure(settings):
                 print(f"{measurement.bench}: {measurement.case}", file=sys.stderr, flush=True)
                 found.append(measurement)
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    record = Record(today(), command, machine(), versions(), (load, os.getloadavg()[0]), tuple(found))
-    out = options.out or Path(__file__).parent / "results" / f"{record.date}-speed-{options.device}.json"
-    record.write(out)
-    out.with_suffix(".md").write_text(page(record))
-    draw(record, out.with_suffix(".png"))
+            # after each benchmark, so that a failure of the next one costs no more than that
+            record = Record(day, command, machine(), versions(), (load, os.getloadavg()[0]), tuple(found))
+            record.write(out)
+            out.with_suffix(".md").write_text(page(record))
+            draw(record, out.with_suffix(".png"))
     print(out)
 
 
