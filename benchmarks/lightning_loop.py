@@ -149,7 +149,7 @@ def _fitted(
     trainer = instantiate(
         config.trainer,
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        strategy=instantiate(config.strategy, _convert_="all").lightning(),
+        strategy=instantiate(config.strategy, _convert_="all").lightning(1),
         callbacks=[watch, *callbacks],
         logger=loggers,
         plugins=[instantiate(config.checkpoint_io)],

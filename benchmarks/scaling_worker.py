@@ -84,7 +84,7 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     watch = Stopwatch(lambda: wait_for_others(plan))
     trainer = instantiate(
         config.trainer,
-        strategy=strategy.lightning(),
+        strategy=strategy.lightning(processes),
         callbacks=[watch],
         logger=False,
         enable_checkpointing=False,

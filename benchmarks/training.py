@@ -7,14 +7,19 @@ training code is on no package registry: `plain` is its network and step written
 
 from __future__ import annotations
 
-import gc
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from benchmarks.apart import Apart
 from benchmarks.contest import rate, take_turns
-from benchmarks.peers import Architecture, Training, Work
+from benchmarks.peers import Architecture, Work
 from benchmarks.peers.contenders import DDPM_PYTORCH, DIFFLAB, DIFFUSERS, PLAIN, Contender
 from benchmarks.record import Goal, Measurement
 from benchmarks.settings import Settings
@@ -74,14 +79,13 @@ class Case:
 def measure(settings: Settings) -> Iterator[Measurement]:
     for number, case in enumerate(cases(settings.device)):
         yield from compared(case.small() if settings.quick else case, settings, str(number))
-        gc.collect()  # Lightning's objects know each other, and the next case needs their memory
 
 
 def cases(device: torch.device) -> list[Case]:
     """What is measured there."""
     if device.type == "cuda":
         return [on_gpu()]
-    return [in_float32(SMALL, steps=3), in_float32(replace(SMALL, image_size=64), steps=2), in_bfloat16()]
+    return [in_float32(SMALL, steps=6), in_float32(replace(SMALL, image_size=64), steps=3), in_bfloat16()]
 
 
 def in_float32(architecture: Architecture, steps: int) -> Case:
@@ -98,7 +102,7 @@ def in_bfloat16() -> Case:
         f"{DIFFLAB}, float32": Contender(DIFFLAB),
         DIFFUSERS: Contender(DIFFUSERS, torch.bfloat16),
     }
-    return Case("UNet", SMALL, 8, 3, contenders, (Goal(DIFFLAB, DIFFUSERS, 1.2),))
+    return Case("UNet", SMALL, 8, 6, contenders, (Goal(DIFFLAB, DIFFUSERS, 1.2),))
 
 
 def on_gpu() -> Case:
@@ -114,21 +118,38 @@ def on_gpu() -> Case:
     return Case("ADM's ImageNet-64 UNet", ADM_64, 128, 5, contenders, goals)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a contender is told in its process."""
+
+    contender: Contender
+    architecture: Architecture
+    batch: int
+    steps: int
+    device: torch.device
+    scratch: Path
+
+
+def under_way(task: Task) -> tuple[Callable[[], object], dict[str, Any]]:
+    """The work of a turn, and how much that is."""
+    training = task.contender.training(task.architecture, task.batch, task.device, task.scratch)
+    return partial(training.run, task.steps), {"work": training.work}
+
+
 def compared(case: Case, settings: Settings, folder: str) -> Iterator[Measurement]:
     """The contenders of a case that are installed, beside each other."""
-    device, images = settings.device, case.batch * case.steps
-    running: dict[str, Training] = {
-        name: contender.training(case.architecture, case.batch, device, settings.scratch / folder / name)
-        for name, contender in case.contenders.items()
-        if contender.is_installed
-    }
-    turns = {name: _images_per_second(training, images, case.steps) for name, training in running.items()}
-    try:
-        found = take_turns({**turns, MATMUL: _matrix_product(case.type, settings)}, settings.rounds)
-    finally:
-        for training in running.values():
-            training.close()
-    works = {name: training.work for name, training in running.items()}
+    images = case.batch * case.steps
+    works: dict[str, Work] = {}
+    turns: dict[str, Callable[[], float]] = {MATMUL: _matrix_product(case.type, settings)}
+    with ExitStack() as stack, _one_arena():
+        for name, contender in case.contenders.items():
+            if contender.is_installed:
+                place = settings.scratch / folder / name
+                process = stack.enter_context(Apart(under_way))
+                task = Task(contender, case.architecture, case.batch, case.steps, settings.device, place)
+                works[name] = process.prepare(task)["work"]
+                turns[name] = _images_per_second(process, images)
+        found = take_turns(turns, settings.rounds)
     equal = [name for name in works if works[name].equals(works[DIFFLAB])]
     if len(equal) > 1:
         values = {name: found[name] for name in equal}
@@ -139,8 +160,23 @@ def compared(case: Case, settings: Settings, folder: str) -> Iterator[Measuremen
     yield _measurement(case, f"{case.described}: computation, networks not equal", "GFLOP/s", values, works)
 
 
-def _images_per_second(training: Training, images: int, steps: int) -> Callable[[], float]:
-    return lambda: images / training.run(steps)
+def _images_per_second(process: Apart, images: int) -> Callable[[], float]:
+    return lambda: images / process.turn()
+
+
+@contextmanager
+def _one_arena() -> Iterator[None]:
+    """Threads of the processes that begin within it share the heap of the main one: difflab's training waits for its turns in a thread,
+    and a command's has no thread to itself, nor a heap that is cleared more often."""
+    before = os.environ.get("MALLOC_ARENA_MAX")
+    os.environ["MALLOC_ARENA_MAX"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MALLOC_ARENA_MAX"]
+        else:
+            os.environ["MALLOC_ARENA_MAX"] = before
 
 
 def _matrix_product(dtype: torch.dtype, settings: Settings) -> Callable[[], float]:

@@ -63,7 +63,7 @@ class DifflabTraining(Training):
         run = RunDirectory(scratch / "run")
         run.path.mkdir(parents=True, exist_ok=True)
         evaluation = instantiate(config.evaluation, _convert_="all")
-        strategy = instantiate(config.strategy, _convert_="all").lightning()
+        strategy = instantiate(config.strategy, _convert_="all").lightning(1)
         trainer = _trainer(config, run, self.module, data, evaluation, Interruption("", 0.0), strategy)
         trainer.progress_bar_callback.disable()
         self._turnstile = Turnstile()

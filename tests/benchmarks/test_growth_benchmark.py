@@ -38,7 +38,9 @@ def test_counted_work_grows_as_expected(found):
     def of(case, fact="flops"):
         return exponent_of(found[case], fact).value
 
-    assert of("training step against batch") == pytest.approx(1, abs=0.03)  # kernels are widened once a step, not once an image
+    assert of("training step against batch") == pytest.approx(
+        1, abs=0.03
+    )  # kernels are widened once a step, not once an image
     assert of("training step against width") == pytest.approx(2, abs=0.05)
     assert of("training step against resolution") == pytest.approx(2, abs=0.1)
     assert of("training step against resolution, attention at all pixels") > of("training step against resolution")

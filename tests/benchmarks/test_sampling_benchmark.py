@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 import torch
 from benchmarks.apart import Apart
-from benchmarks.contest import clocked
 from benchmarks.settings import Settings
+from here import Here
 
 from benchmarks import drawers, sampling
 from difflab.noise import ImageNoise
@@ -67,24 +67,6 @@ def test_what_is_counted_is_equal():
     assert flops["DDIM, classifier-free guidance-8"] == pytest.approx(2 * flops["DDIM-8"])
     assert flops["Heun-8"] == pytest.approx(flops["DDIM-8"] * 3 / 2)
     assert drawers.network_alone(TASKS["DDPM-8"])[1]["GFLOP/image"] == flops["DDPM-8"]
-
-
-class Here:
-    """As `Apart`, in this process, which is sooner there."""
-
-    def __init__(self, prepare):
-        self._prepare = prepare
-
-    def prepare(self, task):
-        work, facts = self._prepare(task)
-        self.turn = clocked(work)
-        return facts
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
 
 def test_each_task_is_measured_by_all_who_can_draw_it(settings, monkeypatch):

@@ -17,9 +17,11 @@ from benchmarks.peers.plain_unet import PlainUNet
 from benchmarks.peers.turnstile import Turnstile
 from benchmarks.settings import Settings
 from benchmarks.training import MATMUL, SMALL, TINY, compared, in_float32, on_gpu
+from here import Here
 from hydra.utils import instantiate
 from torch import nn
 
+from benchmarks import training as training_benchmark
 from difflab.cli.check import composed
 from difflab.types import Condition
 
@@ -194,7 +196,7 @@ def test_contenders_learn(project: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("case", [in_float32(SMALL, 3), on_gpu()], ids=["float32", "gpu"])
-def test_a_case(case, settings: Settings):
+def test_a_case(case, settings: Settings, monkeypatch):
     """Equal networks by images, others by computation; what is for a GPU runs here but for the compilation."""
     bare = {
         name: replace(c, overrides=tuple(o for o in c.overrides if not o.startswith("compute=")))
@@ -202,6 +204,7 @@ def test_a_case(case, settings: Settings):
     }
     case = replace(case, contenders=bare).small()
     present = {name for name, contender in case.contenders.items() if contender.is_installed}
+    monkeypatch.setattr(training_benchmark, "Apart", Here)
     by_images, by_computation = compared(case, settings, "case")
     unlike = {DDPM_PYTORCH} | ({DIFFUSERS} if case.architecture.resample == "biggan" else set())
     assert set(by_images.values) == present - unlike
