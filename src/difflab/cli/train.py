@@ -101,7 +101,7 @@ def _launch(config: DictConfig) -> float | None:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     overrides = list(HydraConfig.get().overrides.task)
-    return launcher.launch(lambda: _train(config, strategy), overrides, str(config.run.name))
+    return launcher.launch(lambda: _train(config, strategy.lightning(processes)), overrides, str(config.run.name))
 
 
 def _train(config: DictConfig, strategy: Any) -> float | None:
@@ -144,7 +144,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin)
         connect_under_torchrun(config.trainer.accelerator)
-        trainer = _trainer(config, run, module, data, evaluation, interruption, strategy.lightning())
+        trainer = _trainer(config, run, module, data, evaluation, interruption, strategy)
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error

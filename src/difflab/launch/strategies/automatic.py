@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pytorch_lightning.strategies import Strategy
 from torch.optim import Optimizer
 
+from difflab.launch.strategies.ddp import DDP
 from difflab.launch.strategies.strategy import TrainingStrategy
 
 
@@ -13,5 +15,5 @@ class Automatic(TrainingStrategy):
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         return
 
-    def lightning(self) -> str:
-        return "auto"
+    def lightning(self, processes: int) -> Strategy | str:
+        return "auto" if processes == 1 else DDP().lightning(processes)

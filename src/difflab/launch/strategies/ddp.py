@@ -22,5 +22,9 @@ class DDP(TrainingStrategy):
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         return
 
-    def lightning(self) -> DDPStrategy:
-        return DDPStrategy(find_unused_parameters=self.find_unused_parameters, timeout=self.timeout)
+    def lightning(self, processes: int) -> DDPStrategy:
+        return DDPStrategy(
+            find_unused_parameters=self.find_unused_parameters,
+            timeout=self.timeout,
+            gradient_as_bucket_view=True,  # gradients lie where they are exchanged from, instead of there as well
+        )

@@ -49,7 +49,7 @@ class DeepSpeed(TrainingStrategy):
                 f"{optimizer.__name__} may not treat as it treats whole weights: use one of {known}, or strategy=ddp or fsdp"
             )
 
-    def lightning(self) -> Strategy:
+    def lightning(self, processes: int) -> Strategy:
         from difflab.launch.strategies.zero import ZeROStrategy  # imports DeepSpeed
 
         return ZeROStrategy(self.zero, self.timeout)

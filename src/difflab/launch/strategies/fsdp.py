@@ -21,5 +21,5 @@ class FSDP(TrainingStrategy):
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision("fsdp", precision)
 
-    def lightning(self) -> FullyShardedStrategy:
+    def lightning(self, processes: int) -> FullyShardedStrategy:
         return FullyShardedStrategy(timeout=self.timeout)

@@ -17,5 +17,5 @@ class Single(TrainingStrategy):
                 "deepspeed_2 ...), or trainer.devices=1"
             )
 
-    def lightning(self) -> str:
+    def lightning(self, processes: int) -> str:
         return "auto"  # which with one device is that device, whatever it is

@@ -17,8 +17,8 @@ class TrainingStrategy(ABC):
         """Raises a ValueError if the combination cannot work."""
 
     @abstractmethod
-    def lightning(self) -> Strategy | str:
-        """What Lightning's Trainer takes as its strategy."""
+    def lightning(self, processes: int) -> Strategy | str:
+        """What Lightning's Trainer takes as its strategy for so many processes."""
 
 
 SHARDED_PRECISIONS = ("32-true", "32", "bf16-mixed", "bf16")
