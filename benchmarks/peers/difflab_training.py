@@ -52,6 +52,8 @@ class DifflabTraining(Training):
         overrides: Sequence[str] = (),
     ):
         quiet_lightning()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # see `Turnstile.start`
         config = composition(architecture, batch, device, overrides)
         self.work = self.work_of(config)
         torch.manual_seed(0)
@@ -69,7 +71,7 @@ class DifflabTraining(Training):
         self._turnstile = Turnstile()
         trainer.callbacks.insert(0, self._turnstile)
         module = self.module
-        self._turnstile.start(lambda: trainer.fit(module, datamodule=data))
+        self._turnstile.start(lambda: trainer.fit(module, datamodule=data), threads)
 
     @staticmethod
     def work_of(config: DictConfig) -> Work:

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from benchmarks.peers.training import finish
 
@@ -27,10 +28,16 @@ class Turnstile(pl.Callback):
         self._began: float | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, fit: Callable[[], object]) -> None:
-        """fit   trains, with this among its callbacks"""
+    def start(self, fit: Callable[[], object], threads: int) -> None:
+        """fit       trains, with this among its callbacks
+        threads   with which torch computes there
+
+        Whoever starts it should have computed with one thread alone so far. OpenMP keeps threads for each thread that computes with
+        several, and when there are more of them than processors they no longer wait for each other awake: a step then takes a third longer.
+        """
 
         def run() -> None:
+            torch.set_num_threads(threads)
             try:
                 fit()
                 self._ends.put(RuntimeError("training ended by itself: give the Trainer more max_steps"))

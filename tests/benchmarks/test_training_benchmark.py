@@ -119,10 +119,10 @@ def test_what_ends_training_is_told():
     def fails() -> None:
         raise ValueError("no such thing")
 
-    turnstile.start(fails)
+    turnstile.start(fails, 1)
     with pytest.raises(ValueError, match="no such thing"):
         turnstile.let_through(1)
-    turnstile.start(lambda: None)
+    turnstile.start(lambda: None, 1)
     with pytest.raises(RuntimeError, match="max_steps"):
         turnstile.let_through(1)
 
