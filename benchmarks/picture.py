@@ -59,16 +59,17 @@ def draw(record: Record, path: Path) -> bool:
 
 
 def rows_of(measurement: Measurement) -> Iterator[Row]:
-    """Of a contest with others; curves of growth, and what we cost ourselves, are none."""
-    if is_curve(measurement):
+    """Of a contest with others: against the baseline, and against whom something is aimed at. Curves of growth, what we cost ourselves
+    and what has nothing to compare with are none."""
+    if is_curve(measurement) or measurement.baseline is None:
         return
     goals = {(goal.contender, goal.against): goal for goal in measurement.goals}
     turned = not measurement.more_is_better
     for found in ours_against_others(measurement):
         low, high = found.interval or (found.median, found.median)
-        if low <= 0:
-            continue
         goal = goals.get((found.contender, found.against))
+        if low <= 0 or (goal is None and found.against != measurement.baseline):
+            continue
         yield Row(
             bench=measurement.bench,
             case=measurement.case,
@@ -107,9 +108,7 @@ def _drawn(axes: Axes, rows: list[Row]) -> None:
     axes.set_xscale("log", base=2)
     shown = [v for row in rows for v in (row.low, row.high, row.goal or 1)]
     axes.set_xlim(min(0.9, 0.9 * min(shown)), max(1.12, 1.12 * max(shown)))
-    ticks = [
-        t for t in (0.125, 0.25, 0.5, 0.7, 1, 1.5, 2, 4, 8, 16, 32, 64) if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]
-    ]
+    ticks = [t for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{t:g}x" for t in ticks], size=8)
     axes.minorticks_off()
     axes.grid(axis="x", color="#eeeeee")
