@@ -19,8 +19,8 @@ def faults():
     for _ in range(20):
         y = (x + 1) * 2 + 3
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults(), faults()  # room for all that is there at a time
-print(json.dumps([kept, faults()]))
+fewest = min(faults() for _ in range(6))  # the first ones make room for all that is there at a time
+print(json.dumps([kept, fewest]))
 """
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
