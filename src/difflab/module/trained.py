@@ -88,7 +88,9 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     def configure_optimizers(self) -> Any:
         # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale
         # out by themselves, after those have looked who clip and watch the gradient.
-        scaled = self._trainer is not None and self._trainer.scaler is not None  # there is no Trainer in a loop of one's own
+        scaled = (
+            self._trainer is not None and self._trainer.scaler is not None
+        )  # there is no Trainer in a loop of one's own
         fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
         weights = (p for p in self.model.parameters() if p.requires_grad)
         optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
