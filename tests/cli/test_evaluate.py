@@ -220,7 +220,8 @@ def test_statistics_that_others_publish_serve_as_reference(runs, tmp_path, capsy
     save_statistics(tmp_path / "statistics.npz", found, extractor)
     statistics = f"reference={tmp_path / 'statistics.npz'}"
     of_statistics = results_of(evaluated(*request, statistics, "metric=[frechet]", f"out={tmp_path / 'b'}"))
-    assert of_statistics["fd_digits"].value == pytest.approx(of_images["fd_digits"].value, rel=1e-9)
+    # the features are float32, and their last bits depend on the batches they were computed in
+    assert of_statistics["fd_digits"].value == pytest.approx(of_images["fd_digits"].value, rel=1e-6)
     assert "precision_digits needs the reference's images" in refused(capsys, *request, statistics)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from difflab.schedules import NoiseSchedule, Tabulated, cosine, linear
 from difflab.variances import FixedLarge, FixedSmall, Learned, LearnedRange, Variance
 
 GOLDEN = Path(__file__).parent
+SENSITIVITY = json.loads((GOLDEN / "gd_loops_sensitivity.json").read_text(encoding="utf-8"))
 
 SCHEDULES: dict[str, Callable[[int], Tabulated]] = {"linear": linear, "cosine": cosine}
 MEANS: dict[str, Callable[[NoiseSchedule], Parameterization]] = {
@@ -36,3 +38,13 @@ def difference(ours: Tensor | np.ndarray, theirs: np.ndarray) -> float:
     assert a.shape == b.shape, f"{a.shape} is not {b.shape}"
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     return float((np.abs(a - b).max(1) / np.abs(b).max(1)).max())
+
+
+def tolerance(case: str) -> float:
+    """How far a number of the loops may lie from the peer's: 1e-5, or twice by how much the peer's own float32 differs from its float64.
+
+    Args:
+        case: The number's key in gd_loops.npz. The file holds the differences that were found where the numbers were made, so that
+            no tolerance depends on the processor that tests.
+    """
+    return max(1e-5, 2 * SENSITIVITY[case]["rel"])

@@ -1,10 +1,12 @@
 """guided-diffusion's `condition_score` and whole DDIM loops under it. float32 to 1e-5."""
 
 import json
+from math import sqrt
 
 import numpy as np
 import pytest
 import torch
+from ddim_rounding import float32_difference
 from feeds import FakeNetwork, RecipeClassifier, StepNoise
 from guided import GOLDEN, SCHEDULES, difference
 from recipes import cond_fn
@@ -78,10 +80,9 @@ def with_their_last_noise(denoise, sampler: DDIM, schedule: NoiseSchedule, noise
     second, first = (torch.full((len(X_T),), i) for i in (2, 1))
     x_t, x_s = steps[-3], steps[-2]
     eps = eps_from_x0(x_t, denoise(x_t, chain.times[second], COND).x0, chain[second])
-    before, now = (chain.level.alpha[i].square().float() for i in (1, 2))
-    v = (sampler.eta * torch.sqrt((1 - before) / (1 - now)) * torch.sqrt(1 - now / before)) ** 2
+    before, now = (float(chain.level.alpha[i].square()) for i in (1, 2))
     exact = (chain.level.sigma[1] ** 2 - sampler.eta**2 * chain.transition(second).posterior_var[0]).sqrt()
-    x_s = x_s + (torch.sqrt(1 - before - v).double() - exact) * eps
+    x_s = x_s + (sqrt(float32_difference(before, now, sampler.eta)) - exact) * eps
     return denoise(x_s, chain.times[first], COND).x0
 
 

@@ -163,11 +163,13 @@ def test_due_evaluations_as_lines_of_shell(tmp_path):
 
 def test_evaluations_stage_nothing_and_examine_nothing(tmp_path, capsys):
     profile = tmp_path / "p.yaml"
-    profile.write_text(json.dumps({"scratch": "/s", "stage_in": {"data.dataset.root": "/d"}, "partition": "gpu"}))
+    profile.write_text(
+        json.dumps({"scratch": "/its-scratch", "stage_in": {"data.dataset.root": "/its-data"}, "partition": "gpu"})
+    )
     one = job(tmp_path, profile=str(profile), doctor=True)
     launch(plan(tmp_path, {"a": []}), Array(one, one))
     train, evaluate = capsys.readouterr().out.split("#!/bin/bash")[1:]
-    for word in ("doctor", "/d"):
+    for word in ("-m difflab doctor", "/its-scratch", "/its-data"):  # no word that a clone's path may hold
         assert word in train
         assert word not in evaluate
     assert "--partition=gpu" in evaluate
