@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from difflab.data import DataError, FileImages, NpzImages, SourceKind, kind_of, open_image_set
+from difflab.data import DataError, FileImages, ImageFolder, NpzImages, SourceKind, kind_of, open_image_set
+from difflab.data.checked_content import checked_content
+from difflab.data.file_stamp import file_stamps
 from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
 from difflab.data.npz_array import NpzArray
 from difflab.metrics import to_uint8
@@ -160,6 +162,41 @@ def test_a_changed_file_of_the_same_name_is_looked_at_again(tmp_path):
     npz(path, PIXELS[::-1])
     os.utime(path, ns=(1, 1))
     assert NpzImages(path).fingerprint != before
+
+
+def of_one_size(at: Path, pixels: np.ndarray) -> list[Path]:
+    """The same images in forms whose files have the size of any other images' files."""
+    bitmaps = {f"{i}.bmp": encoded(image, "bmp") for i, image in enumerate(pixels)}
+    forms = [npz(at / "a.npz", pixels), folder(at / "folder", bitmaps)]
+    return [*forms, tarred(at / "tar" / "0.tar", bitmaps).parent, zipped(at / "a.zip", bitmaps)]
+
+
+def test_other_pixels_are_seen_whatever_size_and_time_a_file_says_it_has(tmp_path):
+    paths = of_one_size(tmp_path, PIXELS)
+    before = [open_image_set(path).fingerprint for path in paths]
+    trained = ImageFolder(tmp_path / "folder", H).fingerprint
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    stated = {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+    of_one_size(tmp_path, 255 - PIXELS)
+    for file in files:
+        os.utime(file, ns=(0, stated[file][1]))
+    assert {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in files} == stated
+    after = [open_image_set(path).fingerprint for path in paths]
+    assert not [path.name for path, a, b in zip(paths, before, after, strict=True) if a == b]
+    assert ImageFolder(tmp_path / "folder", H).fingerprint != trained
+
+
+def test_files_that_change_while_they_are_read_are_refused_and_not_remembered(tmp_path):
+    path = npz(tmp_path / "a.npz", PIXELS)
+
+    def look() -> str:
+        npz(path, 255 - PIXELS)
+        return "pixels of before and after"
+
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"a.npz or a file beside it changed while they were read"):
+            checked_content(str(path), lambda: repr(file_stamps([path])), look)
+    assert checked_content(str(path), lambda: repr(file_stamps([path])), lambda: "whole") == "whole"
 
 
 @pytest.mark.parametrize("form", ["npz", "folder", "zip", "shards"])

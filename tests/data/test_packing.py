@@ -233,6 +233,26 @@ def test_a_shard_lost_before_the_end_is_made_again(folder, packed, tmp_path):
     assert (out / "000000.mds").read_bytes() == (packed["mds"] / "000000.mds").read_bytes()
 
 
+def test_a_source_that_was_copied_is_the_same_and_one_with_other_pixels_is_not(tmp_path):
+    """Their files have the same sizes and times."""
+
+    def write(seed: int) -> None:
+        for i in range(3):
+            pixels = np.random.default_rng(seed + i).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "in" / f"{i}.bmp")
+            os.utime(tmp_path / "in" / f"{i}.bmp", ns=(1, 1))
+
+    (tmp_path / "in").mkdir()
+    write(0)
+    first = pack(open_source(str(tmp_path / "in")), tmp_path / "out", WebDataset())
+    write(0)
+    again = pack(open_source(str(tmp_path / "in")), tmp_path / "out", WebDataset())
+    assert again == first
+    write(10)
+    with pytest.raises(DataError, match="holds another packed data set"):
+        pack(open_source(str(tmp_path / "in")), tmp_path / "out", WebDataset())
+
+
 def test_where_not_to_pack(folder, packed, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")

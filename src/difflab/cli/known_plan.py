@@ -21,6 +21,7 @@ import difflab
 from difflab.cli.places import config_directory
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
+from difflab.data.file_stamp import file_stamps
 from difflab.runs.directory import write_whole
 from difflab.studies.plan import Cell, Plan, Training
 
@@ -100,9 +101,8 @@ def _digest(request: Request, overrides: Sequence[str]) -> str:
         digest.update(f"{path.relative_to(config_directory())} {text}".encode())
     values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}
     digest.update(json.dumps(values).encode())
-    for path in sorted(Path(difflab.__file__).parent.rglob("*.py")):
-        found = path.stat()
-        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
+    sources = sorted(Path(difflab.__file__).parent.rglob("*.py"))
+    digest.update(repr((sources, file_stamps(sources))).encode())
     return digest.hexdigest()
 
 

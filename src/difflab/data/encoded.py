@@ -88,10 +88,10 @@ class EncodedImages(ImageDataset):
 
     def _checked_content(self) -> str:
         """The hash of all names and bytes, after a look at each header."""
-        stamp = self.stamp()
-        if stamp is None:
+        if self.stamp() is None:
             return self._check_all()
-        return checked_content(repr((stamp, self._names)), self._check_all)
+        where = self.where(self._names[0])
+        return checked_content(where, lambda: repr((self.stamp(), self._names)), self._check_all)
 
     def _check_all(self) -> str:
         with ThreadPoolExecutor() as pool:

@@ -31,7 +31,7 @@ class FileImages(ImageSet):
     def __init__(self, files: FileStore, names: Sequence[str], labels: Int[Tensor, " n"] | None):
         self._files, self._names = files, list(names)
         self._like = pixels_of(files.read(self._names[0]), self.where(0)).shape
-        content = checked_content(repr(("file pixels", files.stamp(self._names), self._names)), self._check)
+        content = checked_content(self.where(0), self._stamp, self._check)
         height, width, channels = self._like
         super().__init__((channels, height, width), len(self._names), labels, content)
 
@@ -44,6 +44,9 @@ class FileImages(ImageSet):
             for place, image in enumerate(pool.map(self._decoded, indices)):
                 pixels[place] = image
         return pixels
+
+    def _stamp(self) -> str:
+        return repr(("file pixels", self._files.stamp(self._names), self._names))
 
     def _check(self) -> str:
         """Decodes every image once, and gives the hash of all pixels."""

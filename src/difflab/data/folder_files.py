@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import INDEX, Listing, list_images
@@ -34,5 +34,4 @@ class FolderFiles(FileStore):
         return str(self.root / name)
 
     def stamp(self, names: Sequence[str]) -> str:
-        status = [os.stat(self.root / name) for name in names]
-        return repr((str(self.root.absolute()), [(file.st_size, file.st_mtime_ns) for file in status]))
+        return repr((str(self.root.absolute()), file_stamps(self.root / name for name in names)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from difflab.data.errors import DataError
+from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 
 
@@ -58,9 +58,9 @@ class HuggingFaceRows(FileStore):
         return f"{self.name}, row {name}"
 
     def stamp(self, names: Sequence[str]) -> str | None:
-        status = [os.stat(file) for file in self._files]
-        files = [(file, entry.st_size, entry.st_mtime_ns) for file, entry in zip(self._files, status, strict=True)]
-        return repr((files, self._column, self._rows.split)) if files else None
+        if not self._files:
+            return None
+        return repr((self._files, file_stamps(self._files), self._column, self._rows.split))
 
 
 def _labels(rows: Any, column: str, name: str) -> tuple[Tensor, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
+from difflab.data.file_stamp import file_stamps
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
 from difflab.data.npz_array import NpzArray, array_names, whole_array
 from difflab.data.pixel_values import PixelValues
@@ -40,15 +40,14 @@ class NpzImages(ImageSet):
         height, width, channels = _shape(self._array)
         self._values = PixelValues(self._array.dtype, value_range, self.where)
         labels = _labels(self.path, len(self._array)) if LABELS in present else None
-        file = os.stat(self.path)
-        stamp = repr(
-            ("npz pixels", str(self.path.absolute()), file.st_size, file.st_mtime_ns, self._values.value_range)
-        )
-        content = checked_content(stamp, self._check)
+        content = checked_content(str(self.path), self._stamp, self._check)
         super().__init__((channels, height, width), len(self._array), labels, content)
 
     def where(self, index: int) -> str:
         return f"{self.path}, {IMAGES}[{index}]"
+
+    def _stamp(self) -> str:
+        return repr(("npz pixels", str(self.path.absolute()), file_stamps([self.path]), self._values.value_range))
 
     def _pixels(self, indices: list[int]) -> NDArray[np.uint8]:
         pixels = np.empty((len(indices), *self._array.shape[1:]), np.uint8)

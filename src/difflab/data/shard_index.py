@@ -14,6 +14,7 @@ from pathlib import Path
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
+from difflab.data.file_stamp import file_stamps
 
 INDEX = "packed.json"
 WORK = ".packing"
@@ -82,8 +83,11 @@ class ShardIndex:
                 raise DataError(f"{path} is missing: {INDEX} lists it. {AGAIN}")
             if path.stat().st_size != shard.bytes:
                 raise DataError(f"{path} has {path.stat().st_size} bytes and should have {shard.bytes}. {AGAIN}")
-        status = [(s.file, s.crc32, os.stat(folder / s.file).st_mtime_ns) for s in self.shards]
-        checked_content(repr(("crc32", str(folder.absolute()), status)), lambda: self._checksums(folder))
+        checked_content(str(folder), lambda: self._stamp(folder), lambda: self._checksums(folder))
+
+    def _stamp(self, folder: Path) -> str:
+        sums = [(shard.file, shard.crc32) for shard in self.shards]
+        return repr(("crc32", str(folder.absolute()), sums, file_stamps(folder / shard.file for shard in self.shards)))
 
     def _checksums(self, folder: Path) -> str:
         with ThreadPoolExecutor() as pool:

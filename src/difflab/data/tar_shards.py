@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
 from difflab.data.file_spans import FileSpans
+from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
 
@@ -34,9 +34,10 @@ class TarShards(FileStore):
     def __init__(self, path: Path):
         self.shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
         self._spans = FileSpans()
-        scanned = json.loads(
-            checked_content(repr(("tar headers", self.stamp([]))), lambda: json.dumps(self._scanned()))
+        headers = checked_content(
+            str(path), lambda: repr(("tar headers", self.stamp([]))), lambda: json.dumps(self._scanned())
         )
+        scanned = json.loads(headers)
         self._places: dict[str, tuple[Path, int, int]] = {
             f"{shard.name}/{member}": (shard, offset, size)
             for shard, found in zip(self.shards, scanned, strict=True)
@@ -59,8 +60,7 @@ class TarShards(FileStore):
         return str(self.shards[0].parent / name)
 
     def stamp(self, names: Sequence[str]) -> str:
-        status = [os.stat(shard) for shard in self.shards]
-        return repr([(str(s.absolute()), f.st_size, f.st_mtime_ns) for s, f in zip(self.shards, status, strict=True)])
+        return repr(([str(shard.absolute()) for shard in self.shards], file_stamps(self.shards)))
 
     def _scanned(self) -> list[list[tuple[str, int, int, int | None]]]:
         return [_scan(shard) for shard in self.shards]

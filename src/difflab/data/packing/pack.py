@@ -46,7 +46,7 @@ def pack(source: PackSource, out: str | Path, form: ShardFormat, shard_mb: int =
     plan = _plan(source, form, shard_mb * 2**20)
     if (out / INDEX).exists():
         index = read_index(out)
-        if index.plan != plan["hash"]:
+        if index.plan != plan["hash"] and not _holds(index, source, form, shard_mb * 2**20):
             raise DataError(
                 f"{out} holds another packed data set ({index.source}, {index.format}). Choose another folder."
             )
@@ -64,6 +64,19 @@ def pack(source: PackSource, out: str | Path, form: ShardFormat, shard_mb: int =
     except OSError as error:
         raise DataError(f"{out}: {error}. Mend this and run the same command again: it goes on.") from error
     return index
+
+
+def _holds(index: ShardIndex, source: PackSource, form: ShardFormat, shard_bytes: int) -> bool:
+    """Whether packing would give these shards, by all contents of the source: their files may have been copied since, or touched."""
+    labels = None if source.labels is None else [int(label) for label in source.labels]
+    said = (source.about, form.name, source.image_size, list(source.class_names), labels)
+    if (index.source, index.format, index.image_size, index.class_names, index.labels) != said:
+        return False
+    counts, digests = [], []
+    for examples in _shards(source, 0, shard_bytes):
+        counts.append(len(examples))
+        digests += [digest_of(example.content) for example in examples]
+    return counts == [len(s.names) for s in index.shards] and index.content == hash_of(source.names, digests)
 
 
 def _packed(
