@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from difflab.metrics import Measurement, Protocol, Results
+from difflab.metrics.recognised import recognised
 from difflab.studies import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.study import Study, read_study
 
@@ -62,9 +63,8 @@ def measured(metric: str, value: float, seed: int = 0, std_error: float | None =
     """Drawn from the sampling seeds that belong to a training seed."""
     seeds = f"{seed * 10000} .. {seed * 10000 + 9999}"
     protocol = Protocol.of(PROTOCOL | {"seeds": seeds, "metric": {"name": metric}} | fields)
-    return Measurement(
-        metric, value, int(protocol.fields["samples"] or 0), protocol, std_error, 100 if std_error else 0
-    )
+    samples, replicates = int(protocol.fields["samples"] or 0), 100 if std_error else 0
+    return Measurement(metric, value, samples, protocol, std_error, replicates, recognised(metric, protocol))
 
 
 def finish(

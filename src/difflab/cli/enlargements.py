@@ -14,6 +14,7 @@ from difflab.metrics import (
     EnlargementMetrics,
     FeatureExtractor,
     ImageMetrics,
+    MetricInfo,
     PairMetric,
     PairScores,
     Protocol,
@@ -80,6 +81,10 @@ class Enlargements(Evaluation):
         metrics = self._metrics(data)
         drawing = drawn_as(config, module, track, self.num_samples, self._conditions(data))
         return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
+
+    def info(self, data: ImageData) -> dict[str, MetricInfo]:
+        metrics = self._metrics(data)
+        return {metrics.label(name): info for name, info in metrics.info().items()}
 
     def described(self, config: DictConfig) -> str:
         kind = "held-out" if isinstance(self.images, ImageDataset) else "training"

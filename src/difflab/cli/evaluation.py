@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.callbacks import EvaluationCallback, TrackEvaluation
 from difflab.ema import ONLINE
-from difflab.metrics import FeatureExtractor, ImageMetrics, Protocol, at_count, to_uint8
+from difflab.metrics import FeatureExtractor, ImageMetrics, MetricInfo, Protocol, at_count, to_uint8
 from difflab.sampling import classes_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Evaluation(ABC):
         """Label -> what one has to know before comparing the number with others."""
 
     @abstractmethod
+    def info(self, data: ImageData) -> dict[str, MetricInfo]:
+        """Label -> what kind of number it is."""
+
+    @abstractmethod
     def described(self, config: DictConfig) -> str:
         """For the recipe of a run."""
 
@@ -50,9 +54,14 @@ class Evaluation(ABC):
         return f"eval/{next(iter(self.tracks), ONLINE)}/{self.score}"
 
     def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
-        """eval/<track>/<label> -> the fields that define it and their fingerprint."""
+        """eval/<track>/<label> -> the fields that define it, their fingerprint, and what kind of number it is."""
+        infos = self.info(data)
         return {
-            f"eval/{track}/{label}": {"fingerprint": protocol.fingerprint, **protocol.fields}
+            f"eval/{track}/{label}": {
+                "fingerprint": protocol.fingerprint,
+                "info": infos[label].to_json(),
+                **protocol.fields,
+            }
             for track in self.tracks or [ONLINE]
             for label, protocol in self.protocols(config, module, data, track).items()
         }
@@ -95,6 +104,10 @@ class Samples(Evaluation):
         metrics, conditions = self._metrics(data), classes_of(None, data.num_classes, 0, self.num_samples)
         drawing = drawn_as(config, module, track, self.num_samples, conditions)
         return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
+
+    def info(self, data: ImageData) -> dict[str, MetricInfo]:
+        metrics = self._metrics(data)
+        return {metrics.label(name): info for name, info in metrics.info().items()}
 
     def described(self, config: DictConfig) -> str:
         return f"{self.num_samples} samples every {config.eval.every} steps  {drawing_described(config)}"

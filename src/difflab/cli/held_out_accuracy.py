@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from difflab.callbacks import ClassificationEvaluation, TrackEvaluation
 from difflab.cli.evaluation import Evaluation
 from difflab.data import DataError, ImageDataset
-from difflab.metrics import Protocol
+from difflab.metrics import MetricInfo, Protocol
+from difflab.metrics.held_out import HeldOut
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -68,9 +69,10 @@ class HeldOutAccuracy(Evaluation):
             "track": track,
             "precision": str(config.trainer.precision),
         }
-        parts = ["", *(f"_q{quarter}" for quarter in range(1, 5))]
-        names = [f"{term}{part}" for term in ("loss", "top1", "top5") for part in parts]
-        return {name: Protocol.of({**setting, "metric": {"name": name}}) for name in names}
+        return {name: Protocol.of({**setting, "metric": {"name": name}}) for name in HeldOut.info()}
+
+    def info(self, data: ImageData) -> dict[str, MetricInfo]:
+        return HeldOut.info()
 
     def described(self, config: DictConfig) -> str:
         return f"{self.num_images} of {len(self.images)} held-out images, noised, every {config.eval.every} steps"

@@ -89,17 +89,21 @@ class Judge:
         parts = list(instantiate(chosen, _convert_="all").values())
         self.metrics: list[Metric] = [part for part in parts if isinstance(part, Metric)]
         self.pair_metrics: list[PairMetric] = [part for part in parts if isinstance(part, PairMetric)]
+        if strangers := [type(part).__name__ for part in parts if not isinstance(part, Metric | PairMetric)]:
+            raise ConfigError(
+                f"{', '.join(strangers)} is no metric: derive it from difflab.metrics.Metric or PairMetric"
+            )
         self.extractor, self.source = extractor, source
         self._replicates = Replicates(config.replicates)
         if config.replicates and config.replicates < 4:
             raise ConfigError(f"replicates={config.replicates} say nothing of a deviation: use 100, or 0 for none")
         self._batch_size = config.batch_size
         self._features = Path(config.features or cache_directory("features"))
-        names = [name for metric in self.metrics for name in metric.names(extractor.identity)]
-        every = [*names, *(metric.name for metric in self.pair_metrics)]
+        infos = [metric.info(extractor.identity) for metric in self.metrics]
+        every = [*(name for info in infos for name in info), *(metric.name for metric in self.pair_metrics)]
         if twice := sorted({name for name in every if every.count(name) > 1}):
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
-        self.names = names
+        self.info = {name: info for each in infos for name, info in each.items()}
         self._loaded: Reference = NoReference()
         if source is None and (config.bits_per_dim or any(needs_reference(metric) for metric in self.metrics)):
             raise ConfigError(

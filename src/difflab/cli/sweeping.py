@@ -19,7 +19,6 @@ from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Protocol, Results
-from difflab.metrics.direction import has_direction
 from difflab.sampling.whole import whole_file
 from difflab.studies import Point, Setting, choose, draw_front, settings
 
@@ -45,7 +44,7 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
         subjects.append(DrawnImages(plan_set(request, sources[request.track], folder_beside)))
     judge = judge_of(config, subjects[0], halved=True)
     decisive = config.select or judge.extractor.identity.distance
-    decidable = [name for name in judge.names if has_direction(name)]
+    decidable = [name for name, info in judge.info.items() if info.higher_is_better is not None]
     if decisive not in decidable:
         raise ConfigError(f"select={decisive}: the setting can be chosen by {', '.join(decidable) or 'no metric here'}")
 
@@ -101,7 +100,7 @@ def _report(
     folder.mkdir(parents=True, exist_ok=True)
     named = measured[0].judge.extractor.identity.named
     for x, y in FRONTS:
-        if {named(x), named(y)} <= set(measured[0].judge.names):
+        if {named(x), named(y)} <= set(measured[0].judge.info):
             path = folder / f"front-{named(x)}-{named(y)}.png"
             points = [
                 _point(setting, one.results, named(x), named(y)) for setting, one in zip(tried, measured, strict=True)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from difflab.metrics import Difference, Measurement, ProtocolMismatch, Results, at_count, check_comparable
-from difflab.metrics.direction import has_direction, higher_is_better
 from difflab.metrics.protocol import is_covered
 from difflab.metrics.variance_components import variance_components
 
@@ -16,7 +15,15 @@ def results_table(results: Results, title: str) -> str:
     """A line per number: value, interval, and the fingerprint of how it was measured."""
     rows = [("metric", "value", "95 % interval", "better", "protocol")]
     for m in results.measurements:
-        rows.append((_label(m), f"{m.value:.4g}", _interval(m), _way(m.metric), m.protocol.fingerprint))
+        rows.append(
+            (
+                _label(m),
+                f"{m.value:.4g}",
+                _interval(m),
+                "" if m.info is None else m.info.direction,
+                m.protocol.fingerprint,
+            )
+        )
     return f"{title}\n{_aligned(rows)}"
 
 
@@ -114,12 +121,6 @@ def _label(measurement: Measurement) -> str:
 def _interval(measurement: Measurement) -> str:
     interval = measurement.interval()
     return "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
-
-
-def _way(metric: str) -> str:
-    if not has_direction(metric):
-        return ""
-    return "higher" if higher_is_better(metric) else "lower"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

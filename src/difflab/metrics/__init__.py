@@ -15,6 +15,7 @@ from difflab.metrics.frechet import FrechetDistance, frechet_distance
 from difflab.metrics.inception import InceptionExtractor, find_inception_weights
 from difflab.metrics.inception_score import InceptionScore, Score
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian, Moments
 from difflab.metrics.pair_metric import PairMetric, Pairs, check_pairs
 from difflab.metrics.pair_scores import PairScores, measure_pairs
@@ -53,6 +54,7 @@ __all__ = [
     "InceptionScore",
     "Measurement",
     "Metric",
+    "MetricInfo",
     "Moments",
     "Needs",
     "PairMetric",

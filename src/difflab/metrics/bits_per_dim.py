@@ -8,7 +8,7 @@ its squared errors. So memory is that of the chain, whatever the number of image
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,17 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from difflab.collective import sum_over_processes
-from difflab.metrics.protocol import Protocol
+from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.protocol import Protocol, Value
 from difflab.metrics.results import Measurement
 
 Step = tuple[float, Tensor, Tensor, Tensor]
 """(t, term of the bound, squared error of x_0, squared error of eps), [B] each: an `objectives.BoundStep`."""
+
+NAME = "bits_per_dim"
+
+INFO = MetricInfo(higher_is_better=False, unit="bits/dim")
+"""Of 8-bit images, whose likelihoods are probabilities: never below 0."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ class BitsPerDim:
     eps_mse: Float64[Tensor, " n"]
 
     def measurement(self, protocol: Protocol) -> Measurement:
-        return Measurement("bits_per_dim", self.value, self.samples, protocol, self.std_error, self.samples)
+        return Measurement.of(NAME, self.value, self.samples, protocol, INFO, self.std_error, self.samples)
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """What kind of number this is, if it is a bound that an earlier version measured."""
+        return INFO if name == NAME else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, for a file and for a plot of vb against t."""

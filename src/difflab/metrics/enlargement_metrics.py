@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from difflab.metrics.evaluator import ImageMetrics
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_scores import PairScores
 from difflab.metrics.protocol import Protocol
 
@@ -39,6 +40,10 @@ class EnlargementMetrics:
     def compute(self) -> dict[str, float]:
         """All processes must call it."""
         return self._images.compute() | {name: mean.value for name, mean in self._pairs.compute().items()}
+
+    def info(self) -> dict[str, MetricInfo]:
+        """Name -> what kind of number it is."""
+        return self._images.info() | self._pairs.info()
 
     def protocols(self, drawing: Mapping[str, Any]) -> dict[str, Protocol]:
         """drawing   nested fields that say how the images were drawn"""

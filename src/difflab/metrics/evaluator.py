@@ -27,6 +27,7 @@ from difflab.metrics.inception_score import InceptionScore
 from difflab.metrics.measure import measured_as, shared_fields
 from difflab.metrics.measures import Frechet, Inception
 from difflab.metrics.metric import Metric
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian, Moments
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
@@ -107,14 +108,22 @@ class ImageMetrics:
 
         drawing   what of it the samples are: sampler, guidance, track, seeds ...
         """
-        names, source = self.extractor.identity, self.reference.source
+        source = self.reference.source
         setting = shared_fields(self.extractor, {"fingerprint": source.fingerprint, "images": len(source)})
-        metrics: list[Metric] = [Frechet(), *([Inception(self.splits)] if names.num_classes else [])]
         return {
             name: measured_as(metric, name, self.num_images, {**setting, **drawing})
-            for metric in metrics
-            for name in metric.names(names)
+            for metric in self._metrics
+            for name in metric.names(self.extractor.identity)
         }
+
+    def info(self) -> dict[str, MetricInfo]:
+        """Name of each number -> what kind of number it is."""
+        identity = self.extractor.identity
+        return {name: info for metric in self._metrics for name, info in metric.info(identity).items()}
+
+    @property
+    def _metrics(self) -> list[Metric]:
+        return [Frechet(), *([Inception(self.splits)] if self.extractor.identity.num_classes else [])]
 
     def label(self, name: str) -> str:
         """The metric's name with its number of images: fid@10k."""

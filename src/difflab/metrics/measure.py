@@ -80,13 +80,17 @@ def measure(
     found = []
     for metric in metrics:
         values = metric(samples, reference)
-        errors = metric.standard_errors(samples, reference, replicates) if replicates.count else {}
-        for name, value in values.items():
-            protocol = measured_as(metric, name, samples.count, setting)
-            error = errors.get(name)
-            found.append(
-                Measurement(name, value, samples.count, protocol, error, 0 if error is None else replicates.count)
+        infos, errors = metric.info(samples.identity), {}
+        if undeclared := sorted(set(values) - set(infos)):
+            raise ValueError(
+                f"{type(metric).__name__} gives {', '.join(undeclared)}, which its `info` does not declare: that has {', '.join(infos)}"
             )
+        if replicates.count:
+            errors = metric.standard_errors(samples, reference, replicates)
+        for name, value in values.items():
+            protocol, error = measured_as(metric, name, samples.count, setting), errors.get(name)
+            drawn = 0 if error is None else replicates.count
+            found.append(Measurement.of(name, value, samples.count, protocol, infos[name], error, drawn))
     return found
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian
+from difflab.metrics.protocol import Value
 
 
 class Reference(Protocol):
@@ -67,8 +70,24 @@ class Metric(ABC):
     """
 
     @abstractmethod
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        """Name -> what kind of number it is, of all numbers that it gives with this extractor, in their order.
+
+        Names are `identity.named("precision")`: precision with Inception, precision_digits with the digits' classifier.
+        """
+
     def names(self, identity: Identity) -> list[str]:
         """What the numbers are called with this extractor: ["fid"], ["precision_digits", "recall_digits"]."""
+        return list(self.info(identity))
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """What kind of number this is, if it is one of this metric's, by the protocol under which an earlier version measured it.
+
+        Only metrics that come with difflab are asked. All of them have defaults, which decide over no name's kind.
+        """
+        extractor = fields.get("extractor.name")
+        return cls().info(Identity(extractor, 0, "")).get(name) if isinstance(extractor, str) else None
 
     @abstractmethod
     def needs(self) -> Needs: ...

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+ROUNDING = 1e-6
+"""How far, relative to a bound or to 1, a value may lie beyond it by rounding."""
+
+KEYS = ("higher_is_better", "bounds", "unit", "ratio")
 
 
 @dataclass(frozen=True)
@@ -29,3 +36,70 @@ class MetricInfo:
             raise ValueError(f"bounds = {self.bounds}: the lowest value comes first, and is below the highest")
         if self.ratio and (low, high) != (0.0, math.inf):
             raise ValueError(f"a ratio needs bounds of 0 and infinity, these are {self.bounds}")
+
+    def checked(self, value: float) -> tuple[float, str]:
+        """A value as it is kept, and why there is none.
+
+        Returns:
+            The value, moved onto a bound that rounding has carried it across; or NaN with the reason, where it is no finite number
+            or lies outside of the bounds.
+        """
+        if not math.isfinite(value):
+            return math.nan, f"the metric gave {value}"
+        low, high = self.bounds
+        inside = min(max(value, low), high)
+        if abs(value - inside) > ROUNDING * max(1.0, abs(inside)):
+            return math.nan, f"the metric gave {value:g}, outside of its bounds {low:g} .. {high:g}"
+        return inside, ""
+
+    @property
+    def direction(self) -> str:
+        """higher, lower, or nothing."""
+        return {True: "higher", False: "lower", None: ""}[self.higher_is_better]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; an open bound is null, since JSON has no infinity."""
+        bounds = [bound if math.isfinite(bound) else None for bound in self.bounds]
+        return {
+            "higher_is_better": self.higher_is_better,
+            "bounds": bounds,
+            "unit": self.unit,
+            "ratio": self.ratio,
+        }
+
+    @classmethod
+    def read(cls, node: Any, where: str) -> MetricInfo:
+        """From plain values, as `to_json` gives them or a person states them.
+
+        Args:
+            node: `higher_is_better` at least. Bounds that are not given are open.
+            where: Is named in errors.
+
+        Raises:
+            ValueError: If the node is no such mapping.
+        """
+        if not isinstance(node, Mapping) or "higher_is_better" not in node or set(node) - set(KEYS):
+            raise ValueError(
+                f"{where} = {node!r}: expected {{higher_is_better: true}}, and if known {', '.join(KEYS[1:])}"
+            )
+        higher, unit, ratio = node["higher_is_better"], node.get("unit", ""), node.get("ratio", False)
+        if not (higher is None or isinstance(higher, bool)):
+            raise ValueError(f"{where}.higher_is_better = {higher!r}: expected true, false, or null for neither")
+        if not isinstance(unit, str) or not isinstance(ratio, bool):
+            raise ValueError(f"{where}: unit is a text and ratio true or false, not {unit!r} and {ratio!r}")
+        bounds = node.get("bounds", [None, None])
+        if (
+            isinstance(bounds, str)
+            or len(bounds) != 2
+            or not all(b is None or isinstance(b, int | float) for b in bounds)
+        ):
+            raise ValueError(f"{where}.bounds = {bounds!r}: expected the lowest and the highest value, null where open")
+        low, high = (
+            open_end if b is None else float(b) for b, open_end in zip(bounds, (-math.inf, math.inf), strict=True)
+        )
+        if ratio and bounds[0] is None:
+            low = 0.0
+        try:
+            return cls(higher, (low, high), unit, ratio)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import torch
 from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
+
+from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.protocol import Value
 
 
 class Pairs(Protocol):
@@ -45,6 +48,19 @@ class PairMetric(ABC):
 
     name: str
     needs_originals: bool
+
+    @abstractmethod
+    def info(self) -> MetricInfo:
+        """What kind of number it is."""
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """What kind of number this is, if it is this metric's, by the protocol under which an earlier version measured it.
+
+        Only metrics that come with difflab are asked. All of them have defaults, or say themselves what their numbers are called.
+        """
+        metric = cls()
+        return metric.info() if metric.name == name else None
 
     @abstractmethod
     def protocol(self) -> dict[str, str | int | float]:

@@ -11,6 +11,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from difflab.collective import rank, sum_over_processes, world_size
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs, check_pairs
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.reference import ImageSource
@@ -75,6 +76,10 @@ class PairScores:
             for metric, row in zip(self.metrics, values, strict=False)
         }
 
+    def info(self) -> dict[str, MetricInfo]:
+        """Name -> what kind of number it is."""
+        return {metric.name: metric.info() for metric in self.metrics}
+
     def protocols(self, setting: Mapping[str, Any]) -> dict[str, Protocol]:
         """Name -> what one has to know before comparing the number with others.
 
@@ -97,8 +102,8 @@ def measure_pairs(
     for start in range(0, len(mine), batch_size):
         index = list(mine[start : start + batch_size])
         scores.update(images.images(index), torch.tensor(index))
-    found, protocols = scores.compute(), scores.protocols(setting)
+    found, protocols, infos, n = scores.compute(), scores.protocols(setting), scores.info(), scores.num_images
     return [
-        Measurement(name, mean.value, scores.num_images, protocols[name], mean.std_error, scores.num_images)
+        Measurement.of(name, mean.value, n, protocols[name], infos[name], mean.std_error, n)
         for name, mean in found.items()
     ]

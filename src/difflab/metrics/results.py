@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import t as student
 
-from difflab.metrics.direction import limits
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Protocol
+from difflab.metrics.recognised import recognised
 
 
 @dataclass(frozen=True)
 class Measurement:
     """A number.
 
-    metric      fid, is, precision_digits ...
-    samples     N; 0 where the number has none
-    std_error   of sampling: over other samples of the same size from the same model; None where it was not estimated
-    replicates  from which std_error was estimated
-    protocol    what defines the number
+    Attributes:
+        metric: Its name: fid, is, precision_digits ...
+        value: NaN where there is none.
+        samples: N; 0 where the number has none.
+        protocol: What defines the number.
+        std_error: Of sampling: over other samples of the same size from the same model; None where it was not estimated.
+        replicates: From which std_error was estimated.
+        info: What kind of number it is; None for one that another program or version wrote without it.
+        why: The reason why there is no value.
     """
 
     metric: str
@@ -31,14 +37,41 @@ class Measurement:
     protocol: Protocol
     std_error: float | None = None
     replicates: int = 0
+    info: MetricInfo | None = None
+    why: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        metric: str,
+        value: float,
+        samples: int,
+        protocol: Protocol,
+        info: MetricInfo,
+        std_error: float | None = None,
+        replicates: int = 0,
+    ) -> Measurement:
+        """As it is kept: without rounding across a bound, and with the reason in place of a value that cannot be."""
+        value, why = info.checked(float(value))
+        if std_error is None or why or not math.isfinite(std_error):
+            std_error, replicates = None, 0
+        return cls(metric, value, samples, protocol, std_error, replicates, info, why)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """value -/+ t std_error, Student's quantile with replicates - 1 degrees of freedom; cut where no value of the metric can lie."""
         if self.std_error is None or self.replicates < 2:
             return None
         reach = float(student.ppf(0.5 + confidence / 2, self.replicates - 1)) * self.std_error
-        low, high = limits(self.metric)
+        low, high = (-math.inf, math.inf) if self.info is None else self.info.bounds
         return max(low, self.value - reach), min(high, self.value + reach)
+
+
+def is_higher_better(measurement: Measurement) -> bool:
+    """What its metric declares; a ValueError if it declares nothing, or that the number is neither good nor bad."""
+    if measurement.info is None or measurement.info.higher_is_better is None:
+        reason = "was not said" if measurement.info is None else "is neither"
+        raise ValueError(f"which way {measurement.metric} is better {reason}: nothing can be chosen by it")
+    return measurement.info.higher_is_better
 
 
 @dataclass(frozen=True)
@@ -63,7 +96,14 @@ class Results:
     def to_json(self) -> str:
         rows = [
             {
-                **asdict(m) | {"protocol": dict(m.protocol.fields)},
+                "metric": m.metric,
+                "value": None if m.why else m.value,
+                **({"why": m.why} if m.why else {}),
+                "samples": m.samples,
+                "protocol": dict(m.protocol.fields),
+                "std_error": m.std_error,
+                "replicates": m.replicates,
+                "info": None if m.info is None else m.info.to_json(),
                 "interval_95": m.interval(),
                 "fingerprint": m.protocol.fingerprint,
             }
@@ -87,4 +127,17 @@ def _measurement(row: Mapping[str, Any], where: str | Path) -> Measurement:
         raise ValueError(
             f"{where}: the protocol of {row['metric']} does not have the fingerprint {row['fingerprint']}: it was changed by hand"
         )
-    return Measurement(row["metric"], row["value"], row["samples"], protocol, row["std_error"], row["replicates"])
+    metric, node = row["metric"], row.get("info")
+    info = recognised(metric, protocol) if node is None else MetricInfo.read(node, f"{where}: info of {metric}")
+    value, why = _value(row, info)
+    return Measurement(metric, value, row["samples"], protocol, row["std_error"], row["replicates"], info=info, why=why)
+
+
+def _value(row: Mapping[str, Any], info: MetricInfo | None) -> tuple[Any, str]:
+    """As `Measurement.of` would keep it. Earlier versions wrote NaN, and distances that rounding had carried below 0."""
+    value = row["value"]
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return math.nan, str(row.get("why") or f"{value} was written in its place")
+    if info is not None and isinstance(value, int | float) and not (checked := info.checked(value))[1]:
+        value = checked[0]
+    return value, ""

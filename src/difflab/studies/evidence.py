@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from difflab.metrics import Measurement
+from difflab.metrics import Measurement, MetricInfo
 from difflab.metrics.published import Target
 from difflab.studies.facts import Facts
-from difflab.studies.study import Row, Study
+from difflab.studies.study import Row, Study, StudyError
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,36 @@ class Evidence:
 
     def against(self, arm: Arm) -> Arm:
         return self.arms[arm.row.against]
+
+    def info(self, metric: str) -> MetricInfo | None:
+        """What kind of number a metric is, which all results declare alike.
+
+        Returns:
+            None before the first result, unless the study's file states it.
+
+        Raises:
+            StudyError: If a result declares nothing, or two of them not the same.
+        """
+        first = None
+        for arm in self.arms.values():
+            for one in arm.replicates.values():
+                if metric not in one.measurements:
+                    continue
+                where, info = f"row {arm.row.name}, seed {one.seed}", one.measurements[metric].info
+                if info is None:
+                    raise StudyError(f"{where}: {undeclared(metric, str(one.run))}")
+                first = first or (where, info)
+                if info != first[1]:
+                    raise StudyError(
+                        f"{metric} is not one metric: {first[0]} declares {first[1]}, and {where} {info}. "
+                        "Measure all rows by one version of it"
+                    )
+        return first[1] if first else self.study.evaluation.info.get(metric)
+
+
+def undeclared(metric: str, where: str) -> str:
+    """The error for a number of which nobody has said which way is better."""
+    return (
+        f"{where} does not say whether a higher {metric} is better, and it is no metric of difflab. State it in the study's "
+        f"evaluation, as info: {{{metric}: {{higher_is_better: true}}}}"
+    )

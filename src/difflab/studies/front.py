@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from difflab.metrics import Measurement
-from difflab.metrics.direction import higher_is_better
+from difflab.metrics.results import is_higher_better
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def draw_front(points: Sequence[Point], path: str | Path, title: str) -> None:
 
 
 def _goodness(measurement: Measurement) -> float:
-    return measurement.value if higher_is_better(measurement.metric) else -measurement.value
+    return measurement.value if is_higher_better(measurement) else -measurement.value
 
 
 def _named(measurement: Measurement) -> str:
-    way = "higher" if higher_is_better(measurement.metric) else "lower"
+    way = "higher" if is_higher_better(measurement) else "lower"
     return f"{measurement.metric} of {measurement.samples:,} images ({way} is better)"
 
 

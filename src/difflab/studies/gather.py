@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from difflab.metrics import Measurement, Results, Target, read_targets
+from difflab.metrics import Measurement, MetricInfo, Results, Target, read_targets
 from difflab.studies.comparability import check_measured_alike
-from difflab.studies.evidence import Arm, Evidence, Replicate
+from difflab.studies.evidence import Arm, Evidence, Replicate, undeclared
 from difflab.studies.plan import Cell, Plan
 from difflab.studies.study import StudyError
 
@@ -64,8 +65,22 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
                 else f"has {metric} under {len(of_it)} protocols, and it cannot be known which is meant: {again}"
             )
             raise StudyError(f"{where}: {file} {problem}")
-        measurements[metric] = of_it[0]
+        stated = plan.study.evaluation.info.get(metric)
+        measurements[metric] = _declared(of_it[0], stated, f"{where}: {file}")
     return Replicate(cell.seed, training.directory, measurements)
+
+
+def _declared(measurement: Measurement, stated: MetricInfo | None, where: str) -> Measurement:
+    """With what the study's file states of a number that says nothing of itself."""
+    metric, info = measurement.metric, measurement.info or stated
+    if info is None:
+        raise StudyError(undeclared(metric, where))
+    if stated is not None and stated.higher_is_better is not info.higher_is_better:
+        ways = [one.direction or "neither higher nor lower" for one in (info, stated)]
+        raise StudyError(
+            f"{where} says of {metric} that {ways[0]} is better, and the study's evaluation.info that {ways[1]} is: correct the study's file"
+        )
+    return replace(measurement, info=info)
 
 
 def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -74,17 +89,30 @@ def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> Non
         value, stored = measurement.value, row.get("interval_95")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{measurement.metric} = {value!r} is no number")
-        if stored is not None and math.isfinite(value) and not _agree(measurement, stored):
+        if measurement.info is not None and math.isfinite(value) and (reason := measurement.info.checked(value)[1]):
+            raise ValueError(f"{measurement.metric} = {value}: {reason}: it was changed by hand")
+        if stored is not None and math.isfinite(value) and not _agree(measurement, row["value"], stored):
             raise ValueError(
                 f"{measurement.metric} = {value} does not belong to its interval {stored}: it was changed by hand"
             )
 
 
-def _agree(measurement: Measurement, stored: Sequence[float]) -> bool:
-    computed = measurement.interval()
-    return computed is not None and all(
-        math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(computed, stored, strict=True)
-    )
+EARLIER_BOUNDS = (0.0, 1.0)
+"""Where earlier versions cut intervals, by the metric's name."""
+
+
+def _agree(measurement: Measurement, value: float, stored: Sequence[float]) -> bool:
+    """Whether an interval is the value's, whole or cut at a bound."""
+    whole = replace(measurement, value=value, info=None).interval()
+    if whole is None:
+        return False
+    bounds = (*EARLIER_BOUNDS, *(measurement.info.bounds if measurement.info else ()))
+    ends = zip(stored, whole, (1, -1), strict=True)
+    return all(_close(end, full) or (inwards * (end - full) > 0 and end in bounds) for end, full, inwards in ends)
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _published(row: str, own: Mapping[str, Target], node: Mapping[str, Any], steps: int) -> dict[str, Target]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from difflab.metrics import Measurement
-from difflab.metrics.direction import higher_is_better
+from difflab.metrics.results import is_higher_better
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ def choose(first: Sequence[Measurement], second: Sequence[Measurement]) -> Choic
         raise ValueError(f"as many candidates on both halves, and at least one: got {len(first)} and {len(second)}")
     if len({m.metric for m in (*first, *second)}) != 1:
         raise ValueError(f"one metric decides, got {', '.join(sorted({m.metric for m in (*first, *second)}))}")
-    sign = -1 if higher_is_better(first[0].metric) else 1
+    sign = -1 if is_higher_better(first[0]) else 1
     index = min(range(len(first)), key=lambda i: sign * first[i].value)
     return Choice(index, first[index], second[index])

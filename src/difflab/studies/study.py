@@ -11,6 +11,7 @@ evaluation:
   decides: fid                               # the metric of the verdict
   metrics: [fid, is, precision, recall]      # reported, in this order
   overrides: [num_samples=50000]             # of evaluate.py, for all rows
+  info: {realism: {higher_is_better: true}}  # only of metrics whose results do not say it themselves
 margins: {fid: 0.5}                          # differences within -/+ margin make no difference; for the verdict `equivalent`
 alpha: 0.05
 rows:
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    from difflab.metrics import MetricInfo
     from difflab.metrics.published import Target
 
 
@@ -48,11 +50,13 @@ class Evaluation:
     """decides    the metric of the verdict
     metrics    that are reported, the deciding one among them
     overrides  of evaluate.py
+    info       metric -> what kind of number it is, of those whose results do not say it themselves
     """
 
     decides: str
     metrics: tuple[str, ...]
     overrides: tuple[str, ...] = ()
+    info: Mapping[str, MetricInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Study:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 _KEYS = {
     "study": ("question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "rows"),
-    "evaluation": ("decides", "metrics", "overrides"),
+    "evaluation": ("decides", "metrics", "overrides", "info"),
     "row": ("label", "experiment", "change", "overrides", "draw", "against", "published"),
 }  # fmt: skip
 
@@ -176,7 +180,18 @@ def _evaluation(node: Any, where: str) -> Evaluation:
     metrics = _texts(node.get("metrics", [decides]), f"{where}.metrics")
     if decides not in metrics:
         raise StudyError(f"{where}.metrics = {list(metrics)} does not have the deciding metric {decides!r}")
-    return Evaluation(decides, metrics, _texts(node.get("overrides", []), f"{where}.overrides"))
+    stated = _mapping(node.get("info", {}), f"{where}.info", metrics)
+    infos = {metric: _info(one, f"{where}.info.{metric}") for metric, one in stated.items()}
+    return Evaluation(decides, metrics, _texts(node.get("overrides", []), f"{where}.overrides"), infos)
+
+
+def _info(node: Any, where: str) -> MetricInfo:
+    from difflab.metrics import MetricInfo  # with all metrics, which not everybody needs who needs a study
+
+    try:
+        return MetricInfo.read(node, where)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
 
 
 def _row(name: str, node: Any, study: Mapping[str, Any], where: str) -> Row:

@@ -20,14 +20,15 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian, gaussian_of
 
 
 class ClassFrechet(Metric):
     """class_fd, class_fd_digits ...: over the classes of the reference."""
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("class_fd")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("class_fd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True)

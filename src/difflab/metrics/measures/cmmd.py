@@ -22,6 +22,7 @@ from difflab.metrics.measures.both_features import both_features
 from difflab.metrics.measures.kernel import jackknife_deviation
 from difflab.metrics.measures.neighbours import slices
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 
 
 class Cmmd(Metric):
@@ -35,9 +36,10 @@ class Cmmd(Metric):
         self.bandwidth = bandwidth
         self.scale = scale
 
-    def names(self, identity: Identity) -> list[str]:
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
         """The paper's name belongs to CLIP's embeddings; of another extractor it is an MMD."""
-        return ["cmmd" if identity.name.startswith("clip") else identity.named("mmd")]
+        name = "cmmd" if identity.name.startswith("clip") else identity.named("mmd")
+        return {name: MetricInfo(higher_is_better=False)}
 
     def needs(self) -> Needs:
         return Needs(reference_features=True)

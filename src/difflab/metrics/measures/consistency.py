@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
 
 
@@ -19,6 +20,9 @@ class Consistency(PairMetric):
 
     name = "consistency"
     needs_originals = False
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=False)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"units": "[-1, 1]"}

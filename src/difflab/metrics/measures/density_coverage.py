@@ -21,6 +21,7 @@ from difflab.metrics.measures.both_features import both_features
 from difflab.metrics.measures.neighbours import Cloud, ball_radii, clouds, inside_balls, memberships
 from difflab.metrics.measures.splits import Mask, deviation_from_splits, quarters
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 
 
 class DensityCoverage(Metric):
@@ -31,8 +32,11 @@ class DensityCoverage(Metric):
             raise ValueError(f"a ball reaches to the k-th neighbour: k must be at least 1, not {k}")
         self.k = k
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("density"), identity.named("coverage")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {
+            identity.named("density"): MetricInfo(higher_is_better=True),
+            identity.named("coverage"): MetricInfo(higher_is_better=True, bounds=(0.0, 1.0)),
+        }
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, samples=2)

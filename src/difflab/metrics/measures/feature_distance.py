@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -9,7 +10,11 @@ from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 
 from difflab.metrics.extractor import FeatureExtractor
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
+from difflab.metrics.protocol import Value
+
+INFO = MetricInfo(higher_is_better=False, bounds=(0.0, 2.0))
 
 
 class FeatureDistance(PairMetric):
@@ -24,6 +29,15 @@ class FeatureDistance(PairMetric):
     def __init__(self, extractor: FeatureExtractor):
         self.extractor = extractor
         self.name = extractor.identity.named("feature_distance")
+
+    def info(self) -> MetricInfo:
+        return INFO
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """The extractor is in the name and its fingerprint in the protocol; no other metric states such a field."""
+        named = name == "feature_distance" or name.startswith("feature_distance_")
+        return INFO if named and "metric.features_of" in fields else None
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"features_of": self.extractor.fingerprint}

@@ -7,14 +7,15 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import gaussian_of
 
 
 class Frechet(Metric):
     """fid, fd_digits ...: see metrics/frechet.py for the formula."""
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("fd")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}))

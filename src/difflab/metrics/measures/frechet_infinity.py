@@ -11,6 +11,7 @@ The bias of the reference is another one, and stays. Below n = 2 D the 1/N^2 ter
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Moments
 from difflab.noise import ImageNoise
 
@@ -44,8 +46,9 @@ class FrechetInfinity(Metric):
             )
         self.halvings, self.smallest_subset, self.seed = halvings, smallest_subset, seed
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("fd_inf")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        """An estimate, which chance makes negative where the truth is near 0."""
+        return {identity.named("fd_inf"): MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf))}
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}), samples=self.smallest_subset * 2**self.halvings)

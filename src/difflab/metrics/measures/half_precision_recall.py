@@ -22,6 +22,7 @@ from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.measures.both_features import both_features
 from difflab.metrics.measures.neighbours import slices
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 
 
 class HalfPrecisionRecall(Metric):
@@ -32,8 +33,9 @@ class HalfPrecisionRecall(Metric):
             raise ValueError(f"a ball reaches to the k-th neighbour: k must be at least 1, not {k}")
         self.k = k
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("precision_fp16"), identity.named("recall_fp16")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        share = MetricInfo(higher_is_better=True, bounds=(0.0, 1.0))
+        return {identity.named("precision_fp16"): share, identity.named("recall_fp16"): share}
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, samples=self.k + 1)

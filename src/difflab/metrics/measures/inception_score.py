@@ -8,6 +8,7 @@ With 50,000 images 10 parts are parts of 5,000 and the two are one.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -19,6 +20,10 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.inception_score import InceptionScore
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
+
+SCORE = MetricInfo(higher_is_better=True, bounds=(1.0, math.inf))
+"""The exponential of a mean divergence, which is never negative."""
 
 
 class Inception(Metric):
@@ -29,9 +34,10 @@ class Inception(Metric):
             raise ValueError(f"splits={splits}: a set is cut into 1 part at least, 10 in the papers")
         self.splits = splits
 
-    def names(self, identity: Identity) -> list[str]:
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
         score = identity.named("is")
-        return [score, f"{score}_std"] if self.splits > 1 else [score]
+        spread = {f"{score}_std": MetricInfo(higher_is_better=None)} if self.splits > 1 else {}
+        return {score: SCORE, **spread}
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"logits"}), samples=self.splits)
@@ -67,8 +73,8 @@ class InceptionOfSize(Metric):
             raise ValueError(f"part_size={part_size}: a part holds 1 image at least, 5000 in guided-diffusion")
         self.part_size = part_size
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("is")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("is"): SCORE}
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"logits"}))

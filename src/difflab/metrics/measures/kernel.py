@@ -25,6 +25,7 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.measures.both_features import both_features
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 
 
 class Kernel(Metric):
@@ -40,8 +41,13 @@ class Kernel(Metric):
         self.subset_size = subset_size
         self.seed = seed
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("kd"), f"{identity.named('kd')}_std"]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        """The estimate has no bias, so that chance makes it negative where the truth is near 0."""
+        name = identity.named("kd")
+        return {
+            name: MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf)),
+            f"{name}_std": MetricInfo(higher_is_better=None),
+        }
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, samples=self.subset_size)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
 from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
+from difflab.metrics.protocol import Value
 
 
 class LearnedPerceptual(PairMetric):
@@ -25,6 +28,14 @@ class LearnedPerceptual(PairMetric):
         self.net: Any = net
         self.name = f"lpips_{net}"
         self._network: Any = None
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=False)
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        metric = cls(str(fields.get("metric.net")))
+        return metric.info() if metric.name == name else None
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"net": self.net, "version": "0.1"}

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
 
 
@@ -20,6 +21,9 @@ class PeakSignalToNoise(PairMetric):
 
     name = "psnr"
     needs_originals = True
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=True, unit="dB")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255}

@@ -37,6 +37,7 @@ from difflab.metrics.measures.neighbours import (
 )
 from difflab.metrics.measures.splits import Mask, deviation_from_splits, quarters
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 
 
 class PrecisionRecall(Metric):
@@ -47,8 +48,9 @@ class PrecisionRecall(Metric):
             raise ValueError(f"a ball reaches to the k-th neighbour: k must be at least 1, not {k}")
         self.k = k
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("precision"), identity.named("recall")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        share = MetricInfo(higher_is_better=True, bounds=(0.0, 1.0))
+        return {identity.named("precision"): share, identity.named("recall"): share}
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, samples=self.k + 1)

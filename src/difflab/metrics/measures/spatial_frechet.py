@@ -10,14 +10,15 @@ from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.frechet import frechet_distance
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import gaussian_of
 
 
 class SpatialFrechet(Metric):
     """sfid, sfd_NAME: the formula of the FID on the column `spatial`."""
 
-    def names(self, identity: Identity) -> list[str]:
-        return [identity.named("sfd")]
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}))

@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
 
 
@@ -25,6 +26,9 @@ class StructuralSimilarity(PairMetric):
         if deviation <= 0:
             raise ValueError(f"metric.ssim.deviation={deviation} is the width of a window: above 0")
         self.deviation = deviation
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=True, bounds=(-1.0, 1.0))
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255, "deviation": self.deviation}

@@ -10,8 +10,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from difflab.metrics import Difference, Measurement, Protocol, ProtocolMismatch, Results, check_comparable
+from difflab.metrics import Difference, Measurement, MetricInfo, Protocol, ProtocolMismatch, Results, check_comparable
 from difflab.metrics.protocol import is_covered
+from difflab.metrics.recognised import recognised
 from difflab.runs import RunDirectory
 from difflab.studies.ad_hoc.given_runs import GivenRun
 from difflab.studies.study import StudyError
@@ -155,8 +156,10 @@ def _while_training(run: GivenRun) -> list[Number]:
         for name, fields in protocols.items():
             steps, values = run.history.curve(name)
             if len(values):
-                protocol = Protocol({key: value for key, value in fields.items() if key != "fingerprint"})
-                measurement = Measurement(fields["metric.name"], float(values[-1]), fields["samples"], protocol)
+                protocol = Protocol({key: value for key, value in fields.items() if key not in ("fingerprint", "info")})
+                metric, node = fields["metric.name"], fields.get("info")
+                info = recognised(metric, protocol) if node is None else MetricInfo.read(node, f"info of {name}")
+                measurement = Measurement(metric, float(values[-1]), fields["samples"], protocol, info=info)
                 found.append(Number(measurement, f"during training, step {steps[-1]:.0f}"))
     except (ValueError, KeyError, AttributeError) as error:
         raise StudyError(

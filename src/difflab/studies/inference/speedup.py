@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from difflab.metrics.direction import higher_is_better
+from difflab.metrics import MetricInfo
 from difflab.studies.inference import student
 from difflab.studies.inference.curves import Curve
 
@@ -60,9 +60,9 @@ class Speedup:
     sentence: str
 
 
-def reach(curve: Curve, target: float, metric: str) -> Reach:
+def reach(curve: Curve, target: float, info: MetricInfo) -> Reach:
     """The last crossing of one curve. A value that is not finite is off target."""
-    sign = 1 if higher_is_better(metric) else -1
+    sign = 1 if info.higher_is_better else -1
     if not math.isfinite(target) or not len(curve.y):
         return Reach(None, "no target" if len(curve.y) else "never")
     excess = sign * (np.asarray(curve.y, float) - target)
@@ -77,7 +77,7 @@ def reach(curve: Curve, target: float, metric: str) -> Reach:
     return Reach(left + float(share) * (right - left))
 
 
-def speedup(row: Mapping[int, Curve], baseline: Mapping[int, Curve], metric: str, alpha: float = 0.05) -> Speedup:
+def speedup(row: Mapping[int, Curve], baseline: Mapping[int, Curve], info: MetricInfo, alpha: float = 0.05) -> Speedup:
     """Over the seeds that both have.
 
     row, baseline   seed -> the metric against compute, one unit for both
@@ -86,7 +86,7 @@ def speedup(row: Mapping[int, Curve], baseline: Mapping[int, Curve], metric: str
     for seed in row:
         if seed in baseline and len(baseline[seed].y):
             target = float(baseline[seed].y[-1])
-            mine, other = reach(row[seed], target, metric), reach(baseline[seed], target, metric)
+            mine, other = reach(row[seed], target, info), reach(baseline[seed], target, info)
             ratio = None if mine.x is None or other.x is None else other.x / mine.x
             seeds[seed] = SeedSpeedup(target, mine, other, ratio)
     ratios = [one.ratio for one in seeds.values() if one.ratio is not None]

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from difflab.metrics.direction import has_direction, higher_is_better
+from difflab.metrics import MetricInfo
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.inference.equivalence import Equivalence, equivalence
 from difflab.studies.inference.holm import holm
@@ -74,17 +74,23 @@ def verdicts(evidence: Evidence, metric: str) -> dict[str, Verdict]:
     for row in study.compared():
         arm = evidence.arms[row.name]
         comparisons[row.name] = Comparison(_values(arm, metric), _values(evidence.against(arm), metric), row.against)
-    return judge(comparisons, metric, study.alpha, study.margins.get(metric))
+    return judge(comparisons, metric, evidence.info(metric), study.alpha, study.margins.get(metric))
 
 
 def judge(
-    comparisons: Mapping[str, Comparison], metric: str, alpha: float = 0.05, margin: float | None = None
+    comparisons: Mapping[str, Comparison],
+    metric: str,
+    info: MetricInfo | None,
+    alpha: float = 0.05,
+    margin: float | None = None,
 ) -> dict[str, Verdict]:
     """Verdicts on the rows of one family.
 
     comparisons   row -> its values and the others'
+    info          what the metric declares; None where there is no value yet
     """
-    if not has_direction(metric):
+    higher = None if info is None else info.higher_is_better
+    if info is not None and higher is None:
         raise ValueError(f"{metric} is a deviation over parts, neither good nor bad: there is no verdict on it")
     differences = {row: _difference(one, alpha) for row, one in comparisons.items()}
     p = holm({row: None if d is None else d.p for row, d in differences.items()})
@@ -93,7 +99,7 @@ def judge(
     found = {}
     for row, one in comparisons.items():
         difference = differences[row]
-        outcome = _outcome(difference, p[row], equal[row], higher_is_better(metric), alpha)
+        outcome = _outcome(difference, p[row], equal[row], higher, alpha)
         decisive = equal[row] if outcome is Outcome.EQUIVALENT else p[row]
         if difference is None or decisive is None:
             sentence = _untested(one, difference)
@@ -107,7 +113,7 @@ def judge(
 
 
 def _outcome(
-    difference: PairedDifference | None, p: float | None, equal: float | None, higher: bool, alpha: float
+    difference: PairedDifference | None, p: float | None, equal: float | None, higher: bool | None, alpha: float
 ) -> Outcome:
     if difference is None or p is None:
         return Outcome.INCONCLUSIVE

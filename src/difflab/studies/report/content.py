@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from difflab.metrics.direction import higher_is_better
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
 from difflab.studies.history import History, read_history
@@ -45,6 +44,7 @@ FOLDED_FROM = 16
 def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
     study = evidence.study
     decides = study.evaluation.decides
+    info = evidence.info(decides)
     look = looks(list(evidence.arms), study.baseline)
     rows = trained(evidence, states, look)
     histories = {row.rows[0]: {seed: read_history(run) for seed, run in row.runs.items()} for row in rows}
@@ -53,7 +53,7 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
         "study": study,
         "level": f"{100 * (1 - study.alpha):g} %",
         "margin": study.margins.get(decides),
-        "direction": f"{'higher' if higher_is_better(decides) else 'lower'} is better",
+        "direction": f"{info.direction} is better" if info and info.direction else "",
         "labels": {name: arm.row.label for name, arm in evidence.arms.items()},
         "looks": look,
         "row_style": _row_style(look, study.baseline),
@@ -121,6 +121,7 @@ def _curves(
     evidence: Evidence, rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]
 ) -> dict[str, Any]:
     study, decides = evidence.study, evidence.study.evaluation.decides
+    info = evidence.info(decides)
     found = curves(rows, histories, study.baseline, decides, study.alpha)
     return {
         "curves": script_safe(found) if found else "",
@@ -128,7 +129,7 @@ def _curves(
         "curves_height": HEIGHT,
         "curve_notes": cut_short(rows, histories),
         "axes": AXES,
-        "speedups": speedups(rows, histories, decides, study.alpha),
+        "speedups": speedups(rows, histories, decides, info, study.alpha) if info else [],
     }
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from difflab.metrics.direction import higher_is_better
 from difflab.studies.evidence import Evidence
 from difflab.studies.inference import PairedDifference, Verdict
 from difflab.studies.report.figure import LINE, POINT, SEEDS, Plot, meta, plain, plot
@@ -27,6 +26,7 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
     known = [(name, one, one.difference) for name, one in verdicts.items() if one.difference is not None]
     if not known:
         return None
+    info = evidence.info(metric)
     margin, alpha = evidence.study.margins.get(metric), evidence.study.alpha
     labels = {name: arm.row.label for name, arm in evidence.arms.items()}
     figure, count = go.Figure(), len(known)
@@ -60,7 +60,7 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
     if margin:
         figure.add_vrect(x0=-margin, x1=margin, layer="below", line_width=0)
     figure.add_vline(x=0, line={"width": 1})
-    left, right = ("worse", "better") if higher_is_better(metric) else ("better", "worse")
+    left, right = ("worse", "better") if info and info.higher_is_better else ("better", "worse")
     title = f"← {left}      difference in {metric}, {100 * (1 - alpha):g} %      {right} →"
     figure.update_xaxes(title=title, range=_range([difference for _, _, difference in known], margin))
     figure.update_yaxes(range=[-0.62, count - 0.38], showgrid=False, ticks="", fixedrange=True, showticklabels=False)

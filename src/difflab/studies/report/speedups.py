@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from difflab.metrics import MetricInfo
 from difflab.studies.history import Axis, Flops, History, Hours, Images, Steps
 from difflab.studies.inference.curves import Curve
 from difflab.studies.inference.speedup import Speedup, speedup
@@ -28,7 +29,11 @@ class RowSpeedup:
 
 
 def speedups(
-    rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]], decides: str, alpha: float
+    rows: Sequence[Trained],
+    histories: Mapping[str, Mapping[int, History]],
+    decides: str,
+    info: MetricInfo,
+    alpha: float,
 ) -> list[RowSpeedup]:
     """Of the rows that are trained otherwise than their reference and logged the deciding metric while they trained.
 
@@ -42,7 +47,7 @@ def speedups(
         if against is row or not column or not other or column.rpartition("/")[2] != other.rpartition("/")[2]:
             continue
         by = {
-            name: speedup(_curves(mine, row, column, axis), _curves(theirs, against, other, axis), decides, alpha)
+            name: speedup(_curves(mine, row, column, axis), _curves(theirs, against, other, axis), info, alpha)
             for name, axis in BUDGETS.items()
         }
         if any(one.seeds for one in by.values()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from difflab.metrics.direction import has_direction, higher_is_better
+from difflab.metrics import MetricInfo
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.report.figure import LINE, NAMED, POINT, Plot, meta, plain, plot
 from difflab.studies.report.palette import Look
@@ -18,7 +18,8 @@ JOINED = "draw."
 
 def tradeoffs(evidence: Evidence, looks: Mapping[str, Look]) -> list[Plot]:
     """The first two metrics, and precision against recall where both are there."""
-    metrics = tuple(metric for metric in evidence.study.evaluation.metrics if has_direction(metric))
+    infos = {metric: evidence.info(metric) for metric in evidence.study.evaluation.metrics}
+    metrics = tuple(metric for metric, info in infos.items() if info and info.higher_is_better is not None)
     pairs = [metrics[:2]] if len(metrics) > 1 else []
     precisions = [metric for metric in metrics if metric.split("_")[0] == "precision"]
     recalls = [metric for metric in metrics if metric.split("_")[0] == "recall"]
@@ -68,8 +69,8 @@ def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> 
         )
     legend = len(rows) <= NAMED
     figure.update_layout(showlegend=legend)
-    figure.update_xaxes(title=_titled(x))
-    figure.update_yaxes(title=_titled(y))
+    figure.update_xaxes(title=_titled(x, evidence.info(x)))
+    figure.update_yaxes(title=_titled(y, evidence.info(y)))
     says = f"{y} against {x}: " + "; ".join(
         f"{evidence.arms[name].row.label} {means[name][0][0]:.4g}, {means[name][1][0]:.4g}" for name in rows
     )
@@ -88,5 +89,5 @@ def _bar(reach: float | None) -> dict[str, object]:
     return {"type": "data", "array": array, "thickness": 1, "width": 3, "visible": reach is not None}
 
 
-def _titled(metric: str) -> str:
-    return f"{metric}  ({'higher' if higher_is_better(metric) else 'lower'} is better)"
+def _titled(metric: str, info: MetricInfo | None) -> str:
+    return f"{metric}  ({info.direction} is better)" if info and info.direction else metric

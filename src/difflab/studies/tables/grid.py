@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from difflab.metrics import at_count
-from difflab.metrics.direction import has_direction, higher_is_better
 from difflab.studies.inference import Outcome
 from difflab.studies.tables import marks
 from difflab.studies.tables.marks import Mark
@@ -92,7 +91,9 @@ def _columns(table: AblationTable) -> list[Column]:
 def _head(table: AblationTable, metric: str) -> str:
     measured = [one.measurements[metric] for arm in table.evidence.arms.values() for one in arm.replicates.values()]
     name = at_count(metric, measured[0].samples) if measured and measured[0].samples else metric
-    return f"{name} {'↑' if higher_is_better(metric) else '↓'}" if has_direction(metric) else name
+    info = table.evidence.info(metric)
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(info.direction, "") if info else ""
+    return f"{name}{arrow}"
 
 
 def _content(table: AblationTable, line: Line, column: Column) -> Content:
