@@ -89,7 +89,12 @@ def finish(plan: Any, lines: int) -> None:
             picture.save(run / "samples" / f"warm_up_{step:08d}.png")
     for cell in plan.cells:
         chance = random.Random(f"{cell.row} {cell.seed}")
-        fields = {"track": "warm_up", "samples": 1000, "seeds": f"{cell.seed * 1000} .. {cell.seed * 1000 + 999}"}
+        fields = {
+            "extractor": {"name": "digits"},
+            "track": "warm_up",
+            "samples": 1000,
+            "seeds": f"{cell.seed * 1000} .. {cell.seed * 1000 + 999}",
+        }
         found = [
             Measurement(name, value + chance.random(), 1000, Protocol.of(fields | {"metric": {"name": name}}), 0.3, 100)
             for name, value in (("fd_digits", 9.0), ("is_digits", 9.0))

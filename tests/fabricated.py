@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from difflab.metrics import Measurement, Protocol, Results
+from difflab.metrics import Measurement, MetricInfo, Protocol, Results
 from difflab.metrics.recognised import recognised
 from difflab.studies import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.study import Study, read_study
@@ -57,6 +57,13 @@ def planned(root: Path, of: Study, **rows: RowPlan) -> Plan:
     return Plan(
         of, root / of.name, {row: rows.get(row, RowPlan({}, FACTS)) for row in of.rows}, tuple(trainings), tuple(cells)
     )
+
+
+def info(metric: str, extractor: str = "inception") -> MetricInfo:
+    """What difflab's own metric of this name declares."""
+    found = recognised(metric, Protocol({"extractor.name": extractor}))
+    assert found is not None, metric
+    return found
 
 
 def measured(metric: str, value: float, seed: int = 0, std_error: float | None = None, **fields: Any) -> Measurement:

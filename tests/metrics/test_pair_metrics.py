@@ -12,7 +12,6 @@ from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import Unchanged
 from difflab.conditioning.shrinks import Area
 from difflab.metrics import DigitsExtractor, PairScores, measure_pairs
-from difflab.metrics.direction import higher_is_better
 from difflab.metrics.measures import (
     Consistency,
     FeatureDistance,
@@ -174,12 +173,8 @@ def test_the_mean_and_its_standard_error_do_not_depend_on_batches():
 
 
 def test_psnr_and_ssim_are_better_when_higher():
-    assert [higher_is_better(name) for name in ("psnr", "ssim", "consistency", "lpips_alex")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    metrics = (PeakSignalToNoise(), StructuralSimilarity(), Consistency(), LearnedPerceptual())
+    assert [metric.info().higher_is_better for metric in metrics] == [True, True, False, False]
 
 
 def test_shuffled_images_keep_their_order_when_there_are_more():

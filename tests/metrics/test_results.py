@@ -1,11 +1,12 @@
 """Results on disk: whole, and not to be changed by hand."""
 
 import json
+import math
 
 import pytest
 from scipy.stats import t as student
 
-from difflab.metrics import Measurement, Protocol, Results
+from difflab.metrics import Measurement, MetricInfo, Protocol, Results
 
 PROTOCOL = Protocol.of({"metric": {"name": "fid"}, "samples": 100, "sampler": {"eta": 0.5, "grid": None}})
 RESULTS = Results(
@@ -26,7 +27,9 @@ def test_the_interval_is_students():
 
 
 def test_an_interval_ends_where_no_value_can_lie():
-    found = [Measurement(name, 0.9, 10, PROTOCOL, 0.5, 20).interval() for name in ("recall_digits", "fid", "kid")]
+    bounds = [(0.0, 1.0), (0.0, math.inf), (-math.inf, math.inf)]
+    infos = [MetricInfo(higher_is_better=True, bounds=each) for each in bounds]
+    found = [Measurement("x", 0.9, 10, PROTOCOL, 0.5, 20, info).interval() for info in infos]
     assert found[0] == (0.0, 1.0)
     assert found[1][0] == 0.0 < 1.5 < found[1][1]
     assert found[2][0] < 0

@@ -6,12 +6,21 @@ from PIL import Image
 
 from difflab.metrics import Measurement, Protocol
 from difflab.studies import Point, Setting, choose, draw_front, on_front, settings
+from fabricated import info
 
 PROTOCOL = Protocol.of({})
 
 
 def measured(metric: str, value: float) -> Measurement:
-    return Measurement(metric, value, 100, PROTOCOL, std_error=0.1, replicates=50)
+    return Measurement(
+        metric,
+        value,
+        100,
+        PROTOCOL,
+        std_error=0.1,
+        replicates=50,
+        info=info(metric, extractor="digits" if metric.endswith("_digits") else "inception"),
+    )
 
 
 def test_all_combinations_in_one_order():

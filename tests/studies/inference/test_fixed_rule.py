@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import binom
 
 from difflab.studies.inference import Comparison, Outcome, judge
+from fabricated import info
 
-SEEDS, STUDIES = 5, 1500
+SEEDS, STUDIES, FID = 5, 1500, info("fid")
 
 
 def studies(pick, looks):
@@ -16,7 +17,7 @@ def studies(pick, looks):
     for _ in range(STUDIES):
         row = pick(10 + rng.normal(0, 1, (SEEDS, looks)))
         base = pick(10 + rng.normal(0, 1, (SEEDS, 5)))
-        found = judge({"row": Comparison(dict(enumerate(row)), dict(enumerate(base)), "base")}, "fid")["row"]
+        found = judge({"row": Comparison(dict(enumerate(row)), dict(enumerate(base)), "base")}, "fid", FID)["row"]
         told += found.outcome is not Outcome.INCONCLUSIVE
         total += row.mean() / STUDIES
     return told, total

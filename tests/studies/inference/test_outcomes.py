@@ -11,6 +11,7 @@ from scipy.stats import binom, ttest_rel
 from difflab.metrics import Measurement, Protocol
 from difflab.studies import Arm, Evaluation, Evidence, Facts, Replicate, Row, Study
 from difflab.studies.inference import Comparison, Outcome, judge, p_in_words, pilot, verdicts
+from fabricated import info
 
 BASE = {0: 10.0, 1: 11.0, 2: 9.0, 3: 12.0, 4: 10.5}
 
@@ -27,7 +28,7 @@ def shifted(by, noise=(0.2, -0.2, 0.1, -0.1, 0.0)):
 
 
 def outcome(row, metric="fid", other=BASE, **options):
-    return judge({"row": Comparison(row, other, "base")}, metric, **options)["row"]
+    return judge({"row": Comparison(row, other, "base")}, metric, info(metric), **options)["row"]
 
 
 def evidence(values, margins=None, against=None):
@@ -38,7 +39,10 @@ def evidence(values, margins=None, against=None):
     facts = Facts(1, 1.0, 1.0, 1, 1, 1, {})
     arms = {}
     for n, mine in values.items():
-        found = {s: Replicate(s, Path("r"), {"fid": Measurement("fid", v, 100, protocol)}) for s, v in mine.items()}
+        found = {
+            s: Replicate(s, Path("r"), {"fid": Measurement("fid", v, 100, protocol, info=info("fid"))})
+            for s, v in mine.items()
+        }
         arms[n] = Arm(rows[n], {}, facts, found, tuple({0, 1, 2} - set(mine)), {})
     return Evidence(study, arms)
 
@@ -67,7 +71,7 @@ def test_the_sentence():
     words = outcome(shifted(0.02), "is", margin=0.5).sentence
     assert words == "0.02 higher (equivalent), within the margin of 0.5, 90 % -0.13 .. 0.17, p = 0.001, 5 seeds"
     three = {n: Comparison(shifted(by), BASE, "base") for n, by in (("a", -0.4), ("b", 0.1), ("c", 0.0))}
-    found = judge(three, "fid")
+    found = judge(three, "fid", info("fid"))
     p = 3 * ttest_rel(list(shifted(-0.4).values()), list(BASE.values())).pvalue
     assert found["a"].p == pytest.approx(p)
     assert found["a"].sentence.endswith(f"p = {p:.2g} after Holm over 3 rows, 5 seeds")
@@ -87,11 +91,11 @@ def test_holm_takes_back_what_one_row_alone_would_claim():
     a = shifted(-0.22)
     assert outcome(a).outcome is Outcome.BETTER
     rest = {f"r{i}": Comparison(shifted(0.02 * i), BASE, "base") for i in range(3)}
-    assert judge({"a": Comparison(a, BASE, "base"), **rest}, "fid")["a"].outcome is Outcome.INCONCLUSIVE
+    assert judge({"a": Comparison(a, BASE, "base"), **rest}, "fid", info("fid"))["a"].outcome is Outcome.INCONCLUSIVE
     near = shifted(0.1)
     assert outcome(near, margin=0.3).outcome is Outcome.EQUIVALENT
     wide = {f"r{i}": Comparison(shifted(0.25), BASE, "base") for i in range(3)}
-    found = judge({"a": Comparison(near, BASE, "base"), **wide}, "fid", margin=0.3)["a"]
+    found = judge({"a": Comparison(near, BASE, "base"), **wide}, "fid", info("fid"), margin=0.3)["a"]
     assert found.equivalence.p <= 0.05 < found.equivalence_p
     assert found.outcome is Outcome.INCONCLUSIVE
 
@@ -165,7 +169,7 @@ def test_a_study_is_its_own_pilot():
 
 def test_false_claims_are_rare_over_a_whole_study():
     """Half of the rows have no effect and half lie at the margin: neither false differences nor false equivalences pass alpha."""
-    trials, n, margin = 1200, 5, 1.5
+    trials, n, margin, FID = 1200, 5, 1.5, info("fid")
     rng = np.random.default_rng(5)
     differences = equivalences = 0
     for _ in range(trials):
@@ -176,7 +180,7 @@ def test_false_claims_are_rare_over_a_whole_study():
             for effect in (0.0, margin)
             for i in range(2)
         }
-        with_margin, without = judge(rows, "fid", margin=margin), judge(rows, "fid")
+        with_margin, without = judge(rows, "fid", FID, margin=margin), judge(rows, "fid", FID)
         differences += any(without[row].outcome is not Outcome.INCONCLUSIVE for row in rows if row.startswith("0"))
         equivalences += any(with_margin[row].outcome is Outcome.EQUIVALENT for row in rows if not row.startswith("0"))
     most = binom.ppf(1 - 1e-5, trials, 0.05)

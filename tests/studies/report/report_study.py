@@ -10,6 +10,7 @@ from PIL import Image
 from difflab.metrics import Measurement, Protocol
 from difflab.studies import Arm, Evidence, Facts, Replicate, Study, read_study
 from difflab.studies.execution.states import CellState
+from fabricated import info
 
 NASTY = 'AdaGN <script>alert("1")</script> & "zeros"'
 """A label that is code where it is not escaped."""
@@ -113,7 +114,9 @@ def measurements(name: str, seed: int, steps: int) -> dict[str, Measurement]:
         "samples": 1000,
     }
     return {
-        metric: Measurement(metric, value(name, metric, seed), 1000, Protocol.of(fields | {"metric": metric}), 0.2, 100)
+        metric: Measurement(
+            metric, value(name, metric, seed), 1000, Protocol.of(fields | {"metric": metric}), 0.2, 100, info(metric)
+        )
         for metric in METRICS
     }
 

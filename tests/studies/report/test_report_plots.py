@@ -16,6 +16,7 @@ from difflab.studies.report.speedups import speedups
 from difflab.studies.report.time_losses import at_the_end, time_losses
 from difflab.studies.report.tradeoffs import lines, tradeoffs
 from difflab.studies.report.trained import trained
+from fabricated import info
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_speedups_follow_the_weights_that_are_judged(found):
         row: {seed: replace(one, columns={**other, **one.columns}) for seed, one in seeds.items()}
         for row, seeds in histories.items()
     }
-    answers = speedups(rows, seen, "fid", 0.05)
+    answers = speedups(rows, seen, "fid", info("fid"), 0.05)
     assert [one.row.rows[0] for one in answers] == ["cosine", "adagn", "wide"]
     assert {one.column for one in answers} == {"eval/warm_up/fid@1k"}
     cosine = answers[0].by["steps"]
