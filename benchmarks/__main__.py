@@ -46,7 +46,7 @@ def main() -> None:
             # after each benchmark, so that a failure of the next one costs no more than that
             record = Record(day, command, machine(), versions(), (load, os.getloadavg()[0]), tuple(found))
             record.write(out)
-            out.with_suffix(".md").write_text(page(record))
+            out.with_suffix(".md").write_text(page(record), encoding="utf-8")
             draw(record, out.with_suffix(".png"))
     print(out)
 

@@ -30,7 +30,7 @@ class FinishedStudy:
     def made(cls, folder: Path, rows: int, lines: int) -> FinishedStudy:
         file = folder / "large" / "study.yaml"
         file.parent.mkdir(parents=True)
-        file.write_text(yaml.safe_dump(study(rows, SEEDS), sort_keys=False))
+        file.write_text(yaml.safe_dump(study(rows, SEEDS), sort_keys=False), encoding="utf-8")
         plan = planned(folder)
         finish(plan, lines)
         return cls(folder, plan)

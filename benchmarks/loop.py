@@ -167,7 +167,7 @@ def mirror(settings: Settings) -> Measurement:
     def log_again() -> None:
         """The same lines in a file of their own."""
         other = MetricsLog(run.path / "again.jsonl")
-        for line in run.metrics.read_text().splitlines()[-LINES:]:
+        for line in run.metrics.read_text(encoding="utf-8").splitlines()[-LINES:]:
             row = json.loads(line)
             other.log_metrics(row, step=row["step"])
         other.save()

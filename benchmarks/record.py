@@ -98,14 +98,14 @@ class Record:
         """As JSON, in place of what was there only when it is whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".part")
-        new.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        new.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
         new.replace(path)
 
 
 def read(path: Path) -> Record:
     """A record as `Record.write` left it."""
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise ValueError("another format")
         measurements = tuple(
@@ -155,7 +155,9 @@ def today() -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+    for line in (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    ):
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

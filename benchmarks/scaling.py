@@ -68,7 +68,7 @@ def run(plan: dict[str, Any], n: int, is_apart: bool, limit: float) -> list[dict
             for process in started:
                 process.kill()
             raise SystemExit(f"{plan['label']}: a process failed or took longer than {limit:g} s; its message is above")
-        return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
 
 
 def start(plan: dict[str, Any], i: int, n: int, is_apart: bool, port: int) -> None:
@@ -117,7 +117,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 {"round": around, "label": cell["label"], "n": cell["n"], "load": os.getloadavg()[0], "ranks": ranks}
             )
             print(f"{around} {cell['label']:20} {ranks[0]['step_seconds']:.3f} s a step", flush=True)
-            arguments.out.with_suffix(".json").write_text(json.dumps(result, indent=1))
+            arguments.out.with_suffix(".json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 
 
@@ -237,8 +237,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("overrides", nargs="*", help="of the model, after --")
     given = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    result = json.loads(given.read.read_text()) if given.read else measure(given)
-    given.out.write_text(table(result))
+    result = json.loads(given.read.read_text(encoding="utf-8")) if given.read else measure(given)
+    given.out.write_text(table(result), encoding="utf-8")
     print(given.out)
 
 

@@ -151,7 +151,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
 
 
 def peak_resident() -> int:
@@ -212,8 +212,8 @@ def main(plan: dict[str, Any]) -> None:
     """Does what the plan says and writes <out>/<label>-<rank>.json."""
     done = {"train": measure, "links": links, "work": work}[plan.get("what", "train")](plan)
     name = f"{plan['label']}-{plan['apart'][0] if 'apart' in plan else done.get('rank', 0)}.json"
-    (Path(plan["out"]) / name).write_text(json.dumps(done))
+    (Path(plan["out"]) / name).write_text(json.dumps(done), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

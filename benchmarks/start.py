@@ -124,7 +124,7 @@ def ending_itself(*arguments: str) -> Callable[[], float]:
     def turn() -> float:
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=_environment(), capture_output=True, text=True
+            [sys.executable, *arguments], cwd=ROOT, env=_environment(), capture_output=True, encoding="utf-8"
         )
         seconds = time.perf_counter() - began
         if done.returncode:
@@ -150,9 +150,14 @@ def watched(arguments: Sequence[str], errors: Path) -> Start:
     """Runs `python <arguments>` and takes the time at every line."""
     began = time.perf_counter()
     with (
-        errors.open("w") as stderr,
+        errors.open("w", encoding="utf-8") as stderr,
         subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=stderr, text=True
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            encoding="utf-8",
         ) as process,
     ):
         assert process.stdout is not None
@@ -163,7 +168,7 @@ def watched(arguments: Sequence[str], errors: Path) -> Start:
     if process.returncode or not after_first:
         raise RuntimeError(
             f"python {' '.join(arguments)} ended with {process.returncode} and told of no first step: "
-            f"{errors.read_text()[-2000:]}"
+            f"{errors.read_text(encoding='utf-8')[-2000:]}"
         )
     return Start(after_first[0], ended - lines[-1][0], tuple(line for _, line in lines))
 

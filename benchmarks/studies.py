@@ -80,11 +80,13 @@ def finish(plan: Any, lines: int) -> None:
             if i % (lines // 4) == 0:
                 row |= {"eval/warm_up/fd_digits@1k": 10 + 90 / i + chance.random(), "eval/warm_up/is_digits@1k": 9.0}
             rows.append(json.dumps(row))
-        (run / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+        (run / "metrics.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
         start = {"started": "2026-01-01T00:00:00+00:00", "host": "node1", "gpus": [], "git": {"commit": "0" * 40}}
         end = {"outcome": "complete", "to_step": training.steps, "images": training.steps * 128, "seconds": 100.0}
-        (run / "provenance.json").write_text(json.dumps([start | {"command": "train.py", "from_step": 0} | end]))
-        (run / "complete.json").write_text(json.dumps({"step": training.steps}))
+        (run / "provenance.json").write_text(
+            json.dumps([start | {"command": "train.py", "from_step": 0} | end]), encoding="utf-8"
+        )
+        (run / "complete.json").write_text(json.dumps({"step": training.steps}), encoding="utf-8")
         for step in (250, 500, 750, 1000):
             picture.save(run / "samples" / f"warm_up_{step:08d}.png")
     for cell in plan.cells:
@@ -102,7 +104,7 @@ def finish(plan: Any, lines: int) -> None:
         file = plan.results(cell)
         file.parent.mkdir(parents=True)
         steps = plan.training(cell).steps
-        file.write_text(Results(found, {"seed": cell.seed, "step": steps}).to_json())
+        file.write_text(Results(found, {"seed": cell.seed, "step": steps}).to_json(), encoding="utf-8")
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -135,7 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large" / "study.yaml"
         file.parent.mkdir()
-        file.write_text(yaml.safe_dump(study(options.rows, options.seeds), sort_keys=False))
+        file.write_text(yaml.safe_dump(study(options.rows, options.seeds), sort_keys=False), encoding="utf-8")
         plan, seconds["plan"] = timed(
             lambda: plan_study(load_study(file), [f"run.root={folder}/runs"], None, "network.width")
         )
@@ -160,7 +162,7 @@ def main() -> None:
     text = json.dumps(report, indent=2)
     print(text)
     if options.out:
-        options.out.write_text(text + "\n")
+        options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def command(root: Path, arguments: argparse.Namespace) -> list[str]:
 def run_to_the_end(root: Path, arguments: argparse.Namespace) -> float:
     """Starts the command until it ends by itself; returns the seconds from the last start to its end."""
     began = time.monotonic()
-    result = subprocess.run(command(root, arguments), cwd=ROOT, capture_output=True, text=True, timeout=600)
+    result = subprocess.run(command(root, arguments), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600)
     if result.returncode:
         sys.exit(f"training failed with status {result.returncode}:\n{result.stdout[-2000:]}{result.stderr[-4000:]}")
     return time.monotonic() - began
@@ -60,7 +60,7 @@ def kill_once(root: Path, arguments: argparse.Namespace, chance: random.Random) 
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
     assert process.stdout is not None
@@ -86,9 +86,9 @@ def outcome(root: Path) -> dict:
     """What a finished run is compared by."""
     (run,) = (path.parent for path in root.glob("*/*/complete.json"))
     text = subprocess.run(
-        [sys.executable, "-m", "difflab", "info", str(run), "--json"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "difflab", "info", str(run), "--json"], capture_output=True, encoding="utf-8", check=True
     ).stdout
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     for row in rows:
         row.pop("train/images_per_second", None)
     return {

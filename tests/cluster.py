@@ -32,7 +32,7 @@ class Cluster:
     def run(self, *command: str, status: int = 0) -> str:
         """What a command says, which must end with that status."""
         done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+            command, env=self.environment, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300, check=False
         )
         assert done.returncode == status, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
@@ -68,7 +68,7 @@ class Cluster:
 
     def log(self, number: str, folder: Path) -> str:
         path = folder / f"{number}.log"
-        return path.read_text() if path.exists() else ""
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def rank(self, number: str, rank: int) -> int:
         """The process number of a rank: its training process, not a worker of it."""

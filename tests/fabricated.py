@@ -85,5 +85,7 @@ def finish(
     (cell,) = [cell for cell in plan.cells if (cell.row, cell.seed) == (row, seed)]
     file = plan.results(cell)
     file.parent.mkdir(parents=True)
-    file.write_text(Results(list(measurements), {"seed": seed, "step": FACTS.steps} | dict(subject)).to_json())
+    file.write_text(
+        Results(list(measurements), {"seed": seed, "step": FACTS.steps} | dict(subject)).to_json(), encoding="utf-8"
+    )
     return file

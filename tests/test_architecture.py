@@ -86,7 +86,7 @@ def name(path: Path) -> str:
 
 
 def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 def imports(path: Path) -> list[tuple[int, str]]:
@@ -136,7 +136,9 @@ def test_libraries_stay_in_their_rooms():
 def test_the_mathematics_needs_torch_alone():
     rooms = ", ".join(f"difflab.{own}" for own in MATHEMATICS)
     code = f"import sys, {rooms}; print([m for m in {sorted(FRAMEWORKS)} if m in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=ROOT.parent
+    )
     assert loaded.stdout.strip() == "[]"
 
 
@@ -166,7 +168,7 @@ def test_target_is_the_only_registry():
 def test_a_file_is_one_idea(path):
     vague = {"util", "utils", "common", "helper", "helpers", "misc", "base", "core", "tools", "manager"}
     assert path.stem not in vague, "a file is named after its idea"
-    tree, text = parsed(path), path.read_text()
+    tree, text = parsed(path), path.read_text(encoding="utf-8")
     assert ast.get_docstring(tree), "a module says in a docstring what it is"
     assert len(text.splitlines()) <= 300, "over 300 lines are more than one idea"
     for node in ast.walk(tree):
@@ -182,6 +184,42 @@ def test_arguments_are_not_passed_on_unseen(path):
         if isinstance(node, ast.Call):
             passed = [k.value.id for k in node.keywords if k.arg is None and isinstance(k.value, ast.Name)]
             assert "kwargs" not in passed, f"line {node.lineno}: name the arguments"
+
+
+ALL_SOURCE = sorted(
+    path
+    for folder in ("src", "tests", "benchmarks", "scripts", "slurm")
+    for path in (ROOT.parents[1] / folder).rglob("*.py")
+)
+
+
+def _reads_text_without_encoding(call: ast.Call) -> bool:
+    """Whether a call opens a file or a pipe as text in the locale's encoding."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if "encoding" in given:
+        return False
+    called = ast.unparse(call.func)
+    method = called.rpartition(".")[2]
+    if method in ("read_text", "write_text"):
+        return len(call.args) == (method == "write_text")
+    if called.startswith("subprocess."):
+        return "text" in given or "universal_newlines" in given
+    place = {"open": 1 if called == "open" else 0, "NamedTemporaryFile": 0, "TemporaryFile": 0, "fdopen": 1}.get(method)
+    opens_otherwise = called.startswith(("Image.", "os.open", "tarfile.", "archive.", "wheel."))
+    if place is None or opens_otherwise:
+        return False
+    mode = given.get("mode", call.args[place] if len(call.args) > place else None)
+    text = "b" not in ast.unparse(mode) if mode is not None else "TemporaryFile" not in method
+    return text
+
+
+def test_text_is_utf_8_and_not_what_the_locale_says():
+    wrong = []
+    for path in ALL_SOURCE:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and _reads_text_without_encoding(node):
+                wrong.append(f'{path}:{node.lineno}: encoding="utf-8" is missing')
+    assert not wrong, "\n".join(wrong)
 
 
 INDEXLESS = {

@@ -10,7 +10,9 @@ LAZY = ["difflab.data", "difflab.runs", "difflab.launch", "difflab.studies"]
 
 
 def said(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -43,7 +43,7 @@ def _begin(device: torch.device) -> int:
         return torch.cuda.memory_allocated(device)
     ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept would be used again unseen
     Path("/proc/self/clear_refs").write_text(
-        "5"
+        "5", encoding="utf-8"
     )  # the peak is from now on (proc(5)); getrusage's has that of the parent
     return _status("VmRSS")
 
@@ -54,5 +54,5 @@ def _peak(device: torch.device) -> int:
 
 def _status(field: str) -> int:
     """Bytes of a line of /proc/self/status, which has kB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

@@ -54,12 +54,12 @@ def install() -> None:
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
     if ours:  # keeps the packages from starting daemons of their own
-        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
         policy.chmod(0o755)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-            done = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, text=True)
+            done = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, encoding="utf-8")
         if done.returncode:
             sys.exit(f"apt-get failed:\n{(done.stdout + done.stderr)[-2000:]}")
     finally:
@@ -97,7 +97,8 @@ def up(nodes: int, cpus: int) -> None:
         down()
         raise
     environment_file().write_text(
-        f"export SLURM_CONF={STATE}/slurm.conf\nexport PATH={HERE}/bin:$PATH  # an sacct without accounting\n"
+        f"export SLURM_CONF={STATE}/slurm.conf\nexport PATH={HERE}/bin:$PATH  # an sacct without accounting\n",
+        encoding="utf-8",
     )
     print(f"{nodes} nodes are up. In your shell:\n\n    . {environment_file()}\n")
 
@@ -157,30 +158,30 @@ def configure(names: list[str], cpus: int) -> None:
         f"NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={PORT + i} CPUs={cpus} RealMemory=8000 State=UNKNOWN"
         for i, name in enumerate(names, 1)
     ]
-    text = Template((HERE / "slurm.conf").read_text()).substitute(
+    text = Template((HERE / "slurm.conf").read_text(encoding="utf-8")).substitute(
         host=host,
         port=PORT,
         state=STATE,
         listen="CommunicationParameters=NoInAddrAny,NoCtldInAddrAny" if loopback else "",
         nodes="\n".join(nodes),
     )
-    (STATE / "slurm.conf").write_text(text)
+    (STATE / "slurm.conf").write_text(text, encoding="utf-8")
 
 
 def write_hosts(lines: list[str]) -> None:
     """Written in place: in containers the file is mounted."""
-    before = HOSTS.read_text()
+    before = HOSTS.read_text(encoding="utf-8")
     kept = [line for line in before.splitlines() if not line.endswith(TAG)]
     after = "\n".join([*kept, *lines]) + "\n"
     if after != before:
-        HOSTS.write_text(after)
+        HOSTS.write_text(after, encoding="utf-8")
 
 
 def ask(*command: str) -> str:
     """What a SLURM command prints; "" if it fails or does not answer."""
     environment = {**os.environ, "SLURM_CONF": str(STATE / "slurm.conf")}
     try:
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10).stdout
+        return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=10).stdout
     except subprocess.TimeoutExpired:
         return ""
 
@@ -189,7 +190,10 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60.0) -> Non
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            said = "".join(f"\n{path}:\n{path.read_text()[-600:]}" for path in sorted((STATE / "log").glob("*.out")))
+            said = "".join(
+                f"\n{path}:\n{path.read_text(encoding='utf-8')[-600:]}"
+                for path in sorted((STATE / "log").glob("*.out"))
+            )
             sys.exit(f"{what} did not come up in {seconds:.0f} s{said}")
         time.sleep(0.1)
 

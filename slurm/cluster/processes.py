@@ -40,8 +40,8 @@ def of_cluster(state: Path, node: str = "") -> dict[int, str]:
         try:
             pairs = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
             environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-            name = (folder / "comm").read_text().strip()
-            zombie = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+            name = (folder / "comm").read_text(encoding="utf-8").strip()
+            zombie = (folder / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
             if zombie:
                 continue
             if name.startswith("slurmstepd"):
@@ -90,7 +90,7 @@ def _sockets(state: Path) -> dict[str, str]:
     """Links of open sockets below spool/<node>/ -> node."""
     spool = f"{state}/spool/"
     found = {}
-    for line in Path("/proc/net/unix").read_text().splitlines():
+    for line in Path("/proc/net/unix").read_text(encoding="utf-8").splitlines():
         fields = line.split()
         if len(fields) > 7 and fields[7].startswith(spool):
             found[f"socket:[{fields[6]}]"] = fields[7].removeprefix(spool).split("/")[0]

@@ -48,7 +48,7 @@ def on_demand(package: str) -> None:
     module = sys.modules[package]
     assert module.__file__ is not None
     places: dict[str, str] = {}
-    for block in ast.parse(Path(module.__file__).read_text()).body:
+    for block in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body:
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
             for node in block.body:
                 if isinstance(node, ast.ImportFrom) and node.module:

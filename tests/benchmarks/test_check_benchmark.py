@@ -161,7 +161,7 @@ def test_exit_status(tmp_path):
     command = [sys.executable, "-m", "benchmarks.check"]
 
     def status(*names):
-        return subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True)
+        return subprocess.run([*command, *names], cwd=ROOT, capture_output=True, encoding="utf-8")
 
     old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
     assert status(old, old).returncode == 0
@@ -169,7 +169,7 @@ def test_exit_status(tmp_path):
     assert found.returncode == 1
     assert "slower, or larger:\n   -20.0%  training: small: a, images/s (" in found.stdout
     assert status(new, old).returncode == 0
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     wrong = status(old, str(tmp_path / "other.json"))
     assert wrong.returncode == 2
     assert "is not a result of `python -m benchmarks`" in wrong.stderr

@@ -34,7 +34,7 @@ def test_the_loop_adds_nothing_to_the_numbers(tmp_path):
     assert any(not torch.equal(value, start[name]) for name, value in weights(bare.module).items())
     assert watched.module.ema.tracks.step == 5
     assert len(watched.module.ema.tracks.shadows) == 3
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    lines = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["step"] for line in lines] == [2, 4][: len(lines)]
 
 

@@ -80,10 +80,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 def test_what_is_no_record_is_refused(tmp_path, change):
     path = tmp_path / "record.json"
     Record("2026-11-22", "command", {}, {}, (0, 0), ()).write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     with pytest.raises(ValueError, match=r"record\.json is not a result of `python -m benchmarks`"):
         read(path)
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="is not a result"):
         read(path)
 

@@ -33,8 +33,8 @@ def test_a_measurement(programs, tmp_path):
     plan = {"label": "alone", "overrides": [*TINY, "data.batch_size=4"], "steps": 3, "warm_up": 1, "out": str(tmp_path)}
     worker.main(plan)
     worker.main({"what": "work", "label": "work", "overrides": TINY, "out": str(tmp_path)})
-    found = json.loads((tmp_path / "alone-0.json").read_text())
-    work = json.loads((tmp_path / "work-0.json").read_text())["work"]
+    found = json.loads((tmp_path / "alone-0.json").read_text(encoding="utf-8"))
+    work = json.loads((tmp_path / "work-0.json").read_text(encoding="utf-8"))["work"]
     assert len(found["steps"]) == 3
     assert found["images_per_second"] == pytest.approx(4 / sorted(found["steps"])[1])
     size = 4 * work["parameters"]
@@ -113,9 +113,9 @@ def test_two_processes(programs, tmp_path):
         scaling.main([*arguments, "--out", str(page), "--", *TINY])
     finally:
         sys.path.remove(str(FOLDER))
-    result = json.loads(page.with_suffix(".json").read_text())
+    result = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     held = {run["label"]: [rank["held"] for rank in run["ranks"]] for run in result["runs"]}
     whole = 4 * result["work"]["parameters"]
     assert [one["weights"] for one in held["ddp 2 weak"]] == [whole, whole]
     assert sum(one["optimizer"] for one in held["fsdp 2 weak"]) == 2 * whole
-    assert "| fsdp 2 weak |" in page.read_text()
+    assert "| fsdp 2 weak |" in page.read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def test_everything_is_measured(tmp_path):
     first, ending, commands = measure(Settings(1, True, torch.device("cpu"), tmp_path))
     assert list(first.values) == ["train.py +experiment=cosine_adagn"]
     (config,) = tmp_path.glob("runs-0/*/*/complete.json")
-    assert config.read_text(), "a whole training was watched"
+    assert config.read_text(encoding="utf-8"), "a whole training was watched"
     assert len(ending.values["train.py"]) == 1
     assert commands.values.keys() == {"train.py --help", "study.py --help", "difflab info"}
     assert all(values[0] > 0 for values in commands.values.values())

@@ -11,9 +11,9 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "studies.py"
 def test_every_stage_is_timed(tmp_path):
     out = tmp_path / "studies.json"
     options = ("--rows", "3", "--seeds", "2", "--lines", "8", "--out", str(out))
-    done = subprocess.run([sys.executable, str(BENCHMARK), *options], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(BENCHMARK), *options], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text())
+    found = json.loads(out.read_text(encoding="utf-8"))
     assert found["runs"] == 6
     stages = {"imports", "plan", "status", "gather", "verdicts", "table", "report"}
     assert found["seconds"].keys() == stages

@@ -98,7 +98,7 @@ def archive(folder: Path) -> np.lib.npyio.NpzFile:
 
 
 def plan_of(folder: Path) -> dict:
-    return json.loads((folder / "plan.json").read_text())["plan"]
+    return json.loads((folder / "plan.json").read_text(encoding="utf-8"))["plan"]
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -282,7 +282,7 @@ def test_two_processes_draw_what_one_draws(base, upsampler, tmp_path):
         [*command, *words, "devices=2"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -309,7 +309,7 @@ def test_evaluate_measures_the_end_by_all_stages(base, upsampler, tmp_path):
         drawn.append([times(folder) for run in (base, upsampler) for folder in (run / "evaluations").iterdir()])
     assert drawn[0] == drawn[1] != [{}, {}], "the second time nothing is drawn"
     (file,) = (upsampler / "evaluations").glob("*/results.json")
-    results = json.loads(file.read_text())
+    results = json.loads(file.read_text(encoding="utf-8"))
     (number,) = results["measurements"]
     assert number["metric"] == "fd_digits"
     protocol = number["protocol"]
@@ -320,7 +320,7 @@ def test_evaluate_measures_the_end_by_all_stages(base, upsampler, tmp_path):
     assert [stage["run"] for stage in results["subject"]["stages"]] == ["cosine_adagn", "sr/digits_4to8"]
     assert results["subject"]["run"] == "cosine_adagn -> sr/digits_4to8"
     (stage,) = (base / "evaluations").glob("*/plan.json")
-    assert json.loads(stage.read_text())["plan"]["sampler.grid.steps"] == 2, (
+    assert json.loads(stage.read_text(encoding="utf-8"))["plan"]["sampler.grid.steps"] == 2, (
         "the base's images are kept where the base's are"
     )
 
@@ -337,7 +337,7 @@ def test_what_it_wrote_knows_how_it_was_drawn(base, upsampler, tmp_path):
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluate(composed("evaluate", *command, "accelerator=cpu", f"features={tmp_path / 'features'}"))
-    (number,) = json.loads((tmp_path / "out" / "results.json").read_text())["measurements"]
+    (number,) = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["measurements"]
     assert number["protocol"]["stages.1.sampler.grid.steps"] == 2
 
 

@@ -44,7 +44,7 @@ def diffusion(tmp_path_factory):
 
 
 def test_its_scores_are_logged_by_quarter_of_time_with_their_protocol(trained):
-    scores, protocols = trained.run.last_scores(), json.loads(trained.run.protocol.read_text())
+    scores, protocols = trained.run.last_scores(), json.loads(trained.run.protocol.read_text(encoding="utf-8"))
     parts = ["", "_q1", "_q2", "_q3", "_q4"]
     assert {f"eval/warm_up/{term}{part}" for term in ("loss", "top1", "top5") for part in parts} == set(scores)
     assert set(scores) == set(protocols)
@@ -93,7 +93,7 @@ def test_it_guides_and_the_protocol_names_its_weights(trained, diffusion, tmp_pa
     printed = sample_from(diffusion.run.path, tmp_path / "out", *sampler, *guided)
     assert printed
     digest = weights_sha256(frozen_classifier(str(trained.run.path)).state_dict())
-    described = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.json"))
+    described = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.json"))
     assert digest in described
     assert str(trained.run.path) not in described.replace(str(diffusion.run.path), "")
 

@@ -62,4 +62,4 @@ def test_a_skipped_step_is_counted_and_logged(sick_at_step_8, tmp_path):
     assert [rows[step]["train/bad_steps"] for step in (6, 8, 10, 12)] == [0, 0, 1, 1]
     assert all(row["train/gradient_norm"] > 0 for step, row in rows.items() if step != 8)
     assert run.status() == "complete"
-    assert json.loads(run.complete.read_text())["step"] == 12
+    assert json.loads(run.complete.read_text(encoding="utf-8"))["step"] == 12

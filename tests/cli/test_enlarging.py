@@ -135,9 +135,9 @@ def test_evaluate_says_of_the_same_images_what_training_said(run):
             )
         )
     (file,) = run.path.glob("evaluations/*/results.json")
-    found = {row["metric"]: row for row in json.loads(file.read_text())["measurements"]}
+    found = {row["metric"]: row for row in json.loads(file.read_text(encoding="utf-8"))["measurements"]}
     scores = run.last_scores()
-    protocols = json.loads(run.protocol.read_text())
+    protocols = json.loads(run.protocol.read_text(encoding="utf-8"))
     for name in ("psnr", "ssim", "consistency", "fd_digits"):
         assert found[name]["value"] == pytest.approx(scores[f"eval/warm_up/{name}@24"], rel=1e-4)
         assert found[name]["fingerprint"] == protocols[f"eval/warm_up/{name}@24"]["fingerprint"]

@@ -57,7 +57,7 @@ def evaluated(*overrides: object) -> list[str]:
 def results_of(printed: list[str], samples: int = 40) -> Results:
     """Of so many samples."""
     (path,) = [line.split()[1] for line in printed if line.startswith("results ")]
-    results = Results.from_json(Path(path).read_text())
+    results = Results.from_json(Path(path).read_text(encoding="utf-8"))
     return Results([m for m in results.measurements if m.samples == samples], results.subject)
 
 
@@ -76,7 +76,7 @@ def test_every_metric_can_be_chosen(name):
 
 def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):
     results = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, ONE_PART))
-    scores, protocols = runs[0].run.last_scores(), json.loads(runs[0].run.protocol.read_text())
+    scores, protocols = runs[0].run.last_scores(), json.loads(runs[0].run.protocol.read_text(encoding="utf-8"))
     for metric in ("fd_digits", "is_digits"):
         name = f"eval/warm_up/{metric}@40"
         assert results[metric].value == pytest.approx(scores[name], rel=1e-5)
@@ -163,7 +163,7 @@ def test_different_protocols_are_not_compared_unless_waived(runs, tmp_path, caps
     assert "waive=[sampler.grid.steps]" in message
     printed = evaluated(both, "waive=[sampler.grid.steps]")
     assert printed[-1] == "waived: sampler.grid.steps (4 against 5)"
-    values = [Results.from_json((out / "results.json").read_text())["fd_digits"].value for out in ours]
+    values = [Results.from_json((out / "results.json").read_text(encoding="utf-8"))["fd_digits"].value for out in ours]
     assert f"{values[1] - values[0]:+.4g}" in "\n".join(printed)
 
 
@@ -179,7 +179,7 @@ def test_seeds_together_say_what_is_training_and_what_is_sampling(runs):
 def test_a_sweep_chooses_on_one_half_and_reports_on_the_other(runs, tmp_path):
     request = (f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet,inception_score]", ONE_PART, f"out={tmp_path}")
     printed = evaluated(*request, "sweep.scale=[1,3]", "sweep.sampler=[ddim,ddpm]")
-    content = json.loads((tmp_path / "sweep.json").read_text())
+    content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
     assert [s["setting"] for s in content["settings"]] == [
         {"sampler": sampler, "scale": scale} for sampler in ("ddim", "ddpm") for scale in (1, 3)
     ]
@@ -290,9 +290,9 @@ def test_two_processes_measure_what_one_does(runs, tmp_path):
     environment = {**os.environ, "DIFFLAB_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "evaluate.py"), *request, "devices=2"]
     subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=300)
-    two = Results.from_json((tmp_path / "two" / "results.json").read_text())
+    two = Results.from_json((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
     evaluated(*request[:-2], f"out={tmp_path / 'one'}", "bits_per_dim=20")
-    one = Results.from_json((tmp_path / "one" / "results.json").read_text())
+    one = Results.from_json((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))
     assert [m.metric for m in one.measurements] == [m.metric for m in two.measurements]
     for a, b in zip(one.measurements, two.measurements, strict=True):
         assert a.value == pytest.approx(b.value, rel=1e-6)

@@ -53,5 +53,5 @@ def test_nothing_is_collected_within_and_all_is_as_it_was_afterwards(unfrozen):
 )
 def test_at_the_end_all_is_waited_for_and_nothing_is_collected(ends, said):
     code = ENDING if ends else ENDING.replace("\nend_at_once()", "")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split("\n")[:-1] == said

@@ -86,7 +86,7 @@ def test_after_two_power_cuts(whole, monkeypatch, tmp_path):
 
 def test_logs_that_ran_ahead_of_the_checkpoint_are_written_anew(whole, monkeypatch, tmp_path):
     cut = train_until(8, monkeypatch, tmp_path, *HARD)
-    with cut.metrics.open("a") as file:
+    with cut.metrics.open("a", encoding="utf-8") as file:
         file.write('{"step": 8, "train/loss": 99.0}\n{"step": 10, "train/lo')
     assert_equal_runs(whole.run, train_small(tmp_path, *HARD).run)
 
@@ -160,7 +160,7 @@ def command(root: Path, *overrides: str) -> list[str]:
 def test_after_sigkill(whole, tmp_path):
     """The real thing: a process that is killed without a word, and then the same command in another process."""
     process = subprocess.Popen(
-        command(tmp_path, *HARD), cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command(tmp_path, *HARD), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -170,7 +170,7 @@ def test_after_sigkill(whole, tmp_path):
     process.wait()
     (killed,) = tmp_path.glob("*/*")
     assert not (killed / "complete.json").exists()
-    again = subprocess.run(command(tmp_path, *HARD), cwd=ROOT, capture_output=True, text=True, timeout=100)
+    again = subprocess.run(command(tmp_path, *HARD), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=100)
     assert again.returncode == 0, again.stderr
     assert "going on from step 6 " in again.stdout
     assert again.stdout.splitlines()[-1] == str(killed)
@@ -193,7 +193,7 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         cwd=ROOT,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=110,
     )
     assert two.returncode == 0, two.stderr

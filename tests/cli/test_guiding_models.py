@@ -107,7 +107,7 @@ def test_a_run_guided_by_another_keeps_that_one_out_of_its_checkpoints(outcome, 
     state = saved_state(guided.run)
     assert state["state_dict"].keys() == saved_state(outcome.run)["state_dict"].keys()
     assert not any("Guidance" in name for name in state["callbacks"])
-    for protocol in json.loads(guided.run.protocol.read_text()).values():
+    for protocol in json.loads(guided.run.protocol.read_text(encoding="utf-8")).values():
         named = {name: value for name, value in protocol.items() if name.startswith("guidance.autoguidance.weak")}
         assert named == {
             "guidance.autoguidance.weak.weights_sha256": weights_sha256(

@@ -60,7 +60,7 @@ def test_all_experiments_are_listed_with_a_line(override, monkeypatch, capsys):
     names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
     rows = dict(line.split(maxsplit=1) for line in text.splitlines())
     assert rows.keys() == names
-    header = (folder / "cosine_adagn.yaml").read_text().splitlines()
+    header = (folder / "cosine_adagn.yaml").read_text(encoding="utf-8").splitlines()
     assert header[0] == "# @package _global_"
     assert "# " + rows["cosine_adagn"] == header[1]
     assert len(names) > 30

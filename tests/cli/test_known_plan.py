@@ -63,14 +63,14 @@ def test_it_tells_where_the_runs_are_as_the_plan_does(study, plan):
     assert {row: known.batch(row) for row in plan.rows} == {row: row_.facts.batch for row, row_ in plan.rows.items()}
     run = plan.trainings[1].directory
     run.mkdir(parents=True)
-    (run / "complete.json").write_text("{}")
+    (run / "complete.json").write_text("{}", encoding="utf-8")
     assert states(known, ask(known.root)) == states(plan, ask(plan.root))
     assert {state.state for state in states(known, ask(known.root))} == {"missing", "trained"}
 
 
 def test_status_imports_nothing_large(study, plan):
     words = [str(study / "digits_like" / "study.yaml"), "status", "--json", *overrides(study)]
-    done = subprocess.run([sys.executable, "-c", STATUS, *words], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", STATUS, *words], capture_output=True, encoding="utf-8", check=True)
     said, _, modules = done.stdout.rstrip().rpartition("\n")
     assert modules == "[]"
     assert len(json.loads(said)["cells"]) == len(plan.cells)
@@ -94,20 +94,20 @@ def test_what_changes_a_plan_has_it_made_anew(study, plan, monkeypatch, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(known_plan, "config_directory", lambda: conf)
         assert known() is not None
-        (conf / "optimizer" / "adamw.yaml").write_text("lr: 1")
+        (conf / "optimizer" / "adamw.yaml").write_text("lr: 1", encoding="utf-8")
         assert known() is None
     file = study / "digits_like" / "study.yaml"
-    text = file.read_text()
-    file.write_text(text.replace("question:", "question:  "))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("question:", "question:  "), encoding="utf-8")
     assert known() is None
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     assert known() is not None
 
 
 def test_code_that_has_changed_has_it_made_anew(study, plan, monkeypatch, tmp_path):
     package = tmp_path / "difflab"
     package.mkdir()
-    (package / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("", encoding="utf-8")
     monkeypatch.setattr(known_plan.difflab, "__file__", str(package / "__init__.py"))
     remember(request(study), overrides(study), plan)
     assert recall(request(study), overrides(study)) is not None
@@ -127,6 +127,6 @@ def test_a_torn_file_is_no_plan(study, plan):
     words = request(study), overrides(study)
     remember(*words, plan)
     for file in (study / "cache" / "plans").glob("*.json"):
-        file.write_text(file.read_text()[:50])
+        file.write_text(file.read_text(encoding="utf-8")[:50], encoding="utf-8")
     assert recall(*words) is None
     remember(*words, plan)

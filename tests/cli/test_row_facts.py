@@ -24,7 +24,7 @@ def facts():
 )
 def test_the_cost_that_an_experiment_states(facts, name):
     """Parameters of the paper's tables (140.8 M ...), steps and batch, as each file's header has them."""
-    header = (config_directory() / "experiment" / f"{name}.yaml").read_text()
+    header = (config_directory() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
     stated = re.search(r"# cost +([\d.]+) M parameters, ([\d,]+) steps of (\d+) images", header)
     assert stated is not None
     row = resolve_row([f"+experiment={name}"])

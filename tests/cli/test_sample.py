@@ -311,7 +311,7 @@ def test_what_was_written_of_the_images_before_goes(outcome, tmp_path):
     def files():
         return {path.name for path in tmp_path.iterdir()} - {".lock", "plan.json", "complete.json", "grid.png"}
 
-    (tmp_path / "mine.txt").write_text("")
+    (tmp_path / "mine.txt").write_text("", encoding="utf-8")
     drawn(outcome, tmp_path, "format=[npz,zip,folder]")
     drawn(outcome, tmp_path, "format=[npz,webdataset]")  # the same images
     assert files() == {"mine.txt", "samples_10x8x8x1.npz", "images.zip", "images", "webdataset"}
@@ -407,7 +407,7 @@ def test_any_number_of_processes_draws_the_same_bits_also_after_a_kill(outcome, 
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
 
     killed, shards = tmp_path / "two", tmp_path / "two" / "shards"

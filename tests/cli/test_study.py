@@ -45,7 +45,7 @@ def written(folder: Path, **changes: object) -> Path:
     """A study's file in a folder of its own."""
     path = folder / "tiny" / "study.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({**STUDY, **changes}))
+    path.write_text(yaml.safe_dump({**STUDY, **changes}), encoding="utf-8")
     return path
 
 
@@ -111,7 +111,9 @@ def test_runs_lie_where_the_plan_says(ran):
 
 def test_replicates_draw_other_noise_and_rows_the_same(ran):
     seeds = {
-        (cell.row, cell.seed): json.loads(ran.results(cell).read_text())["measurements"][0]["protocol"]["seeds"]
+        (cell.row, cell.seed): json.loads(ran.results(cell).read_text(encoding="utf-8"))["measurements"][0]["protocol"][
+            "seeds"
+        ]
         for cell in ran.cells[:5]
     }
     assert seeds["adagn", 0] == seeds["addgn", 0] == seeds["few_steps", 0] == "0 .. 39"
@@ -126,7 +128,9 @@ def test_the_table_says_what_results_say(ran, file, run_root, capsys):
     rows = list(csv.DictReader(io.StringIO(said(capsys, file, "table", run_root, "missing=allow", "format=csv"))))
     measured = [
         next(
-            m["value"] for m in json.loads(ran.results(cell).read_text())["measurements"] if m["metric"] == "fd_digits"
+            m["value"]
+            for m in json.loads(ran.results(cell).read_text(encoding="utf-8"))["measurements"]
+            if m["metric"] == "fd_digits"
         )
         for cell in ran.cells[:2]
     ]
@@ -137,7 +141,7 @@ def test_the_table_says_what_results_say(ran, file, run_root, capsys):
 def test_the_report_is_one_page(ran, file, run_root, capsys, tmp_path):
     path = tmp_path / "page.html"
     assert said(capsys, file, "report", run_root, f"out={path}").strip() == str(path)
-    page = path.read_text()
+    page = path.read_text(encoding="utf-8")
     assert "Does AdaGN help?" in page
     assert "addition &amp; GroupNorm" in page
     assert "1 of 2" in page or "missing" in page.lower()
@@ -172,7 +176,7 @@ def test_a_plan_is_told_to_people_and_programs(ran, file, run_root, capsys):
 def test_a_table_is_written_in_the_form_of_its_file(ran, file, run_root, capsys, tmp_path):
     path = tmp_path / "table.tex"
     assert said(capsys, file, "table", run_root, "missing=allow", f"out={path}").strip() == str(path)
-    assert "\\toprule" in path.read_text()
+    assert "\\toprule" in path.read_text(encoding="utf-8")
 
 
 def test_rows_are_made_equal_in_parameters(file, run_root):

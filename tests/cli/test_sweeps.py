@@ -17,7 +17,7 @@ def swept(folder, *arguments: str) -> str:
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=280,
         check=False,
     )
@@ -30,7 +30,10 @@ def test_a_sweep_leaves_runs_and_nothing_beside_them(tmp_path):
     swept(tmp_path, "seed=0,1")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["cosine_adagn", "sweeps"]
-    seeds = {json.loads(path.read_text())["step"] for path in tmp_path.glob("runs/cosine_adagn/*/complete.json")}
+    seeds = {
+        json.loads(path.read_text(encoding="utf-8"))["step"]
+        for path in tmp_path.glob("runs/cosine_adagn/*/complete.json")
+    }
     assert seeds == {2}
     assert len(list(tmp_path.glob("runs/cosine_adagn/*"))) == 2
 
@@ -42,7 +45,10 @@ def test_several_runs_at_a_time_are_the_same_runs(tmp_path):
         (tmp_path / name).mkdir()
         swept(tmp_path / name, "seed=0,1", *arguments)
     ends = [
-        {path.parent.name: json.loads(path.read_text()) for path in (tmp_path / name).glob("runs/*/*/complete.json")}
+        {
+            path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+            for path in (tmp_path / name).glob("runs/*/*/complete.json")
+        }
         for name in ("one", "two")
     ]
     assert len(ends[0]) == 2
@@ -60,8 +66,12 @@ def test_a_search_finds_the_run_with_the_lowest_distance(tmp_path):
         "hydra.sweeper.n_jobs=1",
     )
     (results,) = tmp_path.glob("runs/sweeps/*/optimization_results.yaml")
-    best = float(next(line for line in results.read_text().splitlines() if line.startswith("best_value")).split()[1])
-    ends = [json.loads(path.read_text()) for path in tmp_path.glob("runs/cosine_adagn/*/complete.json")]
+    best = float(
+        next(
+            line for line in results.read_text(encoding="utf-8").splitlines() if line.startswith("best_value")
+        ).split()[1]
+    )
+    ends = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("runs/cosine_adagn/*/complete.json")]
     distances = [value for end in ends for name, value in end.items() if "fd_digits" in name]
     assert best == pytest.approx(min(distances))
 

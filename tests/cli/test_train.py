@@ -42,20 +42,20 @@ def test_the_recipe_is_printed_first_and_the_path_last(outcome):
 
 
 def test_the_configuration_is_kept_resolved(outcome):
-    text = outcome.run.config.read_text()
+    text = outcome.run.config.read_text(encoding="utf-8")
     kept = OmegaConf.load(outcome.run.config)
     assert "${" not in text
     assert (kept.network.width, kept.trainer.max_steps, kept.module.num_classes) == (16, 12, 10)
 
 
 def test_provenance_says_code_versions_and_command(outcome):
-    (start,) = json.loads(outcome.run.provenance.read_text())
+    (start,) = json.loads(outcome.run.provenance.read_text(encoding="utf-8"))
     assert start["packages"]["torch"] == torch.__version__.partition("+")[0]
     assert {"command", "git", "python", "host", "cpu_count", "gpus", "started"} <= start.keys()
 
 
 def test_the_protocol_says_what_the_scores_mean(outcome):
-    protocols = json.loads(outcome.run.protocol.read_text())
+    protocols = json.loads(outcome.run.protocol.read_text(encoding="utf-8"))
     assert set(protocols) == set(outcome.run.last_scores())
     protocol = protocols["eval/warm_up/fd_digits@40"]
     assert (protocol["samples"], protocol["extractor.name"], protocol["track"]) == (40, "digits", "warm_up")
@@ -75,7 +75,7 @@ def test_every_interval_has_a_line_and_every_evaluation_scores(outcome):
 
 
 def test_the_end_is_marked_with_the_last_scores(outcome):
-    complete = json.loads(outcome.run.complete.read_text())
+    complete = json.loads(outcome.run.complete.read_text(encoding="utf-8"))
     last = read_metrics(outcome.run.metrics)[-1]
     assert complete["step"] == 12
     assert complete[SCORE] == last[SCORE]
@@ -135,7 +135,7 @@ def test_wandb_holds_the_same_numbers(outcome):
         assert digest == hashlib.sha256((outcome.run.samples / f"warm_up_{step:08d}.png").read_bytes()).hexdigest()
     assert list(pictures) == [6, 12]
     assert config["network"]["width"] == 16
-    assert config["protocol"] == json.loads(outcome.run.protocol.read_text())
+    assert config["protocol"] == json.loads(outcome.run.protocol.read_text(encoding="utf-8"))
     assert config["provenance"]["packages"]
 
 

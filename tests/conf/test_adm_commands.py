@@ -22,7 +22,9 @@ SCALES = {  # classifier scale -> what the header says of it: tables 4, 5 and 14
 
 def commands(name: str) -> list[tuple[list[str], str]]:
     """(overrides of evaluate.py, what is said below the command)."""
-    lines = [line[2:] for line in (FOLDER / f"{name}.yaml").read_text().splitlines() if line.startswith("# ")]
+    lines = [
+        line[2:] for line in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines() if line.startswith("# ")
+    ]
     text = "\n".join(line[10:] for line in lines[1:])
     found = []
     for part in text.split("python evaluate.py ")[1:]:

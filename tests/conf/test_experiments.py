@@ -49,7 +49,7 @@ def tiny(name: str) -> str:
 
 def header(name: str) -> list[str]:
     """The comment lines at the head of an experiment's file."""
-    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
 
 
@@ -142,7 +142,7 @@ def test_what_was_published_is_measured_as_it_was_published(name, composed):
 
 
 def test_only_the_digits_and_cells_that_a_table_leaves_out_have_no_published_number():
-    without = {name for name in DRAWING if "target:" not in (FOLDER / f"{name}.yaml").read_text()}
+    without = {name for name in DRAWING if "target:" not in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")}
     assert {name for name in without if "/" not in name} == {
         f"{schedule}_{norm}" for schedule in ("cosine", "linear") for norm in ("adagn", "addgn")
     }

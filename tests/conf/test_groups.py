@@ -247,7 +247,7 @@ def test_a_file_is_the_list_of_a_constructors_arguments(file):
 
 @pytest.mark.parametrize("file", PART_FILES)
 def test_a_file_opens_with_a_line_about_itself(file):
-    lines = (CONF / f"{file}.yaml").read_text().splitlines()
+    lines = (CONF / f"{file}.yaml").read_text(encoding="utf-8").splitlines()
     about = lines[1] if lines[0].startswith("# @package") else lines[0]
     assert about.startswith("# ")
     assert len(about) > 5

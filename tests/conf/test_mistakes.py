@@ -83,7 +83,7 @@ def test_missing_values_are_named_and_references_are_none():
 )
 def test_a_wrong_key_inside_an_experiment(body, told, tmp_path, composed, base):
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n# mine\n{body}\n")
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n# mine\n{body}\n", encoding="utf-8")
     config = composed(f"hydra.searchpath=[file://{tmp_path}]", "+experiment=mine")
     with pytest.raises(ConfigError, match=told) as caught:
         check_keys(config, base)
@@ -124,7 +124,7 @@ def test_parts_that_do_not_fit(overrides, told, tmp_path, capsys):
 
 def test_the_command_itself_says_it_in_one_line():
     command = [sys.executable, "train.py", "+experiment=cosine_adagn", "netwrok.width=3"]
-    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert (
         done.stderr.strip()

@@ -49,9 +49,9 @@ bend: 0.99
 @pytest.fixture
 def colleague(tmp_path, monkeypatch):
     """A folder with colleague.py and conf/schedule/quarter_circle.yaml; its configurations' place as an override."""
-    (tmp_path / "colleague.py").write_text(MODULE)
+    (tmp_path / "colleague.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "conf" / "schedule").mkdir(parents=True)
-    (tmp_path / "conf" / "schedule" / "quarter_circle.yaml").write_text(YAML)
+    (tmp_path / "conf" / "schedule" / "quarter_circle.yaml").write_text(YAML, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     yield f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
     sys.modules.pop("colleague", None)

@@ -32,7 +32,7 @@ def test_the_keys_are_the_arguments(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_opens_with_one_line_about_itself(name):
-    first, second = (FOLDER / f"{name}.yaml").read_text().splitlines()[:2]
+    first, second = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[:2]
     assert first.startswith("# ")
     assert second == "_target_: difflab.data.ImageData"
 

@@ -38,7 +38,7 @@ def expected_pixels(folder, size: int) -> torch.Tensor:
 
 
 def test_folder_and_zip_hold_the_same_images_and_the_first_folder_is_the_class(folder):
-    (folder / ".DS_Store").write_text("not an image")
+    (folder / ".DS_Store").write_text("not an image", encoding="utf-8")
     for dataset in (ImageFolder(folder, 8), ImageZip(zipped(folder), 8)):
         assert dataset.class_names == ("ant", "cat", "dog")
         assert dataset.labels is not None
@@ -55,7 +55,7 @@ def test_grey_images(folder):
 def test_labels_from_a_json_overrule_folders(folder):
     index = json.dumps({"labels": [[file, 7 - number] for number, file in enumerate(IN_ORDER)]})
     in_zip = ImageZip(zipped(folder, **{"dataset.json": index}), 8)
-    (folder / "dataset.json").write_text(index)
+    (folder / "dataset.json").write_text(index, encoding="utf-8")
     for dataset in (ImageFolder(folder, 8), in_zip):
         assert dataset.labels is not None
         assert dataset.labels.tolist() == [7, 6, 5, 4]
@@ -63,7 +63,7 @@ def test_labels_from_a_json_overrule_folders(folder):
 
 
 def test_null_labels_mean_no_classes(folder):
-    (folder / "dataset.json").write_text('{"labels": null}')
+    (folder / "dataset.json").write_text('{"labels": null}', encoding="utf-8")
     dataset = ImageFolder(folder, 8)
     assert dataset.labels is None
     assert dataset.num_classes == 0
@@ -95,7 +95,9 @@ def test_the_fingerprint_changes_with_one_pixel_a_label_and_the_size(folder):
     prints = []
     for labels in ([0, 1, 1, 2], [0, 1, 2, 2]):
         files = ["ant/deep/x.png", "cat/a.png", "cat/b.png", "wolf/a.png"]
-        (folder / "dataset.json").write_text(json.dumps({"labels": [*zip(files, labels, strict=True)]}))
+        (folder / "dataset.json").write_text(
+            json.dumps({"labels": [*zip(files, labels, strict=True)]}), encoding="utf-8"
+        )
         prints.append(ImageFolder(folder, 8).fingerprint)
     assert prints[0] != prints[1]
 
@@ -145,7 +147,7 @@ def test_a_truncated_jpeg_is_named_when_it_is_decoded(tmp_path, write_image):
 )
 def test_a_json_with_wrong_labels_is_refused(folder, index, message):
     others = ", ".join(f'["{file}", 0]' for file in IN_ORDER if file != "cat/a.png")
-    (folder / "dataset.json").write_text(index.replace("%s", others))
+    (folder / "dataset.json").write_text(index.replace("%s", others), encoding="utf-8")
     assert message in error(lambda: ImageFolder(folder, 8))
 
 
@@ -155,13 +157,13 @@ def test_an_image_outside_the_class_folders_has_no_label(folder, write_image):
 
 
 def test_other_files_an_empty_folder_and_absent_ones_are_refused(folder, tmp_path):
-    (folder / "cat/notes.txt").write_text("x")
+    (folder / "cat/notes.txt").write_text("x", encoding="utf-8")
     assert "set/cat/notes.txt is no image" in error(lambda: ImageFolder(folder, 8))
     (tmp_path / "empty").mkdir()
     assert "empty contains no images" in error(lambda: ImageFolder(tmp_path / "empty", 8))
     assert "data.dataset.root" in error(lambda: ImageFolder(tmp_path / "absent", 8))
     assert "data.dataset.path" in error(lambda: ImageZip(tmp_path / "absent.zip", 8))
-    (tmp_path / "no.zip").write_text("x")
+    (tmp_path / "no.zip").write_text("x", encoding="utf-8")
     assert "cannot be read as a zip" in error(lambda: ImageZip(tmp_path / "no.zip", 8))
     assert "data.channels=4" in error(lambda: ImageFolder(folder / "dog", 8, channels=4))
 

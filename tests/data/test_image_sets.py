@@ -213,7 +213,7 @@ def test_a_set_is_looked_through_once(form, tmp_path, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     monkeypatch.setenv("DIFFLAB_CACHE", str(tmp_path / "file"))
     assert len(open_image_set(FORMS["folder"][1](tmp_path))) == N
 

@@ -34,8 +34,8 @@ def strips(tmp_path):
     pixels["test_batch"] = RANDOM.integers(0, 256, (3, 3, 32, 32), np.uint8)
     for name, images in pixels.items():
         Image.fromarray(images.transpose(0, 2, 3, 1).reshape(-1, 1024, 3)).save(tmp_path / f"{name}.png")
-    (tmp_path / "train_lables.json").write_text(json.dumps([*range(10)]))
-    (tmp_path / "test_lables.json").write_text("[3, 1, 9]")
+    (tmp_path / "train_lables.json").write_text(json.dumps([*range(10)]), encoding="utf-8")
+    (tmp_path / "test_lables.json").write_text("[3, 1, 9]", encoding="utf-8")
     return tmp_path, np.concatenate([pixels[name] for name in names]), pixels["test_batch"]
 
 
@@ -54,7 +54,7 @@ def test_packaged_cifar10_errors(strips):
     root = strips[0]
     with pytest.raises(DataError, match="splits train and test"):
         Cifar10Packaged(root, "val")
-    (root / "train_lables.json").write_text("[1, 2]")
+    (root / "train_lables.json").write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(DataError, match=r"train_lables.json: 10 images but 2 labels"):
         Cifar10Packaged(root)
     Image.fromarray(np.zeros((2, 1000, 3), np.uint8)).save(root / "data_batch_4.png")

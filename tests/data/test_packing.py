@@ -120,7 +120,9 @@ def test_parquet_shards_are_what_the_hugging_face_library_reads(folder, packed, 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_mds_shards_are_laid_out_as_the_library_does(labelled, tmp_path):
     """tests/golden/mds_*.json: what MDSWriter of mosaicml-streaming 0.13.0 wrote for these examples, size_limit=None."""
-    golden = json.loads((Path(__file__).parents[1] / "golden" / f"mds_{labelled}.json".lower()).read_text())
+    golden = json.loads(
+        (Path(__file__).parents[1] / "golden" / f"mds_{labelled}.json".lower()).read_text(encoding="utf-8")
+    )
     examples = [
         Example(n, f"name{n}é", bytes(range(n, 7 * n)), ".png", n * 300 if labelled else None) for n in range(4)
     ]
@@ -255,7 +257,7 @@ def test_a_source_that_was_copied_is_the_same_and_one_with_other_pixels_is_not(t
 
 def test_where_not_to_pack(folder, packed, tmp_path):
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").write_text("x")
+    (tmp_path / "full" / "thesis.txt").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match=r"full is not empty: it has thesis.txt"):
         pack(open_source(str(folder)), tmp_path / "full", Mds())
     with pytest.raises(DataError, match="holds another packed data set"):
@@ -296,9 +298,9 @@ def test_a_damaged_shard_is_named_before_training(form, damage, message, packed,
 
 def test_a_damaged_index_is_named(packed, tmp_path):
     out = copied(packed["mds"], tmp_path / "out")
-    index = json.loads((out / INDEX).read_text())
+    index = json.loads((out / INDEX).read_text(encoding="utf-8"))
     for broken in ("{", json.dumps({**index, "version": 99}), json.dumps({"version": 1})):
-        (out / INDEX).write_text(broken)
+        (out / INDEX).write_text(broken, encoding="utf-8")
         with pytest.raises(DataError, match=r"packed.json"):
             ShardedImages(out, 8)
 

@@ -18,7 +18,7 @@ from difflab.variances import FixedSmall
 
 GOLDEN = Path(__file__).parent
 EDM_NUMBERS = np.load(GOLDEN / "edm.npz")
-EDM_RUNS = json.loads((GOLDEN / "edm.json").read_text())["runs"]
+EDM_RUNS = json.loads((GOLDEN / "edm.json").read_text(encoding="utf-8"))["runs"]
 
 
 class FakeF(Network):

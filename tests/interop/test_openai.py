@@ -14,10 +14,10 @@ from difflab.networks import Encoder, SuperRes, UNet
 from difflab.networks.layers import Trunk
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CONFIGS = json.loads((GOLDEN / "unet.json").read_text())["configs"]
+CONFIGS = json.loads((GOLDEN / "unet.json").read_text(encoding="utf-8"))["configs"]
 PARAMETERS = json.loads(gzip.decompress((GOLDEN / "unet_params.json.gz").read_bytes()))
 NUMBERS = np.load(GOLDEN / "unet.npz")
-RELEASED = json.loads((GOLDEN / "released_checkpoints.json").read_text())
+RELEASED = json.loads((GOLDEN / "released_checkpoints.json").read_text(encoding="utf-8"))
 RELEASED_KEYS = json.loads(gzip.decompress((GOLDEN / "released_checkpoint_keys.json.gz").read_bytes()))
 WITH_NUMBERS = [name for name in CONFIGS if f"{name}/out" in NUMBERS]
 

@@ -90,7 +90,7 @@ def die(rank: int, step: int) -> None:
 
 
 if __name__ == "__main__":
-    for what, *arguments in json.loads(Path(sys.argv[1]).read_text()):
+    for what, *arguments in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         if what == "train":
             train(composed("train", *SMALL, *arguments[0]))
         else:

@@ -173,11 +173,13 @@ def test_a_hanging_all_reduce_and_a_dead_process(tmp_path):
     """Two processes for real: in one pair the second never takes part, in the other it is killed."""
     ports = [str(free_port()), str(free_port())]
     done = subprocess.run(
-        [sys.executable, "-c", PAIRS, str(tmp_path), *ports], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PAIRS, str(tmp_path), *ports], capture_output=True, encoding="utf-8", timeout=120
     )
     assert sorted(done.stdout.splitlines()) == ["dies 0 1", "dies 1 -9", "hangs 0 1", "hangs 1 1"], done.stderr
     acts = ("hangs", "dies")
-    found = {act: {c["name"]: c for c in json.loads((tmp_path / act).read_text())["checks"]} for act in acts}
+    found = {
+        act: {c["name"]: c for c in json.loads((tmp_path / act).read_text(encoding="utf-8"))["checks"]} for act in acts
+    }
     assert found["hangs"]["all-reduce"]["verdict"] == "failed"
     assert "hung for 4 s" in found["hangs"]["all-reduce"]["found"]
     assert found["hangs"]["clocks"]["verdict"] == "ok", "the examination goes on"
@@ -213,7 +215,7 @@ def test_under_torchrun(tmp_path):
         "--master_port",
         str(free_port()),
     ]
-    done = subprocess.run([*torchrun, "-m", "difflab", *arguments], capture_output=True, text=True, timeout=150)
+    done = subprocess.run([*torchrun, "-m", "difflab", *arguments], capture_output=True, encoding="utf-8", timeout=150)
     assert done.returncode == 0, done.stderr[-3000:]
     checks = check_schema(done.stdout)  # one report, and nothing else on the standard output
     assert {name for name, check in checks.items() if check["verdict"] == "failed"} == set()
@@ -249,7 +251,7 @@ def test_alone(monkeypatch, capfd, tmp_path, outside_of_slurm):
 
 
 def test_a_failure_is_told_and_is_the_exit_status(monkeypatch, capfd, tmp_path, outside_of_slurm):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     broken = ["trainer.accelerator=cpu", "data=folder", "data.image_size=8", "data.channels=1", "data.num_classes=0"]
     status, out = run_doctor(
         monkeypatch, capfd, *broken, f"data.dataset.root={tmp_path}/none", f"run.root={tmp_path}/file/runs"
@@ -317,19 +319,23 @@ def test_on_a_cluster(cluster, tmp_path):
     script.write_text(
         "#!/bin/bash\n"
         f"for i in 1 2; do srun {doctor} trainer.num_nodes=2 > {tmp_path}/$i.json; done\n"
-        f"srun {doctor} > {tmp_path}/wrong_shape.json; {doctor} > {tmp_path}/no_srun.json; touch {tmp_path}/done\n"
+        f"srun {doctor} > {tmp_path}/wrong_shape.json; {doctor} > {tmp_path}/no_srun.json; touch {tmp_path}/done\n",
+        encoding="utf-8",
     )
     options = ["--nodes=2", "--ntasks-per-node=1", "--time=10", "--requeue", f"--output={tmp_path}/log"]
     cluster.run("sbatch", *options, str(script))
     deadline = time.monotonic() + 200
     while not (tmp_path / "done").exists():
-        assert time.monotonic() < deadline, Path(tmp_path / "log").read_text()
+        assert time.monotonic() < deadline, Path(tmp_path / "log").read_text(encoding="utf-8")
         time.sleep(0.5)
     for i in (1, 2):
-        checks = check_schema((tmp_path / f"{i}.json").read_text())
+        checks = check_schema((tmp_path / f"{i}.json").read_text(encoding="utf-8"))
         assert {name: c["found"] for name, c in checks.items() if c["verdict"] == "failed"} == {}
         assert "node1, node2, started by srun" in checks["processes"]["found"]
         assert "seen by all 2" in checks["shared folder"]["found"]
         assert "--signal=USR1" in checks["SLURM"]["advice"]
-    assert "trainer.num_nodes=2" in check_schema((tmp_path / "wrong_shape.json").read_text())["SLURM"]["advice"]
-    assert "by srun" in check_schema((tmp_path / "no_srun.json").read_text())["SLURM"]["advice"]
+    assert (
+        "trainer.num_nodes=2"
+        in check_schema((tmp_path / "wrong_shape.json").read_text(encoding="utf-8"))["SLURM"]["advice"]
+    )
+    assert "by srun" in check_schema((tmp_path / "no_srun.json").read_text(encoding="utf-8"))["SLURM"]["advice"]

@@ -226,7 +226,7 @@ def test_folders_that_are_not_the_same(monkeypatch, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     finding = alone(SharedFolder(tmp_path / "file" / "runs"))
     assert finding.verdict is Verdict.FAILED
     assert "NotADirectoryError" in finding.found
@@ -315,7 +315,7 @@ def test_the_server_of_a_login(nobody, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("WANDB_BASE_URL", address)
-        nobody.write_text(f"machine 127.0.0.1 login user password {'k' * 40}\n")
+        nobody.write_text(f"machine 127.0.0.1 login user password {'k' * 40}\n", encoding="utf-8")
         nobody.chmod(0o600)
         assert "online" in alone(WandbLogin("auto")).found
         monkeypatch.setenv("WANDB_API_KEY", "short")
@@ -339,7 +339,8 @@ def job(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 3600))
     scontrol = tmp_path / "scontrol"
     scontrol.write_text(
-        "#!/bin/sh\necho JobId=7 JobName=difflab Requeue=${REQUEUE:-1} TimeLimit=01:00:00 EndTime=2020-01-01T00:00:00\n"
+        "#!/bin/sh\necho JobId=7 JobName=difflab Requeue=${REQUEUE:-1} TimeLimit=01:00:00 EndTime=2020-01-01T00:00:00\n",
+        encoding="utf-8",
     )
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

@@ -29,7 +29,11 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of gl
 def run(argument, **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_") and k != "GLIBC_TUNABLES"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, argument], capture_output=True, text=True, env=clean | environment, check=True
+        [sys.executable, "-c", PROGRAM, argument],
+        capture_output=True,
+        encoding="utf-8",
+        env=clean | environment,
+        check=True,
     )
     return json.loads(done.stdout)
 

@@ -138,7 +138,7 @@ def test_a_node_that_no_longer_answers_is_replaced(cluster: Cluster, whole, tmp_
 def test_the_time_limit_only_interrupts(cluster: Cluster, whole, tmp_path):
     """Two minutes, of which the first start sleeps away all but the margin."""
     profile = tmp_path / "slow.yaml"
-    profile.write_text("setup: ['[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 52']\n")
+    profile.write_text("setup: ['[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 52']\n", encoding="utf-8")
     job = submit(cluster, tmp_path, "launcher.time=2", "run.margin=70", f"launcher.profile={profile}")
     log = finished(cluster, job, tmp_path)
     assert "interrupted and saved" in log
@@ -156,10 +156,11 @@ def test_the_same_failure_twice_ends_the_job(cluster: Cluster, tmp_path):
         "        if self.trainer.global_step == 7:\n"
         "            raise ArithmeticError('seven')\n"
         "        return step(self, batch, batch_idx)\n"
-        "    DiffusionModule.training_step = fails\n"
+        "    DiffusionModule.training_step = fails\n",
+        encoding="utf-8",
     )
     profile = tmp_path / "faulty.yaml"
-    profile.write_text(f"environment: {{PYTHONPATH: {tmp_path}}}\n")
+    profile.write_text(f"environment: {{PYTHONPATH: {tmp_path}}}\n", encoding="utf-8")
     job = submit(cluster, tmp_path, f"launcher.profile={profile}", "checkpoint.every=3")
     state = cluster.wait(job, tmp_path / "slurm", seconds=200)
     log = cluster.log(job, tmp_path / "slurm")
@@ -183,7 +184,7 @@ def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     said = sweep.communicate(timeout=400)[0]
     assert sweep.returncode == 0, said

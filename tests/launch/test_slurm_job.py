@@ -36,7 +36,7 @@ def arguments_of(script: str, tmp_path) -> list[str]:
         "squeue": "echo 2030-01-01T00:00:00",
         "module": "echo module $*",
     }.items():
-        (tools / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tools / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
         (tools / name).chmod(0o755)
     allocation = {
         "SLURM_JOB_ID": "7",
@@ -50,7 +50,7 @@ def arguments_of(script: str, tmp_path) -> list[str]:
         env={"PATH": f"{tools}:/usr/bin:/bin", "TZ": "UTC", **allocation},
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     *words, end = done.stdout.splitlines()
@@ -109,7 +109,7 @@ def test_a_profile_is_in_the_script(capsys, tmp_path):
         "sbatch": ["--exclusive"],
     }
     profile = tmp_path / "mine.yaml"
-    profile.write_text(yaml.safe_dump(content))
+    profile.write_text(yaml.safe_dump(content), encoding="utf-8")
     script = dry_run(capsys, tmp_path, f"launcher.profile={profile}")
     assert "#SBATCH --partition=gpu\n#SBATCH --exclusive\n" in script
     words = arguments_of(script, tmp_path)
@@ -153,7 +153,7 @@ def test_mistakes_are_told_before_submission(capsys, override, hint):
 )
 def test_mistakes_in_a_profile_name_the_file(tmp_path, text, hint):
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"mine\.yaml") as error:
         load_profile(str(path))
     assert hint in str(error.value)
@@ -179,11 +179,11 @@ def test_what_sbatch_says_is_passed_on_with_the_near_partition(tmp_path, monkeyp
         "sbatch": "echo 'sbatch: error: invalid partition specified: gpux' >&2; exit 1",
         "sinfo": "echo gpu; echo cpu",
     }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     profile = tmp_path / "mine.yaml"
-    profile.write_text("partition: gpux\n")
+    profile.write_text("partition: gpux\n", encoding="utf-8")
     with pytest.raises(SystemExit):
         train_small(tmp_path, "launcher=slurm", f"launcher.profile={profile}")
     said = capsys.readouterr().err

@@ -58,14 +58,14 @@ INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith(
 
 def torchrun(folder: Path, plan: list, *options: str, timeout: int = 400) -> str:
     """Two processes do what the plan says; what they printed."""
-    (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *options]
     done = subprocess.run(
         [*command, str(HERE / "share_a_run.py"), str(folder / "plan.json")],
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=timeout,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
@@ -163,7 +163,7 @@ def test_gradients_were_clipped(runs):
 def test_a_run_may_change_its_strategy(runs):
     """Two steps on one process, two and two more under FSDP x 2, four under ZeRO-3 x 2."""
     run = run_in(runs / "changing")
-    printed = json.loads((run.path / "complete.json").read_text())
+    printed = json.loads((run.path / "complete.json").read_text(encoding="utf-8"))
     assert printed["step"] == 10
     assert_same_run(run_in(runs / "single"), run)
 

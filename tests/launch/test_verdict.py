@@ -75,7 +75,7 @@ def test_the_first_process_that_died_is_found(tmp_path):
     """The other one failed because of it, and has more to say."""
     folder = tmp_path / "attempts" / "0"
     folder.mkdir(parents=True)
-    (folder / "errors").write_text("Traceback ...\n" + KILLED)
+    (folder / "errors").write_text("Traceback ...\n" + KILLED, encoding="utf-8")
     now = describe(tmp_path, 0, 137, [end(0, 1, 12, "RuntimeError: Connection closed by peer")], checkpoint=10)
     assert now == Attempt(True, 12, 10, "node2", "Killed")
     verdict = judge(
@@ -87,7 +87,7 @@ def test_the_first_process_that_died_is_found(tmp_path):
 def test_a_program_that_fails_is_not_its_nodes_fault(tmp_path):
     folder = tmp_path / "attempts" / "0"
     folder.mkdir(parents=True)
-    (folder / "errors").write_text("srun: error: node2: task 1: Exited with exit code 1\n")
+    (folder / "errors").write_text("srun: error: node2: task 1: Exited with exit code 1\n", encoding="utf-8")
     now = describe(tmp_path, 0, 1, [end(0, 143), end(1, 1, 12, "ValueError: wrong")], checkpoint=10)
     assert (now.node, now.reason, now.step) == ("node2", "ValueError: wrong", 12)
     assert judge(1, False, [], now, []).exclude == ()
@@ -175,16 +175,16 @@ def test_the_batch_script_is_told_what_to_do(job, tmp_path, capsys, monkeypatch)
     assert lines == ["exit 1"]
     assert "giving up" in said
     assert "KeyError: 'x'" in said
-    assert [row["step"] for row in json.loads((job / "history.json").read_text())] == [None, 17, 17]
+    assert [row["step"] for row in json.loads((job / "history.json").read_text(encoding="utf-8"))] == [None, 17, 17]
     lines, _ = said_by(main, capsys, monkeypatch, "1", 0)  # another job of the same number has no past
-    assert len(json.loads((job / "history.json").read_text())) == 1
+    assert len(json.loads((job / "history.json").read_text(encoding="utf-8"))) == 1
 
 
 def test_nodes_are_left_out_only_if_enough_remain(job, monkeypatch, tmp_path, capsys):
     verdict = judge(1, False, [], attempt(node="node2", reason="Killed"), [])
     sinfo = tmp_path / "bin" / "sinfo"
     sinfo.parent.mkdir()
-    sinfo.write_text("#!/bin/sh\nprintf 'node1\\nnode2\\nnode3\\n'\n")
+    sinfo.write_text("#!/bin/sh\nprintf 'node1\\nnode2\\nnode3\\n'\n", encoding="utf-8")
     sinfo.chmod(0o755)
     monkeypatch.setenv("PATH", str(sinfo.parent), prepend=":")
     for nodes, left_out in (("2", True), ("3", False)):

@@ -132,7 +132,7 @@ def test_a_broken_image_is_named(tmp_path):
         embed(Source(), Broken(), tmp_path, batch_size=200)
     with pytest.raises(ValueError, match="nothing to embed"):
         embed(Source(n=0), Pixels(), tmp_path)
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(OSError, match="a folder that can be written"):
         embed(Source(), Pixels(), tmp_path / "file")
 
@@ -179,7 +179,7 @@ class Flat(FeatureExtractor):
 
 def private_memory() -> int:
     """Megabytes that are neither files nor shared."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 1024
 
 

@@ -16,8 +16,8 @@ from difflab.metrics import Gaussian, Moments, frechet_distance
 from difflab.metrics.frechet import covariance_root
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())["torch_fidelity"]
-GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text())["guided"]
+TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]
+GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided"]
 FEATURE_SETS = {name: (torch.from_numpy(ref), torch.from_numpy(sample)) for name, (ref, sample) in SETS().items()}
 
 pytestmark = pytest.mark.filterwarnings("ignore:the (first|second) covariance")

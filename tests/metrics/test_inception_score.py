@@ -13,8 +13,8 @@ from torchmetrics.image.inception import InceptionScore as TorchmetricsScore
 from difflab.metrics import InceptionScore, Score
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())["torch_fidelity_isc"]
-GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text())["guided_inception_score"]
+TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity_isc"]
+GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided_inception_score"]
 LOGITS_1008 = torch.from_numpy(LOGITS()["logits1008"])
 
 

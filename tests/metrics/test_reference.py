@@ -109,7 +109,7 @@ def test_a_damaged_entry_is_computed_again_with_a_warning(cache, damage):
 
 
 def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     statistics = ReferenceStatistics(Source(), Pixels(), cache=StatisticsCache(tmp_path / "file"))
     with pytest.warns(UserWarning, match="DIFFLAB_CACHE"):
         assert statistics.gaussian().count == 100

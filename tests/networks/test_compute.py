@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 def printed(*command: str, **environment: str) -> str:
     """The last line that a program prints."""
     inherited = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=inherited | environment)
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, encoding="utf-8", env=inherited | environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 

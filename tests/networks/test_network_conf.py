@@ -24,7 +24,7 @@ PARTS = [(g, path.stem) for g in ("norm", "resample", "attention") for path in (
 
 @pytest.fixture(autouse=True)
 def _root(tmp_path):
-    (tmp_path / "root.yaml").write_text(ROOT)
+    (tmp_path / "root.yaml").write_text(ROOT, encoding="utf-8")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         yield
 

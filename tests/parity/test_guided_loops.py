@@ -20,7 +20,7 @@ from difflab.schedules import Chain, NoiseSchedule, Tabulated
 from difflab.types import Condition
 
 ARRAYS = np.load(GOLDEN / "gd_loops.npz")
-FACTS = json.loads((GOLDEN / "gd.json").read_text())
+FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
 MODELS = sorted({key.split("/rescale")[0] + "/" + key.split("/")[3] for key in ARRAYS.files if "/rescale=" in key})
 X_T, X_0 = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/x0"])
 COND = Condition(label=torch.from_numpy(ARRAYS["in/y"]))

@@ -21,7 +21,7 @@ from difflab.types import Condition
 
 INPUTS = np.load(GOLDEN / "gd_pointwise.npz")
 ARRAYS = np.load(GOLDEN / "gd_losses.npz")
-STEPS = torch.tensor(json.loads((GOLDEN / "gd.json").read_text())["timestep_batches"]["lin1000"][0])
+STEPS = torch.tensor(json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))["timestep_batches"]["lin1000"][0])
 CASES = sorted(
     {tuple(key.split("/")[2:5]) for key in ARRAYS.files if key.startswith("lin1000/b0/") and key.endswith("/loss")}
 )

@@ -17,7 +17,7 @@ from difflab.schedules import Chain, Tabulated, cosine, linear, own_chain
 from difflab.types import AlphaSigma, Condition, DenoiseFn, Prediction
 
 ARRAYS = np.load(GOLDEN / "gd_pointwise.npz")
-STEPS = json.loads((GOLDEN / "gd.json").read_text())["timestep_batches"]
+STEPS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))["timestep_batches"]
 CASES = sorted({tuple(key.split("/")[:2]) for key in ARRAYS.files if key[:2] in ("li", "co")})
 REVERSE = sorted({tuple(key.split("/")[:5]) for key in ARRAYS.files if "/pmv/" in key})
 

@@ -13,7 +13,7 @@ from difflab.samplers.grids import UniformGrid, respace
 from difflab.schedules import Chain, own_chain
 
 ARRAYS = np.load(GOLDEN / "schedules_guided.npz")
-FACTS = json.loads((GOLDEN / "schedules_guided.json").read_text())
+FACTS = json.loads((GOLDEN / "schedules_guided.json").read_text(encoding="utf-8"))
 ATTRIBUTES = [
     "betas",
     "alphas_cumprod",

@@ -22,7 +22,7 @@ from difflab.types import Condition
 from difflab.variances import FixedSmall, LearnedRange
 
 ARRAYS = np.load(GOLDEN / "gd_loops.npz")
-FACTS = json.loads((GOLDEN / "gd.json").read_text())
+FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
 X_T, Y = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/y"])
 COND = Condition(label=Y)
 MEANS = {"EPSILON": lambda schedule: Epsilon(), "START_X": lambda schedule: X0(), "PREVIOUS_X": PreviousX}

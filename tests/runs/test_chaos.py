@@ -13,7 +13,7 @@ def chaos(*arguments: str, seconds: int) -> str:
     result = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "chaos.py"), *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=seconds,
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -14,11 +14,13 @@ from difflab.runs import RunBusyError, RunLock
 def frozen(tmp_path):
     """A process on a node that no longer answers holds the lock, for job 12."""
     code = "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); time.sleep(100)"
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, encoding="utf-8"
+    )
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     holder = {"host": "node2", "pid": 1, "since": "today", "job": "12", "start": 0}
-    (tmp_path / "lock.json").write_text(json.dumps(holder))
+    (tmp_path / "lock.json").write_text(json.dumps(holder), encoding="utf-8")
     yield tmp_path
     process.kill()
     process.wait()
@@ -30,7 +32,7 @@ def test_a_requeued_job_takes_over_from_its_own_earlier_start(frozen, monkeypatc
     lock, began = RunLock(frozen, grace=0.6), time.monotonic()
     lock.acquire()
     assert time.monotonic() - began > 0.5
-    assert json.loads((frozen / "lock.json").read_text())["start"] == 1
+    assert json.loads((frozen / "lock.json").read_text(encoding="utf-8"))["start"] == 1
     with pytest.raises(RunBusyError):
         RunLock(frozen, grace=0.1).acquire()
     lock.release()

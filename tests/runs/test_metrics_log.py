@@ -11,7 +11,7 @@ def test_what_several_watchers_log_at_a_step_is_one_line(tmp_path):
     log.log_metrics({"eval/fd": 3}, step=5)
     log.log_metrics({"train/loss": 0.25}, step=10)
     log.finalize("success")
-    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
+    lines = [json.loads(line) for line in log.path.read_text(encoding="utf-8").splitlines()]
     assert lines == [{"step": 5, "train/loss": 0.5, "eval/fd": 3.0}, {"step": 10, "train/loss": 0.25}]
     assert read_metrics(log.path) == lines
 
@@ -38,7 +38,7 @@ def test_the_numbers_come_back_to_the_last_bit(tmp_path):
 
 def test_a_torn_last_line_is_left_out_and_written_over(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 5, "train/loss": 0.5}\n{"step": 10, "train/lo')
+    path.write_text('{"step": 5, "train/loss": 0.5}\n{"step": 10, "train/lo', encoding="utf-8")
     assert read_metrics(path) == [{"step": 5, "train/loss": 0.5}]
     log = MetricsLog(path)
     log.rewind(5)

@@ -9,9 +9,9 @@ def test_every_start_is_kept(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.begin("a: 0", {"command": "first"}, {"images": 9})
     run.begin("a: 1", {"command": "second"}, {"images": 10})
-    assert [start["command"] for start in json.loads(run.provenance.read_text())] == ["first", "second"]
-    assert run.config.read_text() == "a: 1"
-    assert json.loads(run.protocol.read_text()) == {"images": 10}
+    assert [start["command"] for start in json.loads(run.provenance.read_text(encoding="utf-8"))] == ["first", "second"]
+    assert run.config.read_text(encoding="utf-8") == "a: 1"
+    assert json.loads(run.protocol.read_text(encoding="utf-8")) == {"images": 10}
     assert not list(run.path.glob("*.tmp"))
 
 

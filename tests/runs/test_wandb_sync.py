@@ -83,11 +83,11 @@ def server(monkeypatch):
 def fake(tmp_path):
     """A `wandb` that does what the file `do` of a piece says; calls() is what it was told."""
     program, log = tmp_path / "wandb", tmp_path / "told.jsonl"
-    program.write_text(FAKE.format(python=sys.executable, log=str(log)))
+    program.write_text(FAKE.format(python=sys.executable, log=str(log)), encoding="utf-8")
     program.chmod(0o755)
 
     def calls() -> list[dict]:
-        found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        found = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
         log.unlink(missing_ok=True)
         return found
 
@@ -169,7 +169,7 @@ def test_every_piece_goes_up_once_and_in_order(study, fake, monkeypatch):
 def test_a_failure_is_said_stops_only_its_run_and_is_tried_again(do, problem, study, fake):
     command, calls = fake
     first, second = pieces(study / "adagn/aaaaaaaaaa")
-    (first / "do").write_text(do)
+    (first / "do").write_text(do, encoding="utf-8")
     uploads = sync_with(command, study, patience=0.5 if do == "hang" else 30)
     assert outcomes(uploads) == {"aaaaaaaaaa": FAILED, "bbbbbbbbbb": UPLOADED}
     assert problem in uploads.failed[0].problem

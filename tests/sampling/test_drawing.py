@@ -133,7 +133,7 @@ def test_another_plan_is_refused_and_replaced_only_on_demand(tmp_path):
     assert same.batches == []
     _, other = paint(tmp_path, 8, plan={"steps": 20}, overwrite=True)
     assert len(other.batches) == 2
-    (tmp_path / "plan.json").write_text("{")
+    (tmp_path / "plan.json").write_text("{", encoding="utf-8")
     with pytest.raises(SamplingError, match="damaged"):
         paint(tmp_path, 8, plan={"steps": 20})
 
@@ -197,10 +197,10 @@ def write(path, count, *names, keep_shards=True, finish=True, plan=None, overwri
     for name in names:
         place = path / name
         if "." in name:
-            place.write_text(f"{count}")
+            place.write_text(f"{count}", encoding="utf-8")
         else:
             place.mkdir(exist_ok=True)
-            (place / "0.png").write_text(f"{count}")
+            (place / "0.png").write_text(f"{count}", encoding="utf-8")
         folder.record(name, place)
     if finish:
         folder.finish({name: path / name for name in names}, {"count": count})
@@ -218,14 +218,14 @@ def names_in(path):
 def test_what_was_written_of_another_set_goes_and_nothing_else(tmp_path, finish, count, change):
     """Also what a command had written that was killed before it had written all."""
     inside = tmp_path / "out"
-    (tmp_path / "beside.txt").write_text("mine")
+    (tmp_path / "beside.txt").write_text("mine", encoding="utf-8")
     inside.mkdir()
-    (inside / "mine.npz").write_text("mine")
+    (inside / "mine.npz").write_text("mine", encoding="utf-8")
     write(inside, 4, "a.zip", "images", finish=finish)
     if finish:
-        complete = json.loads((inside / "complete.json").read_text())
+        complete = json.loads((inside / "complete.json").read_text(encoding="utf-8"))
         complete["files"] |= {"x": "../beside.txt", "y": ".."}
-        (inside / "complete.json").write_text(json.dumps(complete))
+        (inside / "complete.json").write_text(json.dumps(complete), encoding="utf-8")
     assert write(inside, count, "b.zip", **change) == ["a.zip", "images"]
     assert names_in(inside) == ["b.zip", "complete.json", "mine.npz", "plan.json"]
     assert (tmp_path / "beside.txt").exists()
@@ -240,7 +240,7 @@ def test_formats_of_the_same_set_stay_together(tmp_path):
 
 
 def read_set_files(path):
-    return set(json.loads((path / "complete.json").read_text())["files"])
+    return set(json.loads((path / "complete.json").read_text(encoding="utf-8"))["files"])
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_shards_of_replaced_images_do_not_count_as_wanted(tmp_path):
 
 
 def test_the_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "complete.json").write_text('{"step": 5}')
+    (tmp_path / "complete.json").write_text('{"step": 5}', encoding="utf-8")
     for overwrite in (False, True):
         with pytest.raises(SamplingError, match=r"complete\.json is of something else"):
             paint(tmp_path, 4, overwrite=overwrite)
@@ -315,6 +315,6 @@ def test_classes_that_there_are_not(tmp_path, monkeypatch, choice, num_classes, 
     np.save("labels.npy", np.array([0, 1, 7]))
     np.save("short.npy", np.array([0, 1]))
     np.save("floats.npy", np.zeros(3))
-    (tmp_path / "text.npy").write_text("0 1 2")
+    (tmp_path / "text.npy").write_text("0 1 2", encoding="utf-8")
     with pytest.raises(ValueError, match=told):
         classes_of(choice, num_classes, 0, 3)

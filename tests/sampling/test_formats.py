@@ -155,7 +155,7 @@ def test_every_file_of_the_groups_makes_what_it_names():
     for path in (CONF / "format").glob("*.yaml"):
         node = OmegaConf.load(path)
         assert path.stem == "none" or isinstance(instantiate(node), Format)
-        assert path.read_text().startswith("# @package format")
+        assert path.read_text(encoding="utf-8").startswith("# @package format")
     x = torch.full((1, 1, 1, 1), 0.999)
     levels = {p.stem: instantiate(OmegaConf.load(p))(x).item() for p in (CONF / "quantization").glob("*.yaml")}
     assert levels == {"rounded": to_uint8(x).item(), "truncated": to_uint8_truncated(x).item()}

@@ -26,13 +26,15 @@ def run(root, name, seed=0, width=64, fid=None, std_error=0.3, fields=None, last
         "run": {"root": str(root), "name": name},
         **config,
     }
-    (path / "config.yaml").write_text(yaml.safe_dump(node))
+    (path / "config.yaml").write_text(yaml.safe_dump(node), encoding="utf-8")
     key = "eval/ema/fid@10k"
     row = {"step": step, "train/loss": 0.1} | ({} if last is None else {key: last})
-    (path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    (path / "metrics.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     if last is not None:
         protocol = Protocol.of({**PROTOCOL, "seeds": "0 .. 9999", "metric": {"name": "fid"}, **(fields or {})})
-        (path / "protocol.json").write_text(json.dumps({key: {"fingerprint": "x", **protocol.fields}}))
+        (path / "protocol.json").write_text(
+            json.dumps({key: {"fingerprint": "x", **protocol.fields}}), encoding="utf-8"
+        )
     if fid is not None:
         evaluate(path, fid, seed, std_error, **(fields or {}))
     return path
@@ -41,7 +43,7 @@ def run(root, name, seed=0, width=64, fid=None, std_error=0.3, fields=None, last
 def evaluate(path, fid, seed=0, std_error=0.3, folder="e0", **fields):
     file = path / "evaluations" / folder / "results.json"
     file.parent.mkdir(parents=True)
-    file.write_text(Results([measured("fid", fid, seed, std_error, **fields)], {}).to_json())
+    file.write_text(Results([measured("fid", fid, seed, std_error, **fields)], {}).to_json(), encoding="utf-8")
 
 
 def only(comparison):
@@ -201,7 +203,7 @@ def test_bad_input_names_the_path(tmp_path):
         compare([a, a.parent / "." / a.name])
     with pytest.raises(StudyError, match="same configuration and seed"):
         compare([a, run(tmp_path, "copy")])
-    (empty / "config.yaml").write_text("[1")
+    (empty / "config.yaml").write_text("[1", encoding="utf-8")
     with pytest.raises(StudyError, match=r"config\.yaml is no configuration"):
         compare([a, empty])
 
@@ -209,7 +211,7 @@ def test_bad_input_names_the_path(tmp_path):
 def test_torn_results_name_the_file(tmp_path):
     paths = [run(tmp_path, "a", fid=1.0), run(tmp_path, "b", width=96, fid=1.0)]
     file = paths[1] / "evaluations" / "e0" / "results.json"
-    file.write_text(file.read_text()[:50])
+    file.write_text(file.read_text(encoding="utf-8")[:50], encoding="utf-8")
     with pytest.raises(StudyError, match=r"results\.json"):
         compare(paths)
 

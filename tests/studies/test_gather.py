@@ -49,7 +49,7 @@ def test_the_newest_attempt_counts(finished):
     old = of(finished, "new", 1)
     again = old.parents[2].with_name("id1-2") / "evaluations" / "e0" / "results.json"
     again.parent.mkdir(parents=True)
-    again.write_text(old.read_text())
+    again.write_text(old.read_text(encoding="utf-8"), encoding="utf-8")
     assert gather(finished).arms["new"].replicates[1].run.name == "id1-2"
 
 
@@ -68,9 +68,9 @@ def test_the_newest_attempt_counts(finished):
 )
 def test_a_file_that_is_torn_or_changed_names_row_seed_and_file(finished, spoil):
     file = of(finished, "new", 1)
-    before = file.read_text()
-    file.write_text(spoil(before))
-    assert file.read_text() != before
+    before = file.read_text(encoding="utf-8")
+    file.write_text(spoil(before), encoding="utf-8")
+    assert file.read_text(encoding="utf-8") != before
     with pytest.raises(StudyError, match=r"row new, seed 1: .*results\.json cannot be believed.*launch again") as error:
         gather(finished)
     assert str(file) in str(error.value)
@@ -139,7 +139,7 @@ def test_a_thousand_cells_take_seconds(tmp_path):
     for cell in plan.cells:
         found = [measured(m, 0.5, cell.seed, 0.1) for m in plan.study.evaluation.metrics]
         file = finish(plan, cell.row, cell.seed, found)
-    assert len(json.loads(file.read_text())["measurements"]) == 4
+    assert len(json.loads(file.read_text(encoding="utf-8"))["measurements"]) == 4
     before = time.process_time()
     assert len(gather(plan).arms) == 50
     assert time.process_time() - before < 5

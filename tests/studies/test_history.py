@@ -15,7 +15,7 @@ from fabricated import FACTS
 
 def logged(root, rows, rest=""):
     root.mkdir(parents=True, exist_ok=True)
-    (root / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + rest)
+    (root / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + rest, encoding="utf-8")
     return root
 
 
@@ -96,7 +96,7 @@ def test_cost_sums_starts_and_says_what_is_not_known(tmp_path):
         start(outcome="failed", seconds=20.0) | {"host": "n2", "git": {"commit": "def"}},
         start(outcome="complete", seconds=50.0, host="n1"),
     ]
-    (tmp_path / "provenance.json").write_text(json.dumps(starts))
+    (tmp_path / "provenance.json").write_text(json.dumps(starts), encoding="utf-8")
     cost = read_cost(tmp_path)
     assert cost.outcomes == ("interrupted", "killed", "failed", "complete")
     assert (cost.starts, cost.preemptions, cost.seconds, cost.untimed) == (4, 2, 170.0, 1)
@@ -106,14 +106,14 @@ def test_cost_sums_starts_and_says_what_is_not_known(tmp_path):
 
 
 def test_a_start_without_an_end_may_be_at_work_and_is_no_preemption(tmp_path):
-    (tmp_path / "provenance.json").write_text(json.dumps([{"host": "n1", "gpus": []}]))
+    (tmp_path / "provenance.json").write_text(json.dumps([{"host": "n1", "gpus": []}]), encoding="utf-8")
     cost = read_cost(tmp_path)
     assert (cost.preemptions, cost.untimed, cost.gpus, cost.commits) == (0, 1, {}, ())
     assert read_cost(tmp_path / "nowhere").starts == 0
 
 
 def test_a_start_at_work_is_not_called_killed(tmp_path):
-    (tmp_path / "provenance.json").write_text(json.dumps([{"host": "here"}]))
+    (tmp_path / "provenance.json").write_text(json.dumps([{"host": "here"}]), encoding="utf-8")
     assert read_cost(tmp_path).outcomes == ("killed",)
     lock = RunLock(tmp_path)
     lock.acquire()

@@ -206,7 +206,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
 
 @cache
 def of_experiment(name: str) -> dict[str, Target]:
-    node = yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text())
+    node = yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
     return {target.name: target for target in read_targets(node.get("target", {}))}
 
 
@@ -234,7 +234,7 @@ def test_it_asks_claims_and_describes(name):
     assert study.seeds == (0, 1, 2)
     assert study.question.endswith("?")
     assert study.claim
-    readme = (ROOT / "experiments" / name / "README.md").read_text()
+    readme = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
     for part in ("## Published", "## Run", f"python study.py {name} plan", "## Assumed", "PFLOP"):
         assert part in readme
     fids = {targets(row)["fid"].value for row in study.rows.values() if row.name == study.baseline}

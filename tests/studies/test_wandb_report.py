@@ -45,7 +45,7 @@ def evidence(tmp_path):
             {"step": 20, "train/images": 2560, "eval/ema/fid@512": 9.0, "eval/ema/is@512": 3.0},
             {"step": 25, "eval/online/fid@512": 12.0},  # never in a line with train/images
         ]
-        (run.directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+        (run.directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
         (run.directory / "samples").mkdir()
         (run.directory / "samples/power_function_00000020.png").touch()
     return gather(plan)

@@ -234,4 +234,4 @@ class DivergenceCallback(pl.Callback):
             "seed": step.module.seed,
             "batch": path.name,
         }
-        path.with_suffix(".json").write_text(json.dumps(summary, indent=2))
+        path.with_suffix(".json").write_text(json.dumps(summary, indent=2), encoding="utf-8")

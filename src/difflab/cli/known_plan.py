@@ -65,7 +65,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
 def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
     """What was planned last by the same words in the same folder; None if it would be planned otherwise now."""
     try:
-        content = json.loads(_file(request, overrides).read_text())
+        content = json.loads(_file(request, overrides).read_text(encoding="utf-8"))
         if content["of"] != _digest(request, overrides):
             return None
         return KnownPlan(
@@ -96,7 +96,7 @@ def _digest(request: Request, overrides: Sequence[str]) -> str:
     digest.update(request.file.read_bytes())
     variables: set[str] = set()
     for path in sorted(config_directory().rglob("*.yaml")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
         digest.update(f"{path.relative_to(config_directory())} {text}".encode())
     values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}

@@ -49,7 +49,7 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
             results = _together(subject.earlier(), results)
             subject.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(subject.file) as path:
-                path.write_text(results.to_json())
+                path.write_text(results.to_json(), encoding="utf-8")
     finally:
         subject.end()
     return Measured(subject, judge, features, Results(found, subject.about))

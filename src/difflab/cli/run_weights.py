@@ -45,7 +45,7 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
         if track is not None:
             raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
         weights, step = reconstruct(path / "snapshots", posthoc_std)
-        text = (path / "config.yaml").read_text()
+        text = (path / "config.yaml").read_text(encoding="utf-8")
         return RunWeights(text, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
     if path.is_dir():
         checkpoint = newest(path / "checkpoints")
@@ -89,7 +89,7 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     chosen = track or next(iter(weights))
     if chosen not in weights:
         raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
-    return RunWeights(config.read_text(), weights[chosen], chosen, checkpoint, saved["global_step"])
+    return RunWeights(config.read_text(encoding="utf-8"), weights[chosen], chosen, checkpoint, saved["global_step"])
 
 
 def _exported(path: Path, track: str | None) -> RunWeights:

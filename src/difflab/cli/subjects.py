@@ -87,7 +87,7 @@ class Subject(ABC):
             raise ConfigError(f"out={self.folder} is a file: name a folder")
         if not self.file.exists():
             return Results([])
-        results = Results.from_json(self.file.read_text(), self.file)
+        results = Results.from_json(self.file.read_text(encoding="utf-8"), self.file)
         for key in ("content", "weights_sha256"):
             if results.subject.get(key) != self.about.get(key):
                 raise ConfigError(f"{self.file} holds the numbers of {_called(results.subject)}: choose another out")

@@ -121,7 +121,7 @@ def _report(
         "chosen": choice.index,
     }
     with whole_file(folder / "sweep.json") as path:
-        path.write_text(json.dumps(content, indent=2))
+        path.write_text(json.dumps(content, indent=2), encoding="utf-8")
     print(f"sweep    {folder / 'sweep.json'}")
     best, reported = tried[choice.index], choice.reported
     interval = reported.interval()

@@ -93,7 +93,7 @@ def _read(path: Path) -> Results:
     if not place.is_file():
         raise ValueError(f"compare: there is no file {place}")
     try:
-        return Results.from_json(place.read_text(), place)
+        return Results.from_json(place.read_text(encoding="utf-8"), place)
     except UnicodeDecodeError as error:
         raise ValueError(f"{place} is no file of results, as evaluate.py writes them") from error
 

@@ -181,7 +181,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             export_all(
                 run.weights,
                 torch.load(last, map_location="cpu", weights_only=True),
-                run.config.read_text(),
+                run.config.read_text(encoding="utf-8"),
             )
             run.finish({"step": trainer.global_step, **run.last_scores()})
             report(run)

@@ -45,9 +45,9 @@ def checked_content(where: str, stamp: Callable[[], str], check: Callable[[], st
     try:
         if not known.is_file():
             content = looked()
-            with tempfile.NamedTemporaryFile("w", dir=known.parent, delete=False) as partial:
+            with tempfile.NamedTemporaryFile("w", dir=known.parent, delete=False, encoding="utf-8") as partial:
                 partial.write(content)
             os.replace(partial.name, known)  # processes of other nodes may do this at once
-        return known.read_text()
+        return known.read_text(encoding="utf-8")
     finally:
         lock.release()

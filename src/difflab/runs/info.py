@@ -17,7 +17,7 @@ def info(path: str | Path) -> dict[str, Any]:
     run = RunDirectory(path)
     if not run.config.exists():
         raise ValueError(f"{path} is no run directory: it has no config.yaml")
-    config = yaml.safe_load(run.config.read_text())
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     checkpoint = newest(run.checkpoints)
     step = step_of(checkpoint) if checkpoint else 0
     return {
@@ -31,7 +31,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "checkpoint": str(checkpoint) if checkpoint else None,
         "weights_sha256": _hashes(checkpoint) if checkpoint else {},
         "metrics": run.last_scores(),
-        "protocol": json.loads(run.protocol.read_text()) if run.protocol.exists() else {},
+        "protocol": json.loads(run.protocol.read_text(encoding="utf-8")) if run.protocol.exists() else {},
         "starts": run.starts(),
     }
 

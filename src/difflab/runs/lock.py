@@ -51,7 +51,7 @@ class RunLock:
                     ) from None
         me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         job, start = _job()
-        self._holder.write_text(json.dumps(me | {"job": job, "start": start}))
+        self._holder.write_text(json.dumps(me | {"job": job, "start": start}), encoding="utf-8")
 
     def release(self) -> None:
         self._holder.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ class RunLock:
     def _holder_lives(self) -> bool:
         """False only if the holder was on this machine and is gone."""
         try:
-            holder = json.loads(self._holder.read_text())
+            holder = json.loads(self._holder.read_text(encoding="utf-8"))
             if holder["host"] != platform.node():
                 return True
             os.kill(holder["pid"], 0)
@@ -84,14 +84,14 @@ class RunLock:
         """Whether the holder is an earlier start of the SLURM job that this process belongs to."""
         job, start = _job()
         try:
-            holder = json.loads(self._holder.read_text())
+            holder = json.loads(self._holder.read_text(encoding="utf-8"))
             return bool(job) and holder["job"] == job and holder["start"] < start
         except (OSError, ValueError, KeyError):
             return False
 
     def _who(self) -> str:
         try:
-            holder = json.loads(self._holder.read_text())
+            holder = json.loads(self._holder.read_text(encoding="utf-8"))
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
         except (OSError, ValueError, KeyError):
             return "another process"

@@ -9,7 +9,7 @@ from pathlib import Path
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
     """The lines of a metrics.jsonl, one for each step; a torn last line is left out."""
     rows: dict[float, dict[str, float]] = {}
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:

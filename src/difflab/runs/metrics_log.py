@@ -57,7 +57,7 @@ class MetricsLog(Logger):
         """Writes the line that has been gathered so far. The step's line is complete when the next step logs."""
         if self._row:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self._row) + "\n")
             self._row = {}
 
@@ -70,5 +70,5 @@ class MetricsLog(Logger):
         if self.path.exists():
             rows = [row for row in read_metrics(self.path) if row["step"] <= step]
             aside = self.path.with_suffix(".tmp")
-            aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            aside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             os.replace(aside, self.path)

@@ -51,7 +51,7 @@ def _git() -> dict[str, Any] | None:
 
     def ask(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(source), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(source), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
         ).stdout.strip()
 
     try:

@@ -153,7 +153,7 @@ def _upload(piece: Path, arguments: Sequence[str], patience: float) -> str:
                 return f"not done after {patience:g} s: the server did not answer, or takes more time than that"
             except OSError as error:
                 return f"{arguments[0]} cannot be run ({error.strerror})"
-        lines = said.read_text(errors="replace").splitlines()
+        lines = said.read_text(errors="replace", encoding="utf-8").splitlines()
         errors = [line.partition("ERROR ")[2] for line in lines if "ERROR " in line]
         if errors:
             return errors[0]
@@ -165,7 +165,7 @@ def _upload(piece: Path, arguments: Sequence[str], patience: float) -> str:
 def _lost_files(directory: Path) -> Iterator[str]:
     """Of files that W&B gave up: its log alone tells."""
     for log in directory.glob("wandb/logs/*.log"):
-        for line in log.read_text(errors="replace").splitlines():
+        for line in log.read_text(errors="replace", encoding="utf-8").splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:

@@ -129,14 +129,14 @@ class SetFolder:
             self.record(name, path)
         files = {name: self._relative(path) for name, path in self._listed().items()}
         with whole_file(self._complete_file) as path:
-            path.write_text(json.dumps({"files": files, "request": dict(request)}, indent=2))
+            path.write_text(json.dumps({"files": files, "request": dict(request)}, indent=2), encoding="utf-8")
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:
         """What was written when exactly this was asked for; None if it was not, or if some of it is gone."""
         if not self._plan_file.exists():
             return None
         try:
-            content = json.loads(self._complete_file.read_text())
+            content = json.loads(self._complete_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         files = {name: self.path / path for name, path in content["files"].items()}
@@ -164,7 +164,7 @@ class SetFolder:
     def _before(self) -> dict[str, Any]:
         """What plan.json says; empty if there is none that can be read."""
         try:
-            return dict(json.loads(self._plan_file.read_text()))
+            return dict(json.loads(self._plan_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return {}
 
@@ -186,12 +186,12 @@ class SetFolder:
             "plan": dict(self.plan.fields),
         }
         with whole_file(self._plan_file) as path:
-            path.write_text(json.dumps(content, indent=2))
+            path.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
     def _listed(self) -> dict[str, Path]:
         """What was written here and is still there, by the two files' word. Nothing outside of the folder is believed."""
         try:
-            files = dict(json.loads(self._complete_file.read_text())["files"])
+            files = dict(json.loads(self._complete_file.read_text(encoding="utf-8"))["files"])
         except (OSError, ValueError, KeyError, TypeError):
             files = {}
         paths = {name: self.path / path for name, path in (files | self._before().get("written", {})).items()}
@@ -212,8 +212,8 @@ def _remove(path: Path) -> None:
 def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     """The forms in which the images of a complete set lie in a folder, and how they were drawn (dotted fields)."""
     try:
-        plan = json.loads((folder / PLAN_FILE).read_text())
-        files = json.loads((folder / COMPLETE_FILE).read_text())["files"]
+        plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        files = json.loads((folder / COMPLETE_FILE).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as error:
         raise SamplingError(
             f"the images in {folder} are not complete: run the command that draws them again"

@@ -44,7 +44,7 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
     where, training = f"row {cell.row}, seed {cell.seed}", plan.training(cell)
     again = f"remove {file} and launch again"
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         results = Results.from_json(text, file)
         subject = dict(results.subject)
         _check_untouched(results, json.loads(text)["measurements"])

@@ -67,7 +67,7 @@ def read_history(run: str | Path) -> History:
     """Of a run's directory; a torn line is left out, and a run that has not logged yet has no lines."""
     path = RunDirectory(run).metrics
     merged: dict[float, dict[str, Any]] = {}
-    for row in _rows(path.read_text() if path.exists() else ""):
+    for row in _rows(path.read_text(encoding="utf-8") if path.exists() else ""):
         merged.setdefault(row["step"], {}).update(row)
     steps = sorted(merged)
     names = dict.fromkeys(name for step in steps for name in merged[step] if name != "step")

@@ -116,7 +116,7 @@ def load_study(path: str | Path) -> Study:
     """<folder>/study.yaml; the folder's name is the study's."""
     path = Path(path)
     try:
-        node = yaml.load(path.read_text(), Loader=_Strict)
+        node = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
     except yaml.YAMLError as error:
         raise StudyError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
     return read_study(node, path.parent.name, str(path))

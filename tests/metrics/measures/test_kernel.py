@@ -12,7 +12,9 @@ from recipes import SETS
 from difflab.metrics import Identity, Replicates
 from difflab.metrics.measures import Kernel
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "metrics_torch.json").read_text())["torch_fidelity"]
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "metrics_torch.json").read_text(encoding="utf-8"))[
+    "torch_fidelity"
+]
 CASES = [
     (name, *(int(word.split("=")[1]) for word in key.split("_")[-2:]))
     for name in GOLDEN

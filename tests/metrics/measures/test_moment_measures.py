@@ -15,8 +15,8 @@ from difflab.metrics.moments import gaussian_of
 from difflab.metrics.references import FeatureReference, PublishedStatistics
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())
-GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text())
+TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))
+GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))
 LOGITS_1008 = torch.from_numpy(LOGITS()["logits1008"])
 NOTHING = PublishedStatistics({"features": Gaussian(torch.zeros(1), torch.eye(1), 0)})
 """A score has no reference."""

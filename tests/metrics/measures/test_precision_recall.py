@@ -16,9 +16,9 @@ from difflab.metrics.measures.neighbours import ball_radii, clouds, memberships,
 from difflab.metrics.measures.splits import deviation_from_splits, quarters
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text())["guided"]
+GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided"]
 GUIDED_RADII = np.load(GOLDEN / "metrics_guided_tf.npz")
-TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text())["torch_fidelity"]
+TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]
 SAMPLES, REFERENCE = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (83, 101))
 
 

@@ -45,18 +45,18 @@ def start(run: Path, outcome: str | None = None, started: str = "2026-01-01T00:0
     """What a start of training leaves: provenance, and a metrics log of 2 steps a line at 64 images a second."""
     run.mkdir(parents=True, exist_ok=True)
     ended = {} if outcome is None else {"outcome": outcome, "ended": "2026-01-01T01:00:00+00:00"}
-    (run / "provenance.json").write_text(json.dumps([{"started": started} | ended]))
+    (run / "provenance.json").write_text(json.dumps([{"started": started} | ended]), encoding="utf-8")
     lines = [{"step": 2 * i + 2, "train/loss": 0.5, "train/images_per_second": 64.0} for i in range(rows)]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def complete(run: Path, *folders: str) -> None:
     """A training that is complete, with results in some folders."""
     start(run, "complete", rows=50)
-    (run / "complete.json").write_text("{}")
+    (run / "complete.json").write_text("{}", encoding="utf-8")
     for folder in folders:
         (run / folder).mkdir(parents=True, exist_ok=True)
-        (run / folder / "results.json").write_text(json.dumps({"subject": {}, "measurements": []}))
+        (run / folder / "results.json").write_text(json.dumps({"subject": {}, "measurements": []}), encoding="utf-8")
 
 
 def places(plan: Plan) -> Places:

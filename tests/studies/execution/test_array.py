@@ -30,7 +30,7 @@ def slurm(tmp_path, monkeypatch):
         "scancel": 'echo "$@" > "$0.given"',
     }
     for name, body in bodies.items():
-        (tools / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tools / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     return tools
@@ -64,11 +64,11 @@ def test_what_would_be_submitted(tmp_path, capsys):
 
 def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
     """The script run as SLURM runs it, with srun in place of the cluster."""
-    (slurm / "srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    (slurm / "srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n', encoding="utf-8")
     (slurm / "srun").chmod(0o755)
     study = plan(tmp_path, {"a": [], "b": ["quoted='two words'"]})
     launch(study, Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
-    script = (slurm / "sbatch.11").read_text()
+    script = (slurm / "sbatch.11").read_text(encoding="utf-8")
     script = script[: script.index("# Done, to be")]
     allocation = {
         "SLURM_ARRAY_JOB_ID": "11",
@@ -79,7 +79,7 @@ def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
         "SLURM_JOB_NODELIST": "n1",
     }
     subprocess.run(["bash", "-c", script], env={"PATH": f"{slurm}:/usr/bin:/bin", **allocation}, check=True)
-    first, *words = places(study).log("b", 0).read_text().splitlines()
+    first, *words = places(study).log("b", 0).read_text(encoding="utf-8").splitlines()
     assert first.startswith("--- start 0 of job 11_1 on n1")
     after = words[words.index("train") + 1 :]
     assert after[: len(study.trainings[1].overrides)] == list(study.trainings[1].overrides)
@@ -96,7 +96,8 @@ def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
         ("12", "evaluate", {"0": "a0", "1": "b0"}),
     ]
     (slurm / "squeue.says").write_text(
-        "11|0|RUNNING|None|n3\n11|1|PENDING|Priority|\n12|0|PENDING|Dependency|\n12|1|PENDING|Dependency|\n"
+        "11|0|RUNNING|None|n3\n11|1|PENDING|Priority|\n12|0|PENDING|Dependency|\n12|1|PENDING|Dependency|\n",
+        encoding="utf-8",
     )
     wider = plan(tmp_path, {"a": [], "b": [], "c": []})
     second = launch(wider, array)
@@ -104,7 +105,7 @@ def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
         ("a", "in the queue: job 11_0 on n3"),
         ("b", "in the queue: job 11_1 (Priority)"),
     ]
-    assert "--array=2\n" in (slurm / "sbatch.13").read_text()
+    assert "--array=2\n" in (slurm / "sbatch.13").read_text(encoding="utf-8")
     complete(study.trainings[0].directory)
     found = states(study, ask(study.root))
     assert [(cell.state, cell.where) for cell in found] == [
@@ -112,9 +113,9 @@ def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
         ("queued", "job 11_1 (Priority)"),
     ]
     assert array.cancel(places(study).root) == ["cancelled job 11, 12: 4 tasks; those that run save first"]
-    assert (slurm / "scancel.given").read_text().split() == ["11", "12"]
+    assert (slurm / "scancel.given").read_text(encoding="utf-8").split() == ["11", "12"]
     (slurm / "squeue.says").unlink()
-    (slurm / "squeue.fails").write_text("slurm_load_jobs error: Invalid job id specified\n")
+    (slurm / "squeue.fails").write_text("slurm_load_jobs error: Invalid job id specified\n", encoding="utf-8")
     assert [cell.state for cell in states(study, ask(study.root))] == ["trained", "missing"]
 
 
@@ -122,19 +123,19 @@ def test_nothing_is_submitted_where_nobody_knows_the_queue(tmp_path, slurm):
     array = Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
     study = plan(tmp_path, {"a": []})
     launch(study, array)
-    (slurm / "squeue.fails").write_text("Unable to contact slurm controller\n")
+    (slurm / "squeue.fails").write_text("Unable to contact slurm controller\n", encoding="utf-8")
     (left,) = launch(study, array).skipped
     assert left.why == "in the queue: job 11_0 (squeue does not answer here)"
 
 
 def test_numbers_beyond_the_largest_array_are_another_array(tmp_path, slurm):
-    (slurm / "scontrol.size").write_text("4")
+    (slurm / "scontrol.size").write_text("4", encoding="utf-8")
     study = plan(tmp_path, {f"r{i}": [] for i in range(6)})
     launch(study, Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
     kinds = [(s.kind, s.tasks) for s in read_submissions(places(study))]
     assert kinds[2:] == [("train", {"0": "r40", "1": "r50"}), ("evaluate", {"0": "r40", "1": "r50"})]
-    assert "number=$((SLURM_ARRAY_TASK_ID + 4))" in (slurm / "sbatch.13").read_text()
-    assert "aftercorr:13" in (slurm / "sbatch.14").read_text()
+    assert "number=$((SLURM_ARRAY_TASK_ID + 4))" in (slurm / "sbatch.13").read_text(encoding="utf-8")
+    assert "aftercorr:13" in (slurm / "sbatch.14").read_text(encoding="utf-8")
 
 
 def test_due_evaluations_as_lines_of_shell(tmp_path):
@@ -148,7 +149,7 @@ def test_due_evaluations_as_lines_of_shell(tmp_path):
     (line,) = lines(study.root, 0)
     run = study.trainings[0].directory
     words = subprocess.run(
-        ["bash", "-c", f'evaluate() {{ printf "%s\\n" "$@"; }}; {line}'], capture_output=True, text=True
+        ["bash", "-c", f'evaluate() {{ printf "%s\\n" "$@"; }}; {line}'], capture_output=True, encoding="utf-8"
     )
     assert words.stdout.splitlines() == [
         "a0.e1",
@@ -164,7 +165,8 @@ def test_due_evaluations_as_lines_of_shell(tmp_path):
 def test_evaluations_stage_nothing_and_examine_nothing(tmp_path, capsys):
     profile = tmp_path / "p.yaml"
     profile.write_text(
-        json.dumps({"scratch": "/its-scratch", "stage_in": {"data.dataset.root": "/its-data"}, "partition": "gpu"})
+        json.dumps({"scratch": "/its-scratch", "stage_in": {"data.dataset.root": "/its-data"}, "partition": "gpu"}),
+        encoding="utf-8",
     )
     one = job(tmp_path, profile=str(profile), doctor=True)
     launch(plan(tmp_path, {"a": []}), Array(one, one))

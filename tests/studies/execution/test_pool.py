@@ -57,7 +57,7 @@ def until(condition, seconds=180.0):
 
 
 def starts(root: Path) -> list[str]:
-    return (root / "starts").read_text().splitlines() if (root / "starts").exists() else []
+    return (root / "starts").read_text(encoding="utf-8").splitlines() if (root / "starts").exists() else []
 
 
 def test_each_training_is_followed_by_its_evaluations(tmp_path, stand_in):

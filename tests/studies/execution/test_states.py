@@ -35,7 +35,7 @@ def record(tmp_path, key="a0", **fields):
 def say(tmp_path, text):
     log = places(plan(tmp_path, {"a": []})).log("a", 0)
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(text)
+    log.write_text(text, encoding="utf-8")
 
 
 def test_nothing_is_missing_and_results_are_done(tmp_path):
@@ -45,15 +45,15 @@ def test_nothing_is_missing_and_results_are_done(tmp_path):
     assert (found.state, found.step, found.steps) == ("trained", 100, 100)
     complete(run_of(tmp_path), "evaluations/e0")
     assert only(tmp_path).state == "done"
-    (run_of(tmp_path) / "evaluations/e0/results.json").write_text('{"measurements": [')
+    (run_of(tmp_path) / "evaluations/e0/results.json").write_text('{"measurements": [', encoding="utf-8")
     assert only(tmp_path).state == "trained", "torn results are no results"
 
 
 def test_a_held_lock_is_training_with_its_progress(tmp_path):
     start(run_of(tmp_path), rows=10)
-    with (run_of(tmp_path) / "metrics.jsonl").open("a") as file:
+    with (run_of(tmp_path) / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 21, "eval/online/fid@9": 3.0}\n{"step": 22, "tra')
-    (run_of(tmp_path) / "lock.json").write_text(json.dumps({"pid": 5, "host": "h", "since": ""}))
+    (run_of(tmp_path) / "lock.json").write_text(json.dumps({"pid": 5, "host": "h", "since": ""}), encoding="utf-8")
     with FileLock(run_of(tmp_path) / "lock"):
         found = only(tmp_path)
     assert (found.state, found.step, found.where) == ("training", 21, "process 5 on h")
@@ -157,9 +157,9 @@ def test_a_job_that_is_gone(tmp_path, monkeypatch):
 def test_the_last_error_is_of_the_last_start(tmp_path):
     log = tmp_path / "log"
     assert last_error(log) == ""
-    log.write_text("--- start of a\nKeyError: 'old'\n--- start of a\nall is well\n\n")
+    log.write_text("--- start of a\nKeyError: 'old'\n--- start of a\nall is well\n\n", encoding="utf-8")
     assert last_error(log) == "all is well"
-    log.write_text("x" * 100_000 + "\n  torch.OutOfMemoryError: CUDA out of memory\nwandb: bye\n")
+    log.write_text("x" * 100_000 + "\n  torch.OutOfMemoryError: CUDA out of memory\nwandb: bye\n", encoding="utf-8")
     assert last_error(log) == "torch.OutOfMemoryError: CUDA out of memory"
 
 
@@ -180,7 +180,7 @@ def test_a_thousand_cells(tmp_path, capsys):
     line = json.dumps({"step": 100, "train/images_per_second": 64.0} | {f"train/q{i}": 0.1234567 for i in range(25)})
     for i, training in enumerate(big.trainings):
         complete(training.directory, *(["evaluations/e0"] if i % 2 else []))
-        (training.directory / "metrics.jsonl").write_text((line + "\n") * 300)
+        (training.directory / "metrics.jsonl").write_text((line + "\n") * 300, encoding="utf-8")
         if i % 4 == 0:
             (training.directory / "complete.json").unlink()
     began = time.perf_counter()

@@ -27,7 +27,10 @@ def now(study):
 def until(study, ready, seconds=240.0):
     deadline = time.monotonic() + seconds
     while not ready(now(study)):
-        logs = "".join(f"\n{path}:\n{path.read_text()[-3000:]}" for path in places(study).log("", 0).parent.iterdir())
+        logs = "".join(
+            f"\n{path}:\n{path.read_text(encoding='utf-8')[-3000:]}"
+            for path in places(study).log("", 0).parent.iterdir()
+        )
         assert time.monotonic() < deadline, f"{now(study)}{logs}"
         time.sleep(0.5)
 

@@ -152,11 +152,11 @@ def write_run(run: Path, name: str, seed: int, complete: bool, grids: bool, line
                 "eval/warm_up/is@1k": 9.9 - 0.11 * fid,
             }
         rows.append(json.dumps(row))
-    (run / "metrics.jsonl").write_text("\n".join(rows) + "\n")
-    (run / "provenance.json").write_text(json.dumps(_starts(seed, last, complete)))
-    (run / "config.yaml").write_text(f"seed: {seed}\n")
+    (run / "metrics.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (run / "provenance.json").write_text(json.dumps(_starts(seed, last, complete)), encoding="utf-8")
+    (run / "config.yaml").write_text(f"seed: {seed}\n", encoding="utf-8")
     if complete:
-        (run / "complete.json").write_text("{}")
+        (run / "complete.json").write_text("{}", encoding="utf-8")
     if grids:
         (run / "samples").mkdir()
         for step in (s for s in SHOWN if s <= last):

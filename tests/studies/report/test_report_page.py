@@ -48,7 +48,7 @@ def written(root, missing=(), **arguments):
     asked = study()
     found = evidence(root, asked, missing, **arguments)
     path = write_report(found, states(root, asked, missing), root / "out" / "report.html", date(2026, 11, 21))
-    return found, path.read_text()
+    return found, path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -152,5 +152,5 @@ def test_a_study_whose_runs_have_not_begun_has_a_page(tmp_path):
     asked = study(rows={"base": {"label": "base"}, "b": {"change": ["network.width"]}})
     everything = tuple((row, seed) for row in asked.rows for seed in asked.seeds)
     found, cells = evidence(tmp_path / "a", asked, everything), states(tmp_path / "elsewhere", asked, everything)
-    text = Page(write_report(found, cells, tmp_path / "r.html").read_text()).text
+    text = Page(write_report(found, cells, tmp_path / "r.html").read_text(encoding="utf-8")).text
     assert "Nothing was logged yet." in text

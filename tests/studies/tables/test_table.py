@@ -159,7 +159,7 @@ def test_latex_compiles_with_booktabs_alone(tmp_path):
     found = table(tmp_path / "runs", rows, {**VALUES, "wide": (3.0,)}, allow_missing=True, margins={"fid": 100})
     text = Latex().render(found)
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{text}\end{{document}}"
-    (tmp_path / "t.tex").write_text(document)
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

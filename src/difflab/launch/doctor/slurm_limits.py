@@ -39,7 +39,9 @@ class SlurmLimits(Check):
                 "not within a job: `srun difflab doctor` examines one, launcher.doctor=true every job"
             )
         asked = (
-            subprocess.run(["scontrol", "show", "job", "-o", job], capture_output=True, text=True)
+            subprocess.run(
+                ["scontrol", "show", "job", "-o", job], capture_output=True, encoding="utf-8", errors="replace"
+            )
             if group.rank == 0
             else None
         )

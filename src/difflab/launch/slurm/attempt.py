@@ -38,7 +38,7 @@ def record_run(directory: str | Path) -> None:
     """Says which run the job works on."""
     job = _job()
     if job is not None:
-        (job / "run").write_text(str(Path(directory).resolve()))
+        (job / "run").write_text(str(Path(directory).resolve()), encoding="utf-8")
 
 
 def record_end(exit_code: int, step: int | None = None, error: str = "") -> None:
@@ -53,7 +53,7 @@ def record_end(exit_code: int, step: int | None = None, error: str = "") -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     end = ProcessEnd(rank, os.environ.get("SLURMD_NODENAME", platform.node()), exit_code, step, error[:2000])
     aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(asdict(end)))
+    aside.write_text(json.dumps(asdict(end)), encoding="utf-8")
     aside.rename(path)
 
 
@@ -65,14 +65,14 @@ def agreed_in_job(topic: str, choose: Callable[[], str], patience: float = 300.0
     path = attempt_directory(job, _start()) / f"agreed-{topic}"
     if _rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".tmp").write_text(choose())
+        path.with_suffix(".tmp").write_text(choose(), encoding="utf-8")
         path.with_suffix(".tmp").rename(path)
     deadline = time.monotonic() + patience
     while not path.exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"process 0 has not written {path} in {patience:.0f} s: do all nodes see that folder?")
         time.sleep(0.1)
-    return path.read_text()
+    return path.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -91,7 +91,10 @@ def ends_recorded() -> Iterator[None]:
 
 def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
     """What the processes of a start have said, in order of ranks."""
-    ends = [ProcessEnd(**json.loads(path.read_text())) for path in attempt_directory(job, attempt).glob("*.json")]
+    ends = [
+        ProcessEnd(**json.loads(path.read_text(encoding="utf-8")))
+        for path in attempt_directory(job, attempt).glob("*.json")
+    ]
     return sorted(ends, key=lambda end: end.rank)
 
 

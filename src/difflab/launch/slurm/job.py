@@ -108,7 +108,7 @@ class SlurmJob(Launcher):
             return
         job = self.submit(script)
         log = self.folder / f"{job}.log"
-        (self.folder / f"{job}.sbatch").write_text(script)
+        (self.folder / f"{job}.sbatch").write_text(script, encoding="utf-8")
         print(f"submitted job {job}: {self.nodes} x {self.processes_per_node} processes, time limit {self.time}")
         print(f"log     {log}")
         print(f"watch   squeue -j {job}; tail -F {log}")
@@ -145,7 +145,7 @@ class SlurmJob(Launcher):
             ],
             "setup": [*self.profile.shell(), *([EXAMINATION] if self.doctor else [])],
         }
-        text = (slurm_directory() / template).read_text()
+        text = (slurm_directory() / template).read_text(encoding="utf-8")
         for place, inserted in lines.items():
             marker = f"# <{place}>"
             if text.count(f"{marker}\n") != 1:
@@ -161,7 +161,9 @@ class SlurmJob(Launcher):
                 "by launcher.dry_run=true"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["sbatch", "--parsable"], input=script, capture_output=True, text=True)
+        done = subprocess.run(
+            ["sbatch", "--parsable"], input=script, capture_output=True, encoding="utf-8", errors="replace"
+        )
         if done.returncode:
             said = " ".join(done.stderr.split())
             raise SubmissionError(f"sbatch refuses the job: {said}{self._partition_hint(said)}")
@@ -171,7 +173,9 @@ class SlurmJob(Launcher):
         """The partitions that there are, if that was the trouble."""
         if "partition" not in said:
             return ""
-        known = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True).stdout.split()
+        known = subprocess.run(
+            ["sinfo", "-h", "-o", "%R"], capture_output=True, encoding="utf-8", errors="replace"
+        ).stdout.split()
         asked = next((o.partition("=")[2] for o in self.profile.options() if o.startswith("--partition=")), "")
         near = difflib.get_close_matches(asked, known, n=1)
         return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(known)))}"

@@ -85,7 +85,7 @@ def load_profile(name: str) -> Profile:
         raise ValueError(
             f"launcher.profile={name}: there is no {path}; {_near(name, names)}. A profile may also be a path that ends with .yaml"
         )
-    content: Any = yaml.safe_load(path.read_text()) or {}
+    content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected lines of the form key: value")
     known = [key.name for key in fields(Profile)]

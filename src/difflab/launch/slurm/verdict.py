@@ -106,7 +106,7 @@ def first_death(errors: str) -> tuple[str, int | None, str]:
 def describe(job: Path, number: int, status: int, ends: Sequence[ProcessEnd], checkpoint: int) -> Attempt:
     """What is known of a start."""
     path = attempt_directory(job, number) / "errors"
-    node, rank, death = first_death(path.read_text(errors="replace") if path.exists() else "")
+    node, rank, death = first_death(path.read_text(errors="replace", encoding="utf-8") if path.exists() else "")
     failures = [end for end in ends if end.exit_code not in (0, REQUEUE_EXIT_CODE)]
     first = next((end for end in failures if rank in (end.rank, None)), None)
     killed = bool(death) and not death.startswith("Exited") and not death.startswith("Terminated")
@@ -125,16 +125,20 @@ def main() -> None:
     """Judges the start that has just ended, remembers it, and prints what the batch script is to do."""
     status = int(sys.argv[1])
     job, number = Path(os.environ["DIFFLAB_JOB"]), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    run = Path((job / "run").read_text()) if (job / "run").exists() else None
+    run = Path((job / "run").read_text(encoding="utf-8")) if (job / "run").exists() else None
     checkpoints = run.glob("checkpoints/step-*.ckpt") if run else ()
     checkpoint = max((int(path.stem.removeprefix("step-")) for path in checkpoints), default=-1)
     history = job / "history.json"
-    before = [Attempt(**row) for row in json.loads(history.read_text())] if number and history.exists() else []
+    before = (
+        [Attempt(**row) for row in json.loads(history.read_text(encoding="utf-8"))]
+        if number and history.exists()
+        else []
+    )
     ends = process_ends(job, number)
     now = describe(job, number, status, ends, checkpoint)
     verdict = judge(status, bool(run and (run / "complete.json").exists()), ends, now, before)
     job.mkdir(parents=True, exist_ok=True)
-    history.write_text(json.dumps([asdict(attempt) for attempt in (*before, now)], indent=2))
+    history.write_text(json.dumps([asdict(attempt) for attempt in (*before, now)], indent=2), encoding="utf-8")
     print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)
     for line in shell(verdict):
         print(line)
@@ -170,7 +174,10 @@ def enough_nodes_without(nodes: Sequence[str]) -> bool:
     states = "idle,alloc,mix,comp,resv"
     try:
         asked = subprocess.run(
-            ["sinfo", "-h", "-N", "-p", partition, "-t", states, "-o", "%N"], capture_output=True, text=True, check=True
+            ["sinfo", "-h", "-N", "-p", partition, "-t", states, "-o", "%N"],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return False  # not known: a job that waits for ever is worse than a bad node

@@ -23,5 +23,5 @@ class Folder(Format):
                 if number % 1000 == 0:
                     file.parent.mkdir()
                 file.write_bytes(png)
-            (aside / INDEX).write_text(edm_index(shards))
+            (aside / INDEX).write_text(edm_index(shards), encoding="utf-8")
         return path

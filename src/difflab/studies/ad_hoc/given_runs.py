@@ -87,7 +87,7 @@ def _read(path: Path) -> GivenRun:
     if not file.is_file():
         raise StudyError(f"compare: {path} is no run directory: it has no config.yaml")
     try:
-        config = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         seed, _ = config["seed"], config["trainer"]["max_steps"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise StudyError(f"compare: {file} is no configuration of a run ({' '.join(str(error).split())})") from error

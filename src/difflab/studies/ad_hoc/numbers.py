@@ -142,7 +142,7 @@ def _evaluated(run: GivenRun) -> list[Number]:
     found = []
     for file in sorted(run.path.glob("evaluations/*/results.json")):
         try:
-            results = Results.from_json(file.read_text(), file)
+            results = Results.from_json(file.read_text(encoding="utf-8"), file)
         except ValueError as error:
             raise StudyError(f"{file} cannot be read ({error}): remove it and evaluate again") from error
         found += [Number(one, f"evaluations/{file.parent.name}") for one in results.measurements]
@@ -152,7 +152,7 @@ def _evaluated(run: GivenRun) -> list[Number]:
 def _while_training(run: GivenRun) -> list[Number]:
     file, found = RunDirectory(run.path).protocol, list[Number]()
     try:
-        protocols = json.loads(file.read_text()) if file.exists() else {}
+        protocols = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         for name, fields in protocols.items():
             steps, values = run.history.curve(name)
             if len(values):

@@ -83,7 +83,7 @@ class Array(Executor):
         jobs = {task.partition("_")[0] for task in tasks}
         mark_cancelled(places, jobs)
         if jobs:
-            done = subprocess.run(["scancel", *sorted(jobs)], capture_output=True, text=True)
+            done = subprocess.run(["scancel", *sorted(jobs)], capture_output=True, encoding="utf-8", errors="replace")
             if done.returncode:
                 raise LaunchError(f"scancel: {' '.join(done.stderr.split())}")
         return (
@@ -121,7 +121,7 @@ class Array(Executor):
         when = now()
         job = (self._training if kind == TRAIN else self._evaluation).submit(script)
         add_submission(places, Submission(job, kind, when, {str(task.number - base): task.key for task in tasks}))
-        (places.slurm / f"{job}.sbatch").write_text(script)
+        (places.slurm / f"{job}.sbatch").write_text(script, encoding="utf-8")
         return job
 
 
@@ -151,6 +151,8 @@ def _frozen(task: TrainingTask, places: Places) -> str:
 def _max_array_size() -> int:
     if shutil.which("scontrol") is None:
         return _INDICES
-    asked = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=60)
+    asked = subprocess.run(
+        ["scontrol", "show", "config"], capture_output=True, encoding="utf-8", errors="replace", timeout=60
+    )
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", asked.stdout, re.MULTILINE)
     return int(found[1]) if found else _INDICES

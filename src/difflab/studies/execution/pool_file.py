@@ -30,7 +30,7 @@ class PoolFile:
 
     @classmethod
     def read(cls, places: Places) -> PoolFile:
-        return cls(**json.loads(places.pool.read_text())) if places.pool.exists() else cls()
+        return cls(**json.loads(places.pool.read_text(encoding="utf-8"))) if places.pool.exists() else cls()
 
     def write(self, places: Places) -> None:
         write_whole(places.pool, json.dumps(asdict(self), indent=1))

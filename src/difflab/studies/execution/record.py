@@ -34,6 +34,6 @@ class Record:
 
 def read_record(path: Path) -> Record | None:
     try:
-        return Record(**json.loads(path.read_text()))
+        return Record(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

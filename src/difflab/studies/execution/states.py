@@ -224,7 +224,7 @@ def _last_start(run: Path) -> Mapping[str, str]:
 
 def _holder(run: Path) -> str:
     try:
-        holder = json.loads((run / "lock.json").read_text())
+        holder = json.loads((run / "lock.json").read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']}"
     except (OSError, ValueError, KeyError):
         return ""

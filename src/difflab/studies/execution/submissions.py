@@ -33,7 +33,11 @@ class Submission:
 
 def read_submissions(places: Places) -> list[Submission]:
     """The oldest first."""
-    return [Submission(**row) for row in json.loads(places.jobs.read_text())] if places.jobs.exists() else []
+    return (
+        [Submission(**row) for row in json.loads(places.jobs.read_text(encoding="utf-8"))]
+        if places.jobs.exists()
+        else []
+    )
 
 
 def add_submission(places: Places, submission: Submission) -> None:
@@ -77,7 +81,7 @@ def _squeue(jobs: list[str]) -> dict[tuple[str, str], tuple[str, str, str]] | No
         return None
     command = ["squeue", "--noheader", "--array", "--jobs", ",".join(jobs), "--format=%F|%K|%T|%r|%N"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        asked = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=60)
     except subprocess.TimeoutExpired:
         return None
     if asked.returncode:

@@ -80,7 +80,7 @@ def evaluation_key(identity: str, folder: str) -> str:
 def is_whole(results: Path) -> bool:
     """Whether results are there, and not torn."""
     try:
-        return "measurements" in json.loads(results.read_text())
+        return "measurements" in json.loads(results.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False
 
@@ -145,4 +145,4 @@ def _task(row: dict[str, Any]) -> TrainingTask:
 
 
 def _content(places: Places) -> dict[str, Any]:
-    return json.loads(places.plan.read_text()) if places.plan.exists() else {}
+    return json.loads(places.plan.read_text(encoding="utf-8")) if places.plan.exists() else {}
