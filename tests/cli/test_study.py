@@ -53,6 +53,18 @@ def row(**changes: object) -> dict:
     return {"rows": {**STUDY["rows"], "addgn": {**STUDY["rows"]["addgn"], **changes}}}
 
 
+CITED = {
+    "cited": True,
+    "label": "somebody's",
+    "published": {"fd_digits": {"value": 3.5, "source": "a paper, table 9", "confidence": "paper"}},
+}
+
+
+def cited(**changes: object) -> dict:
+    """With a cited row before all others."""
+    return {"rows": {"theirs": {**CITED, **changes}, **STUDY["rows"]}}
+
+
 def said(capsys, *words: object) -> str:
     """What `study.py <words>` prints; an error's line where it ends with one."""
     sys_argv, sys.argv = sys.argv, ["study.py", *map(str, words)]
@@ -179,6 +191,34 @@ def test_a_table_is_written_in_the_form_of_its_file(ran, file, run_root, capsys,
     assert "\\toprule" in path.read_text(encoding="utf-8")
 
 
+def test_a_cited_row_is_shown_everywhere_and_runs_nowhere(ran, root, run_root, capsys, tmp_path):
+    """The runs are those of the study without it: it has no part in a plan, a launch or a verdict."""
+    file = written(tmp_path, **cited())
+    plan = plan_study(load_study(file), [run_root], None, "network.width")
+    assert [t.identity for t in plan.trainings] == [t.identity for t in ran.trainings]
+    assert [cell.row for cell in plan.cells] == [cell.row for cell in ran.cells]
+    text = said(capsys, file, "plan", run_root)
+    assert "(cited: nothing runs)" in text
+    assert "somebody's: fd_digits 3.5 (a paper, table 9)" in text
+    found = json.loads(said(capsys, file, "plan", "--json", run_root))
+    assert found["cited"]["theirs"]["published"]["fd_digits"]["value"] == 3.5
+    assert "theirs" not in found["rows"]
+    for _ in range(2):  # planned, and then as it is known from the last plan
+        assert "cited somebody's: fd_digits 3.5 (a paper, table 9)" in said(capsys, file, "status", run_root)
+    assert json.loads(said(capsys, file, "status", "--json", run_root))["cited"] == [
+        "somebody's: fd_digits 3.5 (a paper, table 9)"
+    ]
+    script = said(capsys, file, "launch", run_root, "launcher=slurm", "launcher.dry_run=true")
+    assert "adagn" in script or "trainings" in script
+    assert "theirs" not in script
+    table = said(capsys, file, "table", run_root, "missing=allow")
+    assert table.splitlines()[5].startswith("| somebody's ᵈ | – | 3.5 ᵈ |")
+    assert "Cited from a paper, table 9: somebody's" in table
+    page = tmp_path / "page.html"
+    assert said(capsys, file, "report", run_root, f"out={page}").strip() == str(page)
+    assert "somebody&#x27;s" in page.read_text()
+
+
 def test_rows_are_made_equal_in_parameters(file, run_root):
     wide = [run_root, "network.width=48"]
     plain = plan_study(load_study(file), wide, None, "network.width")
@@ -200,6 +240,15 @@ def test_rows_are_made_equal_in_parameters(file, run_root):
         (row(draw=["stpes=3"], change=["network.norm", "draw.stpes"]), ("addgn", "stpes", "steps")),
         (row(draw=["out=here"], change=["network.norm", "draw.out"]), ("addgn", "out=here")),
         ({"baseline": "adagm"}, ("adagm", "adagn")),
+        (cited(overrides=["seed=1"]), ("theirs", "cited", "overrides")),
+        (cited(published={}), ("theirs", "cited", "published")),
+        (cited(published={"fdd": CITED["published"]["fd_digits"]}), ("theirs", "fdd", "fd_digits, is_digits")),
+        (cited(cited="yes"), ("theirs", "yes", "true")),
+        ({**cited(), "baseline": "theirs"}, ("theirs", "baseline", "cited")),
+        (
+            {"rows": {**cited()["rows"], "addgn": {**STUDY["rows"]["addgn"], "against": "theirs"}}},
+            ("addgn", "theirs", "cited"),
+        ),
         ({"seeds": [0, 0]}, ("seeds", "twice")),
         (row(published={"fd_digits": {"value": 3}}), ("addgn", "source")),
         ({"rows": {**STUDY["rows"], "again": {"change": ["draw.steps"], "draw": ["steps=2"]}}}, ("few_steps", "again")),

@@ -347,3 +347,12 @@ def test_rows_that_only_draw_differently_share_their_training():
     assert {(row.experiment, row.overrides) for row in study.rows.values()} == {("ddpm/cifar10", ())}
     study = STUDIES["cfg_imagenet64"]
     assert len({(row.experiment, row.overrides) for row in study.rows.values()}) == 3
+
+
+def test_the_headline_cites_what_everybody_quotes():
+    """Dhariwal and Nichol 2021, tables 5 and 6; 12.26 is quoted as 12.3."""
+    study = STUDIES["imagenet256_headline"]
+    quoted = {"Improved DDPM": 12.26, "ADM": 10.94, "ADM-G": 4.59, "ADM-G, ADM-U": 3.94}
+    assert {row.label: row.published["fid"].value for row in study.cited.values()} == quoted
+    assert study.order == [*study.cited, "own", "own-g"]
+    assert all(target.confidence == "paper" for row in study.cited.values() for target in row.published.values())

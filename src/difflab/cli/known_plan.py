@@ -34,12 +34,14 @@ class KnownPlan:
     """Of a plan, what tells where its runs are.
 
     batches   row -> images of an optimizer step
+    cited     see Plan
     """
 
     root: Path
     trainings: tuple[Training, ...]
     cells: tuple[Cell, ...]
     batches: Mapping[str, int]
+    cited: tuple[str, ...]
 
     def training(self, cell: Cell) -> Training:
         return self.trainings[cell.training]
@@ -58,6 +60,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
         "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
         "cells": [asdict(cell) for cell in plan.cells],
         "batches": {row: plan.batch(row) for row in plan.rows},
+        "cited": list(plan.cited),
     }
     write_whole(_file(request, overrides), json.dumps(content))
 
@@ -76,6 +79,7 @@ def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
             ),
             tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
             content["batches"],
+            tuple(content["cited"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -180,7 +180,10 @@ def listing() -> str:
 
     studies = [load_study(path) for path in sorted(experiments_directory().glob("*/study.yaml"))]
     width = max((len(study.name) for study in studies), default=0)
-    return "\n".join(f"{s.name:{width}}  {len(s.rows)} rows x {len(s.seeds)} seeds  {s.question}" for s in studies)
+    return "\n".join(
+        f"{s.name:{width}}  {len(s.rows)} rows x {len(s.seeds)} seeds{f' + {len(s.cited)} cited' if s.cited else ''}  {s.question}"
+        for s in studies
+    )
 
 
 def number(options: Mapping[str, str], key: str) -> float | None:

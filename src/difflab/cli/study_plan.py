@@ -13,7 +13,7 @@ from rich.table import Table
 from difflab.cli.known_plan import remember
 from difflab.cli.planning import plan_study
 from difflab.cli.study import Request, number
-from difflab.studies import Plan, RowPlan, StudyError, load_study
+from difflab.studies import CitedRow, Plan, RowPlan, StudyError, load_study
 from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
@@ -84,9 +84,18 @@ def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
         "study": plan.study.name,
         "seeds": list(plan.study.seeds),
         "rows": rows,
+        "cited": {name: _cited(row) for name, row in plan.study.cited.items()},
         "trainings": trainings,
         "cells": cells,
     }
+
+
+def _cited(row: CitedRow) -> dict[str, Any]:
+    published = {
+        metric: {"value": target.value, "source": target.source, "confidence": target.confidence}
+        for metric, target in row.published.items()
+    }
+    return {"label": row.label, "published": published}
 
 
 def _table(plan: Plan) -> Table:
@@ -95,8 +104,11 @@ def _table(plan: Plan) -> Table:
     table.add_column("changes", overflow="fold")
     for title in ("params", "GFLOP/img", "calls", "steps x batch", "images", "half-life", "training", "evaluation"):
         table.add_column(title, justify="right", no_wrap=True)
-    for name, row in plan.rows.items():
-        facts = row.facts
+    for name in plan.study.order:
+        if name in plan.study.cited:
+            table.add_row(name, "(cited: nothing runs)")
+            continue
+        row, facts = plan.rows[name], plan.rows[name].facts
         table.add_row(
             name,
             _changes(plan, name, row),
@@ -138,6 +150,7 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
             )
         if row.follows:
             lines.append(f"follows     {name}: {', '.join(row.follows)} (derived from what is declared)")
+    lines += [f"cited       {line}" for line in plan.cited]
     lines.append("confounds   none: rows differ in what they declare, and in nothing else")
     if plan.lacking:
         lines.append(f"lacking     hence no run directories: {plan.lacking}")

@@ -17,11 +17,13 @@ def status(request: Request) -> None:
     plan = _plan(request)
     found = running.states(plan, running.ask(plan.root))
     if "--json" in request.flags:
-        print(json.dumps(running.as_json(found), indent=2))
+        print(json.dumps(running.as_json(found) | {"cited": list(plan.cited)}, indent=2))
     elif "--watch" in request.flags:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     else:
         running.show(found, Console())
+        for line in plan.cited:
+            print(f"cited {line}")
         print(f"runs  {plan.root.resolve()}")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from difflab.studies.cited import CitedRow
     from difflab.studies.confounds import Comparison, changed_together, check_distinct, check_row, compare
     from difflab.studies.cost import Cost, read_cost
     from difflab.studies.differences import Difference, differences
@@ -25,6 +26,7 @@ __all__ = [
     "Arm",
     "Cell",
     "Choice",
+    "CitedRow",
     "Comparison",
     "Cost",
     "Difference",

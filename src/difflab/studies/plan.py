@@ -92,6 +92,11 @@ class Plan:
     cells: tuple[Cell, ...]
     lacking: str | None = None
 
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """What stands in the table and is not run, a line each."""
+        return tuple(row.sentence for row in self.study.cited.values())
+
     def training(self, cell: Cell) -> Training:
         return self.trainings[cell.training]
 

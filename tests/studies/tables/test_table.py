@@ -18,7 +18,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from difflab.studies import StudyError
+from difflab.studies import StudyError, read_study
 from difflab.studies.gather import gather
 from difflab.studies.inference import verdicts
 from difflab.studies.tables import Csv, Html, Latex, Markdown, ablation_table, protocol_line
@@ -235,3 +235,63 @@ def test_replicates_that_agree_to_the_last_bit(tmp_path):
     text = Markdown().render(table(tmp_path, values={**VALUES, "base": (10.0,) * 3, "new": (9.0,) * 3}))
     assert "| 10.00 ± 0 |" in text
     assert "nan" not in text
+
+
+CITED_ROWS = {
+    "base": ROWS["base"],
+    "iddpm": {
+        "cited": True,
+        "label": "Improved DDPM",
+        "published": {
+            "fid": {"value": 12.3, "samples": 50000, "source": "arXiv 2105.05233, table 5", "confidence": "paper"}
+        },
+    },
+    "new": ROWS["new"],
+}
+"""A cited row between two that run."""
+
+
+def with_cited_row(root):
+    node = {
+        "question": "Does it help?",
+        "baseline": "base",
+        "seeds": [0, 1, 2],
+        "experiment": "x",
+        "evaluation": {"decides": "fid", "metrics": ["fid"]},
+        "rows": {
+            name: row | ({"change": ["network.norm"]} if name == "new" else {}) for name, row in CITED_ROWS.items()
+        },
+    }
+    plan = planned(root, read_study(node, "invented", "study.yaml"))
+    for row in ("base", "new"):
+        for seed, value in enumerate(VALUES[row]):
+            finish(plan, row, seed, [measured("fid", value, seed, 0.1)])
+    evidence = gather(plan)
+    return ablation_table(evidence, verdicts(evidence, "fid"))
+
+
+def test_a_cited_row_stands_where_the_study_has_it_and_is_part_of_no_test(tmp_path):
+    found = with_cited_row(tmp_path)
+    text = Markdown().render(found)
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:5]] == [
+        "AdaGN",
+        "Improved DDPM ᵈ",
+        "add\\_GN &amp; 50%",
+    ]
+    assert "| Improved DDPM ᵈ | – | 12.3 ᶜᵈ | – | – | cited |" in text
+    assert "cited: published elsewhere" in text
+    assert (
+        "Cited from arXiv 2105.05233, table 5: Improved DDPM (samples 50000, extractor inception, samples 50000 (here 10000))"
+        in text
+    )
+    assert "after Holm's correction over 1 row." in text
+    assert list(found.lines) == ["base", "new"]
+
+
+def test_a_cited_number_is_no_mean_of_the_csv(tmp_path):
+    base, cited, new = csv.DictReader(io.StringIO(Csv().render(with_cited_row(tmp_path))))
+    assert (cited["row"], cited["verdict"], cited["n"], cited["planned"]) == ("iddpm", "cited", "0", "0")
+    assert (cited["mean"], cited["delta"], cited["p_holm"]) == ("", "", "")
+    assert (cited["published"], cited["published_source"]) == ("12.3", "arXiv 2105.05233, table 5")
+    assert (base["mean"], new["verdict"]) == ("11.0", "better")
+    assert "12.3" not in re.findall(r'data-value="([^"]*)"', Html().render(with_cited_row(tmp_path / "again")))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping
 
+from difflab.metrics import Target
+from difflab.studies.cited import CitedRow
+from difflab.studies.study import Study
 from difflab.studies.tables.renderer import Renderer
 from difflab.studies.tables.table import AblationTable, Line
 
@@ -28,10 +32,11 @@ class Csv(Renderer):
         out = io.StringIO()
         writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for line in table.lines.values():
-            for metric in table.evidence.study.evaluation.metrics:
-                values = _values(table, line, metric)
-                writer.writerow({key: full(value) for key, value in values.items()})
+        study = table.evidence.study
+        for name, metric in itertools.product(study.order, study.evaluation.metrics):
+            cited = study.cited.get(name)
+            values = _cited(study, cited, metric) if cited else _values(table, table.lines[name], metric)
+            writer.writerow({key: full(value) for key, value in values.items()})
         return out.getvalue()
 
 
@@ -40,6 +45,23 @@ def full(value: object) -> str:
     if value is None:
         return ""
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def _cited(study: Study, row: CitedRow, metric: str) -> Mapping[str, object]:
+    """No run is planned, and the number is the published one."""
+    values: dict[str, object] = {"study": study.name, "row": row.name, "label": row.label, "metric": metric}
+    values |= {"decides": int(metric == study.evaluation.decides), "n": 0, "planned": 0}
+    return values | {"verdict": "cited"} | _of_target(row.published.get(metric))
+
+
+def _of_target(target: Target | None) -> dict[str, object]:
+    if target is None:
+        return {}
+    return {
+        "published": target.value,
+        "published_source": target.source,
+        "published_confidence": target.confidence,
+    }
 
 
 def _values(table: AblationTable, line: Line, metric: str) -> Mapping[str, object]:
@@ -69,9 +91,7 @@ def _values(table: AblationTable, line: Line, metric: str) -> Mapping[str, objec
     if measured is not None:
         values["samples"] = measured.samples
         values["fingerprint"] = measured.protocol.without("seeds").fingerprint
-    if target is not None:
-        values |= {"published": target.value, "published_source": target.source}
-        values["published_confidence"] = target.confidence
+    values |= _of_target(target)
     if metric == study.evaluation.decides:
         values |= _of_verdict(line)
     return values

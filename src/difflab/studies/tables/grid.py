@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from difflab.metrics import at_count
+from difflab.metrics import Target, at_count
+from difflab.studies.cited import CitedRow
 from difflab.studies.inference import Outcome
 from difflab.studies.tables import marks
 from difflab.studies.tables.marks import Mark
-from difflab.studies.tables.notes import measured_differently, notes
+from difflab.studies.tables.notes import cited_differently, measured_differently, notes
 from difflab.studies.tables.rounding import decimals, probability, rounded, scaled, signed
 from difflab.studies.tables.table import AblationTable, Line
 
@@ -61,11 +62,14 @@ class Grid:
 
 
 def grid(table: AblationTable) -> Grid:
-    columns, cells = _columns(table), list[list[Content]]()
-    for line in table.lines.values():
-        cells.append([_content(table, line, column) for column in columns])
+    study, columns, cells = table.evidence.study, _columns(table), list[list[Content]]()
+    for name in study.order:
+        if name in study.cited:
+            cells.append([_cited(table, study.cited[name], column) for column in columns])
+        else:
+            cells.append([_content(table, table.lines[name], column) for column in columns])
     used = marks.in_order(mark for row in cells for content in row for mark in content.marks)
-    return Grid(columns, list(table.lines), cells, used, notes(table))
+    return Grid(columns, list(study.order), cells, used, notes(table))
 
 
 def _columns(table: AblationTable) -> list[Column]:
@@ -159,11 +163,30 @@ def _flops(table: AblationTable, line: Line) -> Content:
     return Content(scaled(line.arm.facts.training_flops), line.arm.facts.training_flops)
 
 
+def _cited(table: AblationTable, row: CitedRow, column: Column) -> Content:
+    """Numbers stand in their metrics' columns, as in a paper's table; the mean of the CSV they are not, and so they carry no value."""
+    if column.field == "label":
+        return Content(row.label, marks=(marks.CITED,))
+    if column.field == "verdict":
+        return Content("cited")
+    target = row.published.get(column.metric or "")
+    if target is None:
+        return Content(NOTHING)
+    found = [marks.CITED, *_confidence(target)]
+    if cited_differently(table, target):
+        found.append(marks.MEASURED_DIFFERENTLY)
+    return Content(f"{target.value:.{decimals(target.value)}f}", marks=tuple(marks.in_order(found)))
+
+
+def _confidence(target: Target) -> list[Mark]:
+    return {"secondary": [marks.SECONDARY], "unverified": [marks.UNVERIFIED]}.get(target.confidence, [])
+
+
 def _published(table: AblationTable, line: Line) -> Content:
     target = line.published.get(table.evidence.study.evaluation.decides)
     if target is None:
         return Content(NOTHING)
-    found = {"secondary": [marks.SECONDARY], "unverified": [marks.UNVERIFIED]}.get(target.confidence, [])
+    found = _confidence(target)
     if measured_differently(line, target):
         found.append(marks.MEASURED_DIFFERENTLY)
     return Content(f"{target.value:.{decimals(target.value)}f}", target.value, marks=tuple(found))

@@ -49,7 +49,7 @@ def _cells(row: str, columns: list[Column], contents: list[Content], decides: st
 
 def _cell(row: str, column: Column, content: Content, decides: str) -> str:
     if column.field == "label":
-        return f'<th scope="row">{escape(content.text)}</th>'
+        return f'<th scope="row">{escape(content.text)}{"".join(map(_raised, content.marks))}</th>'
     if column.field == "verdict":
         return f'<td><span class="verdict {escape(content.text)}">{escape(content.text)}</span></td>'
     text = escape(content.text)

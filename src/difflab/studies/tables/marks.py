@@ -19,6 +19,7 @@ UNTESTED = Mark("¶", "not tested: fewer than two seeds in common")
 SECONDARY = Mark("a", "published number, read in a source that quotes it")
 UNVERIFIED = Mark("b", "published number, from memory and not verified")
 MEASURED_DIFFERENTLY = Mark("c", "published under another protocol")
+CITED = Mark("d", "cited: published elsewhere, from no run of this study, and part of no test")
 
 
 def not_significant(alpha: float) -> Mark:
@@ -31,4 +32,4 @@ def equivalent(margin: float) -> Mark:
 
 def in_order(marks: Iterable[Mark]) -> list[Mark]:
     """Each once, signs before letters."""
-    return sorted(dict.fromkeys(marks), key=lambda mark: "†‡§¶abc".index(mark.symbol))
+    return sorted(dict.fromkeys(marks), key=lambda mark: "†‡§¶abcd".index(mark.symbol))

@@ -25,7 +25,7 @@ def notes(table: AblationTable) -> list[str]:
         text.append(f"Published: {'; '.join(sources)}.")
     if otherwise := _otherwise(table):
         text.append(f"Published under another protocol: {'; '.join(otherwise)}.")
-    return text
+    return [*text, *_cited(table)]
 
 
 def measured_differently(line: Line, target: Target) -> list[Difference]:
@@ -34,6 +34,31 @@ def measured_differently(line: Line, target: Target) -> list[Difference]:
         compared = compare_with_published(replicate.measurements[target.metric], target, line.arm.facts.steps)
         return [difference for difference in compared.differences if difference.field != "selection"]
     return []
+
+
+OF_MEASURING = ("samples", "extractor", "reference_images", "quantization")
+"""What a cited number has to share with ours to be read beside them. Sampler, steps and guidance belong to the method cited."""
+
+
+def cited_differently(table: AblationTable, target: Target) -> list[Difference]:
+    """(field, ours, theirs): how a cited number was measured in another way than those of the study's rows."""
+    for line in table.lines.values():
+        if line.arm.replicates:
+            return [one for one in measured_differently(line, target) if one.field in OF_MEASURING]
+    return []
+
+
+def _cited(table: AblationTable) -> list[str]:
+    """Where cited numbers come from, and what their sources say of how they were measured."""
+    found: dict[str, list[str]] = {}
+    for row in table.evidence.study.cited.values():
+        target = next(iter(row.published.values()))
+        said = [f"{key} {value}" for key, value in target.stated.items() if key not in target.assumed]
+        said += [f"{one.field} {one.second} (here {one.first})" for one in cited_differently(table, target)]
+        found.setdefault("; ".join(dict.fromkeys(one.source for one in row.published.values())), []).append(
+            row.label + (f" ({', '.join(dict.fromkeys(said))})" if said else "")
+        )
+    return [f"Cited from {source}: {', '.join(labels)}." for source, labels in found.items()]
 
 
 def _compared(table: AblationTable) -> str:
