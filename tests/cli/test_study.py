@@ -216,7 +216,7 @@ def test_a_cited_row_is_shown_everywhere_and_runs_nowhere(ran, root, run_root, c
     assert "Cited from a paper, table 9: somebody's" in table
     page = tmp_path / "page.html"
     assert said(capsys, file, "report", run_root, f"out={page}").strip() == str(page)
-    assert "somebody&#x27;s" in page.read_text()
+    assert "somebody&#x27;s" in page.read_text(encoding="utf-8")
 
 
 def test_rows_are_made_equal_in_parameters(file, run_root):
