@@ -124,7 +124,7 @@ def plan_set(
     plain: Any = OmegaConf.to_container(model, resolve=True)
     compute = instantiate(config.compute)
     drawn_before = None if before is None else Shards(before.folder.shards, before.count, config.first_seed)
-    enlarged = enlarged_by(config, model, source.denoiser.image_shape, drawn_before)
+    enlarged = enlarged_by(config, model, source, drawn_before)
     drawn = config.num_samples if count is None else count
     plan = SetPlan(source, plain, sampler, guidance, compute, classes, enlarged, out, config, drawn, before)
     if not config.overwrite:

@@ -10,8 +10,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
+from difflab.cli.model_source import ModelSource
+from difflab.cli.trained_data import held_out_data, trained_data
 from difflab.conditioning import LowResolution, low_resolution_of
-from difflab.data import open_image_set
+from difflab.data import ImageDataset, open_image_set
 from difflab.metrics.embed import LabelledSource
 from difflab.sampling import PLAN_FILE, GivenImages, Shuffled, read_set
 
@@ -34,14 +36,16 @@ class Enlarged:
 
 
 def enlarged_by(
-    config: DictConfig, model: DictConfig, image_shape: tuple[int, int, int], stage_before: LabelledSource | None
+    config: DictConfig, model: DictConfig, source: ModelSource, stage_before: LabelledSource | None
 ) -> Enlarged | None:
     """What the command says, else the run's held-out images, else those that it was trained on; None for a model that draws from noise
     alone.
 
-    model          configuration of the model
+    model          configuration of the model, with what the command has chosen
+    source         the model
     stage_before   its images, in a cascade: it is those that are enlarged
     """
+    image_shape = source.denoiser.image_shape
     low_resolution = low_resolution_of(instantiate(model.get("conditioning") or {}, _convert_="all"))
     if low_resolution is None:
         if config.low_res is not None:
@@ -55,8 +59,7 @@ def enlarged_by(
         raise ConfigError(
             "this model enlarges images: give low_res=FILE, an npz, a folder or what sample.py has written"
         )
-    node = model.get("held_out") or model.data.dataset
-    return Enlarged(lambda: Shuffled(instantiate(node, _convert_="all")), low_resolution, image_shape)
+    return Enlarged(lambda: Shuffled(_of_the_run(source)), low_resolution, image_shape)
 
 
 def set_level(model: DictConfig, level: float) -> None:
@@ -69,6 +72,13 @@ def set_level(model: DictConfig, level: float) -> None:
     raise ConfigError(
         f"level={level:g}: this model was not trained with noise on small images (conditioning augmentation)"
     )
+
+
+def _of_the_run(source: ModelSource) -> ImageDataset:
+    """Held-out images, else those that it was trained on."""
+    if source.config.get("held_out"):
+        return held_out_data(source.config, source.file)
+    return trained_data(source.config, source.file)
 
 
 def _stored(path: Path) -> LabelledSource:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,8 @@ class Judge:
     def embed(self, images: LabelledSource, processes: Processes, what: str) -> FeatureSet:
         """The features of images. All processes must call it."""
         self.extractor.to(processes.device)
-        progress = DrawingProgress(processes.rank == 0, f"of the {what} embedded")
-        with progress.showing(len(images), 0):
-            return embed(
-                images, self.extractor, self._features, self._batch_size, lambda done, _: progress.advance(done)
-            )
+        with _progress(images, processes, what) as advance:
+            return embed(images, self.extractor, self._features, self._batch_size, advance)
 
     def load(self, processes: Processes) -> None:
         """Embeds the reference, or takes from the cache what is known of it. All processes must call it."""
@@ -155,7 +153,8 @@ class Judge:
         elif images is not None and columns:
             self.extractor.to(processes.device)
             sums = ReferenceStatistics(images, self.extractor, batch_size=self._batch_size)
-            self._loaded = PublishedStatistics(sums.gaussians(columns))
+            with _progress(images, processes, "reference") as advance:
+                self._loaded = PublishedStatistics(sums.gaussians(columns, advance))
 
     def measure(self, features: FeatureSet, fields: dict[str, Any]) -> list[Measurement]:
         """All numbers of one set.
@@ -170,6 +169,14 @@ class Judge:
         return measure_pairs(scores, images, self._batch_size, subject.fields)
 
 
+@contextmanager
+def _progress(images: LabelledSource, processes: Processes, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of the images are embedded, how fast, and the time left."""
+    progress = DrawingProgress(processes.rank == 0, f"of the {what} embedded")
+    with progress.showing(len(images), None):
+        yield lambda done, _: progress.advance(done)
+
+
 def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:
     """What the command says, and where it says nothing what the model's run was judged by; everything is checked for the subject.
 
@@ -178,12 +185,13 @@ def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judg
     if config.bits_per_dim and subject.model is None:
         raise ConfigError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
     subject.earlier()
-    judge = _judge_of(config, subject.model)
+    judge = _judge_of(config, subject)
     judge.check(subject, halved)
     return judge
 
 
-def _judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
+def _judge_of(config: DictConfig, subject: Subject) -> Judge:
+    model = subject.model
     data = config.get("data") or (None if model is None else model.get("data"))
     extractor = _extractor(config, model, data)
     if config.reference is not None:
@@ -191,7 +199,8 @@ def _judge_of(config: DictConfig, model: DictConfig | None) -> Judge:
             raise ConfigError("reference=... and data=... are two references: give one of them")
         source = _from_file(config, extractor)
     elif data is not None:
-        images = _spread(instantiate(data.dataset), config.reference_images)
+        dataset = instantiate(data.dataset) if config.get("data") else subject.trained_on()
+        images = _spread(dataset, config.reference_images)
         source = ReferenceSource(images, None, images.fingerprint)
     else:
         source = None

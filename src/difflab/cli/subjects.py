@@ -14,7 +14,8 @@ from difflab.cli.cascade import is_cascade, plan_cascade
 from difflab.cli.check import ConfigError
 from difflab.cli.drawing import draw_planned, plan_set, source_of
 from difflab.cli.set_plan import SetPlan
-from difflab.data import ImageSet, open_image_set
+from difflab.cli.trained_data import trained_data
+from difflab.data import ImageDataset, ImageSet, open_image_set
 from difflab.launch import Processes
 from difflab.metrics import Pairs, Protocol, Results
 from difflab.metrics.embed import LabelledSource
@@ -76,6 +77,10 @@ class Subject(ABC):
     def end(self) -> None:
         """Gives back what `images` has taken."""
 
+    @abstractmethod
+    def trained_on(self) -> ImageDataset:
+        """The data of the model. A ConfigError if they are not at hand, or are not those of the training any more."""
+
     @property
     def file(self) -> Path:
         """Where the results go."""
@@ -114,6 +119,9 @@ class DrawnImages(Subject):
         self._taken = drawn.folder
         return drawn.shards
 
+    def trained_on(self) -> ImageDataset:
+        return trained_data(self.plan.source.config, self.plan.source.file)
+
     def end(self) -> None:
         if self._taken is not None:
             self._taken.end()
@@ -138,6 +146,9 @@ class StoredImages(Subject):
     def images(self, processes: Processes) -> LabelledSource:
         processes.start()
         return self._images
+
+    def trained_on(self) -> ImageDataset:
+        raise ConfigError(f"{self.name}: nothing is known of a model of images in files")
 
     def end(self) -> None:
         pass

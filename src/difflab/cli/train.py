@@ -162,7 +162,8 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         print(recipe(config, module, evaluation, run.path.name))
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
-        start: dict[str, Any] = provenance() | {"from_step": step}
+        images = {"fingerprint": data.fingerprint, "images": len(data.dataset)}
+        start: dict[str, Any] = provenance() | {"from_step": step, "data": images}
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocols)
         trainer.loggers[0].rewind(step)
         code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}
@@ -182,6 +183,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
                 run.weights,
                 torch.load(last, map_location="cpu", weights_only=True),
                 run.config.read_text(encoding="utf-8"),
+                images,
             )
             run.finish({"step": trainer.global_step, **run.last_scores()})
             report(run)

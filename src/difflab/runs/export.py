@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -13,22 +16,32 @@ from torch import Tensor
 import difflab
 
 
-def export_weights(path: str | Path, weights: dict[str, Tensor], track: str, step: int, config: str) -> None:
-    """Writes a model's weights with what is needed to use them in the header: track, step and the run's configuration (yaml)."""
+def export_weights(
+    path: str | Path,
+    weights: dict[str, Tensor],
+    track: str,
+    step: int,
+    config: str,
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a model's weights with what is needed to use them in the header: track, step, the run's configuration (yaml), and which
+    images it was trained on (fingerprint and number)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
+    if data is not None:
+        metadata["data"] = json.dumps(data)
     save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, aside, metadata)
     os.replace(aside, path)
 
 
-def export_all(directory: str | Path, checkpoint: dict, config: str) -> list[Path]:
+def export_all(directory: str | Path, checkpoint: dict, config: str, data: Mapping[str, Any]) -> list[Path]:
     """<directory>/<track>.safetensors for the online weights and every EMA track of a loaded checkpoint."""
     written = []
     for track, weights in model_weights(checkpoint).items():
         written.append(Path(directory) / f"{track}.safetensors")
-        export_weights(written[-1], weights, track, checkpoint["global_step"], config)
+        export_weights(written[-1], weights, track, checkpoint["global_step"], config, data)
     return written
 
 
@@ -45,6 +58,12 @@ def read_exported(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(str(path), "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return weights, file.metadata() or {}
+
+
+def read_header(path: str | Path) -> dict[str, str]:
+    """The header of an exported file."""
+    with safe_open(str(path), "pt") as file:
+        return file.metadata() or {}
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

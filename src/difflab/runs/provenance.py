@@ -29,9 +29,10 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """Code, versions, hardware and command of this process."""
+    """Code, versions, hardware, directory and command of this process."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "directory": os.getcwd(),
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "difflab": difflab.__version__,
         "git": _git(),
