@@ -4,9 +4,10 @@
                         part-00001.safetensors    columns of the images 1024 .. 2047, and so on
 
 KEY is a hash of the images' fingerprint, the extractor's and the version of this protocol, never a folder's name. A part is written
-whole or not at all and is memory-mapped when it is read; one that is missing or damaged is computed again, and only that one. Processes
-share the parts that are missing. While the network computes, threads read the next images and write the last part. Batches start at
-fixed rows, so the features depend neither on the number of processes nor on what an interrupted call had done.
+whole or not at all and is memory-mapped when it is read; one that is missing or damaged is computed again, and only that one. The rows of a
+part that takes long are kept meanwhile (`Kept`). Processes share the parts that are missing. While the network computes, threads read
+the next images and write the last part. Batches start at fixed rows, so the features depend neither on the number of processes nor on
+what an interrupted call had done.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -31,6 +32,7 @@ from torch import Tensor
 from difflab.collective import rank, sum_over_processes, world_size
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.feature_set import FeatureSet
+from difflab.metrics.kept import Kept
 from difflab.metrics.one_ahead import one_ahead
 from difflab.metrics.quantize import to_uint8
 from difflab.metrics.reference import ImageSource
@@ -68,35 +70,52 @@ def embed(
 
     extractor  on its device
     folder     where sets of features lie
-    progress   called with (images done, images to do) of this process, after every batch
+    progress   called with (images done, N) at the beginning and after every batch; of several processes all are taken to be as far as this
     """
     if batch_size < 1 or len(source) < 1:
         raise ValueError(f"{len(source)} images in batches of {batch_size}: there is nothing to embed")
     parts = _Parts(source, extractor, Path(folder).expanduser())
-    missing = [i for i in range(rank(), parts.count, world_size()) if not parts.is_whole(i)]
-    to_do, done = sum(len(parts.rows(i)) for i in missing), 0
+    mine = range(rank(), parts.count, world_size())
+    missing = [i for i in mine if not parts.is_whole(i)]
+    begun = {i: parts.begun(i, batch_size) for i in missing}
+    before = {i: kept.load() for i, kept in begun.items()}
+    share = sum(len(parts.rows(i)) for i in mine)
+    done = share - sum(len(parts.rows(i)) - before[i][0] for i in missing)
+
+    def report() -> None:
+        if progress is not None:
+            progress(done * len(source) // max(share, 1), len(source))
+
+    report()
     if missing:
-        _log.info("features of %d images by %s", to_do, extractor.identity.name)
-    cut = {i: [parts.rows(i)[k : k + batch_size] for k in range(0, len(parts.rows(i)), batch_size)] for i in missing}
+        _log.info("features of %d images by %s", share - done, extractor.identity.name)
+    cut = {
+        i: [parts.rows(i)[k : k + batch_size] for k in range(before[i][0], len(parts.rows(i)), batch_size)]
+        for i in missing
+    }
     images = one_ahead(source.images, [rows for batches in cut.values() for rows in batches])
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for i, ranges in cut.items():
-            batches = []
+            batches = [before[i][1]] if before[i][0] else []
             for rows in ranges:
                 batches.append(_columns(next(images), extractor, rows))
                 done += len(rows)
-                if progress is not None:
-                    progress(done, to_do)
+                report()
+                if begun[i].is_due():
+                    begun[i].keep(rows.stop - parts.rows(i).start, _together(batches))
             if written is not None:
                 written.result()  # one part at a time waits for the disk
-            columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-            written = writer.submit(parts.write, i, columns)
+            written = writer.submit(parts.write, i, _together(batches), begun[i])
         if written is not None:
             written.result()
     sum_over_processes([torch.zeros(1, device=extractor.device)])  # nobody reads before all have written
     labels = source.labels if isinstance(source, LabelledSource) else None
     return FeatureSet(extractor.identity, [parts.read(i) for i in range(parts.count)], labels, parts.key)
+
+
+def _together(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _columns(images: Tensor, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
@@ -145,6 +164,11 @@ class _Parts:
     def path(self, i: int) -> Path:
         return self.folder / f"part-{i:05d}.safetensors"
 
+    def begun(self, i: int, batch_size: int) -> Kept:
+        """The first rows of part i, in batches of this size."""
+        path = self.folder / f"begun-{i:05d}.safetensors"
+        return Kept(path, {"key": self.key, "part": i, "batch_size": batch_size})
+
     def is_whole(self, i: int) -> bool:
         """Whether the part is there and undamaged; reads it through."""
         if not self.path(i).exists():
@@ -170,7 +194,7 @@ class _Parts:
         with safe_open(self.path(i), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
 
-    def write(self, i: int, columns: dict[str, Tensor]) -> None:
+    def write(self, i: int, columns: dict[str, Tensor], begun: Kept) -> None:
         content = save(columns, {"sha256": self._checksum(i, columns)})
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writing-", delete=False) as file:
             file.write(content)
@@ -178,6 +202,7 @@ class _Parts:
             os.fsync(file.fileno())
         os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
         Path(file.name).replace(self.path(i))
+        begun.drop()
 
     def _checksum(self, i: int, columns: dict[str, Tensor]) -> str:
         """Of the values and of the place to which they belong."""

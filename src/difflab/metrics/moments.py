@@ -42,6 +42,11 @@ class Moments:
     def dimension(self) -> int:
         return len(self.total)
 
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """count, total and outer by name; written to, they change the moments."""
+        return {"count": self.count, "total": self.total, "outer": self.outer}
+
     def update(self, features: Float[Tensor, "b d"]) -> None:
         if features.ndim != 2 or features.shape[1] != self.dimension:
             raise ValueError(f"features must be [B, {self.dimension}], got {list(features.shape)}")

@@ -1,13 +1,14 @@
 """Statistics of the real images that samples are compared with, computed once per content and cached.
 
 The key holds what the numbers depend on: the data set's fingerprint, how many of its images were used, the extractor's fingerprint and
-the version of this protocol. Processes share the work on a miss; only process 0 reads and writes the cache, so nodes need no common disk.
+the version of this protocol. Processes share the work on a miss, and each keeps its sums while it is at it (`Kept`); only process 0 reads
+and writes the statistics, so nodes need no common disk.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from difflab.collective import from_first_process, rank, world_size
 from difflab.metrics.cache import StatisticsCache
 from difflab.metrics.extractor import FeatureExtractor
+from difflab.metrics.kept import Kept
 from difflab.metrics.moments import Gaussian, Moments
 from difflab.metrics.one_ahead import one_ahead
 from difflab.metrics.quantize import to_uint8
@@ -75,15 +77,22 @@ class ReferenceStatistics:
         """Mean and covariance of the pooled features. All processes must call it."""
         return self.gaussians(["features"])["features"]
 
-    def gaussians(self, columns: Collection[str]) -> dict[str, Gaussian]:
+    def gaussians(
+        self, columns: Collection[str], progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, Gaussian]:
         """Mean and covariance of each column, on the extractor's device: from the cache, else computed, all that are missing in one pass.
 
         All processes must call it.
+
+        Args:
+            columns: Names of columns of the extractor's features.
+            progress: Called with (images done, N) at the beginning and after every batch; of several processes all are taken to be as
+                far as this.
         """
         found = {column: self._cached(column) for column in sorted(columns)}
         missing = [column for column, gaussian in found.items() if gaussian is None]
         if missing:
-            for column, moments in self._moments(missing).items():
+            for column, moments in self._moments(missing, progress).items():
                 gaussian = moments.all_reduced().gaussian()
                 if rank() == 0:
                     self.cache.store(self._key(column), gaussian)
@@ -105,17 +114,46 @@ class ReferenceStatistics:
         )
         return Gaussian(mean, covariance, len(self.source)) if found else None
 
-    def _moments(self, columns: list[str]) -> dict[str, Moments]:
+    def _moments(self, columns: list[str], progress: Callable[[int, int], None] | None) -> dict[str, Moments]:
         """This process's share of the sums."""
         if rank() == 0:
             _log.info("reference statistics of %d images by %s, once", len(self.source), self.extractor.identity.name)
         identity, device = self.extractor.identity, self.extractor.device
         moments = {column: Moments(identity.columns[column], device) for column in columns}
         mine = range(rank(), len(self.source), world_size())
-        batches = [mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size)]
+        kept = self._kept(columns)
+        done, sums = kept.load()
+        for name, value in sums.items():
+            column, _, part = name.rpartition(".")
+            moments[column].sums[part].copy_(value)
+
+        def report() -> None:
+            if progress is not None:
+                progress(done * len(self.source) // max(len(mine), 1), len(self.source))
+
+        report()
+        batches = [mine[start : start + self.batch_size] for start in range(done, len(mine), self.batch_size)]
         for images in one_ahead(self.source.images, batches):
             # images that are no pixels (a mixture's) meet the extractor as samples do
             extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
             for column in columns:
                 moments[column].update(extracted[column])
+            done += len(images)
+            report()
+            if kept.is_due():
+                kept.keep(done, _sums(moments))
+        kept.drop()
         return moments
+
+    def _kept(self, columns: list[str]) -> Kept:
+        """This process's sums over its first images."""
+        fields = self.fields | {
+            "columns": " ".join(columns),
+            "process": f"{rank()} of {world_size()}",
+            "batch_size": self.batch_size,
+        }
+        return Kept(self.cache.path(fields).with_suffix(".begun"), fields)
+
+
+def _sums(moments: Mapping[str, Moments]) -> dict[str, Tensor]:
+    return {f"{column}.{part}": value for column, m in moments.items() for part, value in m.sums.items()}

@@ -25,15 +25,15 @@ class DrawingProgress:
         self._bar: Progress | None = None
 
     @contextmanager
-    def showing(self, total: int, drawn: int) -> Iterator[None]:
-        """While images from number `drawn` to `total` are drawn."""
+    def showing(self, total: int, drawn: int | None) -> Iterator[None]:
+        """While images from number `drawn` to `total` are drawn; None: the first call of `advance` says where it begins."""
         self._total, self._before = total, drawn
         self._began = self._told = time.monotonic()
         if self._console.quiet or drawn == total:
             yield
             return
         if drawn:
-            self._console.print(f"{drawn} of {total} images are {self._what} already")
+            self._tell_before(drawn)
         if not self._console.is_terminal:
             yield
             return
@@ -46,7 +46,7 @@ class DrawingProgress:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console) as self._bar:
-            self._task = self._bar.add_task("", total=total, completed=drawn, speed="...")
+            self._task = self._bar.add_task("", total=total, completed=drawn or 0, speed="...")
             yield
         self._bar = None
 
@@ -57,15 +57,22 @@ class DrawingProgress:
     def advance(self, drawn: int) -> None:
         """So many are drawn now."""
         now = time.monotonic()
+        if self._before is None:
+            self._before, self._began = drawn, now
+            if 0 < drawn < self._total:
+                self._tell_before(drawn)
         speed = (drawn - self._before) / max(now - self._began, 1e-9)
         if self._bar is not None:
             self._bar.update(self._task, completed=drawn, speed=f"{speed:.3g}")
-        elif now - self._told >= self._interval:
+        elif now - self._told >= self._interval and speed > 0:
             self._told = now
             left = (self._total - drawn) / speed
             self._console.print(
                 f"{drawn} of {self._total} images {self._what}, {speed:.3g} images/s, {_clock(left)} left"
             )
+
+    def _tell_before(self, drawn: int) -> None:
+        self._console.print(f"{drawn} of {self._total} images {self._what} already")
 
 
 def _clock(seconds: float) -> str:
