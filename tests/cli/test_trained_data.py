@@ -68,7 +68,7 @@ def distance(*overrides: object) -> float:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         evaluate(composed("evaluate", *map(str, overrides), *FEW))
     (path,) = [line.split()[1] for line in printed.getvalue().splitlines() if line.startswith("results ")]
-    return Results.from_json(Path(path).read_text()).measurements[-1].value
+    return Results.from_json(Path(path).read_text(encoding="utf-8")).measurements[-1].value
 
 
 def refusal(capsys, *overrides: object) -> str:
@@ -81,14 +81,14 @@ def refusal(capsys, *overrides: object) -> str:
 
 
 def recorded(run: Path) -> str:
-    return json.loads((run / "provenance.json").read_text())[-1]["data"]["fingerprint"]
+    return json.loads((run / "provenance.json").read_text(encoding="utf-8"))[-1]["data"]["fingerprint"]
 
 
 def as_of_an_earlier_version(run: Path) -> None:
     """Its provenance says neither which images nor where it was started; protocol.json always told what scores were measured against."""
-    (start,) = json.loads((run / "provenance.json").read_text())
+    (start,) = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     (run / "provenance.json").write_text(
-        json.dumps([{key: value for key, value in start.items() if key not in ("data", "directory")}])
+        json.dumps([{key: value for key, value in start.items() if key not in ("data", "directory")}]), encoding="utf-8"
     )
 
 

@@ -190,6 +190,6 @@ def _reason(error: Exception) -> str:
 
 def _json(path: Path, otherwise: Any) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return otherwise
