@@ -1,5 +1,6 @@
 # make train   the headline run on the embedded digits          make test      the tests
 # make check   format, lint, types                              make test-all  the slow ones too
+# make test-elsewhere  the numerical tests as another machine would run them: a thread, AVX2, a path with a space and an umlaut
 # make bench   speed and memory beside other projects, which it installs: python -m benchmarks $(ARGS)
 # make chaos   kills training again and again and compares the end with that of an undisturbed run
 # make cluster-up, make cluster-down   a SLURM cluster on this machine, for tests (Debian, root)
@@ -20,7 +21,7 @@ $(VENV)/bench-installed: $(VENV)/installed benchmarks/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.lock
 	@touch $@
 
-.PHONY: setup train test test-all bench check chaos cluster-up cluster-down
+.PHONY: setup train test test-all test-elsewhere bench check chaos cluster-up cluster-down
 setup: $(VENV)/installed
 
 train: setup
@@ -31,6 +32,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+test-elsewhere: setup
+	scripts/test_elsewhere.sh $(ARGS)
 
 bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks $(ARGS)

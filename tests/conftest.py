@@ -1,13 +1,18 @@
-"""Test-wide set-up: golden inputs importable as `recipes`, shapes of annotated functions checked by beartype."""
+"""Test-wide set-up: golden inputs importable as `recipes`, shapes of annotated functions checked by beartype, nobody's environment."""
 
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "golden"))
+
+import nobody  # noqa: I001  before all that reads the environment when it is imported
+
+import os
+
+import pytest
 import torch
 from jaxtyping import install_import_hook
-
-sys.path.insert(0, str(Path(__file__).parent / "golden"))
 
 # small tensors: threads that wait for each other on a busy machine make the tests many times slower
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -30,3 +35,9 @@ CHECKED = [
     "ema",
 ]
 install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_home() -> Iterator[None]:
+    yield
+    nobody.leave()

@@ -1,5 +1,6 @@
 """Scripts and profiles, without a cluster."""
 
+import shlex
 import subprocess
 
 import pytest
@@ -202,3 +203,14 @@ def test_each_gpu_has_one_process(tmp_path):
 )
 def test_time_limits_are_read_as_slurm_reads_them(limit, expected):
     assert seconds(limit) == expected
+
+
+def test_a_path_with_a_space_is_one_word_of_the_line(capsys, tmp_path):
+    """sbatch (22.05) splits #SBATCH lines as a shell does, and refuses a job whose path falls into two words."""
+    root = tmp_path / "my clone ü"
+    script = dry_run(capsys, tmp_path, f'run.root="{root}"', "launcher.job_name=two words")
+    lines = [shlex.split(line)[1:] for line in script.splitlines() if line.startswith("#SBATCH")]
+    assert [f"--output={root}/slurm/%j.log"] in lines
+    assert ["--job-name=two words"] in lines
+    assert all(len(words) == 1 for words in lines)
+    assert "launcher=local" in arguments_of(script, tmp_path)

@@ -51,7 +51,8 @@ def ours(chain: Chain) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("name", "steps"), WHOLE)
 def test_every_array_of_the_whole_process(name, steps):
     schedule = SCHEDULES[name](int(steps))
-    np.testing.assert_array_equal(schedule.betas, ARRAYS[f"{name}/{steps}/betas"])
+    # the last bit of a cosine is the C library's
+    np.testing.assert_allclose(schedule.betas, ARRAYS[f"{name}/{steps}/betas"], rtol=0, atol=2.0**-51)
     computed = ours(own_chain(schedule))
     compared = 0
     for attribute, value in computed.items():

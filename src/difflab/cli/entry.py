@@ -63,10 +63,11 @@ def _check_arguments(config_name: str) -> None:
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError, compose_or_explain
     from difflab.cli.extras import lacking
+    from difflab.cli.readable_words import readable
     from difflab.cli.stage_words import gathered
 
     resolvers.register()
-    sys.argv[1:] = gathered(sys.argv[1:])
+    sys.argv[1:] = readable(gathered(sys.argv[1:]))
     if missing := lacking(sys.argv[1:]):
         fail(missing)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]

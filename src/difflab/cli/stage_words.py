@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from difflab.cli.check import ConfigError
+from difflab.cli.readable_words import quoted
 
 OF_A_STAGE = (
     "batch_size",
@@ -37,7 +38,7 @@ def gathered(words: Sequence[str]) -> list[str]:
     if not found:
         return list(words)
     others = [word for word in words if not _STAGE.fullmatch(word)]
-    return [*others, f"stage=[{','.join(map(_quoted, found))}]"]
+    return [*others, f"stage=[{','.join(map(quoted, found))}]"]
 
 
 def of_first_stage(words: Sequence[str]) -> list[str]:
@@ -76,8 +77,3 @@ def stage_words(given: Sequence[str], count: int) -> list[list[str]]:
             )
         found[number].append(match["word"])
     return found
-
-
-def _quoted(text: str) -> str:
-    """As Hydra reads it back: a backslash counts as one unless it stands before a quote."""
-    return '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text) + '"'

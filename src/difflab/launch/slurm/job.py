@@ -117,13 +117,13 @@ class SlurmJob(Launcher):
     def script(self, arguments: Sequence[str], name: str) -> str:
         """The batch script of a run."""
         return self.filled(
-            "train.sbatch", name, [f"--output={self.folder}/%j.log"], [f"set -- {shlex.join(arguments)}"]
+            "train.sbatch", name, [quoted("--output", f"{self.folder}/%j.log")], [f"set -- {shlex.join(arguments)}"]
         )
 
     def filled(self, template: str, name: str, more_options: Sequence[str], more_settings: Sequence[str]) -> str:
         """slurm/<template> with options, settings and setup in the places that it names."""
         options = [
-            f"--job-name={self.job_name or 'difflab-' + name.replace('/', '-')}",
+            quoted("--job-name", self.job_name or "difflab-" + name.replace("/", "-")),
             f"--nodes={self.nodes}",
             f"--ntasks-per-node={self.processes_per_node}",
             f"--cpus-per-task={self.cpus_per_process}",
@@ -179,6 +179,11 @@ class SlurmJob(Launcher):
         asked = next((o.partition("=")[2] for o in self.profile.options() if o.startswith("--partition=")), "")
         near = difflib.get_close_matches(asked, known, n=1)
         return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(known)))}"
+
+
+def quoted(option: str, value: str) -> str:
+    """option=value as one word of an #SBATCH line, which sbatch splits as a shell does, also if a path has spaces."""
+    return f"{option}={shlex.quote(value)}"
 
 
 def seconds(limit: str) -> int:

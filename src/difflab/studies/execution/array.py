@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from difflab.launch.slurm import SlurmJob
+from difflab.launch.slurm.job import quoted
 from difflab.runs.directory import write_whole
 from difflab.studies.execution.executor import Executor, LaunchError
 from difflab.studies.execution.places import Places, now
@@ -101,7 +102,7 @@ class Array(Executor):
         limit = f"%{self.limit}" if self.limit else ""
         options = [
             f"--array={ranges([task.number - base for task in tasks])}{limit}",
-            f"--output={places.slurm}/%A_%a.log",
+            quoted("--output", f"{places.slurm}/%A_%a.log"),
         ]
         if after:
             options += [f"--dependency=aftercorr:{after}", "--kill-on-invalid-dep=yes"]

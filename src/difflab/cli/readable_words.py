@@ -1,0 +1,40 @@
+"""Words of a command whose values Hydra's grammar has no letters for: run.root=/home/Jürgen/runs, checkpoint=runs/a(1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+_ONE_TEXT = re.compile(
+    r"(?P<key>[^=]+)=(?P<text>[^\[\]{},\"'=]*[^\[\]{},\"'= -~][^\[\]{},\"'=]*|[^\[\]{},\"'=]*/[^\[\]{},\"'=]*)"
+)
+"""key=value whose value is neither a list, a dictionary nor a sweep, and holds a letter that is not ASCII, or is a path."""
+
+
+def readable(words: Sequence[str]) -> list[str]:
+    """The words with such values in quotes. What Hydra can read, and what is wrong in another way, stays."""
+    return [_readable(word) for word in words]
+
+
+def quoted(text: str) -> str:
+    """As Hydra reads it back: a backslash counts as one unless it stands before a quote."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text) + '"'
+
+
+def _readable(word: str) -> str:
+    match = _ONE_TEXT.fullmatch(word)
+    if match is None or _is_read(word):
+        return word
+    again = f"{match['key']}={quoted(match['text'])}"
+    return again if _is_read(again) else word
+
+
+def _is_read(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
