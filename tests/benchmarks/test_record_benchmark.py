@@ -50,7 +50,7 @@ def test_garbage_of_a_turn_is_gone_before_the_next_and_nothing_stays_frozen():
 
 
 def test_the_clock():
-    assert 0.02 <= clocked(lambda: time.sleep(0.02), times=3)() < 2
+    assert 0.02 <= clocked(lambda: time.sleep(0.02), times=3)() < 60
     assert rate(lambda: time.sleep(0.02), units=10)() <= 500
     assert paired_ratios([2, 9], [1, 3]) == [2, 3]
     with pytest.raises(ValueError):
