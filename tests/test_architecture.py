@@ -133,6 +133,13 @@ def test_libraries_stay_in_their_rooms():
     assert not wrong, "\n".join(wrong)
 
 
+def test_images_of_users_are_opened_in_one_place():
+    """So that all are decoded, scaled and refused alike. The others open what difflab or a package wrote."""
+    own = {"studies/ad_hoc/pictures.py", "studies/report/grids.py", "data/cifar10_packaged.py"}
+    opening = {name(path) for path in FILES if "Image.open(" in path.read_text()}
+    assert opening == {"data/image_file.py", *own}
+
+
 def test_the_mathematics_needs_torch_alone():
     rooms = ", ".join(f"difflab.{own}" for own in MATHEMATICS)
     code = f"import sys, {rooms}; print([m for m in {sorted(FRAMEWORKS)} if m in sys.modules])"

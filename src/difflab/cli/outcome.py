@@ -27,9 +27,11 @@ class Outcome:
 def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any) -> Outcome:
     """Trains; what ends training early becomes an outcome."""
     from difflab.callbacks import Diverged, WentBack
+    from difflab.data import DataError
     from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
     from difflab.launch.slurm import record_end
     from difflab.runs import CheckpointError
+    from difflab.runs.checkpoints import step_of
 
     again = "run the same command again to go on"
     try:
@@ -45,6 +47,17 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
         return Outcome("diverged", f"{reason}; the last good checkpoint is {_last_good(trainer)}", exit_code=3)
     except CheckpointError as reason:
         return Outcome("failed", str(reason), exit_code=4)
+    except DataError as reason:
+        record_end(2, trainer.global_step or None, f"DataError: {reason}")
+        last = _last_good(trainer)
+        if last is None or not trainer.is_global_zero:
+            raise
+        return Outcome(
+            "failed",
+            f"{reason} The run is saved up to step {step_of(last)}: with the data as they were the same command goes on from there; "
+            "with other data it is another run and begins at step 0",
+            exit_code=2,
+        )
     except RuntimeError as error:
         record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         if trainer.world_size > 1 and any(sign in str(error) for sign in LOST):

@@ -203,6 +203,7 @@ def _trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.data import DataError
     from difflab.launch import launched_rank
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
@@ -222,6 +223,7 @@ def _trainer(
             monitor=evaluation.monitor,
             evaluated_every=config.eval.every,
             interruption=interruption,
+            between_steps=(DataError,),
         ),
     ]
     loggers: list[Any] = [MetricsLog(run.metrics)]

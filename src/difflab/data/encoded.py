@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from abc import abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from difflab.data.adm_crop import adm_crop
-from difflab.data.checked_content import checked_content
+from difflab.data.checked_files import checked_files
 from difflab.data.dataset import ImageDataset
-from difflab.data.errors import DataError
-from difflab.data.image_file import CORRUPT, format_of, unreadable
-from difflab.data.shard_index import digest_of, hash_of
+from difflab.data.errors import DataError, warn
+from difflab.data.file_store import FileStore
+from difflab.data.image_file import decoded
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -27,14 +24,14 @@ _MODES = {1: "L", 3: "RGB"}
 class EncodedImages(ImageDataset):
     """Images that are decoded, resized and centre-cropped as ADM does (`adm_crop`) when they are asked for.
 
-    At construction every file is read once: its header is checked and its bytes are hashed. The result is kept in the cache
-    under the files' `stamp`, so that this is done again only after something changed.
-
-    content   the hash of names and bytes (`hash_of`) of files that were checked already; None: they are read as said above
+    At construction every file is read and decoded once. What is broken is named, and what is not as it seems is said. The result is
+    kept in the cache under the files' stamp, so that this is done again only after something changed.
     """
 
+    @abstractmethod
     def __init__(
         self,
+        files: FileStore,
         names: Sequence[str],
         labels: Int[Tensor, " n"] | None,
         class_names: Sequence[str],
@@ -42,23 +39,26 @@ class EncodedImages(ImageDataset):
         channels: int,
         content: str | None = None,
     ):
+        """A subclass finds the files and passes them on.
+
+        Args:
+            files: Where they lie.
+            names: Of the images there.
+            labels: [N], or None.
+            class_names: One per class; empty without labels.
+            image_size: Side to which every image is resized and centre-cropped.
+            channels: 3 colour, 1 grey.
+            content: What the hash of names and bytes (`hash_of`) was before the files were packed; None: it is computed.
+        """
         if channels not in _MODES:
             raise DataError(f"data.channels={channels}: image files are read as grey (1) or colour (3).")
         super().__init__(image_size, channels, labels, class_names)
-        self._names = list(names)
-        self._content = self._checked_content() if content is None else content
-
-    @abstractmethod
-    def read(self, name: str) -> bytes:
-        """The encoded file. Called from several threads, and from worker processes."""
-
-    @abstractmethod
-    def where(self, name: str) -> str:
-        """What an error calls the file, so that a person finds it."""
-
-    @abstractmethod
-    def stamp(self) -> str | None:
-        """Something cheap that differs when any file has changed; None if there is no such thing."""
+        self._files, self._names = files, list(names)
+        findings = checked_files(files, self._names)
+        self._content = content or findings.content
+        self._scaled = findings.scaled
+        for remark in findings.remarks(lambda number: files.where(self._names[number]), labels, image_size):
+            warn(f"{files.name}: {remark}")
 
     def __len__(self) -> int:
         return len(self._names)
@@ -72,32 +72,11 @@ class EncodedImages(ImageDataset):
 
     def hash_content(self) -> str:
         labels = None if self.labels is None else self.labels.tolist()
-        content = (self._content, labels, self.class_names, self.image_size, self.channels, "adm_crop")
+        content = (self._content, labels, self.class_names, self.image_size, self.channels, "adm_crop", *self._scaled)
         return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
     def _decode(self, name: str, place: UInt8[np.ndarray, "c h w"]) -> None:
         """Writes an image where it belongs in its batch."""
-        mode = _MODES[self.channels]
-        try:
-            with Image.open(io.BytesIO(self.read(name))) as image:
-                same = image if image.mode == mode else image.convert(mode)  # `convert` copies in any case
-                pixels = np.asarray(adm_crop(same, self.image_size))
-        except CORRUPT as error:
-            raise unreadable(self.where(name), error) from error
+        image = decoded(self._files.read(name), lambda: self._files.where(name), _MODES[self.channels])
+        pixels = np.asarray(adm_crop(image, self.image_size))
         place[...] = pixels.reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
-
-    def _checked_content(self) -> str:
-        """The hash of all names and bytes, after a look at each header."""
-        if self.stamp() is None:
-            return self._check_all()
-        where = self.where(self._names[0])
-        return checked_content(where, lambda: repr((self.stamp(), self._names)), self._check_all)
-
-    def _check_all(self) -> str:
-        with ThreadPoolExecutor() as pool:
-            return hash_of(self._names, pool.map(self._check, self._names))
-
-    def _check(self, name: str) -> bytes:
-        content = self.read(name)
-        format_of(content, self.where(name))
-        return digest_of(content)

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from difflab.data.checked_content import checked_content
-from difflab.data.errors import DataError
+from difflab.data.checked_files import TraitCounts, count_traits, each_file, trait_remarks
+from difflab.data.errors import warn
 from difflab.data.file_store import FileStore
-from difflab.data.image_file import pixels_of
+from difflab.data.image_file import ImageFileError, Trait, decoded, examined
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
-
-_AT_ONCE = 256
-"""Files that wait decoded."""
 
 
 class FileImages(ImageSet):
-    """Images that are decoded when they are asked for. All must have the size and the channels of the first.
+    """Images that are decoded when they are asked for. All must have the size and the channels of the first, and none may be
+    transparent: on which ground it was meant to lie is not known.
 
-    files   where they lie
-    names   in their order
-    labels  [N] int64, or None
+    Args:
+        files: Where they lie.
+        names: In their order.
+        labels: [N] int64, or None.
     """
 
     def __init__(self, files: FileStore, names: Sequence[str], labels: Int[Tensor, " n"] | None):
         self._files, self._names = files, list(names)
-        self._like = pixels_of(files.read(self._names[0]), self.where(0)).shape
-        content = checked_content(self.where(0), self._stamp, self._check)
+        self._like = self._decoded(0).shape
+        found = json.loads(checked_content(self.where(0), self._stamp, self._check))
+        for remark in trait_remarks(found["traits"], self.where, len(self._names)):
+            warn(f"{files.name}: {remark}")
         height, width, channels = self._like
-        super().__init__((channels, height, width), len(self._names), labels, content)
+        super().__init__((channels, height, width), len(self._names), labels, found["content"])
 
     def where(self, index: int) -> str:
         return f"{self._files.where(self._names[index])} (image {index})"
@@ -46,26 +50,41 @@ class FileImages(ImageSet):
         return pixels
 
     def _stamp(self) -> str:
-        return repr(("file pixels", self._files.stamp(self._names), self._names))
+        return repr(("decoded pixels", self._files.stamp(self._names), self._names))
 
     def _check(self) -> str:
-        """Decodes every image once, and gives the hash of all pixels."""
-        return content_of(self._checked_digests())
+        """Decodes every image once: the hash of all pixels, and what these do not show."""
+        digests: list[bytes] = []
+        traits: TraitCounts = {}
+        for number, (digest, found) in enumerate(each_file(len(self._names), self._examined, self._files.name)):
+            digests.append(digest)
+            count_traits(traits, number, found)
+        return json.dumps({"content": content_of(digests), "traits": traits})
 
-    def _checked_digests(self) -> Iterator[bytes]:
-        with ThreadPoolExecutor() as pool:
-            for first in range(0, len(self._names), _AT_ONCE):
-                chunk = range(first, min(first + _AT_ONCE, len(self._names)))
-                yield from pool.map(lambda index: pixel_digest(self._decoded(index)), chunk)
+    def _examined(self, index: int) -> tuple[bytes, frozenset[Trait]]:
+        picture = examined(self._files.read(self._names[index]), lambda: self.where(index))
+        if Trait.ALPHA in picture.traits:
+            raise ImageFileError(
+                f"{self.where(index)} is of the mode {picture.kind[2]} and transparent in places, which has no colour of its own",
+                "Lay all images over a ground first (PIL.Image.alpha_composite).",
+            )
+        assert picture.image is not None
+        pixels = _array(picture.image)
+        if pixels.shape != self._like:
+            raise ImageFileError(
+                f"{self.where(index)} is {_words(pixels.shape)}, but {self.where(0)} is {_words(self._like)}",
+                "Nothing is resized or converted here: bring all images to one form first.",
+            )
+        return pixel_digest(pixels), picture.traits
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
-        pixels = pixels_of(self._files.read(self._names[index]), self.where(index))
-        if pixels.shape != self._like:
-            raise DataError(
-                f"{self.where(index)} is {_words(pixels.shape)}, but {self.where(0)} is {_words(self._like)}. "
-                "Nothing is resized or converted here: bring all images to one form first."
-            )
-        return pixels
+        return _array(decoded(self._files.read(self._names[index]), lambda: self.where(index)))
+
+
+def _array(image: Image.Image) -> NDArray[np.uint8]:
+    """[H, W, C]."""
+    pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _words(shape: tuple[int, ...]) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 
 class FileStore(ABC):
-    """Files by name."""
+    """Files by name.
+
+    Attributes:
+        name: What the whole is called.
+    """
+
+    name: str
 
     @abstractmethod
     def read(self, name: str) -> bytes:

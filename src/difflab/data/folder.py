@@ -21,15 +21,6 @@ class ImageFolder(EncodedImages):
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root.absolute()} is no folder. Set data.dataset.root to the folder of your images.")
-        self._files = FolderFiles(self.root)
-        listing = self._files.listing()
-        super().__init__(listing.images, listing.labels, listing.class_names, image_size, channels)
-
-    def read(self, name: str) -> bytes:
-        return self._files.read(name)
-
-    def where(self, name: str) -> str:
-        return self._files.where(name)
-
-    def stamp(self) -> str:
-        return self._files.stamp(self._names)
+        files = FolderFiles(self.root)
+        listing = files.listing()
+        super().__init__(files, listing.images, listing.labels, listing.class_names, image_size, channels)

@@ -26,15 +26,6 @@ class HuggingFaceImages(EncodedImages):
         image_size: int,
         channels: int = 3,
     ):
-        self._files = HuggingFaceRows(name, split, image_column, label_column)
-        rows = [str(row) for row in range(len(self._files))]
-        super().__init__(rows, self._files.labels, self._files.class_names, image_size, channels)
-
-    def read(self, name: str) -> bytes:
-        return self._files.read(name)
-
-    def where(self, name: str) -> str:
-        return self._files.where(name)
-
-    def stamp(self) -> str | None:
-        return self._files.stamp(self._names)
+        files = HuggingFaceRows(name, split, image_column, label_column)
+        rows = [str(row) for row in range(len(files))]
+        super().__init__(files, rows, files.labels, files.class_names, image_size, channels)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
-from difflab.data.errors import DataError
+from difflab.data.errors import DataError, some, warn
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.types import Batch
 
@@ -57,6 +57,14 @@ class ImageData(pl.LightningDataModule):
         images_per_micro_batch(batch_size, 1, 1)
         self.labels = dataset.labels if num_classes else None
         self.stream = TrainingStream(dataset, self.labels, seed, augmentations)
+        if self.labels is not None:
+            counts = torch.bincount(self.labels, minlength=num_classes)
+            empty = [name for name, count in zip(dataset.class_names, counts.tolist(), strict=True) if not count]
+            if empty:
+                warn(
+                    f"{len(empty):,} of {num_classes:,} classes have no images, and the model learns nothing of them although it draws "
+                    f"them as often as others: {some(empty[:3], len(empty))}"
+                )
 
     @property
     def fingerprint(self) -> str:
@@ -75,9 +83,9 @@ class ImageData(pl.LightningDataModule):
                 f"but it is {accumulate}"
             )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch | DataError]:
         return DataLoader(
-            self.stream,
+            _Reported(self.stream),
             sampler=self._batches(),
             batch_size=None,  # an item of the stream is a whole batch
             num_workers=self.num_workers,
@@ -90,7 +98,9 @@ class ImageData(pl.LightningDataModule):
         """One batch of one image: Lightning has no validation, hence no hook for evaluation, without a loader."""
         return DataLoader(self.stream, sampler=[[0]], batch_size=None)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Batch | DataError, device: torch.device, dataloader_idx: int) -> Batch:
+        if isinstance(batch, DataError):
+            raise batch
         return batch.to(device, non_blocking=device.type == "cuda")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -109,6 +119,20 @@ class ImageData(pl.LightningDataModule):
         return GlobalBatches(
             self.batch_size, trainer.world_size, trainer.global_rank, accumulate, trainer.global_step, done % accumulate
         )
+
+
+class _Reported(Dataset["Batch | DataError"]):
+    """Batches; in the place of one that cannot be read, the error, as an item. Raised in a worker, it would come with a traceback in its
+    message; and here, too, it would come while the step before is still to be done."""
+
+    def __init__(self, stream: TrainingStream):
+        self._stream = stream
+
+    def __getitem__(self, numbers: list[int]) -> Batch | DataError:
+        try:
+            return self._stream[numbers]
+        except DataError as error:
+            return error
 
 
 def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_classes: int) -> None:

@@ -22,7 +22,7 @@ class PackedFiles(FileStore):
     """
 
     def __init__(self, folder: Path, index: ShardIndex):
-        self._folder = folder
+        self._folder, self.name = folder, str(folder)
         self._shards = [shard.file for shard in index.shards]
         counts = torch.tensor([len(shard.names) for shard in index.shards])
         self._first = (counts.cumsum(0) - counts).tolist()

@@ -40,14 +40,14 @@ class ShardedImages(EncodedImages):
                     f"Set data.image_size={index.image_size}, or pack the source again."
                 )
             index.check(self.root)
-            self._files: FileStore = PackedFiles(self.root, index)
+            files: FileStore = PackedFiles(self.root, index)
             names = [str(number) for number in range(len(index))]
             labels = None if index.labels is None else torch.tensor(index.labels)
             class_names, content = index.class_names, index.content
         elif (self.root / WORK).is_dir():
             raise DataError(f"{self.root} is not finished: run `difflab data pack` as before, and it goes on.")
         elif any(self.root.glob("*.tar")):
-            self._files = shards = TarShards(self.root)
+            files = shards = TarShards(self.root)
             names, labels = shards.names, shards.labels
             class_names = [] if labels is None else [str(number) for number in range(int(labels.max()) + 1)]
             content = None
@@ -56,13 +56,4 @@ class ShardedImages(EncodedImages):
                 f"{self.root.absolute()} has neither {INDEX} nor *.tar. Make shards with `difflab data pack SOURCE OUT`, or "
                 "read other Parquet files with data=huggingface."
             )
-        super().__init__(names, labels, class_names, image_size, channels, content)
-
-    def read(self, name: str) -> bytes:
-        return self._files.read(name)
-
-    def where(self, name: str) -> str:
-        return self._files.where(name)
-
-    def stamp(self) -> str | None:
-        return self._files.stamp(self._names)
+        super().__init__(files, names, labels, class_names, image_size, channels, content)

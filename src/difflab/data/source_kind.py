@@ -47,7 +47,10 @@ def kind_of(path: str | Path, data_sets: Collection[str] = ()) -> SourceKind:
     if place.suffix == ".npz":  # a truncated one is no zip any more
         return _kind_of_npz(place)
     if zipfile.is_zipfile(place):
-        names = [name for name in zipfile.ZipFile(place).namelist() if not name.endswith("/")]
+        try:
+            names = [name for name in zipfile.ZipFile(place).namelist() if not name.endswith("/")]
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"{place} cannot be read as a zip ({error}). Make it again.") from error
         return _kind_of_npz(place) if names and all(name.endswith(".npy") for name in names) else SourceKind.ZIP
     if place.suffix == ".zip":
         raise DataError(f"{place} cannot be read as a zip; it may be truncated. Make it again.")

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from difflab.data.checked_content import checked_content
-from difflab.data.errors import DataError
+from difflab.data.errors import DataError, some, warn
 from difflab.data.file_spans import FileSpans
 from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
+from difflab.data.labels import check_names
 
 LABEL = ".cls"
 """Extension of the file that holds an example's class number as text."""
@@ -32,6 +33,7 @@ class TarShards(FileStore):
     """
 
     def __init__(self, path: Path):
+        self.name = str(path)
         self.shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
         self._spans = FileSpans()
         headers = checked_content(
@@ -45,6 +47,7 @@ class TarShards(FileStore):
         }
         classes = [number for found in scanned for *_, number in found]
         self.names = list(self._places)
+        check_names(self.names, str(path))
         if not self.names:
             raise DataError(f"{path}: no image in the shards. Put {'/'.join(EXTENSIONS[:3])} files there.")
         self.labels = self._labels(classes)
@@ -80,6 +83,7 @@ def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
     """(name, offset, size, class) of the images of a shard."""
     images: dict[str, tuple[str, int, int]] = {}
     classes: dict[str, int] = {}
+    others: dict[str, str] = {}
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
@@ -97,6 +101,8 @@ def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
                 elif extension == LABEL:
                     stream = archive.extractfile(member)
                     classes[key] = _class_number(stream.read() if stream else b"", f"{shard}/{member.name}")
+                else:
+                    others[key] = member.name
             _check_end(shard, archive.offset)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(
@@ -104,6 +110,8 @@ def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
         ) from error
     if alone := sorted(classes.keys() - images.keys()):
         raise DataError(f"{shard} has a class for {alone[0].lstrip('/')}, but no image. Add it, or remove the class.")
+    if without := [file for key, file in others.items() if key not in images]:
+        warn(f"{shard}: {len(without):,} examples without an image are left out: {some(without[:3], len(without))}")
     return [(*place, classes.get(key)) for key, place in images.items()]
 
 

@@ -22,15 +22,6 @@ class ImageZip(EncodedImages):
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"{self.path.absolute()} is no file. Set data.dataset.path to the zip of your images.")
-        self._files = ZipFiles(self.path)
-        listing = self._files.listing()
-        super().__init__(listing.images, listing.labels, listing.class_names, image_size, channels)
-
-    def read(self, name: str) -> bytes:
-        return self._files.read(name)
-
-    def where(self, name: str) -> str:
-        return self._files.where(name)
-
-    def stamp(self) -> str:
-        return self._files.stamp(self._names)
+        files = ZipFiles(self.path)
+        listing = files.listing()
+        super().__init__(files, listing.images, listing.labels, listing.class_names, image_size, channels)

@@ -9,30 +9,42 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from difflab.data.errors import DataError
+from difflab.data.errors import DataError, some, warn
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import unreadable
 from difflab.data.labels import INDEX, Listing, list_images
+
+_UTF8 = 0x800
+"""The flag of an entry that says how its name is written."""
 
 
 class ZipFiles(FileStore):
     """path   the archive"""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.name = path, str(path)
         self._open()
 
     def listing(self) -> Listing:
         """The images and their classes: by dataset.json if there is one, else by the first sub-folders."""
-        files = [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
-        return list_images(files, self.read(INDEX) if INDEX in files else None, str(self.path))
+        entries = self._archive.infolist()
+        unmarked = [e.filename for e in entries if not e.filename.isascii() and not e.flag_bits & _UTF8]
+        if unmarked:
+            warn(
+                f"{self.path}: {len(unmarked):,} names are not marked as UTF-8 and are read in code page 437, as DOS wrote them: "
+                f"{some(unmarked[:3], len(unmarked))}. If that is not what they are called, make the archive again"
+            )
+        files = [entry.filename for entry in entries if not entry.is_dir()]
+        folders = {entry.filename.split("/")[0] for entry in entries if "/" in entry.filename}
+        index = self.read(INDEX) if INDEX in files else None
+        return list_images(files, index, str(self.path), folders=sorted(folders))
 
     def read(self, name: str) -> bytes:
         if self._process != os.getpid():  # a forked worker must not share the file's position with its parent
             self._open()
         try:
             return self._archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except (OSError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise unreadable(self.where(name), error) from error
 
     def where(self, name: str) -> str:
@@ -44,7 +56,7 @@ class ZipFiles(FileStore):
     def _open(self) -> None:
         try:
             self._archive = zipfile.ZipFile(self.path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, zipfile.BadZipFile) as error:  # a ValueError: names that are no UTF-8
             raise DataError(f"{self.path} cannot be read as a zip ({error}). Make it again.") from error
         self._process = os.getpid()
 

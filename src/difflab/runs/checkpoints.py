@@ -27,6 +27,8 @@ class Checkpoints(Checkpoint):
     evaluated_every  steps between evaluations: a checkpoint of the same step waits for the evaluation, so that a restart neither repeats
                      nor misses it
     interruption     what may tell training to stop
+    between_steps    errors that come before a step has begun, as of data that cannot be read: the step before is saved. (Of several
+                     processes only some see it, and the others cannot help to save.)
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Checkpoints(Checkpoint):
         monitor: str,
         evaluated_every: int,
         interruption: Interruption,
+        between_steps: tuple[type[Exception], ...] = (),
     ):
         if every < 1 or keep_last < 1:
             raise ValueError(f"checkpoint.every={every} and checkpoint.keep_last={keep_last} must be at least 1")
@@ -50,6 +53,7 @@ class Checkpoints(Checkpoint):
         self.monitor = monitor
         self.evaluated_every = evaluated_every
         self.interruption = interruption
+        self.between_steps = between_steps
         self.best = float("inf")
         self._best_to_link: Path | None = None
         self._seen_step = 0
@@ -83,6 +87,8 @@ class Checkpoints(Checkpoint):
         self.interruption.stop_listening()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, self.between_steps) and trainer.world_size == 1 and self._is_between_steps(trainer):
+            self._save(trainer)
         self.interruption.stop_listening()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -95,6 +101,12 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
+
+    def _is_between_steps(self, trainer: pl.Trainer) -> bool:
+        """Whether at least one step was done, and none has begun since."""
+        batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+        whole = batches.ready == batches.processed and batches.processed % trainer.accumulate_grad_batches == 0
+        return trainer.training and whole and trainer.global_step > 0
 
     def _after_step(self, trainer: pl.Trainer) -> None:
         if trainer.global_step % self.every == 0:

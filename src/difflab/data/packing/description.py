@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from difflab.data.checked_files import Findings
 from difflab.data.open_image_set import open_image_set
-from difflab.data.packed_files import PackedFiles
+from difflab.data.packing.file_source import FileSource
 from difflab.data.packing.open_source import HUB, open_source
-from difflab.data.packing.source import Content
 from difflab.data.shard_index import INDEX, digest_of, hash_of, read_index
 from difflab.data.source_kind import SourceKind, kind_of
 
-LOOKED_AT = 1000
-"""Images of a packed set whose headers are read for the sizes."""
-
 
 def describe(path: str) -> dict[str, Any]:
-    """Kind, number of images, bytes, sizes, images per class, and the hash of names and contents. A damaged file is a DataError."""
+    """Kind, number of images, bytes, sizes, images per class, the hash of names and contents, and what of the images is not as it
+    seems. A damaged file is a DataError."""
     if (Path(path) / INDEX).is_file():
-        return {"path": path, **_packed(Path(path))}
+        return {"path": path, **_packed(path)}
     kind = None if path.startswith(HUB) else kind_of(path)
     if kind in (SourceKind.IMAGES_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
         images = open_image_set(path)
@@ -34,19 +31,12 @@ def describe(path: str) -> dict[str, Any]:
         sizes = {f"{width}x{height}": len(images)}
         return {"path": path, "kind": kind.value, "images": len(images), "sizes": sizes, "classes": dict(classes)}
     source = open_source(path)
-    size, sizes, digests = 0, Counter[str](), []
-    for content in source.contents(0):
-        size += len(content.data)
-        sizes[_size(content)] += 1
-        digests.append(digest_of(content.data))
     return {
         "path": path,
         "kind": "a data set of the hub" if kind is None else kind.value,
         "images": len(source.names),
-        "bytes": size,
-        "sizes": dict(sizes.most_common()),
         "classes": _per_class(source.labels, source.class_names),
-        "content": hash_of(source.names, digests),
+        **(_of_arrays(source) if (findings := source.findings()) is None else _of_images(source, findings)),
     }
 
 
@@ -64,38 +54,46 @@ def as_text(facts: dict[str, Any], shown: int = 12) -> str:
     lines += _some("class", [f"{name:20} {count:,}" for name, count in facts["classes"].items()], shown)
     if not facts["classes"]:
         lines.append("class     none")
+    if "decoded" in facts:
+        lines.append(f"decoded   {facts['decoded']:,} of {facts['images']:,}, and all headers were looked at")
+    lines += [f"note      {remark}" for remark in facts.get("remarks", ())]
     if "content" in facts:
         lines.append(f"content   {facts['content']}")
     return "\n".join(lines)
 
 
-def _packed(folder: Path) -> dict[str, Any]:
+def _packed(path: str) -> dict[str, Any]:
+    folder = Path(path)
     index = read_index(folder)
-    index.check(folder)
-    if index.shape is not None:
-        sizes = {f"arrays {index.shape}": len(index)}
-    else:
-        files = PackedFiles(folder, index)
-        looked_at = np.unique(np.linspace(0, len(index) - 1, LOOKED_AT).astype(int))
-        sizes = dict(Counter(_size(Content(files.read(str(number)), "")) for number in looked_at).most_common())
+    source = open_source(path)  # checks the shards
+    findings = source.findings()
+    of_images = {"sizes": {f"arrays {index.shape}": len(index)}} if findings is None else _of_images(source, findings)
     return {
+        **of_images,
         "kind": f"packed as {index.format}",
         "images": len(index),
         "shards": len(index.shards),
         "bytes": sum(shard.bytes for shard in index.shards),
         "source": index.source,
         "resized_to": index.image_size,
-        "sizes": sizes,
         "classes": _per_class(index.labels, index.class_names),
         "content": index.content,
     }
 
 
-def _size(content: Content) -> str:
-    if content.extension == ".npy":
-        return f"array {list(np.load(io.BytesIO(content.data)).shape)}"
-    with Image.open(io.BytesIO(content.data)) as image:
-        return f"{image.width}x{image.height} {image.mode} {image.format}"
+def _of_images(source: FileSource, findings: Findings) -> dict[str, Any]:
+    sizes = {f"{width}x{height} {mode} {form}": count for width, height, mode, form, count in findings.kinds}
+    facts = {"bytes": findings.bytes, "sizes": sizes, "content": findings.content}
+    return facts | {"decoded": findings.decoded, "remarks": source.remarks(findings)}
+
+
+def _of_arrays(source: FileSource) -> dict[str, Any]:
+    size, shapes, digests = 0, Counter[str](), []
+    for content in source.contents(0):
+        size += len(content.data)
+        shapes[f"array {list(np.load(io.BytesIO(content.data)).shape)}"] += 1
+        digests.append(digest_of(content.data))
+    return {"bytes": size, "sizes": dict(shapes.most_common()), "content": hash_of(source.names, digests)}
 
 
 def _per_class(labels: Sequence[int] | None, class_names: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from difflab.data.errors import DataError
+import torch
+
+from difflab.data.checked_files import Findings, checked_files
+from difflab.data.errors import DataError, warn
 from difflab.data.file_store import FileStore
 from difflab.data.packing.preparation import Preparation
 from difflab.data.packing.source import Content, PackSource
@@ -43,7 +46,19 @@ class FileSource(PackSource):
             raise DataError(f"{self.about} has no files of which a change could be noticed. Pack a copy on disk.")
         return stamp
 
+    def findings(self) -> Findings | None:
+        """What is found in the images, of which every one is decoded the first time; None for arrays."""
+        return checked_files(self._files, self._keys) if self._prepare.of_images else None
+
+    def remarks(self, findings: Findings) -> list[str]:
+        """What a person should know of the images, a sentence each."""
+        labels = None if self.labels is None else torch.tensor(self.labels)
+        return findings.remarks(lambda number: self._files.where(self._keys[number]), labels, self._prepare.image_size)
+
     def contents(self, first: int) -> Iterator[Content]:
+        if findings := self.findings():
+            for remark in self.remarks(findings):
+                warn(f"{self.about}: {remark}")
         waiting: deque[Future[Content]] = deque()
         pool = ThreadPoolExecutor()
         try:

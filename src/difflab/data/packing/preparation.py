@@ -6,11 +6,10 @@ import io
 from abc import ABC, abstractmethod
 
 import numpy as np
-from PIL import Image
 
 from difflab.data.adm_crop import adm_crop
 from difflab.data.errors import DataError
-from difflab.data.image_file import CORRUPT, format_of, unreadable
+from difflab.data.image_file import decoded, examined
 from difflab.data.packing.source import Content
 
 _EXTENSION = {
@@ -28,10 +27,12 @@ _EXTENSION = {
 class Preparation(ABC):
     """settings    what it does, in words
     image_size  side to which images are resized, or None
+    of_images   whether the files are images, and no arrays
     """
 
     settings: str
     image_size: int | None = None
+    of_images: bool = True
 
     @abstractmethod
     def __call__(self, content: bytes, where: str) -> Content:
@@ -48,7 +49,7 @@ class AsItIs(Preparation):
     settings = "files as they are"
 
     def __call__(self, content: bytes, where: str) -> Content:
-        kind = format_of(content, where)
+        *_, kind = examined(content, lambda: where, decode=False).kind  # `FileSource` has decoded it
         if kind not in _EXTENSION:
             raise DataError(f"{where} is a {kind}, which shards do not hold. Convert it, or give image_size=.")
         return Content(content, _EXTENSION[kind])
@@ -69,12 +70,7 @@ class ResizedPng(Preparation):
 
     def __call__(self, content: bytes, where: str) -> Content:
         stream = io.BytesIO()
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                grey = image.mode in ("1", "L")
-                adm_crop(image.convert("L" if grey else "RGB"), self._side).save(stream, "PNG")
-        except CORRUPT as error:
-            raise unreadable(where, error) from error
+        adm_crop(decoded(content, lambda: where), self._side).save(stream, "PNG")
         return Content(stream.getvalue(), ".png")
 
     def shape(self) -> None:
@@ -85,6 +81,7 @@ class ArrayFile(Preparation):
     """A .npy file of floats [C, H, H]: latents. All have the shape of the first."""
 
     settings = "arrays as they are"
+    of_images = False
 
     def __init__(self):
         self._shape: list[int] | None = None
