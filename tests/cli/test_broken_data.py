@@ -1,5 +1,7 @@
 """Files that are damaged, before training and while it goes on, through the commands themselves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,8 +100,6 @@ def test_samples_that_are_damaged_are_named(digits, capsys):
 
 def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd):
     """Once, whatever the number of workers, and again from the cache."""
-    import subprocess
-    import sys
 
     (path,) = digits.glob("*/0003.jpg")
     exif = Image.Exif()
@@ -109,7 +109,10 @@ def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd
     image.save(path, exif=exif)
     for _ in range(2):
         told = subprocess.run(
-            [sys.executable, "-m", "difflab", "data", "info", str(digits)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "difflab", "data", "info", str(digits)],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         )
         (note,) = [line for line in told.stdout.splitlines() if line.startswith("note")]
         assert "1 of 400 images are to be turned by their EXIF orientation" in note

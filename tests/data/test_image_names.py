@@ -122,7 +122,7 @@ def test_hidden_images_are_said_and_other_hidden_files_are_not(tmp_path):
 def test_all_files_that_are_no_images_are_counted(tmp_path):
     folder = written(tmp_path, "cat/a.png")
     for name in ("a.gif", "b.txt", "c.txt"):
-        (folder / "cat" / name).write_text("x")
+        (folder / "cat" / name).write_text("x", encoding="utf-8")
     assert "cat/a.gif is no image" in (text := error(lambda: ImageFolder(folder, 8)))
     assert "and 2 more are none" in text
 
@@ -175,7 +175,7 @@ def test_one_name_in_two_spellings_is_said(tmp_path):
 
 def test_a_label_under_the_other_spelling_is_explained(tmp_path):
     folder = written(tmp_path, f"{COMPOSED}.png")
-    (folder / "dataset.json").write_text(json.dumps({"labels": [[f"{IN_PIECES}.png", 0]]}))
+    (folder / "dataset.json").write_text(json.dumps({"labels": [[f"{IN_PIECES}.png", 0]]}), encoding="utf-8")
     text = error(lambda: ImageFolder(folder, 8))
     assert "It has one for the same name in another spelling of Unicode, 'cafe\\u0301.png'" in text
 
@@ -183,9 +183,9 @@ def test_a_label_under_the_other_spelling_is_explained(tmp_path):
 def test_one_file_twice(tmp_path):
     folder = written(tmp_path / "set", "a.png", "b.png")
     index = folder / "dataset.json"
-    index.write_text(json.dumps({"labels": [["a.png", 0], ["b.png", 1], ["a.png", 1]]}))
+    index.write_text(json.dumps({"labels": [["a.png", 0], ["b.png", 1], ["a.png", 1]]}), encoding="utf-8")
     assert "has 1 files with two labels, as a.png: [0, 1]. Keep one of each" in error(lambda: ImageFolder(folder, 8))
-    index.write_text(json.dumps({"labels": [["a.png", 0], ["b.png", 1], ["a.png", 0]]}))
+    index.write_text(json.dumps({"labels": [["a.png", 0], ["b.png", 1], ["a.png", 0]]}), encoding="utf-8")
     assert "lists 1 files twice" in said(lambda: ImageFolder(folder, 8))[0]
     twice = zipped(tmp_path / "a.zip", "a.png", "b.png", "a.png")
     assert "1 names stand for two files each: a.png. Keep one." in error(lambda: ImageZip(twice, 8))
@@ -212,7 +212,7 @@ def test_one_image_in_two_classes_is_named_wherever_it_lies(tmp_path):
 
 def test_classes_without_images_are_named_where_they_are_learnt(tmp_path):
     folder = written(tmp_path, "a.png", "b.png")
-    (folder / "dataset.json").write_text(json.dumps({"labels": [["a.png", 1], ["b.png", 5]]}))
+    (folder / "dataset.json").write_text(json.dumps({"labels": [["a.png", 1], ["b.png", 5]]}), encoding="utf-8")
     dataset = ImageFolder(folder, 8)
     (text,) = said(lambda: ImageData(dataset, 2, 8, 3, 6))
     assert "4 of 6 classes have no images" in text

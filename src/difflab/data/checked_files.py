@@ -122,7 +122,9 @@ def checked_files(files: FileStore, names: Sequence[str]) -> Findings:
         return Findings(**json.loads(look()))
 
     def stamp() -> str:
-        known = stamps.pop() if stamps else files.stamp(names)  # asking a million files twice before the look takes long
+        known = (
+            stamps.pop() if stamps else files.stamp(names)
+        )  # asking a million files twice before the look takes long
         return repr(("decoded files", decoded, known, list(names)))
 
     return Findings(**json.loads(checked_content(files.where(names[0]), stamp, look)))
