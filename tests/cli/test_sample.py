@@ -265,6 +265,15 @@ def test_guidance_without_dropped_labels_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_guidance_away_from_a_condition_that_is_not_there_is_refused_before_work(tmp_path, capsys):
+    short = ["trainer.max_steps=2", "eval.num_samples=4", "condition_dropout=0.1"]
+    run = train_small(tmp_path, "data.num_classes=0", "embedder=none", *short).run
+    said = refusal(capsys, run.path, tmp_path / "out", "guidance=[adaptive_projected,clip]")
+    assert "guidance 'adaptive_projected': " in said
+    assert "condition that can be dropped" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_classes_steps_and_quantization(outcome, tmp_path):
     own = drawn(outcome, tmp_path / "own")
     three = drawn(outcome, tmp_path / "three", "classes=3")

@@ -162,6 +162,9 @@ def test_the_same_command_again_trains_nothing(outcome):
     assert {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()} == before
 
 
+UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -171,6 +174,8 @@ def test_the_same_command_again_trains_nothing(outcome):
         (["sampler.grid.steps=21"], "21"),
         (["eval.tracks=[slow]"], "there are only warm_up, online"),
         (["guidance=[classifier_free]"], "condition_dropout=0.1"),
+        ([*UNLABELLED, "guidance=[rescaled_classifier_free]"], "guidance 'rescaled_classifier_free': "),
+        ([*UNLABELLED, "guidance=[adaptive_projected]"], "a condition that can be dropped"),
         (["condition_dropout=1.5"], "not a probability"),
         (["data.num_classes=3"], "data.num_classes=10"),
         (["checkpoint.keep_last=0"], "keep_last=0"),

@@ -83,17 +83,9 @@ def test_a_guided_denoiser_can_be_differentiated(kind):
 
 
 @pytest.mark.parametrize("kind", ["classifier_free", "linear", "interval", "rescaled", "adaptive_projected"])
-def test_a_condition_without_a_label_is_asked_for_once(kind):
-    calls = []
-
-    def denoise(x_t, t, cond, /):
-        calls.append(len(x_t))
-        return smooth(x_t, t, cond)
-
-    guided = ACTIVE[kind]()(denoise)
-    assert torch.equal(guided(X_T, T, Condition()).x0, smooth(X_T, T, Condition()).x0)
-    guided(X_T, T, COND)
-    assert calls == [4, 8]
+def test_a_condition_that_cannot_be_dropped_is_refused(kind):
+    with pytest.raises(ValueError, match="condition that can be dropped"):
+        ACTIVE[kind]()(smooth)(X_T, T, Condition())
 
 
 def test_who_needs_what():

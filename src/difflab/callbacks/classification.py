@@ -53,6 +53,9 @@ class ClassificationEvaluation(TrackEvaluation):
         self.num_images = num_images
         self.batch_size = batch_size
 
+    def check_model(self, pl_module: Any) -> None:
+        return
+
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         with trainer.precision_plugin.val_step_context():
             return self.evaluate(pl_module.model, pl_module.device, trainer.global_rank, trainer.world_size)

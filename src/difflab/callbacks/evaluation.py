@@ -52,6 +52,10 @@ class EvaluationCallback(TrackEvaluation):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self.metrics.to(pl_module.device)
 
+    def check_model(self, pl_module: Any) -> None:
+        """Raises a ValueError if images for such conditions cannot be guided as the module guides."""
+        pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
+
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         results, first = self.evaluate(trainer, pl_module)
         if trainer.is_global_zero:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,8 +12,9 @@ from torch import nn
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
 from difflab.guidance import Guidance, chained
+from difflab.guidance.extrapolation import NOT_DROPPABLE
 from difflab.noisy_model import NoisyModel
-from difflab.types import DenoiseFn
+from difflab.types import Condition, DenoiseFn
 
 _LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)
 """Times at which schedules are compared."""
@@ -58,6 +59,17 @@ class GuidanceCallback(pl.Callback):
         for where, model in self._brought():
             if isinstance(model, NoisyModel):
                 _check_fits(where, model, denoiser)
+
+    def check_condition(self, denoise: DenoiseFn, condition: Callable[[], Condition]) -> None:
+        """Raises a ValueError if images that are drawn for conditions like this one cannot be guided so.
+
+        condition   made only where a guidance depends on it
+        """
+        for name, guidance in self.guidances.items():
+            if not guidance.needs_null_condition or guidance(denoise) is denoise:  # without effect at scale 1
+                continue
+            if not condition().is_droppable:
+                raise ValueError(f"guidance {name!r}: {NOT_DROPPABLE}")
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         self.check_model(pl_module.denoiser, pl_module.num_classes)

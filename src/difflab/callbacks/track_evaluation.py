@@ -24,14 +24,20 @@ class TrackEvaluation(pl.Callback, ABC):
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         """Label -> number, for the weights that the model has now, which are those of `track`. All processes take part."""
 
-    def check(self, names: Sequence[str]) -> None:
-        """Raises a ValueError if a track is not among those that there are."""
+    @abstractmethod
+    def check_model(self, pl_module: Any) -> None:
+        """Raises a ValueError if the model of this module cannot be judged so."""
+
+    def check(self, pl_module: Any) -> None:
+        """Raises a ValueError if a track is not among those that there are, or if the model cannot be judged."""
+        self.check_model(pl_module)
+        names = pl_module.ema.tracks.names
         for track in self.tracks:
             if track not in names:
                 raise ValueError(f"eval.tracks names {track!r}, but there are only {', '.join(names)} to evaluate")
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        self.check(pl_module.ema.tracks.names)
+        self.check(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == trainer.max_steps:

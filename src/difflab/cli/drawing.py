@@ -127,6 +127,7 @@ def plan_set(
     enlarged = enlarged_by(config, model, source, drawn_before)
     drawn = config.num_samples if count is None else count
     plan = SetPlan(source, plain, sampler, guidance, compute, classes, enlarged, out, config, drawn, before)
+    plan.check()
     if not config.overwrite:
         plan.folder.check()
     return plan

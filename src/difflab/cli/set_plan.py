@@ -148,6 +148,13 @@ class SetPlan:
         place = self.out if isinstance(self.out, Path) else self.out(self.source.file, bound_to)
         return SetFolder(place, bound_to, size)
 
+    def check(self) -> None:
+        """Raises a ValueError if the model cannot draw images for such conditions."""
+        # what a stage before is to draw is not there yet, but the classes are known
+        told = self.conditions if self.before is None else self.classes
+        first = torch.tensor([self.request.first_seed])
+        self.guidance.check_condition(self.source.denoiser, lambda: told(first))
+
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""
         denoiser = self.source.denoiser.to(device).eval()

@@ -208,7 +208,7 @@ def _trainer(
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
     every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
-    judge.check(module.ema.tracks.names)
+    judge.check(module)
     watchers = [
         judge,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),

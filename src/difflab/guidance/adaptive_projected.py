@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from difflab.guidance.extrapolation import in_one_batch
+from difflab.guidance.extrapolation import with_and_without
 from difflab.guidance.guidance import Guidance
 from difflab.types import Condition, DenoiseFn, Prediction
 
@@ -49,9 +49,7 @@ class AdaptiveProjected(Guidance):
         remembered = _Momentum(self.momentum)
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            if cond.label is None:
-                return denoise(x_t, t, cond)
-            conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.drop())
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond)
             d = remembered.added(conditional.x0 - unconditional.x0, t)
             length = torch.linalg.vector_norm(d, dim=(1, 2, 3), keepdim=True)
             d = d * (self.norm_threshold / length).clamp(max=1)

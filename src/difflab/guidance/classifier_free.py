@@ -12,8 +12,8 @@ class ClassifierFree(Guidance):
     """x_0 = uncond + w (cond - uncond) (Ho and Salimans 2022, eq. 6, whose w is this w - 1).
 
     w = 1 is no guidance, w = 0 the unconditional model. The variance is the conditional one's. Both predictions come from one batch of
-    twice the size; a condition without a label, which dropping does not change, is asked for once. The model must have been trained with
-    some conditions dropped (condition_dropout > 0).
+    twice the size. Any condition that is droppable will do; one that is not is refused. The model must have been trained with some
+    conditions dropped (condition_dropout > 0).
 
     scale   w
     """

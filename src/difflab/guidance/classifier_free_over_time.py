@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from difflab.guidance.extrapolation import extrapolated, in_one_batch
+from difflab.guidance.extrapolation import extrapolated, with_and_without
 from difflab.guidance.guidance import Guidance
 from difflab.guidance.shapes import Shape
 from difflab.types import Condition, DenoiseFn, Prediction
@@ -33,9 +33,9 @@ class ClassifierFreeOverTime(Guidance):
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
             share = self.shape(t)
-            if cond.label is None or (self.shape.vanishes and not share.any()):
+            if self.shape.vanishes and not share.any():
                 return denoise(x_t, t, cond)
-            conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.drop())
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond)
             return extrapolated(conditional, unconditional.x0, 1 + (self.scale - 1) * share)
 
         return guided

@@ -8,6 +8,11 @@ from torch import Tensor
 from difflab.process import over
 from difflab.types import Condition, DenoiseFn, Prediction
 
+NOT_DROPPABLE = (
+    "guidance away from the null condition needs a condition that can be dropped, and these images are drawn for none (no class): leave it "
+    "out, for example with guidance=[clip], or set its scale to 1"
+)
+
 
 def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Prediction:
     """x_0 = worse + w (better - worse), with the better one's variance. At w = 1 it is the better one bit for bit.
@@ -18,6 +23,13 @@ def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Predic
     """
     weight = over(w, worse) if isinstance(w, Tensor) else w
     return Prediction(torch.lerp(worse, better.x0, weight), better.variance_fraction)
+
+
+def with_and_without(denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition) -> tuple[Prediction, Prediction]:
+    """The predictions under a condition and under its null condition. A ValueError if nothing in it can be dropped."""
+    if not cond.is_droppable:
+        raise ValueError(NOT_DROPPABLE)
+    return in_one_batch(denoise, x_t, t, cond, cond.drop())
 
 
 def in_one_batch(

@@ -19,7 +19,8 @@ class Guidance(ABC):
 
     A guided denoiser is made for one trajectory: what it remembers of the times before (momentum) is not that of other images.
 
-    needs_null_condition   whether the model must know the null condition, that is, have been trained with conditions dropped
+    needs_null_condition   whether the condition must be droppable, and the model know the null condition: have been trained with conditions
+                           dropped
     needs_label            whether every image must have a class
     attention_places       of the model's self-attentions that it perturbs, see `difflab.types.ATTENTION_PLACES`
     models                 name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its

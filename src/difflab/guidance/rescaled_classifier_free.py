@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from difflab.guidance.extrapolation import extrapolated, in_one_batch
+from difflab.guidance.extrapolation import extrapolated, with_and_without
 from difflab.guidance.guidance import Guidance
 from difflab.types import Condition, DenoiseFn, Prediction
 
@@ -33,9 +33,7 @@ class RescaledClassifierFree(Guidance):
             return denoise
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            if cond.label is None:
-                return denoise(x_t, t, cond)
-            conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.drop())
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond)
             prediction = extrapolated(conditional, unconditional.x0, self.scale)
             ratio = _std(conditional.x0) / _std(prediction.x0).clamp(min=torch.finfo(x_t.dtype).tiny)
             return Prediction(torch.lerp(prediction.x0, ratio * prediction.x0, self.phi), prediction.variance_fraction)
