@@ -28,7 +28,8 @@ MATHEMATICS = {
     "parameterizations": {"types", "process", "schedules"},
     "variances": {"types", "process"},
     "networks": {"types"},  # a network knows no diffusion
-    "noisy_model": {"types", "schedules", "parameterizations", "networks"},
+    "parts": {"schedules"},
+    "noisy_model": {"types", "schedules", "parameterizations", "networks", "parts"},
     "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks", "noisy_model"},
     "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},

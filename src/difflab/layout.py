@@ -21,6 +21,10 @@ class Layout(ABC):
     """
 
     @abstractmethod
+    def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
+        """The trainable weights, in groups each of which torch's kernels treat together."""
+
+    @abstractmethod
     def shares(self, module: nn.Module) -> dict[str, Tensor]:
         """This process's share of each weight as it is now: views, not copies."""
 
@@ -44,6 +48,9 @@ class Layout(ABC):
 class WholeLayout(Layout):
     """Every process has all weights."""
 
+    def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
+        return [list(trainable(module).values())]
+
     def shares(self, module: nn.Module) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in trainable(module).items()}
 
@@ -65,3 +72,15 @@ class WholeLayout(Layout):
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that are trained, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def check_no_scalars(module: nn.Module) -> None:
+    """Checks that DeepSpeed can divide the weights.
+
+    Raises:
+        ValueError: Some are scalars, tensors without a dimension.
+    """
+    if scalars := [name for name, p in trainable(module).items() if not p.dim()]:
+        raise ValueError(
+            f"DeepSpeed cannot divide weights that are scalars: {', '.join(scalars)}. Give them the shape [1], or use strategy=ddp or fsdp"
+        )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from difflab.networks.network import Network
 from difflab.parameterizations import Parameterization
+from difflab.parts import check_shares_schedule
 from difflab.schedules import NoiseSchedule
 from difflab.types import AlphaSigma, Preconditioning
 
@@ -16,12 +17,13 @@ class NoisyModel(nn.Module, ABC):
     """Holds the weights of what is trained on x_t: `Denoiser`, `NoisyClassifier`. A subclass says what the network's output means.
 
     network           F(c_in x_t, c_noise, cond)
-    schedule          t -> (alpha, sigma)
+    schedule          t -> (alpha, sigma); one that is a module learns with the network
     parameterization  how the network is fed (c_in, c_noise), and how a denoiser's is read
     """
 
     def __init__(self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization):
         super().__init__()
+        check_shares_schedule("parameterization", parameterization, schedule)
         self.network = network
         self.schedule = schedule
         self.parameterization = parameterization

@@ -53,7 +53,8 @@ class EvaluationCallback(TrackEvaluation):
         self.metrics.to(pl_module.device)
 
     def check_model(self, pl_module: Any) -> None:
-        """Raises a ValueError if images for such conditions cannot be guided as the module guides."""
+        """Raises a ValueError if the module's guidance cannot guide its model, or images for such conditions."""
+        pl_module.guidance.check_model(pl_module.model, pl_module.num_classes)
         pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
 
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from difflab.denoiser import Denoiser
 from difflab.guidance import Guidance, chained
 from difflab.guidance.extrapolation import NOT_DROPPABLE
 from difflab.noisy_model import NoisyModel
+from difflab.parts import check_shares_schedule
 from difflab.types import Condition, DenoiseFn
 
 _LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)
@@ -50,6 +51,7 @@ class GuidanceCallback(pl.Callback):
         for name, guidance in self.guidances.items():
             if guidance.needs_label and not num_classes:
                 raise ValueError(f"guidance {name!r} needs to know the class of each image, and these have none")
+            check_shares_schedule(f"guidance.{name}", guidance, denoiser.schedule)
             there = denoiser.network.attention_places
             if not guidance.attention_places <= there:
                 raise ValueError(

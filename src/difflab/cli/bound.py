@@ -36,6 +36,7 @@ class Bound:
         return self.found.measurement(self.protocol)
 
 
+@torch.no_grad()
 def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes) -> Bound:
     """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
 

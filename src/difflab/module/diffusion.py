@@ -17,6 +17,7 @@ from difflab.callbacks.objective import ObjectiveCallback
 from difflab.denoiser import Denoiser
 from difflab.module.trained import TrainedModule
 from difflab.networks import Compute, KernelByKernel
+from difflab.parts import check_shares_schedule
 from difflab.samplers import Sampler, draw
 from difflab.types import Condition
 
@@ -47,6 +48,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, detours)
         _check_image(denoiser, objective)
         guidance.check(objective.condition_dropout)
+        check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
         sampler.grid(denoiser.schedule)
         self.denoiser = denoiser
         self.guidance = guidance

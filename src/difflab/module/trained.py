@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -19,6 +19,7 @@ from difflab.layout import Layout, WholeLayout
 from difflab.networks import Compute
 from difflab.noise import ImageNoise
 from difflab.noisy_model import NoisyModel
+from difflab.parts import held
 from difflab.types import Batch, Losses
 
 _DETOUR_STRIDE = 1_000_003
@@ -32,7 +33,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     checkpoints (denoiser.*, classifier.*), and nothing else that has weights.
 
     model         what is trained
-    objective     what is minimised
+    objective     what is minimised; weights that it has (a learned weighting, say) become weights of the model: trained, averaged, saved
     ema           averages of the weights
     optimizer     parameters -> optimizer
     lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
@@ -57,6 +58,9 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.last_batch: Batch | None = None
         self.last_losses: Losses | None = None
         objective.objective.check(model)
+        for path, part in held(objective.objective, nn.Module):
+            if any(p.requires_grad for p in part.parameters()):
+                model.add_module("_".join(["objective", *path.split(".")]).rstrip("_"), part)
         self.objective = objective
         self.ema = ema
         self.seed = seed
@@ -92,7 +96,8 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
             self._trainer is not None and self._trainer.scaler is not None
         )  # there is no Trainer in a loop of one's own
         fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
-        weights = (p for p in self.model.parameters() if p.requires_grad)
+        groups = self.layout.groups(self.model)
+        weights: Any = groups[0] if len(groups) == 1 else [{"params": group} for group in groups]
         optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
         return {
             "optimizer": optimizer,
@@ -108,6 +113,22 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
         self.last_batch, self.last_losses = batch, losses
         return losses.total.mean()  # callbacks write the log, at optimizer steps
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips as Lightning does, also where the weights are of several kinds, which torch does not clip together."""
+        groups = self.layout.groups(self.model)
+        if len(groups) == 1 or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        by_value = gradient_clip_algorithm == "value"
+        norm = None if by_value else self.layout.gradient_norm(self.model)
+        for group in groups:
+            if norm is None:
+                nn.utils.clip_grad_value_(group, gradient_clip_val)
+            else:
+                nn.utils.clip_grads_with_norm_(group, gradient_clip_val, norm)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes Lightning's count of micro-batches that of whole optimizer steps.

@@ -55,12 +55,18 @@ class Chain:
         return moved
 
 
-@lru_cache(maxsize=16)
 def own_chain(schedule: NoiseSchedule, device: torch.device = CPU) -> Chain:
-    """The chain of all steps of a discrete schedule."""
+    """The chain of all steps of a discrete schedule. That of a fixed schedule is kept, that of one which learns follows its weights."""
+    return _kept(schedule, device) if schedule.is_fixed else _all_steps(schedule, device)
+
+
+def _all_steps(schedule: NoiseSchedule, device: torch.device) -> Chain:
     if schedule.steps is None:
         raise ValueError(
             f"{type(schedule).__name__} has no steps of its own, and the bound on the likelihood is a sum over steps: use a "
             "discrete schedule (schedule=cosine, schedule=linear ...)"
         )
     return Chain(schedule, torch.arange(schedule.steps + 1, dtype=torch.float64) / schedule.steps).to(device)
+
+
+_kept = lru_cache(maxsize=16)(_all_steps)

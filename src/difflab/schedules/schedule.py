@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import chain
 
 from jaxtyping import Float64
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.types import AlphaSigma
 
@@ -13,10 +14,18 @@ from difflab.types import AlphaSigma
 class NoiseSchedule(ABC):
     """t in [0, 1] -> (alpha_t, sigma_t); the log-SNR log(alpha^2 / sigma^2) falls with t.
 
+    One that learns is a module besides, `class Learned(nn.Module, NoiseSchedule)`: the model that has it then trains its weights, averages
+    and saves them with its own. Its values are computed anew whenever they are asked for, on the device of t.
+
     steps   the number of steps of a discrete schedule; None for one in continuous time
     """
 
     steps: int | None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its values never change, so that they may be kept. Those of a module follow its weights."""
+        return not isinstance(self, nn.Module) or not any(True for _ in chain(self.parameters(), self.buffers()))
 
     @abstractmethod
     def __call__(self, t: Float64[Tensor, " b"]) -> AlphaSigma:

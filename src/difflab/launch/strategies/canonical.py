@@ -20,7 +20,7 @@ ParameterStates = Mapping[str, Mapping[str, Any]]
 
 def canonical(names: Sequence[str], states: ParameterStates, optimizer: Optimizer) -> dict[str, Any]:
     """Whole states by name, to torch's form."""
-    (group,) = optimizer.param_groups
+    group = optimizer.param_groups[0]  # further ones, of weights of another kind, have the same options
     options = {key: value for key, value in group.items() if key != "params"}
     return {
         "state": {i: dict(states[name]) for i, name in enumerate(names) if states[name]},
@@ -45,6 +45,7 @@ def take_options(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
         mine.update({key: value for key, value in group.items() if key != "params"})
 
 
-def is_elementwise(value: object, weight: Tensor) -> bool:
-    """Whether a quantity of an optimizer has a value for every element of the weight."""
-    return isinstance(value, Tensor) and value.shape == weight.shape and value.dim() > 0
+def is_elementwise(key: str, value: object, weight: Tensor) -> bool:
+    """Whether a quantity of an optimizer has a value for every element of the weight; torch's count of steps has not, also where both are
+    scalars."""
+    return key != "step" and isinstance(value, Tensor) and value.shape == weight.shape

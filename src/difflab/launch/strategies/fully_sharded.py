@@ -12,19 +12,22 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import DDPStrategy
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from difflab.collective import sum_over_processes
 from difflab.launch.strategies.canonical import by_name, canonical, is_elementwise, take_options
-from difflab.launch.strategies.sharded_layout import ShardedLayout, cut, joined, sharded
+from difflab.launch.strategies.sharded_layout import ShardedLayout, between_steps, cut, joined, kept_whole, local
 from difflab.module import TrainedModule
 
 
 class FullyShardedStrategy(DDPStrategy):
-    """Processes, their group and their collectives are DDP's; the model is not wrapped but cut in place."""
+    """Processes, their group and their collectives are DDP's; the model is not wrapped but its network cut in place. Weights of the model
+    outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
+    """
 
     @property
     def restore_checkpoint_after_setup(self) -> bool:
@@ -46,10 +49,22 @@ class FullyShardedStrategy(DDPStrategy):
         self.setup_precision_plugin()
         self.barrier()
 
+    def post_backward(self, closure_loss: Tensor) -> None:
+        """Averages the gradients of weights that are not cut. What earlier micro-batches left there is equal everywhere and stays."""
+        weights = kept_whole(self._module().model)
+        if not weights:
+            return
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
+        here = torch.tensor([p.grad is not None for p in weights], device=self.root_device)
+        *summed, everywhere = sum_over_processes([*(g.double() for g in gradients), here.double()])
+        for p, total, count in zip(weights, summed, everywhere.tolist(), strict=True):
+            if count:
+                p.grad = (total / self.world_size).to(p.dtype)
+
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """All weights on the host, on process 0 alone."""
         module = self._module()
-        sharded(module)
+        between_steps(module)
         found = {}
         for name, value in module.state_dict().items():
             whole = value.full_tensor() if isinstance(value, DTensor) else value
@@ -69,21 +84,21 @@ class FullyShardedStrategy(DDPStrategy):
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         plain = optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-        weights = sharded(self._module())
+        weights = between_steps(self._module())
         states: dict[str, dict[str, Any]] = {name: {} for name in weights}
         for name, p in weights.items():
             for key, value in plain.state.get(p, {}).items():
-                whole = joined(value.to_local(), p) if isinstance(value, DTensor) else value
+                whole = joined(local(value), p) if is_elementwise(key, value, p) else value
                 if self.is_global_zero:
                     states[name][key] = whole
         return canonical(list(weights), states, plain)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (optimizer,), (saved,) = self.optimizers, checkpoint["optimizer_states"]
-        weights = sharded(self._module())
+        weights = between_steps(self._module())
         for name, state in by_name(list(weights), saved).items():
             p = weights[name]
-            optimizer.state[p] = {key: cut(v, p) if is_elementwise(v, p) else v for key, v in state.items()}
+            optimizer.state[p] = {key: cut(v, p) if is_elementwise(key, v, p) else v for key, v in state.items()}
         take_options(saved, optimizer)
 
     def _module(self) -> TrainedModule:

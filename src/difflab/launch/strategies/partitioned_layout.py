@@ -24,6 +24,10 @@ class ZeROLayout(Layout):
     def link_state(self) -> None:
         """Tells DeepSpeed that the plain optimizer's state has been made for all pieces."""
 
+    @abstractmethod
+    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+        """Gives the plain optimizer's quantity `key` of a weight the values of a tensor of its shape."""
+
 
 class ReplicatedLayout(ZeROLayout):
     """Stages 1 and 2: every process has all weights; gradients and optimizer state are divided.
@@ -34,6 +38,9 @@ class ReplicatedLayout(ZeROLayout):
     def __init__(self, optimizer: Any):
         self.optimizer = optimizer
         self._weights = WholeLayout()
+
+    def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
+        return self._weights.groups(module)
 
     def shares(self, module: nn.Module) -> dict[str, Tensor]:
         return self._weights.shares(module)
@@ -56,6 +63,11 @@ class ReplicatedLayout(ZeROLayout):
     def link_state(self) -> None:
         self.optimizer._lazy_init_hp_params_optimizer_state()
 
+    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+        from deepspeed.utils.tensor_fragment import safe_set_full_optimizer_state
+
+        safe_set_full_optimizer_state(weight, whole, key)
+
 
 class PartitionedLayout(ZeROLayout):
     """Stage 3: a weight of n elements is flattened, filled up to W ceil(n / W) elements, and each of W processes has one W-th. Small
@@ -66,6 +78,9 @@ class PartitionedLayout(ZeROLayout):
 
     def __init__(self, optimizer: Any):
         self.optimizer = optimizer
+
+    def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
+        return [list(trainable(module).values())]
 
     def shares(self, module: nn.Module) -> dict[str, Tensor]:
         return {name: _partition(p).data for name, p in trainable(module).items()}
@@ -103,6 +118,12 @@ class PartitionedLayout(ZeROLayout):
 
     def link_state(self) -> None:
         return  # it is found by piece
+
+    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+        from deepspeed.utils.tensor_fragment import safe_set_local_optimizer_state
+
+        # DeepSpeed's own cut of a whole tensor fails where its elements are no multiple of the processes
+        safe_set_local_optimizer_state(weight, _cut(whole, _partition(weight)), key)
 
 
 def _partition(p: Any) -> Tensor:

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from difflab.launch.strategies.canonical import by_name, canonical, take_options
 from difflab.launch.strategies.partitioned_layout import PartitionedLayout, ReplicatedLayout, ZeROLayout
-from difflab.layout import trainable
+from difflab.layout import check_no_scalars, trainable
 from difflab.module import TrainedModule
 
 
@@ -49,6 +49,7 @@ class ZeROStrategy(DDPStrategy):
         self.accelerator.setup(trainer)
         if trainer.gradient_clip_algorithm == "value":
             raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
+        check_no_scalars(module.model)
         self.precision_plugin.convert_module(module)
         self.model_to_device()
         self.setup_optimizers(trainer)
@@ -126,8 +127,6 @@ class ZeROStrategy(DDPStrategy):
         return canonical(list(weights), states, self._plain)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        from deepspeed.utils.tensor_fragment import safe_set_full_optimizer_state
-
         (saved,) = checkpoint["optimizer_states"]
         weights = trainable(self._module())
         states = by_name(list(weights), saved)
@@ -141,7 +140,7 @@ class ZeROStrategy(DDPStrategy):
         for key, value in first.items():
             for name, p in weights.items():
                 if value.dim():
-                    safe_set_full_optimizer_state(p, states[name][key].to(self.root_device), key)
+                    self.layout.put_state(p, states[name][key].to(self.root_device), key)
 
     def _config(self, trainer: pl.Trainer) -> dict[str, Any]:
         """DeepSpeed's configuration. Batches are cut elsewhere: the sizes here only have to agree with each other."""
