@@ -3,9 +3,11 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy.stats import ttest_rel
 
 from difflab.metrics import Protocol, Results
 from difflab.studies import StudyError
@@ -62,19 +64,21 @@ def test_runs_that_differ_in_their_seed_alone_are_replicates(tmp_path):
 
 
 def test_common_seeds_are_paired(tmp_path):
-    """Differences -2, -2, -1.7: mean -1.9, standard error .1, t of 2 degrees of freedom 4.302653."""
+    """fid is a ratio: logarithms of 8 / 10, 9 / 11, 10.3 / 12 by scipy."""
     a, b = (10.0, 11.0, 12.0), (8.0, 9.0, 10.3)
     paths = [run(tmp_path, "a", s, fid=a[s]) for s in range(3)] + [
         run(tmp_path, "b", s, 96, fid=b[s]) for s in range(3)
     ]
     found = only(compare(paths))
-    assert found.value == pytest.approx(-1.9)
-    assert (found.low, found.high) == pytest.approx((-1.9 - 0.4302653, -1.9 + 0.4302653), rel=1e-6)
-    assert found.p == pytest.approx(1 - 19 / math.sqrt(363), rel=1e-9)
-    assert found.basis == "paired over seeds 0, 1, 2"
+    theirs = ttest_rel(np.log(b), np.log(a))
+    low, high = 100 * np.expm1(theirs.confidence_interval())
+    assert found.value == pytest.approx(100 * (math.prod(b) / math.prod(a)) ** (1 / 3) - 100)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6)
+    assert found.p == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert (found.basis, found.unit) == ("a typical seed, paired over seeds 0, 1, 2", " %")
     text = as_text(compare(paths))
-    assert "-1.90" in text
-    assert "-/+ 0.43" in text
+    assert "-17.5 %" in text
+    assert "-24.5 .. -9.8 %" in text
     assert "11.0 -/+ 2.5 (3 seeds)" in text
 
 
@@ -82,14 +86,16 @@ def test_single_runs_have_the_errors_of_sampling(tmp_path):
     found = only(
         compare([run(tmp_path, "a", fid=10.0, std_error=0.3), run(tmp_path, "b", width=96, fid=9.0, std_error=0.4)])
     )
-    assert (found.low, found.high) == pytest.approx((-1 - 1.959964 * 0.5, -1 + 1.959964 * 0.5), rel=1e-6)
-    assert found.p == pytest.approx(0.0455002639, rel=1e-6)
+    error = math.hypot(0.3 / 10, 0.4 / 9)
+    low, high = (100 * math.expm1(math.log(0.9) + side * 1.959963984540054 * error) for side in (-1, 1))
+    assert (found.value, found.low, found.high) == pytest.approx((-10, low, high), rel=1e-6)
+    assert found.p == pytest.approx(math.erfc(-math.log(0.9) / error / math.sqrt(2)), rel=1e-6)
     assert "sampling errors alone" in found.basis
 
 
 def test_groups_without_common_seeds_are_independent():
-    first = {s: measured("fid", v, s) for s, v in enumerate((10.0, 11.0, 12.0))}
-    second = {s + 7: measured("fid", v, s) for s, v in enumerate((8.0, 9.0, 10.0))}
+    first = {s: measured("is", v, s) for s, v in enumerate((10.0, 11.0, 12.0))}
+    second = {s + 7: measured("is", v, s) for s, v in enumerate((8.0, 9.0, 10.0))}
     found = metric_difference(first, second)
     # equal variances of 1 and n = 3: 4 degrees of freedom, t_.975 = 2.776445, error sqrt(2/3)
     assert (found.low, found.high) == pytest.approx(
@@ -101,13 +107,31 @@ def test_groups_without_common_seeds_are_independent():
 def test_one_common_seed_is_that_which_is_compared():
     first = {0: measured("fid", 10.0, 0, 0.3), 1: measured("fid", 20.0, 1, 0.3)}
     found = metric_difference(first, {1: measured("fid", 19.0, 1, 0.4)})
-    assert found.value == -1.0
+    assert found.value == pytest.approx(-5)
     assert "seed 1" in found.basis
 
 
 def test_numbers_without_errors_have_no_interval():
     found = metric_difference({0: measured("fid", 10.0)}, {0: measured("fid", 9.0)})
-    assert (found.value, found.low, found.p) == (-1.0, None, None)
+    assert (found.value, found.low, found.p) == (pytest.approx(-10), None, None)
+
+
+def test_a_number_that_has_no_logarithm_is_named():
+    found = metric_difference(
+        {0: measured("fid", 0.0), 1: measured("fid", 3.0, 1)}, {0: measured("fid", 9.0), 1: measured("fid", 8.0, 1)}
+    )
+    assert math.isnan(found.value)
+    assert found.basis == "0 is no number above 0, as a ratio needs it"
+
+
+def test_several_differences_say_that_none_was_chosen_beforehand(tmp_path):
+    paths = [run(tmp_path, "a", fid=10.0), run(tmp_path, "b", width=96, fid=9.0)]
+    assert not any("each p" in note for note in compare(paths).notes)
+    third = run(tmp_path, "c", width=32, fid=9.0)
+    assert any(
+        "of 2 without any effect, if independent, one is below 0.05 in 10 %" in note
+        for note in compare([*paths, third]).notes
+    )
 
 
 def test_numbers_that_were_measured_differently_are_refused_by_field(tmp_path):
@@ -118,7 +142,7 @@ def test_numbers_that_were_measured_differently_are_refused_by_field(tmp_path):
     ):
         compare(paths)
     accepted = compare(paths, waive=["sampler"])
-    assert only(accepted).value == -1.0
+    assert only(accepted).value == pytest.approx(-10)
     assert "waived: sampler.grid.steps (25 against 50)" in accepted.notes
 
 
@@ -144,16 +168,16 @@ def test_pairs_other_than_the_first_run_are_held_to_the_same_sampling_seeds(tmp_
 def test_of_several_evaluations_those_alike_are_compared(tmp_path):
     paths = [run(tmp_path, "a", fid=10.0), run(tmp_path, "b", width=96, fid=9.0, fields={"track": "online"})]
     evaluate(paths[1], 7.0, folder="e1")
-    assert only(compare(paths)).value == -3.0
+    assert only(compare(paths)).value == pytest.approx(-30)
     evaluate(paths[0], 12.0, folder="e1", track="online")
     both = compare(paths)
-    assert sorted(one.differences[2].value for one in both.metrics) == [-3.0, -3.0]
+    assert sorted(one.differences[2].value for one in both.metrics) == [pytest.approx(-30), pytest.approx(-25)]
 
 
 def test_without_evaluations_the_last_one_of_training_stands_in_and_says_so(tmp_path):
     paths = [run(tmp_path, "a", fid=10.0, last=30.0), run(tmp_path, "b", width=96, last=28.0, step=60)]
     comparison = compare(paths)
-    assert (only(comparison).value, only(comparison).low) == (-2.0, None)
+    assert (only(comparison).value, only(comparison).low) == (pytest.approx(-100 / 15), None)
     assert "during training, step 60" in as_text(comparison)
     assert "b/id0 is at step 60 of 100" in comparison.notes
 
@@ -181,7 +205,7 @@ def test_a_change_is_seen_once_and_not_again_in_the_wiring(tmp_path):
 def test_data_are_plain_and_in_full(tmp_path):
     paths = [run(tmp_path, "a", fid=10.1), run(tmp_path, "b", width=96, fid=9.3)]
     data = json.loads(json.dumps(as_data(compare(paths))))
-    assert data["metrics"][0]["differences"]["2"]["value"] == 9.3 - 10.1
+    assert data["metrics"][0]["differences"]["2"]["value"] == pytest.approx(100 * 9.3 / 10.1 - 100)
     assert data["metrics"][0]["numbers"]["a/id0"]["value"] == 10.1
     assert data["config"]["2"] == [{"key": "network.width", "first": "64", "second": "96"}]
     assert data["groups"][1]["runs"][0]["path"] == str(paths[1])

@@ -7,6 +7,8 @@ import pytest
 
 from difflab.studies import RowPlan, StudyError
 from difflab.studies.gather import gather
+from difflab.studies.inference import verdicts
+from difflab.studies.tables import Markdown, ablation_table
 from fabricated import FACTS, finish, measured, planned, study
 
 TARGET = {
@@ -143,3 +145,21 @@ def test_a_thousand_cells_take_seconds(tmp_path):
     before = time.process_time()
     assert len(gather(plan).arms) == 50
     assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize("outcome", ["diverged", "failed"])
+def test_a_diverged_training_counts_and_a_failed_one_is_missing(finished, outcome):
+    """A full disk says nothing of a row; a loss that went to infinity does."""
+    file = of(finished, "new", 1)
+    file.unlink()
+    run = file.parents[2]
+    start = {"started": "2026-01-01T00:00:00+00:00", "outcome": outcome}
+    (run / "provenance.json").write_text(json.dumps([start]), encoding="utf-8")
+    evidence = gather(finished)
+    arm, verdict = evidence.arms["new"], verdicts(evidence, "fid")["new"]
+    if outcome == "failed":
+        assert (arm.missing, arm.diverged, verdict.outcome) == ((1,), (), "interim")
+    else:
+        assert (arm.missing, arm.diverged, verdict.outcome) == ((), (1,), "inconclusive")
+        assert "diverged or gave no number at seed 1" in verdict.sentence
+        assert "| 2 of 3 |" in Markdown().render(ablation_table(evidence, verdicts(evidence, "fid")))

@@ -27,8 +27,8 @@ HELP = """study.py: from a question to a table with error bars
     match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)
     KEY=VALUE                any override of train.py, for all rows: trainer.accelerator=gpu, run.root=/scratch/runs, +shrink=tiny
   Options of plan
-    difference=0.5           how many seeds show this difference of the deciding metric?
-    sd=0.4                   standard deviation of paired differences, where no finished runs tell it
+    difference=0.5           how many seeds show this difference of the deciding metric? difference=5%: of one that is a ratio, as FID
+    sd=0.4                   standard deviation of paired differences, where no finished runs tell it; sd=6% likewise
     rate=1e14                FLOPs per second of the machine, for an estimate of hours
   Options of launch and retry
     jobs=2                   runs at a time on this machine; with SLURM: tasks of the array at a time

@@ -18,6 +18,7 @@ from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
 from difflab.studies.inference import Pilot, pilot, pilots, power_by_row, power_sentence
+from difflab.studies.scale import Margin, read_margin
 
 
 def planned(request: Request, overrides: Sequence[str]) -> Plan:
@@ -43,7 +44,7 @@ def here(request: Request, overrides: Sequence[str]) -> Plan:
 
 def plan(request: Request) -> None:
     """Prints the plan."""
-    rate, _, _ = (number(request.options, key) for key in ("rate", "sd", "difference"))
+    rate, _, _ = number(request.options, "rate"), _size(request, "sd"), _size(request, "difference")
     found = planned(request, request.overrides)
     if "--json" in request.flags:
         print(json.dumps(as_json(found, rate), indent=2))
@@ -190,8 +191,8 @@ def _time(hours: float) -> str:
 
 def _power(plan: Plan, request: Request) -> str:
     study = plan.study
-    sd, wanted = number(request.options, "sd"), number(request.options, "difference")
-    known, by_row = Pilot(sd, None, "as given") if sd is not None else None, dict[str, Pilot]()
+    sd, wanted = _size(request, "sd"), _size(request, "difference")
+    known, by_row = Pilot(sd.reach, None, "as given", sd.scale) if sd is not None else None, dict[str, Pilot]()
     if known is None and not plan.lacking:
         evidence = gather(plan)
         known, by_row = pilot(evidence, study.evaluation.decides), pilots(evidence, study.evaluation.decides)
@@ -201,6 +202,14 @@ def _power(plan: Plan, request: Request) -> str:
     words = power_sentence(known, len(study.seeds), study.alpha, rows, wanted)
     each = power_by_row(by_row, len(study.seeds), study.alpha, rows)
     return f"power       {study.evaluation.decides}: {words} {each}".rstrip()
+
+
+def _size(request: Request, key: str) -> Margin | None:
+    """The value of an option that is a difference of the deciding metric: 0.5, or 5% of one that is compared as a ratio."""
+    try:
+        return read_margin(request.options[key]) if key in request.options else None
+    except ValueError as error:
+        raise ValueError(f"{key} = {error}") from error
 
 
 def _si(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,8 @@ class Arm:
 
     config      resolved, at the first seed
     replicates  by seed, in the study's order; those that are not finished are absent
-    missing     the seeds without a result
+    missing     the seeds without a result that may still come
+    diverged    the seeds whose training has diverged: they have no number and count against the row
     published   metric -> number of the source
     follows     see RowPlan
     """
@@ -44,18 +46,32 @@ class Arm:
     missing: tuple[int, ...]
     published: Mapping[str, Target]
     follows: tuple[str, ...] = ()
+    diverged: tuple[int, ...] = ()
 
     def values(self, metric: str) -> dict[int, float]:
-        """seed -> value"""
+        """seed -> value; not a number where the metric gave none."""
         return {seed: one.measurements[metric].value for seed, one in self.replicates.items()}
+
+    def failed(self, metric: str) -> dict[int, str]:
+        """seed -> why it has no number, of the runs that have ended."""
+        values = self.values(metric)
+        why = {seed: self.replicates[seed].measurements[metric].why or "no number" for seed in values}
+        return {seed: why[seed] for seed in values if not math.isfinite(values[seed])} | dict.fromkeys(
+            self.diverged, "diverged"
+        )
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All arms, in the table's order. Their numbers were checked to be measured alike but for what rows declare."""
+    """All arms, in the table's order. Their numbers were checked to be measured alike but for what rows declare.
+
+    Attributes:
+        remarks: What has to be said of the study besides its numbers: looks, later changes, related studies.
+    """
 
     study: Study
     arms: Mapping[str, Arm]
+    remarks: tuple[str, ...] = ()
 
     def against(self, arm: Arm) -> Arm:
         return self.arms[arm.row.against]

@@ -10,31 +10,38 @@ from pathlib import Path
 from typing import Any
 
 from difflab.metrics import Measurement, MetricInfo, Results, Target, read_targets
+from difflab.runs import RunDirectory
 from difflab.studies.comparability import check_measured_alike
 from difflab.studies.evidence import Arm, Evidence, Replicate, undeclared
 from difflab.studies.plan import Cell, Plan
 from difflab.studies.study import StudyError
 
+DIVERGED = "diverged"
+"""How provenance.json says that a training has ended whose loss went to infinity."""
+
 
 def gather(plan: Plan) -> Evidence:
     """What there is. A StudyError that names row, seed and file if a file is torn, was changed by hand or is another run's, if it lacks a
     metric of the study, or if numbers were not measured alike (`comparability`)."""
-    study, found = plan.study, dict[str, dict[int, Replicate]]()
+    study, found, diverged = plan.study, dict[str, dict[int, Replicate]](), dict[str, set[int]]()
     for cell in plan.cells:
         file = plan.results(cell)
         if file.exists():
             found.setdefault(cell.row, {})[cell.seed] = _replicate(plan, cell, file)
+        elif RunDirectory(plan.training(cell).directory).status() == DIVERGED:
+            diverged.setdefault(cell.row, set()).add(cell.seed)
     arms = {}
     for name, row in study.rows.items():
-        resolved, replicates = plan.rows[name], found.get(name, {})
+        resolved, replicates, lost = plan.rows[name], found.get(name, {}), diverged.get(name, set())
         arms[name] = Arm(
             row=row,
             config=resolved.config,
             facts=resolved.facts,
             replicates={seed: replicates[seed] for seed in study.seeds if seed in replicates},
-            missing=tuple(seed for seed in study.seeds if seed not in replicates),
+            missing=tuple(seed for seed in study.seeds if seed not in replicates and seed not in lost),
             published=_published(name, row.published, resolved.config.get("target") or {}, resolved.facts.steps),
             follows=resolved.follows,
+            diverged=tuple(seed for seed in study.seeds if seed in lost),
         )
     check_measured_alike(study, arms)
     return Evidence(study, arms)

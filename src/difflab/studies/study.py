@@ -8,11 +8,12 @@ seeds: [0, 1, 2]
 experiment: adm/table3/adagn                 # that rows start from, if they name none of their own
 overrides: [trainer.max_steps=1000]          # of train.py, for all rows
 evaluation:
-  decides: fid                               # the metric of the verdict
+  decides: fid                               # the metric of the verdict, fixed before the first result; later changes are told
   metrics: [fid, is, precision, recall]      # reported, in this order
   overrides: [num_samples=50000]             # of evaluate.py, for all rows
   info: {realism: {higher_is_better: true}}  # only of metrics whose results do not say it themselves
-margins: {fid: 0.5}                          # differences within -/+ margin make no difference; for the verdict `equivalent`
+margins: {fid: 5 %}                          # smaller differences are of no interest; for the verdict `equivalent`. In per cent for a
+                                             # metric that is compared as a ratio, or in the metric's own unit: {precision: 0.01}
 alpha: 0.05
 rows:
   adagn: {label: AdaGN}
@@ -40,6 +41,7 @@ import yaml
 
 from difflab.studies.cited import CitedRow, is_cited, published_targets, read_cited
 from difflab.studies.nodes import Strict, StudyError, check_name, mapping, number, texts, there_are
+from difflab.studies.scale import Margin, read_margin
 
 if TYPE_CHECKING:
     from difflab.metrics import MetricInfo
@@ -96,7 +98,7 @@ class Study:
     overrides: tuple[str, ...]
     evaluation: Evaluation
     rows: Mapping[str, Row]
-    margins: Mapping[str, float]
+    margins: Mapping[str, Margin]
     alpha: float
     source: str | None = None
     claim: str | None = None
@@ -154,8 +156,10 @@ def read_study(node: Any, name: str, where: str) -> Study:
     evaluation = _evaluation(node["evaluation"], f"{where}: evaluation")
     margins = mapping(node.get("margins", {}), f"{where}: margins", evaluation.metrics)
     for metric, margin in margins.items():
-        if number(margin, f"{where}: margins.{metric}") <= 0:
-            raise StudyError(f"{where}: margins.{metric} = {margin}: expected a difference above 0")
+        try:
+            margins[metric] = read_margin(margin)
+        except ValueError as error:
+            raise StudyError(f"{where}: margins.{metric} = {error}") from error
     baseline, inner = str(node["baseline"]), mapping(node["rows"], f"{where}: rows", None)
     if baseline not in inner:
         raise StudyError(f"{where}: baseline = {baseline}: {there_are(baseline, inner, 'row')}")
@@ -187,7 +191,7 @@ def read_study(node: Any, name: str, where: str) -> Study:
         overrides=texts(node.get("overrides", []), f"{where}: overrides"),
         evaluation=evaluation,
         rows=rows,
-        margins={metric: float(margin) for metric, margin in margins.items()},
+        margins=margins,
         alpha=alpha,
         source=node.get("source"),
         claim=None if node.get("claim") is None else " ".join(str(node["claim"]).split()),

@@ -11,6 +11,7 @@ from scipy.stats import binom, ttest_rel
 from difflab.metrics import Measurement, Protocol
 from difflab.studies import Arm, Evaluation, Evidence, Facts, Replicate, Row, Study
 from difflab.studies.inference import Comparison, Outcome, judge, p_in_words, pilot, verdicts
+from difflab.studies.scale import read_margin
 from fabricated import info
 
 BASE = {0: 10.0, 1: 11.0, 2: 9.0, 3: 12.0, 4: 10.5}
@@ -31,7 +32,7 @@ def outcome(row, metric="fid", other=BASE, **options):
     return judge({"row": Comparison(row, other, "base")}, metric, info(metric), **options)["row"]
 
 
-def evidence(values, margins=None, against=None):
+def evidence(values, margins=None, against=None, diverged=None):
     """values   row -> seed -> value; the first row is the baseline"""
     names, protocol = list(values), Protocol.of({})
     rows = {n: Row(n, n, "x", ("k",), (), (), (against or {}).get(n, names[0])) for n in names}
@@ -43,7 +44,8 @@ def evidence(values, margins=None, against=None):
             s: Replicate(s, Path("r"), {"fid": Measurement("fid", v, 100, protocol, info=info("fid"))})
             for s, v in mine.items()
         }
-        arms[n] = Arm(rows[n], {}, facts, found, tuple({0, 1, 2} - set(mine)), {})
+        lost = (diverged or {}).get(n, ())
+        arms[n] = Arm(rows[n], {}, facts, found, tuple({0, 1, 2} - {*mine, *lost}), {}, diverged=lost)
     return Evidence(study, arms)
 
 
@@ -58,26 +60,31 @@ def test_a_clear_difference_is_better_or_worse_by_the_metrics_direction():
 
 def test_within_the_margin_is_equivalent_even_if_significant():
     small = shifted(-0.3)
-    assert outcome(small).outcome is Outcome.BETTER
-    found = outcome(small, margin=1.0)
+    assert outcome(small, "is").outcome is Outcome.WORSE
+    found = outcome(small, "is", margin=read_margin(1.0))
     assert found.outcome is Outcome.EQUIVALENT
     assert found.p <= 0.05
-    assert outcome(small, margin=0.4).outcome is Outcome.BETTER  # its 90 % interval leaves the margin
-    assert outcome(shifted(0.0), margin=0.05).outcome is Outcome.INCONCLUSIVE
+    assert outcome(small, "is", margin=read_margin(0.4)).outcome is Outcome.WORSE  # its 90 % interval leaves the margin
+    assert outcome(shifted(0.0), "is", margin=read_margin(0.05)).outcome is Outcome.INCONCLUSIVE
 
 
 def test_the_sentence():
-    assert outcome(shifted(-1.2)).sentence == "1.20 lower (better), 95 % -1.40 .. -1.00, p < 0.001, 5 seeds"
-    words = outcome(shifted(0.02), "is", margin=0.5).sentence
-    assert words == "0.02 higher (equivalent), within the margin of 0.5, 90 % -0.13 .. 0.17, p = 0.001, 5 seeds"
+    better = outcome(shifted(1.2), "is").sentence
+    assert better == (
+        "better: 1.20 higher at a typical seed, 95 % 1.00 .. 1.40, p < 0.001, better at 5 of 5 seeds; also on average (p < 0.001); "
+        "sd 1.01 (base 1.12), worst seed 1: +1.00"
+    )
+    words = outcome(shifted(0.02), "is", margin=read_margin(0.5)).sentence
+    assert words == (
+        "equivalent: 0.02 higher at a typical seed, within the margin of 0.5, 90 % -0.13 .. 0.17, p = 0.001, better at 3 of 5 seeds; "
+        "sd 1.01 (base 1.12), worst seed 1: -0.18"
+    )
     three = {n: Comparison(shifted(by), BASE, "base") for n, by in (("a", -0.4), ("b", 0.1), ("c", 0.0))}
-    found = judge(three, "fid", info("fid"))
+    found = judge(three, "is", info("is"))
     p = 3 * ttest_rel(list(shifted(-0.4).values()), list(BASE.values())).pvalue
     assert found["a"].p == pytest.approx(p)
-    assert found["a"].sentence.endswith(f"p = {p:.2g} after Holm over 3 rows, 5 seeds")
-    assert found["b"].sentence.startswith("0.10 higher (inconclusive), 95 % -0.10 .. 0.30, p = 0.")
-    tiny = outcome({s: v / 1e4 for s, v in shifted(-1.2).items()}, other={s: v / 1e4 for s, v in BASE.items()})
-    assert tiny.sentence.startswith("0.000120 lower (better), 95 % -0.000140 .. -0.000100")
+    assert f"p = {p:.2g} after Holm over 3 rows, worse at 5 of 5 seeds; also on average (p = " in found["a"].sentence
+    assert found["b"].sentence.startswith("inconclusive: 0.10 higher at a typical seed, 95 % -0.10 .. 0.30, p = 0.")
     assert [p_in_words(p) for p in (0.2, 0.0314, 0.0031, 0.0004, 1.0)] == [
         "= 0.2",
         "= 0.031",
@@ -87,42 +94,86 @@ def test_the_sentence():
     ]
 
 
+def test_a_ratio_is_compared_on_logarithms_and_told_in_per_cent():
+    """The same ratio at all levels, with noise: raw differences scatter with the level, logarithms do not."""
+    noise = (0.01, -0.01, 0.02, -0.02)
+    base = dict(enumerate((10.0, 20.0, 40.0, 80.0)))
+    row = {s: 0.9 * base[s] * math.exp(e) for s, e in enumerate(noise)}
+    found = outcome(row, "fid", base)
+    theirs = ttest_rel(np.log(list(row.values())), np.log(list(base.values())))
+    low, high = 100 * np.expm1(theirs.confidence_interval())
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert found.difference.limits == pytest.approx((low, high))
+    assert found.difference.value == pytest.approx(-10)
+    assert found.sentence.startswith(
+        "better: 10.0 % lower at a typical seed, 95 % -12.6 .. -7.3 %, p = 0.001, better at 4 of 4 seeds; also"
+    )
+    assert found.sentence.endswith("CV 81.2 % (base 82.6 %), worst seed 2: -8.2 %")
+    assert outcome(row, "is", base).outcome is Outcome.INCONCLUSIVE  # what raw differences would say
+    within = outcome({s: v * 1.002 for s, v in row.items()}, "fid", row, margin=read_margin("5 %"))
+    assert within.outcome is Outcome.INCONCLUSIVE  # without scatter four seeds show nothing
+    near = {s: v * (1.002 + 0.003 * (-1) ** s) for s, v in base.items()}
+    assert "within the margin of 5 %, 90 %" in outcome(near, "fid", base, margin=read_margin("5 %")).sentence
+    with pytest.raises(ValueError, match=r"margins\.is = 5 %: is is not compared as a ratio"):
+        outcome(near, "is", base, margin=read_margin("5 %"))
+
+
+def test_a_number_that_has_no_logarithm_is_named_and_not_dropped():
+    found = outcome({**BASE, 3: 0.0}, "fid")
+    assert (found.outcome, found.p, found.difference) == (Outcome.INCONCLUSIVE, None, None)
+    assert found.sentence == "inconclusive: fid is compared as a ratio, which takes numbers above 0: 0 here at seed 3"
+    assert outcome(BASE, "fid", {**BASE, 1: 0.0}).sentence.endswith("0 in base at seed 1")
+
+
 def test_holm_takes_back_what_one_row_alone_would_claim():
     a = shifted(-0.22)
-    assert outcome(a).outcome is Outcome.BETTER
+    assert outcome(a, "is").outcome is Outcome.WORSE
     rest = {f"r{i}": Comparison(shifted(0.02 * i), BASE, "base") for i in range(3)}
-    assert judge({"a": Comparison(a, BASE, "base"), **rest}, "fid", info("fid"))["a"].outcome is Outcome.INCONCLUSIVE
-    near = shifted(0.1)
-    assert outcome(near, margin=0.3).outcome is Outcome.EQUIVALENT
+    assert judge({"a": Comparison(a, BASE, "base"), **rest}, "is", info("is"))["a"].outcome is Outcome.INCONCLUSIVE
+    near, margin = shifted(0.1), read_margin(0.3)
+    assert outcome(near, "is", margin=margin).outcome is Outcome.EQUIVALENT
     wide = {f"r{i}": Comparison(shifted(0.25), BASE, "base") for i in range(3)}
-    found = judge({"a": Comparison(near, BASE, "base"), **wide}, "fid", info("fid"), margin=0.3)["a"]
+    found = judge({"a": Comparison(near, BASE, "base"), **wide}, "is", info("is"), margin=margin)["a"]
     assert found.equivalence.p <= 0.05 < found.equivalence_p
     assert found.outcome is Outcome.INCONCLUSIVE
 
 
+def test_on_average_is_a_second_and_harder_claim():
+    """A row that is a little better at most seeds and much worse at one in sight: better at a typical seed, by t, and not on average."""
+    base = dict.fromkeys(range(10), 10.0)
+    row = {s: 10.0 + d for s, d in enumerate((-1.0, -1.1, -0.9, -1.05, -0.95, -1.0, -1.1, -0.9, -0.98, 1.4))}
+    found = outcome(row, "kid", base)
+    assert found.outcome is Outcome.BETTER
+    assert not found.on_average
+    assert found.average_p > 0.8 * 0.05
+    assert "; not shown on average (p = " in found.sentence
+    assert found.sentence.endswith("worst seed 9: +1.40")
+    wide = {s: 10 + 3 * d for s, d in enumerate((-1.0, -1.1, -0.9, -1.05, -0.95, -1.0, -1.1, -0.9, -0.98, 1.4))}
+    spread = outcome(wide, "kid", {s: 10 + 0.1 * s for s in base}).sentence
+    assert ": spread " in spread
+    assert " times that of base; " in spread
+
+
 def test_too_few_seeds_are_inconclusive_and_say_why():
-    one = outcome({0: 8.0, 9: 1.0}, margin=5.0)
+    one = outcome({0: 8.0, 9: 1.0}, "is", margin=read_margin(5.0))
     assert (one.outcome, one.p, one.difference.mean) == (Outcome.INCONCLUSIVE, None, -2.0)
-    assert one.sentence == "-2 at the one seed shared with base (inconclusive): two are needed at least"
+    assert one.sentence == "inconclusive: -2 at the one seed shared with base: two are needed at least"
     none = outcome({9: 1.0})
     assert (none.outcome, none.difference) == (Outcome.INCONCLUSIVE, None)
-    assert none.sentence == "no seed shared with base is finished (inconclusive)"
-    dead = outcome({**shifted(-5), 3: math.nan})
-    assert (dead.outcome, dead.difference) == (Outcome.INCONCLUSIVE, None)
-    assert dead.sentence.startswith("not a finite number at seed 3")
+    assert none.sentence == "inconclusive: no seed shared with base is finished"
 
 
 def test_equal_differences_are_not_certain_from_three_seeds():
     few, base = {0: 8.0, 1: 9.0, 2: 7.0}, {0: 10.0, 1: 11.0, 2: 9.0}
-    found = outcome(few, other=base, margin=3.0)
+    found = outcome(few, "is", base, margin=read_margin(3.0))
     assert (found.outcome, found.p) == (Outcome.INCONCLUSIVE, 0.25)
     assert found.sentence.startswith(
-        "2.00 lower (inconclusive), no 95 % interval from so few seeds that differ equally, p = 0.25"
+        "inconclusive: 2.00 lower at a typical seed, no 95 % interval from so few seeds that differ equally, p = 0.25"
     )
     same = outcome(base, other=base)
-    assert same.sentence.startswith("no difference (inconclusive)")
+    assert same.sentence.startswith("inconclusive: no difference at a typical seed")
     six = {s: 1.0 + s for s in range(6)}
-    assert outcome(six, other=six, margin=0.1).outcome is Outcome.EQUIVALENT
+    assert outcome(six, other=six, margin=read_margin(0.1)).outcome is Outcome.EQUIVALENT
 
 
 def test_a_deviation_has_no_verdict():
@@ -132,55 +183,61 @@ def test_a_deviation_has_no_verdict():
 
 def test_verdicts_of_a_study():
     base = {0: 10.0, 1: 11.0, 2: 9.0}
+    rows = {"a": {0: 8.0, 1: 9.1, 2: 6.9}, "b": {0: 8.0, 1: 9.12, 2: 6.88}, "dead": {}}
     found = verdicts(
-        evidence(
-            {
-                "base": base,
-                "a": {0: 8.0, 1: 9.1, 2: 6.9},
-                "b": {0: 8.3, 1: 9.3, 2: 7.21},
-                "late": {1: 5.0},
-                "none": {},
-            },
-            {"fid": 1.0},
-            {"b": "a"},
-        ),
-        "fid",
+        evidence({"base": base, **rows}, {"fid": read_margin("5 %")}, {"b": "a"}, {"dead": (0, 1, 2)}), "fid"
     )
-    assert list(found) == ["a", "b", "late", "none"]
-    assert [v.outcome.value for v in found.values()] == ["better", "equivalent", "inconclusive", "inconclusive"]
-    assert (found["b"].against, found["a"].rows) == ("a", 4)
-    assert found["a"].p == pytest.approx(4 * found["a"].difference.p)
+    assert {row: one.outcome.value for row, one in found.items()} == {
+        "a": "better",
+        "b": "equivalent",
+        "dead": "failed",
+    }
+    assert (found["b"].against, found["a"].rows) == ("a", 3)
+    assert found["a"].p == pytest.approx(3 * found["a"].difference.p)
+    assert found["dead"].sentence == "failed: all 3 runs diverged or gave no number (seeds 0, 1, 2)"
     with pytest.raises(ValueError, match=r"row a, seed 0: 'is' is not among its results \(fid\)"):
         verdicts(evidence({"base": base, "a": base}), "is")
 
 
+def test_before_all_runs_have_ended_there_is_no_verdict():
+    """Rows that are there keep their differences; a look with the right to stop would find too much."""
+    base = {0: 10.0, 1: 11.0, 2: 9.0}
+    rows = {"a": {0: 8.0, 1: 9.1, 2: 6.9}, "late": {1: 5.0}, "none": {}}
+    found = verdicts(evidence({"base": base, **rows}), "fid")
+    assert {one.outcome for one in found.values()} == {Outcome.INTERIM}
+    assert {one.p for one in found.values()} == {one.equivalence_p for one in found.values()} == {None}
+    words = "seeds; no verdict before all of the study's runs have ended"
+    assert [one.sentence for one in found.values()] == [f"interim: {n} of 3 {words}" for n in (3, 1, 0)]
+    assert found["a"].difference.value == pytest.approx(100 * (8 * 9.1 * 6.9 / 990) ** (1 / 3) - 100)
+
+
 def test_a_study_is_its_own_pilot():
     base, rng = {0: 10.0, 1: 11.0, 2: 9.0}, np.random.default_rng(0)
-    noise = {n: dict(enumerate(rng.normal(0, 1, 3))) for n in "ab"}
-    full = evidence({"base": base, **{n: {s: base[s] + e for s, e in mine.items()} for n, mine in noise.items()}})
-    assert pilot(full, "fid").sd == pytest.approx(
-        math.sqrt(np.mean([np.var(list(m.values()), ddof=1) for m in noise.values()]))
-    )
-    alone = pilot(evidence({"base": base, "a": {0: 3.0}, "flat": {0: 1.0, 1: 2.0}}), "fid")
-    assert alone.sd == pytest.approx(math.sqrt(2))
+    noise = {n: dict(enumerate(rng.normal(0, 0.1, 3))) for n in "ab"}
+    rows = {n: {s: base[s] * math.exp(e) for s, e in mine.items()} for n, mine in noise.items()}
+    full = pilot(evidence({"base": base, **rows}), "fid")  # fid is a ratio: the scatter is that of logarithms
+    assert full.sd == pytest.approx(math.sqrt(np.mean([np.var(list(m.values()), ddof=1) for m in noise.values()])))
+    assert full.level == 10.0
+    alone = pilot(evidence({"base": base, "a": {0: 3.0}, "flat": {0: 1.0, 1: 1.1}}), "fid")
+    assert alone.sd == pytest.approx(math.sqrt(2) * np.std(np.log([10, 11, 9]), ddof=1))
     assert "baseline" in alone.source
     assert pilot(evidence({"base": {0: 1.0, 1: math.nan}, "a": {0: 3.0}}), "fid") is None
 
 
 def test_false_claims_are_rare_over_a_whole_study():
     """Half of the rows have no effect and half lie at the margin: neither false differences nor false equivalences pass alpha."""
-    trials, n, margin, FID = 1200, 5, 1.5, info("fid")
-    rng = np.random.default_rng(5)
+    trials, n, reach = 1200, 5, 1.5
+    rng, margin = np.random.default_rng(5), read_margin(1.5)
     differences = equivalences = 0
     for _ in range(trials):
         seed = rng.normal(0, 3, n)
         base = dict(enumerate(seed + rng.normal(0, 1, n)))
         rows = {
             f"{effect} {i}": Comparison(dict(enumerate(seed + effect + rng.normal(0, 1, n))), base, "base")
-            for effect in (0.0, margin)
+            for effect in (0.0, reach)
             for i in range(2)
         }
-        with_margin, without = judge(rows, "fid", FID, margin=margin), judge(rows, "fid", FID)
+        with_margin, without = judge(rows, "is", info("is"), margin=margin), judge(rows, "is", info("is"))
         differences += any(without[row].outcome is not Outcome.INCONCLUSIVE for row in rows if row.startswith("0"))
         equivalences += any(with_margin[row].outcome is Outcome.EQUIVALENT for row in rows if not row.startswith("0"))
     most = binom.ppf(1 - 1e-5, trials, 0.05)

@@ -87,7 +87,7 @@ def test_header_answers_each_row(whole):
     assert "arXiv 2105.05233, table 3" in text
     for name, verdict in verdicts(found, "fid").items():
         assert f"{found.arms[name].row.label}" in text
-        amount = verdict.sentence.split(",")[0]
+        amount = verdict.sentence.partition(": ")[2].split(",")[0].replace("-", "−")
         assert amount in text, name
     assert "Incomplete" not in text
 

@@ -16,6 +16,7 @@ from difflab.studies.report.speedups import speedups
 from difflab.studies.report.time_losses import at_the_end, time_losses
 from difflab.studies.report.tradeoffs import lines, tradeoffs
 from difflab.studies.report.trained import trained
+from difflab.studies.scale import RATIO
 from fabricated import info
 
 
@@ -111,17 +112,22 @@ def test_the_forest_has_the_verdicts_numbers(found):
     seeds = [t for t in figure["data"] if t["meta"]["shows"] == "seeds"]
     for verdict, point, span, dots in zip(answers.values(), points, spans, seeds, strict=True):
         assert verdict.difference is not None
-        assert point["x"] == [verdict.difference.mean]
-        assert tuple(span["x"]) == verdict.difference.interval
-        assert dict(zip(dots["customdata"], dots["x"], strict=True)) == verdict.difference.differences
+        assert point["x"] == [verdict.difference.value]
+        assert tuple(span["x"]) == verdict.difference.limits
+        assert dict(zip(dots["customdata"], dots["x"], strict=True)) == verdict.difference.by_seed
     (shade,) = [shape for shape in figure["layout"]["shapes"] if shape["type"] == "rect"]
-    assert (shade["x0"], shade["x1"]) == (-0.8, 0.8)
-    assert "← better" in figure["layout"]["xaxis"]["title"]["text"]  # a lower distance is better
+    assert (shade["x0"], shade["x1"]) == pytest.approx((100 / 1.06 - 100, 6))
+    title = figure["layout"]["xaxis"]["title"]["text"]
+    assert (
+        title == "← better      difference in fid, per cent, with 95 % interval      worse →"
+    )  # a lower distance is better
 
 
 def test_no_interval_is_made_up():
     one = paired_difference({0: 1.0}, {0: 3.0})
     assert numbers(one) == "−2.000 (no interval from 1 seed)"
+    ratio = paired_difference({0: 8.0, 1: 9.0, 2: 10.3}, {0: 10.0, 1: 11.0, 2: 12.0}, scale=RATIO)
+    assert numbers(ratio) == "−17.5 % [−24.5, −9.8]"
     equal = paired_difference({0: 1.0, 1: 2.0}, {0: 3.0, 1: 4.0})
     assert numbers(equal) == "−2.000 (no interval from 2 seeds)"
 

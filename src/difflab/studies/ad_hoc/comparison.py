@@ -67,8 +67,19 @@ def compare(paths: Sequence[str | Path], waive: Collection[str] = ()) -> Compari
         config={group.number: config_differences(first.first, group.first) for group in others},
         metrics=metrics,
         refused=found.refused,
-        notes=_notes(groups, runs, found, waive),
+        notes=[*_notes(groups, runs, found, waive), *_many(metrics)],
     )
+
+
+def _many(metrics: Sequence[ComparedMetric]) -> list[str]:
+    """What it means that several differences are tested at once, and none was chosen beforehand."""
+    tests = sum(difference.p is not None for one in metrics for difference in one.differences.values())
+    if tests < 2:
+        return []
+    return [
+        f"each p is of one difference by itself: of {tests} without any effect, if independent, one is below 0.05 in "
+        f"{100 * (1 - 0.95**tests):.0f} % of comparisons; a study fixes beforehand which one decides"
+    ]
 
 
 def _numbers(group: Group, matched: Matched) -> dict[int, Measurement]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from difflab.metrics import at_count
 from difflab.studies.ad_hoc.comparison import ComparedMetric, Comparison
 from difflab.studies.ad_hoc.given_runs import Group
+from difflab.studies.ad_hoc.metric_difference import MetricDifference
 from difflab.studies.differences import told
 from difflab.studies.inference import student
 from difflab.studies.tables.rounding import probability, rounded, signed
@@ -97,20 +98,29 @@ def _metrics(comparison: Comparison) -> Table:
             if difference is None:
                 table.add_row(name, str(group.number), _value(one, group), "", "", "", Text(_origin(one, group)))
                 continue
-            half = None
-            if difference.low is not None and difference.high is not None:
-                half = (difference.high - difference.low) / 2
-            text, spread = signed(difference.value, half)
+            text, ends = _difference(difference)
             table.add_row(
                 name,
                 str(group.number),
                 _value(one, group),
                 text,
-                "" if spread is None else f"-/+ {spread}",
+                ends,
                 "" if difference.p is None else probability(difference.p),
                 Text(f"{difference.basis}; {_origin(one, group)}"),
             )
     return table
+
+
+def _difference(found: MetricDifference) -> tuple[str, str]:
+    """The texts of a difference and of its interval."""
+    if found.low is None or found.high is None:
+        return f"{signed(found.value, None)[0]}{found.unit}", ""
+    half = max(found.high - found.value, found.value - found.low)
+    text, spread = signed(found.value, half)
+    if not found.unit or spread is None:
+        return f"{text}{found.unit}", "" if spread is None else f"-/+ {spread}"
+    low, high = (signed(end, half)[0] for end in (found.low, found.high))
+    return f"{text}{found.unit}", f"{low} .. {high}{found.unit}"
 
 
 def _name(one: ComparedMetric) -> str:

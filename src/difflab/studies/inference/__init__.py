@@ -14,11 +14,15 @@ from difflab.studies.inference.paired import PairedDifference, Pairing, paired_d
 from difflab.studies.inference.pilot import Pilot, pilot, pilot_of_pairs, pilot_of_seeds, pilots
 from difflab.studies.inference.power import power, power_by_row, power_sentence, seeds_needed, smallest_difference
 from difflab.studies.inference.sign_flip import SignFlip, sign_flip
+from difflab.studies.inference.sign_test import sign_test
+from difflab.studies.inference.skew_guard import skew_guard
 from difflab.studies.inference.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
-from difflab.studies.inference.verdict import Comparison, Outcome, Verdict, judge, verdicts
+from difflab.studies.inference.typical_seed import Tally, TypicalSeed, tally, typical_seed
+from difflab.studies.inference.verdict import RULE, Comparison, Outcome, Verdict, interim, judge, verdicts
 from difflab.studies.inference.wording import p_in_words
 
 __all__ = [
+    "RULE",
     "Band",
     "Comparison",
     "Curve",
@@ -31,11 +35,14 @@ __all__ = [
     "SeedSpeedup",
     "SignFlip",
     "Speedup",
+    "Tally",
+    "TypicalSeed",
     "Verdict",
     "band",
     "band_of_difference",
     "equivalence",
     "holm",
+    "interim",
     "judge",
     "p_in_words",
     "paired_difference",
@@ -49,7 +56,11 @@ __all__ = [
     "reach",
     "seeds_needed",
     "sign_flip",
+    "sign_test",
+    "skew_guard",
     "smallest_difference",
     "speedup",
+    "tally",
+    "typical_seed",
     "verdicts",
 ]

@@ -1,6 +1,6 @@
 """The difference of two arms on the seeds that they share.
 
-    d_s = a_s - b_s        mean -/+ t sd / sqrt(n)        [sd of d with n - 1]
+    d_s = a_s - b_s, or log a_s - log b_s        mean -/+ t sd / sqrt(n)        [sd of d with n - 1]
 
 Arms share initialisation, data order, training noise and the noise of the samples at each seed (common random numbers), so that much of
 what a seed does to a it does to b, and the difference has less of it:
@@ -24,6 +24,7 @@ import numpy as np
 
 from difflab.studies.inference import student
 from difflab.studies.inference.sign_flip import SignFlip, sign_flip
+from difflab.studies.scale import DIFFERENCE, Scale
 
 ROUNDING = 1e-12
 """Scatter of differences below this part of the values is the rounding of their subtraction."""
@@ -45,12 +46,15 @@ class Pairing:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """differences  seed -> a - b
-    alpha        1 - level of the intervals
-    sd           of the differences; 0 where they differ by rounding alone; None for one seed
-    p            two-sided, by Student's t; None for one seed
-    sign_flip    p and interval without a normal distribution; None for one seed
-    pairing      None for one seed
+    """Differences at equal seeds. All numbers but those of `told` methods are on the scale: logarithms where that is a ratio.
+
+    Attributes:
+        differences: Seed -> a - b.
+        alpha: 1 - level of the intervals.
+        sd: Of the differences; 0 where they differ by rounding alone; None for one seed.
+        p: Two-sided, by Student's t; None for one seed.
+        pairing: What common random numbers bought; None for one seed.
+        scale: On which the differences were taken.
     """
 
     differences: Mapping[int, float]
@@ -58,12 +62,42 @@ class PairedDifference:
     mean: float
     sd: float | None
     p: float | None
-    sign_flip: SignFlip | None
     pairing: Pairing | None
+    scale: Scale = DIFFERENCE
 
     @property
     def n(self) -> int:
         return len(self.differences)
+
+    @property
+    def value(self) -> float:
+        """The mean difference as it is told: in the metric's unit, or in per cent."""
+        return self.scale.told(self.mean)
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """Seed -> difference as it is told."""
+        return {seed: self.scale.told(d) for seed, d in self.differences.items()}
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The interval as it is told."""
+        return self.told(self.interval)
+
+    @property
+    def half_width(self) -> float | None:
+        """The longer side of the interval as it is told; None without one."""
+        limits = self.limits
+        return None if limits is None else max(limits[1] - self.value, self.value - limits[0])
+
+    @cached_property
+    def sign_flip(self) -> SignFlip | None:
+        """A check that needs symmetric differences, and no normal ones; None for one seed."""
+        return None if self.sd is None else sign_flip(list(self.differences.values()), self.alpha)
+
+    def told(self, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        """An interval on the scale as people are told it."""
+        return None if interval is None else (self.scale.told(interval[0]), self.scale.told(interval[1]))
 
     @property
     def std_error(self) -> float | None:
@@ -83,10 +117,19 @@ class PairedDifference:
         return float(low), float(high)
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], alpha: float = 0.05) -> PairedDifference:
-    """a - b.
+def paired_difference(
+    a: Mapping[int, float], b: Mapping[int, float], alpha: float = 0.05, scale: Scale = DIFFERENCE
+) -> PairedDifference:
+    """a - b at each seed that both have.
 
-    a, b   seed -> value; seeds of one of them alone are left out
+    Args:
+        a: Seed -> value.
+        b: Seed -> value; seeds of one of them alone are left out.
+        alpha: 1 - level of the intervals.
+        scale: On which differences are taken.
+
+    Raises:
+        ValueError: No seed is common, or a value is not finite, or not on the scale.
     """
     seeds = [seed for seed in a if seed in b]
     if not seeds:
@@ -94,20 +137,22 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], alpha: flo
     for seed in seeds:
         if not (math.isfinite(a[seed]) and math.isfinite(b[seed])):
             raise ValueError(f"seed {seed}: {a[seed]} - {b[seed]} is no difference; both must be finite")
-    x, y = np.array([a[seed] for seed in seeds], float), np.array([b[seed] for seed in seeds], float)
+        if not (scale.has(a[seed]) and scale.has(b[seed])):
+            raise ValueError(f"seed {seed}: {a[seed]} / {b[seed]} is no ratio; both must be above 0")
+    x = np.array([scale.inner(a[seed]) for seed in seeds], float)
+    y = np.array([scale.inner(b[seed]) for seed in seeds], float)
     d = x - y
     differences = dict(zip(seeds, d.tolist(), strict=True))
     n, mean = len(seeds), float(d.mean())
     if n == 1:
-        return PairedDifference(differences, alpha, mean, None, None, None, None)
-    rounding = ROUNDING * float(np.abs([x, y]).max())
+        return PairedDifference(differences, alpha, mean, None, None, None, scale)
+    rounding = ROUNDING * max(scale.smallest, float(np.abs([x, y]).max()))
     sd = _scatter(d, rounding)
     if sd == 0:
         mean = 0.0 if abs(mean) <= rounding else mean
         differences = dict.fromkeys(seeds, mean)
-    flips = sign_flip(list(differences.values()), alpha)
-    p = flips.p if sd == 0 else float(student.two_sided(mean, sd, n))
-    return PairedDifference(differences, alpha, mean, sd, p, flips, _pairing(x, y, sd, rounding))
+    p = sign_flip(list(differences.values()), alpha).p if sd == 0 else float(student.two_sided(mean, sd, n))
+    return PairedDifference(differences, alpha, mean, sd, p, _pairing(x, y, sd, rounding), scale)
 
 
 def _pairing(x: np.ndarray, y: np.ndarray, sd: float, rounding: float) -> Pairing:

@@ -3,6 +3,11 @@
 power(delta, n) = P(t > t_{1 - a/2, n-1})        t noncentral, n - 1 degrees of freedom, noncentrality sqrt(n) delta / sd
                                                  a = alpha, or alpha / m: what the strictest of Holm's m steps asks
 
+Beyond ten seeds a verdict asks the sign test besides (`typical_seed`); power is then the smaller one of both, which is within a point of
+their joint power where differences are normal, and falls from ten seeds to eleven:
+
+signs(delta, n) = P(K >= k),  K ~ Binomial(n, Phi(delta / sd)),  k the fewest wins with p <= alpha
+
 This is a two-sided test that finds the difference on the side where it is; the other side (a significant difference of the wrong sign) is
 an error and no success. It is also the part of statsmodels' two-sided power that can be computed: its other tail is nan for large
 noncentralities, on which its own solver fails.
@@ -13,35 +18,52 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
+from scipy.stats import binom
 from statsmodels.stats.power import TTestPower
 
 from difflab.studies.inference.pilot import Pilot
+from difflab.studies.inference.typical_seed import SIGNS_BEYOND
+from difflab.studies.scale import Margin
 
 MOST_SEEDS = 10_000
 
 
 def power(difference: float, sd: float, seeds: int, alpha: float = 0.05, rows: int = 1) -> float:
-    """P(a true difference is found), by a paired t test among m = rows.
+    """P(a true difference is found at a typical seed), by the rule of verdicts among m = rows.
 
-    sd   of the paired differences
+    Args:
+        difference: On the scale of sd.
+        sd: Of the paired differences.
+        seeds: Of the study.
+        alpha: The level.
+        rows: Of the family that Holm corrects for.
     """
     _check(seeds, alpha, rows)
     if not sd > 0:
         raise ValueError(f"sd = {sd}: a power needs the scatter of differences, above 0")
-    return _power(abs(difference) / sd, seeds, alpha / rows)
+    effect = abs(difference) / sd
+    found = _power(effect, seeds, alpha / rows)
+    return min(found, float(_power_of_signs(effect, np.array([seeds]), alpha)[0])) if seeds > SIGNS_BEYOND else found
 
 
 def smallest_difference(pilot: Pilot, seeds: int, alpha: float = 0.05, rows: int = 1, goal: float = 0.8) -> float:
-    """That is found with probability `goal`."""
+    """The smallest difference, on the pilot's scale, that is found with probability `goal`."""
     _check(seeds, alpha, rows)
     _check_goal(goal, alpha)
-    return pilot.sd * _smallest_effect(seeds, alpha / rows, goal)
+    effect = _smallest_effect(seeds, alpha / rows, goal)
+    if seeds > SIGNS_BEYOND and _power_of_signs(effect, np.array([seeds]), alpha)[0] < goal:
+        high = 2 * effect
+        while _power_of_signs(high, np.array([seeds]), alpha)[0] < goal:
+            high *= 2
+        effect = float(brentq(lambda e: _power_of_signs(e, np.array([seeds]), alpha)[0] - goal, effect, high))  # type: ignore[arg-type]
+    return pilot.sd * effect
 
 
 def seeds_needed(pilot: Pilot, difference: float, alpha: float = 0.05, rows: int = 1, goal: float = 0.8) -> int | None:
-    """The fewest seeds with which `difference` is found with probability `goal`; None if more than 10,000."""
+    """The fewest seeds with which `difference`, on the pilot's scale, is found with probability `goal`; None if more than 10,000."""
     _check(2, alpha, rows)
     _check_goal(goal, alpha)
     if not abs(difference) > 0:
@@ -59,28 +81,44 @@ def seeds_needed(pilot: Pilot, difference: float, alpha: float = 0.05, rows: int
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    if high <= SIGNS_BEYOND:
+        return high
+    seeds = np.arange(high, MOST_SEEDS + 1)
+    reached = np.flatnonzero(_power_of_signs(effect, seeds, alpha) >= goal)
+    return int(seeds[reached[0]]) if reached.size else None
 
 
-def power_sentence(pilot: Pilot, seeds: int, alpha: float, rows: int, wanted: float | None = None) -> str:
+def power_sentence(pilot: Pilot, seeds: int, alpha: float, rows: int, wanted: Margin | None = None) -> str:
     """The power line of a plan.
 
-    wanted   a difference of interest (the margin, a published delta), if there is one
+    Args:
+        pilot: What is known of the scatter.
+        seeds: Of the study.
+        alpha: The level.
+        rows: Of the family that Holm corrects for.
+        wanted: A difference of interest, as the margin, if there is one.
     """
     interval = pilot.interval()
-    spread = pilot.source if interval is None else f"95 % {interval[0]:.3g} .. {interval[1]:.3g}; from {pilot.source}"
-    words = f"Paired differences scatter by {pilot.sd:.3g} ({spread}). "
+    spread = pilot.source
+    if interval is not None:
+        spread = f"95 % {_told(pilot, interval[0])} .. {_told(pilot, interval[1])}; from {pilot.source}"
+    words = f"Paired differences scatter by {_told(pilot, pilot.sd)} ({spread}). "
     if seeds < 2:
         words += "One seed shows no difference"
     else:
-        words += f"{seeds} seeds show a difference of {smallest_difference(pilot, seeds, alpha):.3g} in 80 % of studies"
+        shown = _told(pilot, smallest_difference(pilot, seeds, alpha))
+        words += f"{seeds} seeds show a difference of {shown} at a typical seed in 80 % of studies"
         if rows > 1:
-            words += f", of {smallest_difference(pilot, seeds, alpha, rows):.3g} after Holm over {rows} rows"
+            words += f", of {_told(pilot, smallest_difference(pilot, seeds, alpha, rows))} after Holm over {rows} rows"
     if wanted is None:
         return words + "."
-    needed = seeds_needed(pilot, wanted, alpha, rows)
+    difference = _on_scale(pilot, wanted)
+    if difference is None:
+        return f"{words}; whether they show {wanted} is not known before the baseline has a number."
+    needed = seeds_needed(pilot, difference, alpha, rows)
     corrected = " after Holm" if rows > 1 else ""
-    return f"{words}; a difference of {abs(wanted):.3g} needs {'more than 10,000' if needed is None else needed} seeds{corrected}."
+    same = "" if wanted.scale is pilot.scale else f" ({_told(pilot, difference)} of the baseline's {pilot.level:.4g})"
+    return f"{words}; a difference of {wanted}{same} needs {'more than 10,000' if needed is None else needed} seeds{corrected}."
 
 
 def power_by_row(pilots: Mapping[str, Pilot], seeds: int, alpha: float, rows: int) -> str:
@@ -88,11 +126,33 @@ def power_by_row(pilots: Mapping[str, Pilot], seeds: int, alpha: float, rows: in
     if len(pilots) < 2 or seeds < 2:
         return ""
     shown = [
-        f"{row} {smallest_difference(one, seeds, alpha, rows):.3g} (scatter {one.sd:.3g})"
+        f"{row} {_told(one, smallest_difference(one, seeds, alpha, rows))} (scatter {_told(one, one.sd)})"
         for row, one in list(pilots.items())[:12]
     ]
     more = f" and {len(pilots) - 12} more" if len(pilots) > 12 else ""
     return f"Each row by itself, after Holm: {', '.join(shown)}{more}."
+
+
+def _told(pilot: Pilot, difference: float) -> str:
+    return f"{pilot.scale.told(difference):.3g}{pilot.scale.unit}"
+
+
+def _on_scale(pilot: Pilot, wanted: Margin) -> float | None:
+    """A difference of interest on the pilot's scale; None where the baseline's level is needed for it and not known."""
+    if wanted.scale is pilot.scale:
+        return wanted.reach
+    if pilot.level is None:
+        return None
+    return abs(
+        pilot.scale.inner(pilot.level + wanted.scale.raw(wanted.amount, pilot.level)) - pilot.scale.inner(pilot.level)
+    )
+
+
+def _power_of_signs(effect: float, seeds: np.ndarray, alpha: float) -> np.ndarray:
+    """Power of the sign test of normal differences, at each number of seeds."""
+    most_losses = binom.ppf(alpha / 2, seeds, 0.5)
+    most_losses = np.where(2 * binom.cdf(most_losses, seeds, 0.5) <= alpha, most_losses, most_losses - 1)
+    return binom.cdf(most_losses, seeds, ndtr(-effect))
 
 
 def _power(effect: float, seeds: int, alpha: float) -> float:

@@ -10,6 +10,9 @@ theta between mean(d_F) and mean(d_K), and everywhere if F or K is empty (Hartig
 ranges hold the mean of d, so p falls to both sides of it, and {theta: p(theta) > alpha} is an interval whose ends are order statistics
 of the ranges' ends: no search is needed.
 
+It asks for symmetric differences: where noise is skewed and one arm spreads more than the other, it errs about the mean as often as
+Student's t does. The check of the typical seed that needs no such thing is the sign test.
+
 The smallest p that n differences can give is 2^(1 - n). At a level below it every theta survives and the interval is infinite: 95 % needs
 six differences, 90 % five.
 """

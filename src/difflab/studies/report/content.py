@@ -9,7 +9,18 @@ from typing import Any
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
 from difflab.studies.history import History, read_history
-from difflab.studies.inference import Outcome, Verdict, pilot, pilots, power_by_row, power_sentence, verdicts
+from difflab.studies.inference import (
+    RULE,
+    Outcome,
+    PairedDifference,
+    Verdict,
+    pilot,
+    pilots,
+    power_by_row,
+    power_sentence,
+    sign_test,
+    verdicts,
+)
 from difflab.studies.report.configurations import configurations
 from difflab.studies.report.costs import changed, commits, costs, troubled
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
@@ -23,6 +34,7 @@ from difflab.studies.report.time_losses import QUARTERS, time_losses
 from difflab.studies.report.tradeoffs import tradeoffs
 from difflab.studies.report.trained import Trained, trained
 from difflab.studies.report.unfinished import by_row, unfinished
+from difflab.studies.scale import scale_of
 from difflab.studies.tables import Html, ablation_table
 
 TITLES = {
@@ -53,6 +65,7 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
         "study": study,
         "level": f"{100 * (1 - study.alpha):g} %",
         "margin": study.margins.get(decides),
+        "rule": RULE,
         "direction": f"{info.direction} is better" if info and info.direction else "",
         "labels": {name: arm.row.label for name, arm in evidence.arms.items()},
         "looks": look,
@@ -107,14 +120,22 @@ def _differences(evidence: Evidence, answers: Mapping[str, Verdict], look: Mappi
     paired = {name: one for name, one in differences.items() if one.pairing is not None and one.sign_flip is not None}
     known = pilot(evidence, decides)
     by_row = {study.rows[row].label: one for row, one in pilots(evidence, decides).items()}
-    margin = study.margins.get(decides)
+    info, margin = evidence.info(decides), study.margins.get(decides)
     return {
+        "is_ratio": info is not None and info.ratio,
+        "shaded": margin is not None and margin.scale is scale_of(info),
+        "signs": {name: _by_signs(one) for name, one in paired.items()},
         "forest": forest(evidence, answers, decides, look),
         "paired_rows": list(paired.items()),
         "attainable": min((one.sign_flip.attainable for one in paired.values() if one.sign_flip), default=None),
         "power": known and power_sentence(known, len(study.seeds), study.alpha, len(answers), margin),
         "power_by_row": power_by_row(by_row, len(study.seeds), study.alpha, len(answers)),
     }
+
+
+def _by_signs(difference: PairedDifference) -> float:
+    values = difference.differences.values()
+    return sign_test(sum(d > 0 for d in values), sum(d < 0 for d in values))
 
 
 def _curves(

@@ -13,6 +13,7 @@ from difflab.studies.evidence import Evidence
 from difflab.studies.inference import PairedDifference, Verdict
 from difflab.studies.report.figure import LINE, POINT, SEEDS, Plot, meta, plain, plot
 from difflab.studies.report.palette import Look
+from difflab.studies.scale import Margin
 from difflab.studies.tables.rounding import signed
 
 ROW_HEIGHT, CLOSE_ROW_HEIGHT, FEW = 54, 34, 20
@@ -32,7 +33,7 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
     figure, count = go.Figure(), len(known)
     for i, (name, verdict, difference) in enumerate(known):
         y, look, label = count - 1 - i, looks[name], plain(labels[name])
-        seeds = difference.differences
+        seeds, unit = difference.by_seed, difference.scale.unit
         figure.add_scatter(
             x=list(seeds.values()),
             y=[y - 0.17] * len(seeds),
@@ -40,16 +41,16 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
             marker={"size": 5, "symbol": "circle"},
             meta=meta(look, SEEDS),
             customdata=list(seeds),
-            hovertemplate=f"{label}<br>seed %{{customdata}}: %{{x:+.4g}}<extra></extra>",
+            hovertemplate=f"{label}<br>seed %{{customdata}}: %{{x:+.4g}}{unit}<extra></extra>",
             showlegend=False,
         )
-        interval = finite(difference.interval)
+        interval = finite(difference.limits)
         if interval:
             figure.add_scatter(
                 x=interval, y=[y, y], mode="lines", line={"width": 2}, meta=meta(look, LINE), hoverinfo="skip", showlegend=False
             )  # fmt: skip
         figure.add_scatter(
-            x=[difference.mean],
+            x=[difference.value],
             y=[y],
             mode="markers",
             marker={"size": 11, "symbol": look.mark},
@@ -57,12 +58,14 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
             hovertemplate=f"<b>{label}</b> − {plain(labels[verdict.against])}<br>{numbers(difference)}<br>{verdict.outcome}<extra></extra>",
             showlegend=False,
         )
-    if margin:
-        figure.add_vrect(x0=-margin, x1=margin, layer="below", line_width=0)
+    unmoved = _unmoved(margin, known[0][2])
+    if unmoved:
+        figure.add_vrect(x0=unmoved[0], x1=unmoved[1], layer="below", line_width=0)
     figure.add_vline(x=0, line={"width": 1})
     left, right = ("worse", "better") if info and info.higher_is_better else ("better", "worse")
-    title = f"← {left}      difference in {metric}, {100 * (1 - alpha):g} %      {right} →"
-    figure.update_xaxes(title=title, range=_range([difference for _, _, difference in known], margin))
+    what = f"difference in {metric}{', per cent' if known[0][2].scale.unit else ''}"
+    title = f"← {left}      {what}, with {100 * (1 - alpha):g} % interval      {right} →"
+    figure.update_xaxes(title=title, range=_range([difference for _, _, difference in known], unmoved))
     figure.update_yaxes(range=[-0.62, count - 0.38], showgrid=False, ticks="", fixedrange=True, showticklabels=False)
     texts = [(labels[name], numbers(difference), str(one.outcome)) for name, one, difference in known]
     figure.update_layout(meta=_labels(texts))
@@ -92,14 +95,14 @@ def _labels(texts: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
 
 
 def numbers(difference: PairedDifference) -> str:
-    """−1.20 [−1.60, −0.80]"""
-    interval = finite(difference.interval)
-    reach = None if interval is None else (interval[1] - interval[0]) / 2
-    mean = typeset(signed(difference.mean, reach)[0])
-    if interval is None:
-        return f"{mean} (no interval from {difference.n} seed{'s' * (difference.n > 1)})"
-    low, high = (typeset(signed(end, reach)[0]) for end in interval)
-    return f"{mean} [{low}, {high}]"
+    """−1.20 [−1.60, −0.80], or −8 % [−12, −4]."""
+    limits, unit = finite(difference.limits), difference.scale.unit
+    half = None if limits is None else difference.half_width
+    value = typeset(signed(difference.value, half)[0]) + unit
+    if limits is None:
+        return f"{value} (no interval from {difference.n} seed{'s' * (difference.n > 1)})"
+    low, high = (typeset(signed(end, half)[0]) for end in limits)
+    return f"{value} [{low}, {high}]"
 
 
 def typeset(text: str) -> str:
@@ -115,11 +118,18 @@ def finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
     return interval if interval is not None and np.isfinite(interval).all() else None
 
 
-def _range(differences: Sequence[PairedDifference], margin: float | None) -> list[float]:
-    """Around all means, seeds, margins and zero; an interval that is much longer than these runs out of the plot."""
-    inner = [x for d in differences for x in (d.mean, *d.differences.values())] + [0.0, -(margin or 0), margin or 0]
+def _unmoved(margin: Margin | None, difference: PairedDifference) -> tuple[float, float] | None:
+    """The differences that make no difference, in the plot's unit; None where the margin is on another scale."""
+    if margin is None or margin.scale is not difference.scale:
+        return None
+    return margin.scale.told(-margin.reach), margin.scale.told(margin.reach)
+
+
+def _range(differences: Sequence[PairedDifference], unmoved: tuple[float, float] | None) -> list[float]:
+    """Around all differences, seeds, margins and zero; an interval that is much longer than these runs out of the plot."""
+    inner = [x for d in differences for x in (d.value, *d.by_seed.values())] + [0.0, *(unmoved or ())]
     low, high = min(inner), max(inner)
     room = 1.5 * ((high - low) or 1.0)
-    ends = [end for d in differences for end in finite(d.interval) or ()]
+    ends = [end for d in differences for end in finite(d.limits) or ()]
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
     return [low - 0.06 * (high - low), high + 0.06 * (high - low)]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from difflab.metrics import Target
 from difflab.studies.cited import CitedRow
+from difflab.studies.inference import RULE
 from difflab.studies.study import Study
 from difflab.studies.tables.renderer import Renderer
 from difflab.studies.tables.table import AblationTable, Line
@@ -16,11 +17,14 @@ from difflab.studies.tables.table import AblationTable, Line
 COLUMNS: tuple[str, ...] = (
     "study", "row", "label", "against", "metric", "decides", "n", "planned", "seeds",
     "mean", "low", "high", "interval_of",
-    "delta", "delta_low", "delta_high", "shared_seeds", "p", "p_holm", "equivalence_p_holm", "verdict",
+    "delta", "delta_low", "delta_high", "delta_unit", "shared_seeds", "p", "p_holm", "equivalence_p_holm", "verdict",
+    "on_average", "p_average_holm", "better_seeds", "worse_seeds", "failed_seeds", "spread", "spread_against", "spread_unit",
+    "worst_seed", "worst_delta", "rule",
     "published", "published_delta", "published_source", "published_confidence",
     "parameters", "training_flops", "forward_flops", "sampling_calls", "images", "samples", "fingerprint",
 )  # fmt: skip
-"""fingerprint is that of the protocol without the sampling seeds; delta to verdict stand in the lines of the deciding metric alone."""
+"""fingerprint is that of the protocol without the sampling seeds; delta to rule stand in the lines of the deciding metric alone, in the
+metric's unit or, where delta_unit says so, in per cent. p is Student's, of a row by itself; p_holm is what decides."""
 
 
 class Csv(Renderer):
@@ -105,9 +109,22 @@ def _of_verdict(line: Line) -> Mapping[str, object]:
         "p_holm": verdict.p,
         "equivalence_p_holm": verdict.equivalence_p,
         "verdict": verdict.outcome.value,
+        "on_average": int(verdict.on_average),
+        "p_average_holm": verdict.average_p,
+        "rule": RULE,
     }
+    if verdict.tally is not None:
+        values |= {"better_seeds": len(verdict.tally.wins), "worse_seeds": len(verdict.tally.losses)}
+        values["failed_seeds"] = " ".join(map(str, verdict.tally.failed))
     if verdict.difference is not None:
-        low, high = verdict.difference.interval or (None, None)
-        values |= {"delta": verdict.difference.mean, "delta_low": low, "delta_high": high}
-        values |= {"shared_seeds": verdict.difference.n, "p": verdict.difference.p}
+        difference = verdict.difference
+        low, high = difference.limits or (None, None)
+        values |= {"delta": difference.value, "delta_low": low, "delta_high": high}
+        values |= {"delta_unit": difference.scale.unit.strip(), "shared_seeds": difference.n}
+        values["p"] = None if verdict.tally is None else difference.p
+        if verdict.spreads is not None:
+            values |= {"spread": verdict.spreads[0], "spread_against": verdict.spreads[1]}
+            values["spread_unit"] = f"{difference.scale.spread}{difference.scale.unit}"
+    if verdict.worst is not None:
+        values |= {"worst_seed": verdict.worst[0], "worst_delta": verdict.worst[1]}
     return values

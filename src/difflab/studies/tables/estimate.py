@@ -6,6 +6,7 @@ one seed   value -/+ t * standard error of sampling: what other samples of the s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,19 +36,18 @@ class Estimate:
 
 
 def estimate(arm: Arm, metric: str, alpha: float) -> Estimate | None:
-    """None for a row without a finished seed.
+    """Over the seeds that have a number; None for a row without one.
 
     alpha   1 - level of the interval
     """
-    values = [float(value) for value in arm.values(metric).values()]
+    there = {seed: float(value) for seed, value in arm.values(metric).items() if math.isfinite(value)}
+    values = list(there.values())
     if not values:
         return None
     if len(values) == 1:
-        (only,) = arm.replicates.values()
-        low, high = only.measurements[metric].interval(1 - alpha) or (None, None)
+        (only,) = there
+        low, high = arm.replicates[only].measurements[metric].interval(1 - alpha) or (None, None)
         return Estimate(values[0], low, high, 1)
-    if not np.isfinite(values).all():
-        return Estimate(float(np.mean(values)), None, None, len(values))
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     low, high = student.interval(mean, sd, len(values), alpha)
     return Estimate(mean, float(low), float(high), len(values))

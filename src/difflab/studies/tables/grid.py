@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from difflab.metrics import Target, at_count
 from difflab.studies.cited import CitedRow
-from difflab.studies.inference import Outcome
+from difflab.studies.inference import Outcome, PairedDifference
 from difflab.studies.tables import marks
 from difflab.studies.tables.marks import Mark
 from difflab.studies.tables.notes import cited_differently, measured_differently, notes
@@ -111,8 +111,8 @@ def _label(table: AblationTable, line: Line) -> Content:
 
 
 def _seeds(table: AblationTable, line: Line) -> Content:
-    there, missing = len(line.arm.replicates), len(line.arm.missing)
-    return Content(f"{there} of {there + missing}" if missing else str(there), there)
+    there, lacking = len(line.arm.replicates), len(line.arm.missing) + len(line.arm.diverged)
+    return Content(f"{there} of {there + lacking}" if lacking else str(there), there)
 
 
 def _mean(table: AblationTable, line: Line, metric: str) -> Content:
@@ -121,16 +121,16 @@ def _mean(table: AblationTable, line: Line, metric: str) -> Content:
         return Content(NOTHING)
     text, spread = rounded(found.value, found.half_width)
     strong = metric == table.evidence.study.evaluation.decides and _is_better(line)
-    return Content(text, found.value, spread, strong, (marks.ONE_SEED,) if found.seeds == 1 else ())
+    noted = [marks.ONE_SEED] if found.seeds == 1 else []
+    noted += [marks.FAILED] if line.arm.failed(metric) else []
+    return Content(text, found.value, spread, strong, tuple(noted))
 
 
 def _delta(table: AblationTable, line: Line) -> Content:
     verdict, study = line.verdict, table.evidence.study
     if verdict is None or verdict.difference is None:
         return Content(NOTHING)
-    difference = verdict.difference
-    interval = difference.interval
-    text, spread = signed(difference.mean, None if interval is None else interval[1] - difference.mean)
+    text, spread = _told(verdict.difference)
     mark: tuple[Mark, ...] = ()
     if verdict.outcome is Outcome.EQUIVALENT and verdict.equivalence is not None:
         mark = (marks.equivalent(verdict.equivalence.margin),)
@@ -138,7 +138,19 @@ def _delta(table: AblationTable, line: Line) -> Content:
         mark = (marks.UNTESTED,)
     elif verdict.outcome is Outcome.INCONCLUSIVE:
         mark = (marks.not_significant(study.alpha),)
-    return Content(text, difference.mean, spread, _is_better(line), mark)
+    return Content(text, verdict.difference.value, spread, _is_better(line), mark)
+
+
+def _told(difference: PairedDifference) -> tuple[str, str | None]:
+    """The text of a difference and of its half-width; a ratio has two sides, which stand in the text."""
+    half, limits, unit = difference.half_width, difference.limits, difference.scale.unit
+    text, spread = signed(difference.value, half)
+    if not unit:
+        return text, spread
+    if spread is None or limits is None:
+        return f"{text}{unit}", None
+    low, high = (signed(end, half)[0] for end in limits)
+    return f"{text}{unit} [{low}, {high}]", None
 
 
 def _p(table: AblationTable, line: Line) -> Content:
@@ -148,7 +160,9 @@ def _p(table: AblationTable, line: Line) -> Content:
 
 
 def _verdict(table: AblationTable, line: Line) -> Content:
-    return Content("baseline" if line.verdict is None else line.verdict.outcome.value)
+    if line.verdict is None:
+        return Content("baseline")
+    return Content(line.verdict.outcome.value + ", also on average" * line.verdict.on_average)
 
 
 def _is_better(line: Line) -> bool:

@@ -51,7 +51,8 @@ def _cell(row: str, column: Column, content: Content, decides: str) -> str:
     if column.field == "label":
         return f'<th scope="row">{escape(content.text)}{"".join(map(_raised, content.marks))}</th>'
     if column.field == "verdict":
-        return f'<td><span class="verdict {escape(content.text)}">{escape(content.text)}</span></td>'
+        outcome = content.text.partition(",")[0]
+        return f'<td><span class="verdict {escape(outcome)}">{escape(content.text)}</span></td>'
     text = escape(content.text)
     if content.spread is not None:
         text += f' <span class="spread">± {escape(content.spread)}</span>'

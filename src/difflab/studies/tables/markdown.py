@@ -9,7 +9,7 @@ from difflab.studies.tables.marks import Mark
 from difflab.studies.tables.renderer import Renderer
 from difflab.studies.tables.table import AblationTable
 
-_RAISED = {"a": "ᵃ", "b": "ᵇ", "c": "ᶜ", "d": "ᵈ"}
+_RAISED = {"a": "ᵃ", "b": "ᵇ", "c": "ᶜ", "d": "ᵈ", "e": "ᵉ"}
 
 
 class Markdown(Renderer):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from difflab.studies.scale import Margin
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -15,7 +17,8 @@ class Mark:
 
 
 ONE_SEED = Mark("§", "one seed: the interval is that of sampling alone, and says nothing of other trainings")
-UNTESTED = Mark("¶", "not tested: fewer than two seeds in common")
+UNTESTED = Mark("¶", "not tested: fewer than two seeds in common, or not all runs have ended")
+FAILED = Mark("e", "over the seeds that have a number: the others have failed, which counts in the verdict")
 SECONDARY = Mark("a", "published number, read in a source that quotes it")
 UNVERIFIED = Mark("b", "published number, from memory and not verified")
 MEASURED_DIFFERENTLY = Mark("c", "published under another protocol")
@@ -23,13 +26,13 @@ CITED = Mark("d", "cited: published elsewhere, from no run of this study, and pa
 
 
 def not_significant(alpha: float) -> Mark:
-    return Mark("†", f"not significant at {alpha:g} after Holm's correction")
+    return Mark("†", f"no difference shown at a typical seed, at {alpha:g} after Holm's correction")
 
 
-def equivalent(margin: float) -> Mark:
-    return Mark("‡", f"equivalent: shown to lie within ± {margin:g}")
+def equivalent(margin: Margin) -> Mark:
+    return Mark("‡", f"equivalent: shown to lie within ± {margin} at a typical seed")
 
 
 def in_order(marks: Iterable[Mark]) -> list[Mark]:
     """Each once, signs before letters."""
-    return sorted(dict.fromkeys(marks), key=lambda mark: "†‡§¶abcd".index(mark.symbol))
+    return sorted(dict.fromkeys(marks), key=lambda mark: "†‡§¶abcde".index(mark.symbol))

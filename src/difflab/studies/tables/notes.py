@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from difflab.metrics import Difference, Target, compare_with_published
+from difflab.studies.evidence import Arm
+from difflab.studies.inference import RULE
 from difflab.studies.tables.protocol_line import protocol_line
 from difflab.studies.tables.table import AblationTable, Line
 
 
 def notes(table: AblationTable) -> list[str]:
-    study, arms = table.evidence.study, table.evidence.arms
+    evidence = table.evidence
+    study, arms = evidence.study, evidence.arms
     rows = len(study.compared())
     level = f"{100 * (1 - study.alpha):g} %"
     text = [
-        f"±: {level} interval over seeds, of Δ over the differences at equal seeds (Student's t); bold: significantly better at "
+        f"±, [ ]: {level} interval over seeds, of Δ over the seeds that both rows have (Student's t); bold: significantly better at "
         f"{study.alpha:g} after Holm's correction over {rows} row{'s' * (rows != 1)}. FLOPs: forward and backward.",
         _compared(table),
+        f"Verdicts: by the rule of {RULE}, whichever version measured. Better and worse are said of the median of the paired difference, "
+        "and of its mean only where it says so; docs/statistics.md has the rule and its error rates.",
+        *evidence.remarks,
         f"Measured: {protocol_line(table.evidence)}.",
         f"Seeds: {', '.join(map(str, study.seeds))}.",
     ]
     if lacking := [f"{a.row.label}: {', '.join(map(str, a.missing))}" for a in arms.values() if a.missing]:
         text.append(f"Missing seeds: {'; '.join(lacking)}.")
+    if failed := [words for arm in arms.values() if (words := _failed(arm, study.evaluation.decides))]:
+        text.append(f"Failed: {'; '.join(failed)}.")
     published = {line.arm.row.label: _target(table, line) for line in table.lines.values()}
     if sources := dict.fromkeys(_source(target) for target in published.values() if target):
         text.append(f"Published: {'; '.join(sources)}.")
@@ -68,7 +76,14 @@ def _compared(table: AblationTable) -> str:
         for arm in arms.values()
         if arm.row.against != study.baseline
     ]
-    return "; ".join([f"Δ: to {arms[study.baseline].row.label}", *others]) + "."
+    info = table.evidence.info(study.evaluation.decides)
+    taken = ", a ratio of geometric means at equal seeds" if info is not None and info.ratio else ""
+    return "; ".join([f"Δ: to {arms[study.baseline].row.label}{taken}", *others]) + "."
+
+
+def _failed(arm: Arm, metric: str) -> str:
+    seeds = [f"seed {seed} ({why})" for seed, why in arm.failed(metric).items()]
+    return f"{arm.row.label}: {', '.join(seeds)}" if seeds else ""
 
 
 def _target(table: AblationTable, line: Line) -> Target | None:
