@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from difflab.studies import StudyError
 from difflab.studies.ad_hoc import as_data, as_text, side_by_side
 from difflab.studies.ad_hoc import compare as compared
+from difflab.studies.execution import look_at_runs
 
 OPTIONS = ("waive", "out")
 
@@ -32,6 +34,7 @@ def compare(words: Sequence[str]) -> None:
         raise StudyError("compare takes two run directories at least: study.py compare RUN_A RUN_B")
     waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
     found = compared(runs, waived)
+    found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])
     print(json.dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
     if "out" in given:
         print(f"samples  {side_by_side(found.runs, given['out']) or 'none of the runs has drawn any'}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from difflab.cli.study import Request, divided
@@ -72,7 +73,7 @@ def sync(request: Request) -> None:
 
 def _found(request: Request) -> tuple[Plan, Evidence, dict[str, Verdict]]:
     plan = here(request, divided(request.overrides)[0])
-    evidence = gather(plan)
+    evidence = replace(gather(plan), remarks=execution.look(plan))
     return plan, evidence, verdicts(evidence, plan.study.evaluation.decides)
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from difflab.studies.execution.executor import Executor
 from difflab.studies.execution.places import Places
+from difflab.studies.execution.preregistration import preregister
 from difflab.studies.execution.queue import Queue, ask
 from difflab.studies.execution.states import CellState, states
 from difflab.studies.execution.tasks import freeze
@@ -66,6 +67,7 @@ def retry(plan: Plan, executor: Executor, overrides: Sequence[str] = ()) -> Laun
 def _launch(plan: Plan, executor: Executor, retried: tuple[str, ...] | None) -> Launched:
     root = plan.root.resolve()
     with Places(root).launching():
+        preregister(plan)
         queue = ask(root)
         found = states(plan, queue)
         order = {training.identity: training.number for training in plan.trainings}

@@ -14,6 +14,7 @@ class Places:
     """root   of the plan
 
     _study/plan.json          the tasks (tasks.py)
+    _study/preregistration.json   what was fixed before the first result, later changes, and looks (preregistration.py)
     _study/pool.json          of the local pool: who works, what waits
     _study/jobs.json          what was submitted to SLURM
     _study/tasks/<key>.json   how a task ended; <key>.lock is held while it runs; <number>.sh is a training as a job array needs it
@@ -30,6 +31,10 @@ class Places:
     @property
     def plan(self) -> Path:
         return self.folder / "plan.json"
+
+    @property
+    def preregistration(self) -> Path:
+        return self.folder / "preregistration.json"
 
     @property
     def pool(self) -> Path:
