@@ -30,6 +30,17 @@ def test_shapes(shape, expected):
     torch.testing.assert_close(shape(T), torch.tensor(expected, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [Constant(), Linear(0.0, 2.0), Cosine(0.0, 2.0), TimeInterval(0.5, 1.0)],
+    ids=lambda one: type(one).__name__,
+)
+def test_times_above_the_end_of_a_schedule_count_as_the_end(shape):
+    """Churn raises the first step from t = 1 to about 1.05."""
+    end, above = shape(torch.tensor([1.0, 1.05], dtype=torch.float64))
+    assert end == above
+
+
 @pytest.mark.parametrize("shape", [Linear(0.0, 2.0), Cosine(0.0, 2.0)])
 def test_the_defaults_guide_as_much_as_a_constant(shape):
     assert torch.trapezoid(shape(FINE), FINE).item() == pytest.approx(1, abs=1e-6)

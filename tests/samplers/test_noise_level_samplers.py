@@ -5,12 +5,16 @@ import pytest
 import torch
 from gaussian import affine_map, gaussian_denoiser
 
+from difflab import parameterizations
 from difflab.data import GaussianMixture
+from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
 from difflab.samplers import DDIM, Euler, Heun, draw, initial_noise
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import EDM, Chain, VarianceExploding, VariancePreserving, cosine, noise_level, zero_terminal_snr
 from difflab.types import Condition
+from difflab.variances import FixedSmall
+from tiny import TinyNetwork
 
 MIXTURE = GaussianMixture.random(components=3, shape=(1, 2, 2), spread=0.8, std=0.3, seed=1)
 NOISE = ImageNoise(0, torch.arange(8))
@@ -90,6 +94,50 @@ def test_images_do_not_depend_on_the_batch():
     part = draw(MIXTURE.denoiser(schedule), schedule, sampler, MIXTURE.shape, seeds[4:], Condition())
     assert whole.dtype == torch.float32
     torch.testing.assert_close(whole[4:], part, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "ends_at"),
+    [
+        (EDM(), 80 * 2**0.5),
+        (VarianceExploding(0.002, 80), 80 * 2**0.5),
+        (EDM(sigma_max=30.0), 30 * 2**0.5),
+        (cosine(1000), None),
+    ],
+    ids=["edm", "ve", "edm that ends below the grid", "table"],
+)
+def test_churn_raises_above_the_end_where_the_schedule_goes_on(schedule, ends_at):
+    """Algorithm 2 knows no largest level; a table has one."""
+    sampler, called = Euler(KarrasGrid(4, 0.05), s_churn=40.0), []
+
+    def denoise(x, t, cond):
+        called.append(noise_level(schedule, t)[0].item())
+        return MIXTURE.denoiser(schedule)(x, t, cond)
+
+    x_T = initial_noise(schedule, sampler.grid, MIXTURE.shape, NOISE)
+    assert sampler(denoise, schedule, x_T, Condition(), NOISE).isfinite().all()
+    first = noise_level(schedule, sampler.grid(schedule)[-1:]).item()
+    assert called[0] == pytest.approx(
+        ends_at or min(first * 2**0.5, noise_level(schedule, torch.ones(1).double()).item())
+    )
+    assert sampler.churn.above_end(schedule, Chain(schedule, sampler.grid(schedule))) == (
+        pytest.approx(ends_at) if ends_at else None
+    )
+
+
+@pytest.mark.parametrize("schedule", [EDM(), VarianceExploding(), VariancePreserving()], ids=["edm", "ve", "vp"])
+def test_a_network_is_asked_at_times_above_1(schedule):
+    """The whole way: schedule, preconditioning, c_noise and the network's embedding of it."""
+    torch.manual_seed(0)
+    denoiser = Denoiser(TinyNetwork(), schedule, parameterizations.EDM(), FixedSmall())
+    images = [
+        draw(
+            denoiser, schedule, Heun(KarrasGrid(4, 0.05, 200.0), s_churn=churn), (1, 4, 4), torch.arange(3), Condition()
+        )
+        for churn in (40.0, 0.0)
+    ]
+    assert images[0].isfinite().all()
+    assert not torch.equal(images[0], images[1])
 
 
 def test_the_grid_begins_where_the_schedule_ends():

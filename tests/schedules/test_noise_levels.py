@@ -13,6 +13,7 @@ from difflab.schedules import (
     cosine,
     linear,
     noise_level,
+    time_beyond,
     time_of,
 )
 
@@ -81,6 +82,23 @@ def test_a_time_is_found_from_its_level(name):
 def test_levels_that_a_schedule_does_not_have_become_its_ends():
     assert time_of(VarianceExploding(0.02, 100), times(1e-3, 1e3)).tolist() == [0, 1]
     assert time_of(EDM(), times(80.0, 1e9)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["edm", "vp", "ve"])
+def test_endless_schedules_go_on_above_their_end(name):
+    schedule = SCHEDULES[name]
+    level = noise_level(schedule, times(1.0)) * times(1.0, 1.0001, 2**0.5, 1000.0)
+    found = time_beyond(schedule, level)
+    assert found[0] == pytest.approx(1, abs=1e-14)
+    assert (found.diff() > 0).all()
+    np.testing.assert_allclose(noise_level(schedule, found), level, rtol=1e-12)
+    assert schedule.network_time(found).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["cfg", "cosine", "linear"])
+def test_others_end_at_1(name):
+    schedule = SCHEDULES[name]
+    assert time_beyond(schedule, 3 * noise_level(schedule, times(1.0))).tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,12 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
     from omegaconf import OmegaConf
 
     from difflab.cli.guidance_fields import guidance_fields
+    from difflab.cli.sampler_fields import sampler_fields
 
     guidance: Any = OmegaConf.to_container(config.guidance, resolve=True)
+    sampler: Any = OmegaConf.to_container(config.sampler, resolve=True)
     return {
-        "sampler": OmegaConf.to_container(config.sampler, resolve=True),
+        **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
         **guidance_fields(guidance, module.guidance.guidances),
         "track": track,
         "seeds": f"0 .. {count - 1}",

@@ -18,6 +18,7 @@ from difflab.callbacks import GuidanceCallback
 from difflab.cli.enlarged import Enlarged
 from difflab.cli.guidance_fields import guidance_fields
 from difflab.cli.model_source import ModelSource
+from difflab.cli.sampler_fields import sampler_fields
 from difflab.conditioning import Conditions
 from difflab.metrics import Protocol
 from difflab.networks import Compute, KernelByKernel
@@ -79,7 +80,7 @@ class SetPlan:
     @property
     def _own_fields(self) -> dict[str, Any]:
         return {
-            "sampler": self.config["sampler"],
+            **sampler_fields(self.config["sampler"], self.sampler, self.source.denoiser.schedule),
             **guidance_fields(self.config["guidance"], self.guidance.guidances),
             "track": self.source.track,
             **self.conditions.fields,

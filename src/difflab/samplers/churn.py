@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from difflab.noise import Noise
-from difflab.schedules import Chain, NoiseSchedule, noise_level, time_of
+from difflab.schedules import Chain, NoiseSchedule, noise_level, time_beyond, time_of
 
 
 class Stage(NamedTuple):
@@ -43,7 +44,9 @@ class Stage(NamedTuple):
 class Churn:
     """sigma_hat = (1 + gamma) sigma, x_hat = x + s_noise sqrt(sigma_hat^2 - sigma^2) eps (Karras et al. 2022, algorithm 2, lines 4 to 6).
 
-    gamma = min(s_churn / N, sqrt(2) - 1) at levels in [s_min, s_max], else 0. No level is raised above the schedule's last.
+    gamma = min(s_churn / N, sqrt(2) - 1) at levels in [s_min, s_max], else 0. A grid that begins at the schedule's end is raised above it
+    where the schedule is endless: from 80 to 113.1 at s_churn / N >= 0.414, as EDM's code and k-diffusion do. Where it ends, as a table
+    does, no level is raised above its last.
 
     s_churn        0 adds nothing: the sampler is deterministic
     s_min, s_max   levels at which noise is added
@@ -69,14 +72,30 @@ class Churn:
                 "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
                 "sampler/grid=karras, which begins at sigma_max"
             )
-        gamma = min(self.s_churn / len(chain), math.sqrt(2) - 1)
-        churned = (level >= self.s_min) & (level <= self.s_max)
-        highest = noise_level(schedule, torch.ones_like(level))
-        raised = torch.where(churned, torch.minimum(level * (1 + gamma), highest), level)
-        time = torch.where(raised > level, time_of(schedule, raised), chain.times) if gamma else chain.times
+        raised, time = self._raised(schedule, chain, level)
         alpha = torch.where(raised > level, schedule(time).alpha, chain.level.alpha)
         added = self.s_noise * (raised**2 - level**2).clamp(min=0).sqrt()
         start = torch.stack([chain.times, added, time, alpha, raised], 1).tolist()
         end = torch.stack([chain.times, chain.level.alpha, level], 1).tolist()
         for i in range(len(chain), 0, -1):
             yield Stage(i, *start[i], *end[i - 1])
+
+    def above_end(self, schedule: NoiseSchedule, chain: Chain) -> float | None:
+        """The level above the schedule's end to which the first step raises an image; None if it does not."""
+        raised, time = self._raised(schedule, chain, chain.level.sigma / chain.level.alpha)
+        return float(raised[-1]) if time[-1] > 1 else None
+
+    def _raised(
+        self, schedule: NoiseSchedule, chain: Chain, level: Float64[Tensor, " n"]
+    ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
+        """Levels with the noise that is added, and their times."""
+        gamma = min(self.s_churn / len(chain), math.sqrt(2) - 1)
+        if not gamma:
+            return level, chain.times
+        churned = (level >= self.s_min) & (level <= self.s_max)
+        highest = noise_level(schedule, torch.ones_like(level))
+        wanted = torch.where(churned, level * (1 + gamma), level)
+        beyond = time_beyond(schedule, torch.maximum(wanted, highest))
+        raised = torch.where(wanted > highest, wanted if schedule.endless else highest, wanted)
+        time = torch.where(wanted > highest, beyond, time_of(schedule, raised))
+        return raised, torch.where(raised > level, time, chain.times)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from difflab.noise import Noise
+from difflab.samplers.churn import Churn
 from difflab.samplers.grids import Grid
 from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, DenoiseFn
@@ -33,9 +34,14 @@ class Sampler(ABC):
     """(denoise, schedule, x_T, cond, noise) -> x_0, walking down the times of a grid.
 
     The noise of each step comes from `noise` by image, so an image does not depend on those that it is sampled with.
+
+    Attributes:
+        grid: The times.
+        churn: Noise that is added on the way down, and removed by the step that follows; none by default.
     """
 
     grid: Grid
+    churn: Churn = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
 
     @abstractmethod
     def trajectory(

@@ -5,7 +5,7 @@ from difflab.schedules.continuous_cosine import ContinuousCosine
 from difflab.schedules.cosine import cosine
 from difflab.schedules.edm import EDM
 from difflab.schedules.linear import linear
-from difflab.schedules.noise_level import noise_level, time_of
+from difflab.schedules.noise_level import noise_level, time_beyond, time_of
 from difflab.schedules.scaled_linear import scaled_linear
 from difflab.schedules.schedule import NoiseSchedule
 from difflab.schedules.sigmoid import sigmoid
@@ -30,6 +30,7 @@ __all__ = [
     "scaled_linear",
     "sigmoid",
     "sqrt",
+    "time_beyond",
     "time_of",
     "zero_terminal_snr",
 ]

@@ -17,11 +17,12 @@ class EDM(NoiseSchedule):
     `LogNormal` and samplers walk along a `KarrasGrid`, the warp cancels but for the bound sigma_max, which a log-normal draw exceeds twice
     in a million. The network is told sigma.
 
-    sigma_max   at t = 1
+    sigma_max   at t = 1; levels go on above it, and churn may raise an image there
     rho         of the warp
     """
 
     steps = None
+    endless = True
 
     def __init__(self, sigma_max: float = 80.0, rho: float = 7.0):
         if sigma_max <= 0 or rho <= 0:

@@ -25,12 +25,31 @@ def time_of(schedule: NoiseSchedule, level: Float64[Tensor, " b"]) -> Float64[Te
     would take, and none that makes a GPU wait.
     """
     level = level.double()
+    low = _searched(schedule, level, 0.0, 1.0)
+    above = level >= noise_level(schedule, torch.ones_like(level))
+    return torch.where(above, torch.ones_like(low), low)
+
+
+def time_beyond(schedule: NoiseSchedule, level: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
+    """The time from 1 on at which sigma_t / alpha_t is `level`, none of which is below the schedule's end; 1 if it is not endless."""
+    level = level.double()
+    if not schedule.endless:
+        return torch.ones_like(level)
+    width, highest = 1.0, level.max()
+    while noise_level(schedule, torch.tensor([1.0 + width], dtype=torch.float64)) < highest:
+        width *= 2
+    return _searched(schedule, level, 1.0, width)
+
+
+def _searched(
+    schedule: NoiseSchedule, level: Float64[Tensor, " b"], start: float, width: float
+) -> Float64[Tensor, " b"]:
+    """The last time of [start, start + width) whose level is not above the wanted one."""
     parts = torch.arange(1, _SECTIONS, device=level.device).double() / _SECTIONS
-    low, width = torch.zeros_like(level), 1.0
+    low = torch.full_like(level, start)
     for _ in range(_ROUNDS):
         t = low[:, None] + width * parts
         below = noise_level(schedule, t.flatten()).reshape(t.shape) <= level[:, None]
         width /= _SECTIONS
         low = low + below.sum(1) * width
-    above = level >= noise_level(schedule, torch.ones_like(level))
-    return torch.where(above, torch.ones_like(low), low)
+    return low

@@ -17,10 +17,14 @@ class NoiseSchedule(ABC):
     One that learns is a module besides, `class Learned(nn.Module, NoiseSchedule)`: the model that has it then trains its weights, averages
     and saves them with its own. Its values are computed anew whenever they are asked for, on the device of t.
 
-    steps   the number of steps of a discrete schedule; None for one in continuous time
+    Attributes:
+        steps: The number of steps of a discrete schedule; None for one in continuous time.
+        endless: Whether levels go on beyond t = 1: the same formula then holds at times above 1, where a sampler with churn may go (Karras
+            et al. 2022, algorithm 2, which knows no largest level). False for a table, and for one that is defined on [0, 1] alone.
     """
 
     steps: int | None
+    endless: bool = False
 
     @property
     def is_fixed(self) -> bool:

@@ -22,6 +22,7 @@ class VarianceExploding(NoiseSchedule):
     """
 
     steps = None
+    endless = True
 
     def __init__(self, sigma_min: float = 0.02, sigma_max: float = 100.0):
         if not 0 < sigma_min < sigma_max:

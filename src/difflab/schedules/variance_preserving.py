@@ -21,6 +21,7 @@ class VariancePreserving(NoiseSchedule):
     """
 
     steps = None
+    endless = True
 
     def __init__(self, beta_d: float = 19.9, beta_min: float = 0.1, time_min: float = 1e-5):
         if beta_d < 0 or beta_min <= 0:

@@ -14,6 +14,7 @@ from difflab.guidance.shapes.shape import Shape
 class Cosine(Shape):
     """at_noise + (at_clean - at_noise) (1 + cos(pi t)) / 2.
 
+    Times beyond the schedule's end, to which churn may raise an image, count as the end.
     From 0 at noise to 2 at the clean end it is Wang et al.'s cos(pi t) + 1 (arXiv 2404.13040), which over all times guides as much as 1.
     """
 
@@ -24,4 +25,4 @@ class Cosine(Shape):
         self.at_clean = at_clean
 
     def __call__(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return self.at_noise + (self.at_clean - self.at_noise) * (1 + torch.cos(math.pi * t)) / 2
+        return self.at_noise + (self.at_clean - self.at_noise) * (1 + torch.cos(math.pi * t.clamp(max=1))) / 2

@@ -11,6 +11,7 @@ from difflab.guidance.shapes.shape import Shape
 class Linear(Shape):
     """at_clean + (at_noise - at_clean) t.
 
+    Times beyond the schedule's end, to which churn may raise an image, count as the end.
     From 0 at noise to 2 at the clean end it is Wang et al.'s 2 (1 - t) (arXiv 2404.13040), which over all times guides as much as 1.
     """
 
@@ -21,4 +22,4 @@ class Linear(Shape):
         self.at_clean = at_clean
 
     def __call__(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return self.at_clean + (self.at_noise - self.at_clean) * t
+        return self.at_clean + (self.at_noise - self.at_clean) * t.clamp(max=1)

@@ -11,6 +11,8 @@ from torch import Tensor
 class Shape(ABC):
     """t -> [B]; the scale at t is w(t) = 1 + (w - 1) shape(t), so 0 is no guidance and 1 the whole of it.
 
+    Where churn raises an image above the schedule's end, t is above 1.
+
     vanishes   whether there are times at which it is 0, so that it is worth looking
     """
 

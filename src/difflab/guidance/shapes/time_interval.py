@@ -9,7 +9,10 @@ from difflab.guidance.shapes.shape import Shape
 
 
 class TimeInterval(Shape):
-    """1 where low < t <= high, else 0. `NoiseLevelInterval` is the same in the variable of the paper."""
+    """1 where low < t <= high, else 0. `NoiseLevelInterval` is the same in the variable of the paper.
+
+    Times beyond the schedule's end, to which churn may raise an image, count as the end.
+    """
 
     vanishes = True
 
@@ -20,4 +23,4 @@ class TimeInterval(Shape):
         self.high = high
 
     def __call__(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return ((t > self.low) & (t <= self.high)).to(t.dtype)
+        return ((t > self.low) & (t.clamp(max=1) <= self.high)).to(t.dtype)

@@ -13,7 +13,7 @@ from difflab.schedules import NoiseSchedule, noise_level, time_of
 class KarrasGrid(Grid):
     """sigma_i^(1/rho) at equal distances from sigma_max down to sigma_min, then 0 (Karras et al. 2022, eq. 5).
 
-    sigma means the noise level sigma_t / alpha_t of any schedule. Where the schedule ends below sigma_max the grid begins at its end.
+    sigma means the noise level sigma_t / alpha_t of any schedule. Where the schedule's t = 1 lies below sigma_max the grid begins there.
 
     steps                  how many, the last one from sigma_min to the clean image
     sigma_min, sigma_max   smallest and largest level
