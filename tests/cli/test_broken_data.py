@@ -1,7 +1,9 @@
 """Files that are damaged, before training and while it goes on, through the commands themselves."""
 
+import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits, ImageFolder
 from difflab.data.stream import epoch_order
 from difflab.module import TrainedModule
-from running import composed, differences, saved_state, train_small
+from running import composed, differences, sample_from, saved_state, train_small
 
 COUNT, BATCH, BREAKS_AT = 400, 32, 8
 
@@ -96,6 +98,22 @@ def test_samples_that_are_damaged_are_named(digits, capsys):
     text = error_of(lambda: evaluate(command), capsys)
     assert f"{path} (image " in text
     assert "cannot be read as an image" in text
+
+
+def test_classes_without_images_are_named_in_training_and_in_sampling(digits, tmp_path):
+    for path in digits.glob("3/*.jpg"):
+        path.unlink()
+    names = sorted(path.relative_to(digits).as_posix() for path in digits.glob("*/*.jpg"))
+    (digits / "dataset.json").write_text(
+        json.dumps({"labels": [[name, int(name[0])] for name in names]}), encoding="utf-8"
+    )
+    with pytest.warns(UserWarning, match="1 of 10 classes have no images: .*: 3"):
+        run = train_small(tmp_path / "runs", *settings(digits), "trainer.max_steps=2", "data.num_workers=0").run
+    with pytest.warns(UserWarning, match="1 of the 10 classes that are drawn had no images in training: 3"):
+        sample_from(run.path, tmp_path / "all", "num_samples=20", "batch_size=20")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*no images in training")
+        sample_from(run.path, tmp_path / "some", "num_samples=4", "batch_size=4", "classes=[0,1]")
 
 
 def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd):

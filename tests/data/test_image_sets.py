@@ -305,6 +305,11 @@ def spoiled(values: np.ndarray, index: int, value: float) -> np.ndarray:
         ([FLOATS], (1, -1), ["value_range=[1, -1]", "[black, white]"]),
         ([FLOATS], (0, 1, 2), ["value_range=[0, 1, 2]"]),
         ([spoiled(PIXELS.astype(np.int32), 3, 256)], None, ["a.npz, arr_0[3]", "to 256", "0..255"]),
+        (
+            [PIXELS.astype(np.uint16) * 257],
+            None,
+            ["a.npz, arr_0[0]", "0..255; of 16 bits save numpy.rint(images / 257)"],
+        ),
         ([spoiled(PIXELS.astype(np.int32), 2, -1)], None, ["a.npz, arr_0[2]", "from -1"]),
         ([PIXELS.transpose(0, 3, 1, 2).copy()], None, ["[7, 3, 10, 12]", "[N, C, H, W]", "transpose(0, 2, 3, 1)"]),
         ([PIXELS[..., :2]], None, ["2 channels"]),

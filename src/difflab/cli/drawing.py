@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 from torchvision.utils import save_image
 
 from difflab.callbacks import GuidanceCallback
@@ -30,9 +31,12 @@ from difflab.cli.enlarged import enlarged_by
 from difflab.cli.model_source import ModelSource, load_model
 from difflab.cli.set_plan import PRECISIONS, SetPlan
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
+from difflab.data.errors import some, warn
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
+from difflab.runs import RunDirectory
 from difflab.sampling import DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
+from difflab.sampling.classes import Classes
 from difflab.sampling.whole import whole_file
 
 _STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
@@ -121,16 +125,31 @@ def plan_set(
         config.first_seed,
         config.num_samples,
     )
+    drawn = config.num_samples if count is None else count
+    _warn_of_empty(source, classes, torch.arange(config.first_seed, config.first_seed + drawn))
     plain: Any = OmegaConf.to_container(model, resolve=True)
     compute = instantiate(config.compute)
     drawn_before = None if before is None else Shards(before.folder.shards, before.count, config.first_seed)
     enlarged = enlarged_by(config, model, source, drawn_before)
-    drawn = config.num_samples if count is None else count
     plan = SetPlan(source, plain, sampler, guidance, compute, classes, enlarged, out, config, drawn, before)
     plan.check()
     if not config.overwrite:
         plan.folder.check()
     return plan
+
+
+def _warn_of_empty(source: ModelSource, classes: Classes, seeds: Tensor) -> None:
+    """Names the classes that are drawn and of which the run had no image."""
+    starts = RunDirectory(source.file.parent.parent).starts()
+    empty = set(starts[-1].get("empty_classes", ())) if starts and source.num_classes else set()
+    labels = classes(seeds).label if empty else None
+    drawn = [] if labels is None else labels.unique().tolist()
+    unlearnt = [str(number) for number in drawn if number in empty]
+    if unlearnt:
+        warn(
+            f"{len(unlearnt):,} of the {len(drawn):,} classes that are drawn had no images in training: "
+            f"{some(unlearnt[:3], len(unlearnt))}. Say which to draw, as classes=[0,1]"
+        )
 
 
 def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:

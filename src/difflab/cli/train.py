@@ -163,7 +163,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
         images = {"fingerprint": data.fingerprint, "images": len(data.dataset)}
-        start: dict[str, Any] = provenance() | {"from_step": step, "data": images}
+        start: dict[str, Any] = provenance() | {"from_step": step, "data": images, "empty_classes": data.empty_classes}
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocols)
         trainer.loggers[0].rewind(step)
         code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -35,6 +36,13 @@ class ImageDataset(ABC):
     def num_classes(self) -> int:
         """0: the images have no labels."""
         return len(self.class_names)
+
+    @property
+    def empty_classes(self) -> list[int]:
+        """The classes of which there is no image."""
+        if self.labels is None:
+            return []
+        return (torch.bincount(self.labels, minlength=self.num_classes) == 0).nonzero().flatten().tolist()
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -57,14 +57,17 @@ class ImageData(pl.LightningDataModule):
         images_per_micro_batch(batch_size, 1, 1)
         self.labels = dataset.labels if num_classes else None
         self.stream = TrainingStream(dataset, self.labels, seed, augmentations)
-        if self.labels is not None:
-            counts = torch.bincount(self.labels, minlength=num_classes)
-            empty = [name for name, count in zip(dataset.class_names, counts.tolist(), strict=True) if not count]
-            if empty:
-                warn(
-                    f"{len(empty):,} of {num_classes:,} classes have no images, and the model learns nothing of them although it draws "
-                    f"them as often as others: {some(empty[:3], len(empty))}"
-                )
+        if self.empty_classes:
+            names = [dataset.class_names[number] for number in self.empty_classes[:3]]
+            warn(
+                f"{len(self.empty_classes):,} of {num_classes:,} classes have no images: the model learns nothing of them, and draws "
+                f"them as often as others: {some(names, len(self.empty_classes))}"
+            )
+
+    @property
+    def empty_classes(self) -> list[int]:
+        """The classes that the model is told and of which it sees no image."""
+        return self.dataset.empty_classes if self.num_classes else []
 
     @property
     def fingerprint(self) -> str:

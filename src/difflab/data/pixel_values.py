@@ -49,7 +49,8 @@ class PixelValues:
             )
         self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
         if not self.is_float:
-            self._refuse_outside(values, first, (0, 255), 0, "expected integers in 0..255")
+            sixteen = "; of 16 bits save numpy.rint(images / 257).astype('uint8')" if self._dtype.itemsize == 2 else ""
+            self._refuse_outside(values, first, (0, 255), 0, f"expected integers in 0..255{sixteen}")
         elif self.value_range is not None:
             low, high = self.value_range
             remedy = f"value_range=[{low:g},{high:g}] was given: give the right one, or clip the images"
