@@ -40,16 +40,17 @@ MATHEMATICS = {
     "conditioning": {"types", "noise", "process", "schedules"},
 }
 MACHINERY = {
+    "strict_json": set(),
     "on_demand": set(),
     "collective": set(),
     "data": {"types", "noise", "on_demand"},
-    "metrics": {"collective", "data", "noise"},  # the bootstrap draws weights
-    "sampling": {*MATHEMATICS, "collective", "data", "metrics"},
-    "callbacks": {*MATHEMATICS, "collective", "metrics"},
+    "metrics": {"strict_json", "collective", "data", "noise"},  # the bootstrap draws weights
+    "sampling": {"strict_json", *MATHEMATICS, "collective", "data", "metrics"},
+    "callbacks": {"strict_json", *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {*MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
-    "runs": {*MATHEMATICS, "on_demand", "collective", "callbacks", "module", "launch"},
-    "studies": {*MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
+    "launch": {"strict_json", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "runs": {"strict_json", *MATHEMATICS, "on_demand", "collective", "callbacks", "module", "launch"},
+    "studies": {"strict_json", *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}

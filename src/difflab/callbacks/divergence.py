@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from difflab.callbacks.fetched import Fetched
+from difflab.strict_json import dumps
 from difflab.types import Batch, Losses
 
 
@@ -234,4 +234,4 @@ class DivergenceCallback(pl.Callback):
             "seed": step.module.seed,
             "batch": path.name,
         }
-        path.with_suffix(".json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+        path.with_suffix(".json").write_text(dumps(summary, indent=2), encoding="utf-8")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+
+from difflab.strict_json import dumps
 
 HELP = """data.py: packs data sets into shards, and tells what they are
 
@@ -86,7 +87,7 @@ def _info(path: str, as_json: bool) -> None:
     from difflab.data.packing.description import as_text
 
     facts = describe(path)
-    print(json.dumps(facts, indent=2) if as_json else as_text(facts))
+    print(dumps(facts, indent=2) if as_json else as_text(facts))
 
 
 def _values(words: list[str]) -> dict[str, str]:

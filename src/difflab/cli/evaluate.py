@@ -45,7 +45,7 @@ VALUES = [
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
     "bits_per_dim  of how many images of the reference; 0 for none",
     "sweep.<axis>  lists of track, sampler, steps, eta, scale; select: the metric that chooses",
-    "compare       results.json files; waive: fields of the protocol that may differ",
+    "compare       results.json files; waive: fields of the protocol that may differ; info: which way a foreign metric is better",
     "out           folder of results.json; features: of the embedded images (several nodes need a common one)",
 ]
 
@@ -101,7 +101,7 @@ def _evaluate(config: DictConfig) -> None:
     check_nothing_missing(config)
     check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
     if config.compare:
-        print(comparison_table(list(config.compare), list(config.waive)))
+        print(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {}))
         return
     axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}
     processes = processes_of(config)

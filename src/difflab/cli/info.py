@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
+
+from difflab.strict_json import dumps
 
 
 def main() -> None:
@@ -23,4 +24,4 @@ def main() -> None:
         facts = info(paths[0])
     except ValueError as error:
         fail(str(error))
-    print(json.dumps(facts, indent=2) if "--json" in sys.argv else as_text(facts))
+    print(dumps(facts, indent=2) if "--json" in sys.argv else as_text(facts))

@@ -62,7 +62,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
         "batches": {row: plan.batch(row) for row in plan.rows},
         "cited": list(plan.cited),
     }
-    write_whole(_file(request, overrides), json.dumps(content))
+    write_whole(_file(request, overrides), json.dumps(content, allow_nan=False))
 
 
 def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
@@ -87,7 +87,10 @@ def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
 
 def _file(request: Request, overrides: Sequence[str]) -> Path:
     words = [os.getcwd(), str(request.file.resolve()), *_options(request), *overrides]
-    return cache_directory("plans") / f"{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]}.json"
+    return (
+        cache_directory("plans")
+        / f"{hashlib.sha256(json.dumps(words, allow_nan=False).encode()).hexdigest()[:16]}.json"
+    )
 
 
 def _options(request: Request) -> list[str]:
@@ -96,7 +99,9 @@ def _options(request: Request) -> list[str]:
 
 def _digest(request: Request, overrides: Sequence[str]) -> str:
     """Of everything from which a plan follows but data and extractor."""
-    digest = hashlib.sha256(json.dumps([sys.version, difflab.__version__, *_options(request), *overrides]).encode())
+    digest = hashlib.sha256(
+        json.dumps([sys.version, difflab.__version__, *_options(request), *overrides], allow_nan=False).encode()
+    )
     digest.update(request.file.read_bytes())
     variables: set[str] = set()
     for path in sorted(config_directory().rglob("*.yaml")):
@@ -104,7 +109,7 @@ def _digest(request: Request, overrides: Sequence[str]) -> str:
         variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
         digest.update(f"{path.relative_to(config_directory())} {text}".encode())
     values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}
-    digest.update(json.dumps(values).encode())
+    digest.update(json.dumps(values, allow_nan=False).encode())
     sources = sorted(Path(difflab.__file__).parent.rglob("*.py"))
     digest.update(repr((sources, file_stamps(sources))).encode())
     return digest.hexdigest()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+import yaml
+
+from difflab.metrics import MetricInfo
+from difflab.strict_json import dumps
 from difflab.studies import StudyError
 from difflab.studies.ad_hoc import as_data, as_text, side_by_side
 from difflab.studies.ad_hoc import compare as compared
 from difflab.studies.execution import look_at_runs
 
-OPTIONS = ("waive", "out")
+OPTIONS = ("waive", "out", "info")
 
 
 def compare(words: Sequence[str]) -> None:
     """Prints configurations and numbers side by side, and writes a picture of the samples.
 
-    words   run directories, waive=[FIELD,...], out=PICTURE.png, --json
+    words   run directories, waive=[FIELD,...], info={METRIC: {higher_is_better: true}}, out=PICTURE.png, --json
     """
     for flag in [word for word in words if word.startswith("--") and word != "--json"]:
         raise StudyError(f"compare has no {flag}; there is --json")
@@ -33,10 +36,21 @@ def compare(words: Sequence[str]) -> None:
     if len(runs) < 2:
         raise StudyError("compare takes two run directories at least: study.py compare RUN_A RUN_B")
     waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
-    found = compared(runs, waived)
+    found = compared(runs, waived, _stated(given.get("info", "{}")))
     found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])
-    print(json.dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
+    print(dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
     if "out" in given:
         print(f"samples  {side_by_side(found.runs, given['out']) or 'none of the runs has drawn any'}", file=sys.stderr)
     elif "--json" not in words:
         print("\nout=samples.png puts the samples side by side")
+
+
+def _stated(text: str) -> dict[str, MetricInfo]:
+    """What a person says of metrics whose results say nothing."""
+    try:
+        node = yaml.safe_load(text)
+        if not isinstance(node, dict):
+            raise ValueError("expected {METRIC: {higher_is_better: true}}")
+        return {str(metric): MetricInfo.read(one, f"info.{metric}") for metric, one in node.items()}
+    except (ValueError, yaml.YAMLError) as error:
+        raise StudyError(f"info={text}: {' '.join(str(error).split())}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +12,7 @@ from rich.table import Table
 from difflab.cli.known_plan import remember
 from difflab.cli.planning import plan_study
 from difflab.cli.study import Request, number
+from difflab.strict_json import dumps
 from difflab.studies import CitedRow, Plan, RowPlan, StudyError, load_study
 from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
@@ -47,7 +47,7 @@ def plan(request: Request) -> None:
     rate, _, _ = number(request.options, "rate"), _size(request, "sd"), _size(request, "difference")
     found = planned(request, request.overrides)
     if "--json" in request.flags:
-        print(json.dumps(as_json(found, rate), indent=2))
+        print(dumps(as_json(found, rate), indent=2))
         return
     study = found.study
     console = Console(highlight=False)

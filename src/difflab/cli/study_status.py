@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.console import Console
 
 from difflab.cli.known_plan import recall
 from difflab.cli.study import Request, divided
+from difflab.strict_json import dumps
 from difflab.studies import execution as running
 from difflab.studies.execution import Planned
 
@@ -17,7 +16,7 @@ def status(request: Request) -> None:
     plan = _plan(request)
     found = running.states(plan, running.ask(plan.root))
     if "--json" in request.flags:
-        print(json.dumps(running.as_json(found) | {"cited": list(plan.cited)}, indent=2))
+        print(dumps(running.as_json(found) | {"cited": list(plan.cited)}, indent=2))
     elif "--watch" in request.flags:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from difflab.cli.tables import results_table
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Protocol, Results
 from difflab.sampling.whole import whole_file
+from difflab.strict_json import dumps
 from difflab.studies import Point, Setting, choose, draw_front, settings
 
 FRONTS = (("fd", "is"), ("recall", "precision"))
@@ -121,7 +121,7 @@ def _report(
         "chosen": choice.index,
     }
     with whole_file(folder / "sweep.json") as path:
-        path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        path.write_text(dumps(content, indent=2), encoding="utf-8")
     print(f"sweep    {folder / 'sweep.json'}")
     best, reported = tried[choice.index], choice.reported
     interval = reported.interval()

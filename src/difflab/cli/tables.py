@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from difflab.metrics import Difference, Measurement, ProtocolMismatch, Results, at_count, check_comparable
+from difflab.metrics import Difference, Measurement, MetricInfo, ProtocolMismatch, Results, at_count, check_comparable
 from difflab.metrics.protocol import is_covered
+from difflab.metrics.results import declared
 from difflab.metrics.variance_components import variance_components
+
+INTERVAL = (
+    "95 % interval: of this number's expectation over other samples of as many images from the same weights, the reference being fixed; "
+    "not of its limit for infinitely many images, and not over training seeds"
+)
 
 
 def results_table(results: Results, title: str) -> str:
-    """A line per number: value, interval, and the fingerprint of how it was measured."""
+    """A line per number: value, interval, and the fingerprint of how it was measured. Below, what the intervals are of."""
     rows = [("metric", "value", "95 % interval", "better", "protocol")]
     for m in results.measurements:
-        rows.append(
-            (
-                _label(m),
-                f"{m.value:.4g}",
-                _interval(m),
-                "" if m.info is None else m.info.direction,
-                m.protocol.fingerprint,
-            )
-        )
-    return f"{title}\n{_aligned(rows)}"
+        rows.append((_label(m), f"{m.value:.4g}", _interval(m), _way(m), m.protocol.fingerprint))
+    notes = [f"{_label(m)}: no number, since {m.why}" for m in results.measurements if m.why]
+    if any(m.interval() for m in results.measurements):
+        notes.append(INTERVAL)
+    return "\n".join([title, _aligned(rows), *notes])
 
 
 def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
@@ -56,27 +58,54 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
     return f"{len(results)} runs together\n{_aligned(rows)}"
 
 
-def comparison_table(files: Sequence[str], waived: Sequence[str]) -> str:
+def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mapping[str, Any]) -> str:
     """The numbers that results files have in common, the difference to the first file's.
 
     ProtocolMismatch if a number was measured differently and not all differences are waived. A difference has the interval of two
     independent estimates; measured on the same seeds it is narrower in truth.
+
+    stated   metric -> what kind of number it is, of those whose files do not say it; plain values
     """
+    infos = {metric: MetricInfo.read(node, f"info.{metric}") for metric, node in stated.items()}
     if len(files) < 2:
         raise ValueError("compare names two results.json files at least")
     results = [_read(Path(file)) for file in files]
-    common = [m for m in results[0].measurements if all(_has(other, m.metric) for other in results[1:])]
+    common = [
+        declared(m, infos.get(m.metric), files[0])
+        for m in results[0].measurements
+        if all(_has(other, m.metric) for other in results[1:])
+    ]
     if not common:
         raise ValueError(f"{' and '.join(files)} have no metric in common")
-    rows, noted = [("metric", "file", "value", "95 % interval", "difference", "95 % of it")], set[Difference]()
+    rows, noted = (
+        [("metric", "file", "value", "95 % interval", "difference", "95 % of it", "better")],
+        set[Difference](),
+    )
     for first in common:
-        rows.append((_label(first), files[0], f"{first.value:.4g}", _interval(first), "", ""))
+        rows.append((_label(first), files[0], f"{first.value:.4g}", _interval(first), "", "", _way(first)))
         for file, other in zip(files[1:], results[1:], strict=True):
-            m = _nearest(other, first)
+            m = declared(_nearest(other, first), infos.get(first.metric), file)
+            if _way(m) != _way(first):
+                raise ValueError(
+                    f"{first.metric} is not one metric: the better one is the {_way(first)} in {files[0]} and the {_way(m)} in {file}"
+                )
             noted |= set(_comparable(first, m, waived))
-            rows.append(("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m)))
+            rows.append(
+                ("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m), "")
+            )
     idle = [name for name in waived if not any(is_covered(difference.field, [name]) for difference in noted)]
-    lines = [_aligned(rows), *(f"waived: {difference}" for difference in sorted(map(str, noted)))]
+    numberless = [
+        f"{file}: {m.metric} is no number, since {m.why}"
+        for file, one in zip(files, results, strict=True)
+        for m in one.measurements
+        if m.why
+    ]
+    lines = [
+        _aligned(rows),
+        *numberless,
+        INTERVAL,
+        *(f"waived: {difference}" for difference in sorted(map(str, noted))),
+    ]
     return "\n".join([*lines, *(f"waived for nothing: {name} differs nowhere" for name in idle)])
 
 
@@ -121,6 +150,10 @@ def _label(measurement: Measurement) -> str:
 def _interval(measurement: Measurement) -> str:
     interval = measurement.interval()
     return "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
+
+
+def _way(measurement: Measurement) -> str:
+    return "" if measurement.info is None else measurement.info.direction
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

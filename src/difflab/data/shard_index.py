@@ -73,7 +73,7 @@ class ShardIndex:
 
     def save(self, folder: Path) -> None:
         """Writes the index whole or not at all."""
-        write_whole(folder / INDEX, json.dumps(dataclasses.asdict(self)).encode())
+        write_whole(folder / INDEX, json.dumps(dataclasses.asdict(self), allow_nan=False).encode())
 
     def check(self, folder: Path) -> None:
         """Raises a DataError that names a missing or damaged shard. Sizes are looked at each time, checksums after a change."""

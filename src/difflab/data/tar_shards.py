@@ -37,7 +37,9 @@ class TarShards(FileStore):
         self.shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
         self._spans = FileSpans()
         headers = checked_content(
-            str(path), lambda: repr(("tar headers", self.stamp([]))), lambda: json.dumps(self._scanned())
+            str(path),
+            lambda: repr(("tar headers", self.stamp([]))),
+            lambda: json.dumps(self._scanned(), allow_nan=False),
         )
         scanned = json.loads(headers)
         self._places: dict[str, tuple[Path, int, int]] = {

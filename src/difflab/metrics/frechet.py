@@ -35,14 +35,17 @@ from difflab.metrics.moments import Gaussian
 
 
 class FrechetDistance(NamedTuple):
-    """mean_term |m1 - m2|^2, covariance_term tr(S1 + S2 - 2 (S1 S2)^1/2); the distance (FID and its relatives) is their sum."""
+    """mean_term |m1 - m2|^2, covariance_term tr(S1 + S2 - 2 (S1 S2)^1/2); the distance (FID and its relatives) is their sum.
+
+    Neither is negative. Of two equal Gaussians rounding leaves a covariance term around 1e-15 of the traces, of either sign.
+    """
 
     mean_term: float
     covariance_term: float
 
     @property
     def distance(self) -> float:
-        return self.mean_term + self.covariance_term
+        return max(0.0, self.mean_term + self.covariance_term)
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:

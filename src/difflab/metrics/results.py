@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from scipy.stats import t as student
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.recognised import recognised
+from difflab.strict_json import dumps, in_words, restored
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,31 @@ def is_higher_better(measurement: Measurement) -> bool:
     return measurement.info.higher_is_better
 
 
+def declared(measurement: Measurement, stated: MetricInfo | None, where: str, study: bool = False) -> Measurement:
+    """With what a person states of a number that says nothing of itself.
+
+    Args:
+        measurement: As it was read.
+        stated: What kind of number it is, by a person's word; None where there is none.
+        where: Of the number, for errors: its file.
+        study: Whether it is stated in a study's file, and else by a command's `info`.
+
+    Raises:
+        ValueError: If nobody says which way is better, or the two say different ways.
+    """
+    metric, info = measurement.metric, measurement.info or stated
+    if info is None:
+        remedy = f"{{{metric}: {{higher_is_better: true}}}}"
+        remedy = f"in the study's evaluation, info: {remedy}" if study else f"by 'info={remedy}'"
+        raise ValueError(
+            f"{where} does not say whether a higher {metric} is better, and it is no metric of difflab. State it {remedy}"
+        )
+    if stated is not None and stated.higher_is_better is not info.higher_is_better:
+        ways = [one.direction or "neither" for one in (info, stated)]
+        raise ValueError(f"{where} says that the better {metric} is {ways[0]}, and `info` that it is {ways[1]}")
+    return replace(measurement, info=info)
+
+
 @dataclass(frozen=True)
 class Results:
     """All numbers of one set of samples.
@@ -100,7 +126,7 @@ class Results:
                 "value": None if m.why else m.value,
                 **({"why": m.why} if m.why else {}),
                 "samples": m.samples,
-                "protocol": dict(m.protocol.fields),
+                "protocol": in_words(m.protocol.fields),
                 "std_error": m.std_error,
                 "replicates": m.replicates,
                 "info": None if m.info is None else m.info.to_json(),
@@ -109,7 +135,7 @@ class Results:
             }
             for m in self.measurements
         ]
-        return json.dumps({"subject": self.subject, "measurements": rows}, indent=2)
+        return dumps({"subject": self.subject, "measurements": rows}, indent=2)
 
     @classmethod
     def from_json(cls, text: str, where: str | Path = "results") -> Results:
@@ -122,7 +148,7 @@ class Results:
 
 
 def _measurement(row: Mapping[str, Any], where: str | Path) -> Measurement:
-    protocol = Protocol(row["protocol"])
+    protocol = Protocol(restored(row["protocol"]))
     if protocol.fingerprint != row["fingerprint"]:
         raise ValueError(
             f"{where}: the protocol of {row['metric']} does not have the fingerprint {row['fingerprint']}: it was changed by hand"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from difflab.runs.directory import RunDirectory, write_whole
 from difflab.runs.saved_checkpoints import saved, step_of
+from difflab.strict_json import dumps
 
 
 def go_back(run: RunDirectory, checkpoints: int) -> int:
@@ -20,7 +21,7 @@ def go_back(run: RunDirectory, checkpoints: int) -> int:
         path.rename(run.diverged / path.name)
     left = saved(run.checkpoints)
     step = step_of(left[-1]) if left else 0
-    write_whole(_file(run), json.dumps([*_detours(run), {"to_step": step}]))
+    write_whole(_file(run), dumps([*_detours(run), {"to_step": step}]))
     return step
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import read_metrics
+from difflab.strict_json import dumps, in_words
 
 
 class RunDirectory:
@@ -44,8 +45,8 @@ class RunDirectory:
         """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.config, config)
-        write_whole(self.protocol, json.dumps(protocol, indent=2))
-        write_whole(self.provenance, json.dumps([*self.starts(), start], indent=2))
+        write_whole(self.protocol, dumps(in_words(protocol), indent=2))
+        write_whole(self.provenance, dumps([*self.starts(), start], indent=2))
 
     def end(self, outcome: str, step: int, images: int) -> None:
         """Writes how the last start ended: complete, interrupted, diverged, went back or failed."""
@@ -59,11 +60,11 @@ class RunDirectory:
             "images": images,
             "seconds": seconds,
         }
-        write_whole(self.provenance, json.dumps([*earlier, last], indent=2))
+        write_whole(self.provenance, dumps([*earlier, last], indent=2))
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Marks the run as complete."""
-        write_whole(self.complete, json.dumps(summary, indent=2))
+        write_whole(self.complete, dumps(summary, indent=2))
 
     def starts(self) -> list[dict[str, Any]]:
         """What provenance.json says of each start, the first one first."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from difflab.strict_json import dumps
+
 
 class RunBusyError(RuntimeError):
     """Another process is working on the run."""
@@ -51,7 +53,7 @@ class RunLock:
                     ) from None
         me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         job, start = _job()
-        self._holder.write_text(json.dumps(me | {"job": job, "start": start}), encoding="utf-8")
+        self._holder.write_text(dumps(me | {"job": job, "start": start}), encoding="utf-8")
 
     def release(self) -> None:
         self._holder.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from difflab.runs.metrics_file import read_metrics
+from difflab.strict_json import dumps
 
 
 class MetricsLog(Logger):
-    """metrics.jsonl: a line per step with everything that was logged at it, {"step": 500, "train/loss": 0.05, ...}.
+    """metrics.jsonl: a line per step with everything that was logged at it, {"step": 500, "train/loss": 0.05, ...}; null is a number
+    that was not finite.
 
     The run directory is the truth and W&B mirrors it. A run that goes on from a checkpoint drops the lines after it (`rewind`), since it
     will write them again.
@@ -58,7 +59,7 @@ class MetricsLog(Logger):
         if self._row:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self._row) + "\n")
+                file.write(dumps(self._row) + "\n")
             self._row = {}
 
     @rank_zero_only
@@ -70,5 +71,5 @@ class MetricsLog(Logger):
         if self.path.exists():
             rows = [row for row in read_metrics(self.path) if row["step"] <= step]
             aside = self.path.with_suffix(".tmp")
-            aside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            aside.write_text("".join(dumps(row) + "\n" for row in rows), encoding="utf-8")
             os.replace(aside, self.path)

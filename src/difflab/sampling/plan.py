@@ -22,6 +22,7 @@ from difflab.metrics import Difference, Protocol
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
 from difflab.sampling.whole import clear_remains, whole_file
+from difflab.strict_json import dumps, in_words, restored
 
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
@@ -129,7 +130,7 @@ class SetFolder:
             self.record(name, path)
         files = {name: self._relative(path) for name, path in self._listed().items()}
         with whole_file(self._complete_file) as path:
-            path.write_text(json.dumps({"files": files, "request": dict(request)}, indent=2), encoding="utf-8")
+            path.write_text(dumps({"files": files, "request": in_words(request)}, indent=2), encoding="utf-8")
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:
         """What was written when exactly this was asked for; None if it was not, or if some of it is gone."""
@@ -140,7 +141,9 @@ class SetFolder:
         except (OSError, ValueError):
             return None
         files = {name: self.path / path for name, path in content["files"].items()}
-        return files if content["request"] == request and all(path.exists() for path in files.values()) else None
+        return (
+            files if content["request"] == in_words(request) and all(path.exists() for path in files.values()) else None
+        )
 
     def was_emptied(self) -> bool:
         """Whether this set was completed here, with fewer or more images, and has no shards any more."""
@@ -164,7 +167,7 @@ class SetFolder:
     def _before(self) -> dict[str, Any]:
         """What plan.json says; empty if there is none that can be read."""
         try:
-            return dict(json.loads(self._plan_file.read_text(encoding="utf-8")))
+            return dict(restored(json.loads(self._plan_file.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError):
             return {}
 
@@ -183,10 +186,10 @@ class SetFolder:
             "num_samples": num_samples,
             "keep_shards": self._shards_stay,
             "written": dict(written),
-            "plan": dict(self.plan.fields),
+            "plan": in_words(self.plan.fields),
         }
         with whole_file(self._plan_file) as path:
-            path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+            path.write_text(dumps(content, indent=2), encoding="utf-8")
 
     def _listed(self) -> dict[str, Path]:
         """What was written here and is still there, by the two files' word. Nothing outside of the folder is believed."""
@@ -212,7 +215,7 @@ def _remove(path: Path) -> None:
 def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     """The forms in which the images of a complete set lie in a folder, and how they were drawn (dotted fields)."""
     try:
-        plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        plan = restored(json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
         files = json.loads((folder / COMPLETE_FILE).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as error:
         raise SamplingError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from difflab.metrics import Measurement, MetricInfo
 from difflab.metrics.published import Target
+from difflab.metrics.results import declared
 from difflab.studies.facts import Facts
 from difflab.studies.study import Row, Study, StudyError
 
@@ -90,9 +91,11 @@ class Evidence:
             for one in arm.replicates.values():
                 if metric not in one.measurements:
                     continue
-                where, info = f"row {arm.row.name}, seed {one.seed}", one.measurements[metric].info
-                if info is None:
-                    raise StudyError(f"{where}: {undeclared(metric, str(one.run))}")
+                where = f"row {arm.row.name}, seed {one.seed}"
+                try:
+                    info = declared(one.measurements[metric], None, f"{where}: {one.run}", study=True).info
+                except ValueError as error:
+                    raise StudyError(str(error)) from error
                 first = first or (where, info)
                 if info != first[1]:
                     raise StudyError(
@@ -100,11 +103,3 @@ class Evidence:
                         "Measure all rows by one version of it"
                     )
         return first[1] if first else self.study.evaluation.info.get(metric)
-
-
-def undeclared(metric: str, where: str) -> str:
-    """The error for a number of which nobody has said which way is better."""
-    return (
-        f"{where} does not say whether a higher {metric} is better, and it is no metric of difflab. State it in the study's "
-        f"evaluation, as info: {{{metric}: {{higher_is_better: true}}}}"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ class Point:
 
 
 def on_front(points: Sequence[Point]) -> list[bool]:
-    """Which points no other one beats in both metrics (Pareto)."""
+    """Which points no other one beats in both metrics (Pareto); none that lacks a number."""
     scores = [(_goodness(point.x), _goodness(point.y)) for point in points]
 
     def beaten(mine: tuple[float, float]) -> bool:
-        return any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in scores)
+        return not all(map(math.isfinite, mine)) or any(
+            other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in scores
+        )
 
     return [not beaten(score) for score in scores]
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from difflab.metrics import Measurement, MetricInfo, Results, Target, read_targets
+from difflab.metrics import Measurement, Results, Target, read_targets
+from difflab.metrics.results import declared
 from difflab.runs import RunDirectory
 from difflab.studies.comparability import check_measured_alike
-from difflab.studies.evidence import Arm, Evidence, Replicate, undeclared
+from difflab.studies.evidence import Arm, Evidence, Replicate
 from difflab.studies.plan import Cell, Plan
 from difflab.studies.study import StudyError
 
@@ -72,23 +73,12 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
                 else f"has {metric} under {len(of_it)} protocols, and it cannot be known which is meant: {again}"
             )
             raise StudyError(f"{where}: {file} {problem}")
-        stated = plan.study.evaluation.info.get(metric)
-        measurements[metric] = _declared(of_it[0], stated, f"{where}: {file}")
+        try:
+            stated = plan.study.evaluation.info.get(metric)
+            measurements[metric] = declared(of_it[0], stated, f"{where}: {file}", study=True)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
     return Replicate(cell.seed, training.directory, measurements)
-
-
-def _declared(measurement: Measurement, stated: MetricInfo | None, where: str) -> Measurement:
-    """With what the study's file states of a number that says nothing of itself."""
-    metric, info = measurement.metric, measurement.info or stated
-    if info is None:
-        raise StudyError(undeclared(metric, where))
-    if stated is not None and stated.higher_is_better is not info.higher_is_better:
-        ways = [one.direction or "neither higher nor lower" for one in (info, stated)]
-        raise StudyError(
-            f"{where} says of {metric} that {ways[0]} is better, and the study's evaluation.info that {ways[1]} is: "
-            "correct the study's file"
-        )
-    return replace(measurement, info=info)
 
 
 def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ not repeat. So the choice is made on one half of the noise bank and the number c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Choice:
 
 
 def choose(first: Sequence[Measurement], second: Sequence[Measurement]) -> Choice:
-    """The best on the first half.
+    """The best on the first half, among those that have a number there.
 
     first, second   one metric of each candidate on the two halves of the same noise bank
     """
@@ -35,5 +36,8 @@ def choose(first: Sequence[Measurement], second: Sequence[Measurement]) -> Choic
     if len({m.metric for m in (*first, *second)}) != 1:
         raise ValueError(f"one metric decides, got {', '.join(sorted({m.metric for m in (*first, *second)}))}")
     sign = -1 if is_higher_better(first[0]) else 1
-    index = min(range(len(first)), key=lambda i: sign * first[i].value)
+    usable = [i for i, one in enumerate(first) if math.isfinite(one.value)]
+    if not usable:
+        raise ValueError(f"{first[0].metric} of every candidate is no number: {first[0].why or first[0].value}")
+    index = min(usable, key=lambda i: sign * first[i].value)
     return Choice(index, first[index], second[index])

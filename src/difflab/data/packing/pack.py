@@ -140,7 +140,7 @@ def _write(out: Path, form: ShardFormat, number: int, examples: list[Example], s
     )
     done = _Done(shard, [digest_of(example.content).hex() for example in examples], source.shape())
     os.replace(beside, out / name)
-    write_whole(out / WORK / f"{number:06}.json", json.dumps(dataclasses.asdict(done)).encode())
+    write_whole(out / WORK / f"{number:06}.json", json.dumps(dataclasses.asdict(done), allow_nan=False).encode())
     return done
 
 
@@ -184,7 +184,7 @@ def _check_plan(out: Path, plan: dict[str, str]) -> None:
     elif others := [entry.name for entry in out.iterdir() if entry.name != WORK]:
         raise DataError(f"{out} is not empty: it has {others[0]}. Choose a new folder.")
     else:
-        write_whole(path, json.dumps(plan, indent=1).encode())
+        write_whole(path, json.dumps(plan, indent=1, allow_nan=False).encode())
 
 
 def _check(out: Path, index: ShardIndex, digests: list[bytes], report: Report) -> None:

@@ -32,7 +32,7 @@ class Parquet(ShardFormat):
             features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
             columns["label"] = pyarrow.array([e.label for e in examples], pyarrow.int64())
         table = pyarrow.table(columns).replace_schema_metadata(
-            {"huggingface": json.dumps({"info": {"features": features}})}
+            {"huggingface": json.dumps({"info": {"features": features}}, allow_nan=False)}
         )
         parquet.write_table(
             table,

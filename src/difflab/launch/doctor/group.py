@@ -16,6 +16,7 @@ from typing import Any
 from torch.distributed import HashStore, PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from difflab.launch.doctor.placement import Placement
+from difflab.strict_json import dumps
 
 _POLL = 0.002
 
@@ -74,7 +75,7 @@ class Group:
 
     def answer(self, topic: str, what: Any) -> None:
         """Tells the first process something; once per topic."""
-        self._store.set(f"{topic}/{self.rank}", json.dumps(what))
+        self._store.set(f"{topic}/{self.rank}", dumps(what))
 
     def answers(self, topic: str, patience: float) -> dict[int, Any]:
         """What each process answers, by rank; without those that do not, for whom nobody waits again."""
@@ -84,7 +85,7 @@ class Group:
 
     def say(self, topic: str, what: Any) -> None:
         """Tells everybody something; once per topic."""
-        self._store.set(f"said/{topic}", json.dumps(what))
+        self._store.set(f"said/{topic}", dumps(what))
 
     def hear(self, topic: str, patience: float) -> Any:
         """What was said of a topic, once it is said."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from difflab.launch.doctor.finding import Finding, Verdict
+from difflab.strict_json import dumps
 
 COLORS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red", Verdict.SKIPPED: "dim"}
 
@@ -34,7 +34,7 @@ class Report:
         overall = next((v for v in (Verdict.FAILED, Verdict.WARNING) if v in present), Verdict.OK)
         checks: list[dict[str, Any]] = [{"name": name, **asdict(f)} for name, f in self.findings.items()]
         hosts = [self.hosts.get(rank) for rank in range(self.size)]
-        return json.dumps({"verdict": overall, "processes": self.size, "hosts": hosts, "checks": checks}, indent=2)
+        return dumps({"verdict": overall, "processes": self.size, "hosts": hosts, "checks": checks}, indent=2)
 
     def as_table(self) -> Table:
         table = Table(box=None, pad_edge=False)

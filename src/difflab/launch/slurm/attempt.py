@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from difflab.strict_json import dumps
+
 
 @dataclass(frozen=True)
 class ProcessEnd:
@@ -53,7 +55,7 @@ def record_end(exit_code: int, step: int | None = None, error: str = "") -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     end = ProcessEnd(rank, os.environ.get("SLURMD_NODENAME", platform.node()), exit_code, step, error[:2000])
     aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(asdict(end)), encoding="utf-8")
+    aside.write_text(dumps(asdict(end)), encoding="utf-8")
     aside.rename(path)
 
 

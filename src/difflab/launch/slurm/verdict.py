@@ -20,6 +20,7 @@ from pathlib import Path
 
 from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
+from difflab.strict_json import dumps
 
 HOPELESS = {
     2: "the command or the data are wrong",
@@ -138,7 +139,7 @@ def main() -> None:
     now = describe(job, number, status, ends, checkpoint)
     verdict = judge(status, bool(run and (run / "complete.json").exists()), ends, now, before)
     job.mkdir(parents=True, exist_ok=True)
-    history.write_text(json.dumps([asdict(attempt) for attempt in (*before, now)], indent=2), encoding="utf-8")
+    history.write_text(dumps([asdict(attempt) for attempt in (*before, now)], indent=2), encoding="utf-8")
     print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)
     for line in shell(verdict):
         print(line)

@@ -50,7 +50,7 @@ class Cmmd(Metric):
     def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         x, y = self._embeddings(samples, reference)
         xx, yy, xy = (self._kernel_sums(*pair).mean().item() / len(pair[1]) for pair in ((x, x), (y, y), (x, y)))
-        return {self.names(samples.identity)[0]: self.scale * (xx + yy - 2 * xy)}
+        return {self.names(samples.identity)[0]: max(0.0, self.scale * (xx + yy - 2 * xy))}
 
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
         """Nothing is drawn: `replicates` plays no part."""

@@ -40,4 +40,4 @@ def edm_name(number: int) -> str:
 def edm_index(shards: Shards) -> str:
     """dataset.json: {"labels": [[name, class number], ...]}, or null for images without classes."""
     labels = None if shards.labels is None else [[edm_name(i), n] for i, n in enumerate(shards.labels.tolist())]
-    return json.dumps({"labels": labels})
+    return json.dumps({"labels": labels}, allow_nan=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from difflab.metrics import Measurement
+from difflab.metrics import Measurement, MetricInfo
 from difflab.metrics.protocol import is_covered
 from difflab.studies.ad_hoc.given_runs import GivenRun, Group, config_differences, grouped, read_runs
 from difflab.studies.ad_hoc.metric_difference import MetricDifference, metric_difference
@@ -43,16 +44,20 @@ class Comparison:
         return [run for group in self.groups for run in group.runs.values()]
 
 
-def compare(paths: Sequence[str | Path], waive: Collection[str] = ()) -> Comparison:
+def compare(
+    paths: Sequence[str | Path], waive: Collection[str] = (), stated: Mapping[str, MetricInfo] = MappingProxyType({})
+) -> Comparison:
     """paths   of run directories
     waive   fields of the protocol that may differ
+    stated  metric -> what kind of number it is, of those whose results do not say it
 
-    A StudyError if a path is no run, and if runs have metrics in common but none was measured alike.
+    A StudyError if a path is no run, if nobody says which way a metric is better, or if runs have metrics in common but none was
+    measured alike.
     """
     groups = grouped(read_runs(paths))
     first, others = groups[0], groups[1:]
     runs = [run for group in groups for run in group.runs.values()]
-    found = matches(runs, waive)
+    found = matches(runs, waive, stated)
     if found.refused and not found.found:
         reasons = [f"{metric}: {reason}" for metric, reason in found.refused.items()]
         raise StudyError(f"no number can be compared. {'; '.join(reasons)}")
@@ -89,6 +94,12 @@ def _numbers(group: Group, matched: Matched) -> dict[int, Measurement]:
 def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, waive: Collection[str]) -> list[str]:
     notes = ["the runs differ in their seed alone: they are replicates of one another"] if len(groups) == 1 else []
     notes += [f"{run.name} is at step {run.step} of {run.steps}" for run in runs if run.step < run.steps]
+    notes += [
+        f"{one.metric} of {name} is no number: {number.measurement.why}"
+        for one in found.found
+        for name, number in one.numbers.items()
+        if number.measurement.why
+    ]
     if found.partial:
         notes.append(f"not measured in all runs: {', '.join(found.partial)}")
     if not found.found:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difflab.metrics import Difference, Measurement, MetricInfo, Protocol, ProtocolMismatch, Results, check_comparable
 from difflab.metrics.protocol import is_covered
 from difflab.metrics.recognised import recognised
+from difflab.metrics.results import declared
 from difflab.runs import RunDirectory
+from difflab.strict_json import restored
 from difflab.studies.ad_hoc.given_runs import GivenRun
 from difflab.studies.study import StudyError
 
@@ -53,8 +55,10 @@ class Matches:
     partial: list[str]
 
 
-def matches(runs: Sequence[GivenRun], waived: Collection[str]) -> Matches:
-    """waived   fields of the protocol that may differ"""
+def matches(runs: Sequence[GivenRun], waived: Collection[str], stated: Mapping[str, MetricInfo]) -> Matches:
+    """waived   fields of the protocol that may differ
+    stated   metric -> what kind of number it is, of those whose results do not say it
+    """
     evaluated, training = {r.name: _evaluated(r) for r in runs}, {r.name: _while_training(r) for r in runs}
     metrics = dict.fromkeys(
         n.measurement.metric for side in (evaluated, training) for numbers in side.values() for n in numbers
@@ -66,13 +70,32 @@ def matches(runs: Sequence[GivenRun], waived: Collection[str]) -> Matches:
             if not all(of_it.values()):
                 continue
             try:
-                found += _alike(metric, runs, of_it, waived)
+                found += [_declared(one, stated.get(metric)) for one in _alike(metric, runs, of_it, waived)]
             except ProtocolMismatch as error:
                 refused[metric] = str(error)
             break
         else:
             partial.append(metric)
     return Matches(found, refused, partial)
+
+
+def _declared(matched: Matched, stated: MetricInfo | None) -> Matched:
+    """A StudyError if a run does not say which way the metric is better, or another one than the others."""
+    numbers = {}
+    for name, number in matched.numbers.items():
+        try:
+            measurement = declared(number.measurement, stated, f"{name} ({number.origin})")
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+        numbers[name] = replace(number, measurement=measurement)
+    ways = {name: number.measurement.info.direction for name, number in numbers.items() if number.measurement.info}
+    first, *others = ways
+    for name in others:
+        if ways[name] != ways[first]:
+            raise StudyError(
+                f"{matched.metric} is not one metric: the better one is the {ways[first]} in {first} and the {ways[name]} in {name}"
+            )
+    return replace(matched, numbers=numbers)
 
 
 def _alike(
@@ -152,7 +175,7 @@ def _evaluated(run: GivenRun) -> list[Number]:
 def _while_training(run: GivenRun) -> list[Number]:
     file, found = RunDirectory(run.path).protocol, list[Number]()
     try:
-        protocols = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        protocols = restored(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
         for name, fields in protocols.items():
             steps, values = run.history.curve(name)
             if len(values):

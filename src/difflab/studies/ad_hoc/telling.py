@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from difflab.metrics import at_count
+from difflab.metrics import Measurement, at_count
 from difflab.studies.ad_hoc.comparison import ComparedMetric, Comparison
 from difflab.studies.ad_hoc.given_runs import Group
 from difflab.studies.ad_hoc.metric_difference import MetricDifference
@@ -67,6 +67,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
 def _metric_data(one: ComparedMetric) -> dict[str, Any]:
     return {
         "metric": one.matched.metric,
+        "info": None if (info := _measured(one).info) is None else info.to_json(),
         "numbers": {
             name: {
                 "value": number.measurement.value,
@@ -124,8 +125,15 @@ def _difference(found: MetricDifference) -> tuple[str, str]:
 
 
 def _name(one: ComparedMetric) -> str:
-    samples = next(iter(one.matched.numbers.values())).measurement.samples
-    return at_count(one.matched.metric, samples) if samples else one.matched.metric
+    measured = _measured(one)
+    name = at_count(measured.metric, measured.samples) if measured.samples else measured.metric
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(measured.info.direction, "") if measured.info else ""
+    return f"{name}{arrow}"
+
+
+def _measured(one: ComparedMetric) -> Measurement:
+    """Of any run: in what is asked of it all are alike."""
+    return next(iter(one.matched.numbers.values())).measurement
 
 
 def _value(one: ComparedMetric, group: Group) -> str:

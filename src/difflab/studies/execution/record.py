@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from difflab.runs.directory import write_whole
+from difflab.strict_json import dumps
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Record:
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(asdict(self), indent=1))
+        write_whole(path, dumps(asdict(self), indent=1))
 
 
 def read_record(path: Path) -> Record | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from difflab.runs.directory import write_whole
+from difflab.strict_json import dumps
 from difflab.studies.execution.places import Places
 
 TRAIN, EVALUATE = "train", "evaluate"
@@ -92,4 +93,4 @@ def _squeue(jobs: list[str]) -> dict[tuple[str, str], tuple[str, str, str]] | No
 
 def _write(places: Places, submissions: list[Submission]) -> None:
     places.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(places.jobs, json.dumps([asdict(s) for s in submissions], indent=1))
+    write_whole(places.jobs, dumps([asdict(s) for s in submissions], indent=1))

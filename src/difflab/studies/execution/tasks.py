@@ -10,6 +10,7 @@ from typing import Any
 
 from difflab.runs import attempt_directory
 from difflab.runs.directory import write_whole
+from difflab.strict_json import dumps
 from difflab.studies.execution.places import Places
 from difflab.studies.plan import Plan
 
@@ -123,7 +124,7 @@ def freeze(plan: Plan, retried: Mapping[str, Sequence[str]]) -> dict[str, Traini
             "added": added,
             "trainings": rows,
         }
-        write_whole(places.plan, json.dumps(content, indent=1))
+        write_whole(places.plan, dumps(content, indent=1))
     return tasks
 
 

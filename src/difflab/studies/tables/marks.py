@@ -16,7 +16,10 @@ class Mark:
     meaning: str
 
 
-ONE_SEED = Mark("§", "one seed: the interval is that of sampling alone, and says nothing of other trainings")
+ONE_SEED = Mark(
+    "§",
+    "one seed: the interval is of the expectation over other samples of as many images, not over other trainings",
+)
 UNTESTED = Mark("¶", "not tested: fewer than two seeds in common, or not all runs have ended")
 FAILED = Mark("e", "over the seeds that have a number: the others have failed, which counts in the verdict")
 SECONDARY = Mark("a", "published number, read in a source that quotes it")
