@@ -89,7 +89,7 @@ class MetricInfo:
             raise ValueError(f"{where}: unit is a text and ratio true or false, not {unit!r} and {ratio!r}")
         bounds = node.get("bounds", [None, None])
         if (
-            isinstance(bounds, str)
+            not isinstance(bounds, list | tuple)
             or len(bounds) != 2
             or not all(b is None or isinstance(b, int | float) for b in bounds)
         ):
