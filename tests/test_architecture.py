@@ -43,7 +43,7 @@ MACHINERY = {
     "strict_json": set(),
     "on_demand": set(),
     "collective": set(),
-    "data": {"types", "noise", "on_demand"},
+    "data": {"strict_json", "types", "noise", "on_demand"},
     "metrics": {"strict_json", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {"strict_json", *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {"strict_json", *MATHEMATICS, "collective", "metrics"},

@@ -45,11 +45,11 @@ def test_the_log_of_a_run_is_json(tmp_path):
     log.log_metrics({"train/loss": 0.5, "eval/online/fid@10k": math.inf}, step=1)
     log.log_metrics({"train/loss": math.nan}, step=2)
     log.save()
-    text = (tmp_path / "metrics.jsonl").read_text()
+    text = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
     for line in text.splitlines():
         json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     log.rewind(2)
-    assert (tmp_path / "metrics.jsonl").read_text() == text
+    assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == text
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert rows[0]["train/loss"] == 0.5
     assert math.isnan(rows[1]["train/loss"])

@@ -104,11 +104,11 @@ def test_without_a_word_it_is_asked_for_and_a_study_can_state_it(plan, tmp_path)
     """As results were written before, and as other programs write them."""
     elsewhere = planned(tmp_path, plan.study)
     for cell, there in zip(plan.cells, elsewhere.cells, strict=True):
-        content = json.loads(plan.results(cell).read_text())
+        content = json.loads(plan.results(cell).read_text(encoding="utf-8"))
         for one in content["measurements"]:
             one.pop("info")
         elsewhere.results(there).parent.mkdir(parents=True)
-        elsewhere.results(there).write_text(json.dumps(content))
+        elsewhere.results(there).write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(StudyError) as error:
         gather(elsewhere)
     first = elsewhere.results(elsewhere.cells[0])
@@ -143,11 +143,11 @@ def test_a_wrong_statement_in_a_study_is_named():
 def test_files_that_do_not_say_it_are_compared_with_a_word(plan, capsys):
     files = []
     for cell in plan.cells[:: len(SEEDS)]:
-        content = json.loads(plan.results(cell).read_text())
+        content = json.loads(plan.results(cell).read_text(encoding="utf-8"))
         for one in content["measurements"]:
             one.pop("info")
         file = plan.results(cell).with_name("earlier.json")
-        file.write_text(json.dumps(content))
+        file.write_text(json.dumps(content), encoding="utf-8")
         files.append(str(file))
     words = f"compare=[{','.join(files)}]"
     with pytest.raises(SystemExit):
@@ -164,19 +164,23 @@ def test_files_that_do_not_say_it_are_compared_with_a_word(plan, capsys):
 
 def test_a_number_that_is_none_is_written_as_json_and_named(plan, tmp_path):
     file, printed = evaluated(images(tmp_path / "s.npz", 5, 0), tmp_path / "out", FAILING)
-    rows = json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))["measurements"]
+    rows = json.loads(file.read_text(encoding="utf-8"), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))[
+        "measurements"
+    ]
     found = {row["metric"]: row for row in rows}
     assert found["realism_digits"]["value"] is found["accuracy_digits"]["value"] is None
     assert found["realism_digits"]["why"] == "the metric gave nan"
     assert "accuracy_digits@100: no number, since the metric gave 3.2, outside of its bounds 0 .. 1" in printed
-    assert Results.from_json(file.read_text())["fd_digits"].value > 0
+    assert Results.from_json(file.read_text(encoding="utf-8"))["fd_digits"].value > 0
 
     of = study({row: {} for row in NOISE}, SEEDS, metrics=("realism_digits",))
     lost = planned(tmp_path / "lost", of)
     for cell, there in zip(plan.cells, lost.cells, strict=True):
         lost.results(there).parent.mkdir(parents=True)
         is_lost = (cell.row, cell.seed) == ("clean", 2)
-        lost.results(there).write_text((file if is_lost else plan.results(cell)).read_text())
+        lost.results(there).write_text(
+            (file if is_lost else plan.results(cell)).read_text(encoding="utf-8"), encoding="utf-8"
+        )
     answers = verdicts(gather(lost), "realism_digits")
     table = Markdown().render(ablation_table(gather(lost), answers))
     assert "seed 2" in answers["clean"].sentence + table

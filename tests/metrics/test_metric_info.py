@@ -84,19 +84,19 @@ def test_a_metric_without_a_declaration_cannot_be_made():
 
 
 def test_results_of_earlier_versions_have_what_their_metrics_declare():
-    results = Results.from_json(EARLIER.read_text(), EARLIER)
+    results = Results.from_json(EARLIER.read_text(encoding="utf-8"), EARLIER)
     ways = {m.metric: m.info.direction for m in results.measurements if m.info}
     assert len(ways) == len(results.measurements) == 15
     higher = {"is", "precision", "recall", "precision_fp16", "recall_fp16", "density", "coverage"}
     assert {name for name, way in ways.items() if way == "higher"} == {f"{stem}_digits" for stem in higher}
     assert {name for name, way in ways.items() if not way} == {"is_digits_std", "kd_digits_std"}
     assert Results.from_json(results.to_json()) == results
-    rows = json.loads(EARLIER.read_text())["measurements"]
+    rows = json.loads(EARLIER.read_text(encoding="utf-8"))["measurements"]
     assert [m.protocol.fingerprint for m in results.measurements] == [row["fingerprint"] for row in rows]
 
 
 def test_a_distance_of_an_earlier_version_that_rounding_carried_below_0_lies_in_its_interval():
-    content = json.loads(EARLIER.read_text())
+    content = json.loads(EARLIER.read_text(encoding="utf-8"))
     content["measurements"][0] |= {"value": -5e-13, "std_error": 0.2, "interval_95": [0.0, 0.4186]}
     (found, *_) = Results.from_json(json.dumps(content)).measurements
     low, high = found.interval()
@@ -128,7 +128,7 @@ def test_what_is_written_is_json_and_says_why_there_is_no_number():
 
 
 def test_files_with_nan_are_read_on():
-    content = json.loads(EARLIER.read_text())
+    content = json.loads(EARLIER.read_text(encoding="utf-8"))
     content["measurements"][0] |= {"value": math.nan, "interval_95": [math.nan, math.nan]}
     (found, *_) = Results.from_json(json.dumps(content)).measurements
     assert math.isnan(found.value)

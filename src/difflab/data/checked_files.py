@@ -21,6 +21,7 @@ from difflab.data.errors import DataError, some
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import SCALED, ImageFileError, Picture, Trait, examined
 from difflab.data.shard_index import digest_of, hash_of
+from difflab.strict_json import dumps
 
 LIMIT = "DIFFLAB_DECODED_IMAGES"
 """Environment variable: of how many images of a set, evenly spread, the pixels are decoded; of the others the header is looked at.
@@ -115,7 +116,7 @@ def checked_files(files: FileStore, names: Sequence[str]) -> Findings:
     decoded = _decoded(len(names))
 
     def look() -> str:
-        return json.dumps(dataclasses.asdict(_look(files, names, decoded)))
+        return dumps(dataclasses.asdict(_look(files, names, decoded)))
 
     stamps = [files.stamp(names)]
     if stamps[0] is None:

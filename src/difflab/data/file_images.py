@@ -18,6 +18,7 @@ from difflab.data.errors import warn
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import ImageFileError, Trait, decoded, examined
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
+from difflab.strict_json import dumps
 
 
 class FileImages(ImageSet):
@@ -59,7 +60,7 @@ class FileImages(ImageSet):
         for number, (digest, found) in enumerate(each_file(len(self._names), self._examined, self._files.name)):
             digests.append(digest)
             count_traits(traits, number, found)
-        return json.dumps({"content": content_of(digests), "traits": traits})
+        return dumps({"content": content_of(digests), "traits": traits})
 
     def _examined(self, index: int) -> tuple[bytes, frozenset[Trait]]:
         picture = examined(self._files.read(self._names[index]), lambda: self.where(index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import difflab
+from difflab.strict_json import dumps
 
 
 def export_weights(
@@ -31,7 +31,7 @@ def export_weights(
     aside = path.with_name(path.name + ".tmp")
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
     if data is not None:
-        metadata["data"] = json.dumps(data)
+        metadata["data"] = dumps(data)
     save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, aside, metadata)
     os.replace(aside, path)
 
