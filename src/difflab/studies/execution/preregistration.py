@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.runs.directory import write_whole
+from difflab.strict_json import dumps
 from difflab.studies.execution.places import Places, now
 from difflab.studies.plan import Plan
 
@@ -185,4 +186,4 @@ def _read(places: Places) -> dict[str, Any]:
 
 
 def _write(places: Places, record: Mapping[str, Any]) -> None:
-    write_whole(places.preregistration, json.dumps(record, indent=1))
+    write_whole(places.preregistration, dumps(record, indent=1))
