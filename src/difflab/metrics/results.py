@@ -123,8 +123,7 @@ class Results:
         rows = [
             {
                 "metric": m.metric,
-                "value": None if m.why else m.value,
-                **({"why": m.why} if m.why else {}),
+                **_kept(m),
                 "samples": m.samples,
                 "protocol": in_words(m.protocol.fields),
                 "std_error": m.std_error,
@@ -145,6 +144,14 @@ class Results:
             return cls([_measurement(row, where) for row in content["measurements"]], content["subject"])
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{where} is no file of results, as evaluate.py writes them ({error!r})") from error
+
+
+def _kept(measurement: Measurement) -> dict[str, Any]:
+    """The value, or null and why there is none."""
+    value, why = measurement.value, measurement.why
+    if not why and math.isfinite(value):
+        return {"value": value}
+    return {"value": None, "why": why or f"the metric gave {value}"}
 
 
 def _measurement(row: Mapping[str, Any], where: str | Path) -> Measurement:
