@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from difflab.cli import resolvers
 from difflab.cli.places import config_directory
+from difflab.cli.readable_words import readable
 from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.module import TrainedModule
@@ -52,7 +53,7 @@ def composed(name: str, *overrides: str) -> DictConfig:
     """conf/<name>.yaml as the command line composes it."""
     resolvers.register()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose(name, overrides=list(overrides), return_hydra_config=True)
+        config = compose(name, overrides=readable(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]

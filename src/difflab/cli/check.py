@@ -21,6 +21,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
+from difflab.cli.readable_words import readable
 
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
@@ -39,6 +40,7 @@ class ConfigError(ValueError):
 
 def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     """The composed configuration; a ConfigError that names the near key where an override fits nothing."""
+    overrides = readable(overrides)
     try:
         return compose(config_name, overrides=overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
@@ -58,9 +60,9 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
 def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration that other overrides than the command's would give."""
     if GlobalHydra.instance().is_initialized():
-        return compose(config_name, overrides=list(overrides))
+        return compose(config_name, overrides=readable(overrides))
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose(config_name, overrides=list(overrides))
+        return compose(config_name, overrides=readable(overrides))
 
 
 def _is_group(key: str) -> bool:

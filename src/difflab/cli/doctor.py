@@ -109,11 +109,10 @@ def composed(overrides: list[str]) -> DictConfig:
     from difflab.cli import resolvers
     from difflab.cli.check import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
     from difflab.cli.places import config_directory
-    from difflab.cli.readable_words import readable
 
     resolvers.register()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose_or_explain("train", readable(overrides))
+        config = compose_or_explain("train", overrides)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from difflab.cli import resolvers
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.places import config_directory
+from difflab.cli.readable_words import readable
 from difflab.studies.resolved import Path, ResolvedConfig, dotted, leaves
 
 WIRING = "module"
@@ -65,7 +66,7 @@ class _Composition(NamedTuple):
 def _divided(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:
     """The choices of parts, and the values that are set; no values (None) where any does more than to set a plain one."""
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(readable(overrides))
     except HydraException:
         return (), None
     chosen = [one for one in parsed if "/" in one.key_or_group or (config_directory() / one.key_or_group).is_dir()]
