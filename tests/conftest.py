@@ -1,16 +1,13 @@
 """Test-wide set-up: golden inputs importable as `recipes`, shapes of annotated functions checked by beartype, nobody's environment."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
 
-import nobody  # noqa: I001  before all that reads the environment when it is imported
 
 import os
 
-import pytest
 import torch
 from jaxtyping import install_import_hook
 
@@ -35,9 +32,3 @@ CHECKED = [
     "ema",
 ]
 install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _nobodys_home() -> Iterator[None]:
-    yield
-    nobody.leave()

@@ -4,6 +4,7 @@ A home of its own keeps the tests off the user's caches, weights and W&B login, 
 the environment was.
 """
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -42,8 +43,10 @@ def enter() -> str:
         "[safe]\n\tdirectory = *\n[user]\n\tname = nobody\n\temail = nobody@localhost\n", encoding="utf-8"
     )
     os.environ.setdefault("PYTHONUSERBASE", site.getuserbase())
-    if (pip := Path(GIVEN.get("HOME", "/"), ".config/pip/pip.conf")).is_file():  # where packages are had from
-        os.environ.setdefault("PIP_CONFIG_FILE", str(pip))
+    if os.path.isfile(
+        pip := os.path.join(GIVEN.get("HOME", "/"), ".config/pip/pip.conf")
+    ):  # where packages are had from
+        os.environ.setdefault("PIP_CONFIG_FILE", pip)
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
     os.environ["HOME"] = home
@@ -52,7 +55,13 @@ def enter() -> str:
     return home
 
 
-HOME = enter()
+def leave(home: str, process: int) -> None:
+    """Removes the home, unless this is a fork of the process that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+atexit.register(leave, enter(), os.getpid())
 
 
 @contextlib.contextmanager
@@ -65,8 +74,3 @@ def gone() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(now)
-
-
-def leave() -> None:
-    """Removes the home; variables stay as they are."""
-    shutil.rmtree(HOME, ignore_errors=True)

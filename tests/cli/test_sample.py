@@ -44,7 +44,7 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory) -> Outcome:
     guided = ["condition_dropout=0.2", "ema=[warm_up,constant]", "checkpoint.keep_last=4"]
-    return train_small(tmp_path_factory.mktemp("runs"), *guided)
+    return train_small(tmp_path_factory.mktemp("my runs ü"), *guided)
 
 
 def archive_in(folder: Path) -> np.lib.npyio.NpzFile:

@@ -79,7 +79,7 @@ def said(capsys, *words: object) -> str:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("study")
+    return tmp_path_factory.mktemp("my study ü")
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ SCORE = "eval/warm_up/fd_digits@40"
 def outcome(tmp_path_factory) -> Outcome:
     """A whole run with the mirror in W&B."""
     mirror = ["logger=[wandb]", "logger.wandb.mode=offline"]
-    return train_small(tmp_path_factory.mktemp("runs"), *mirror)
+    return train_small(tmp_path_factory.mktemp("my runs ü"), *mirror)
 
 
 def test_the_recipe_is_printed_first_and_the_path_last(outcome):
