@@ -163,6 +163,22 @@ def test_a_released_model_is_sampled_as_its_flags_say(released, tmp_path):
     assert (pixels(tmp_path / "own") != pixels(tmp_path / "ddim")).any()
 
 
+def test_times_of_a_model_are_those_of_its_project(released, tmp_path, capsys):
+    """improved-diffusion's default rescales them to 0 .. 1000, guided-diffusion's does not; where T = 1000 that is the same."""
+
+    def schedule(path, flags):
+        return source_of(composed("sample", f"checkpoint=openai:{path}", f"flags='{flags}'")).denoiser.schedule
+
+    of_improved = tmp_path / "cifar10_uncond_50M_500K.pt"
+    shutil.copy(released, of_improved)
+    assert schedule(of_improved, FLAGS).time_scale == 1000 / 20
+    assert schedule(of_improved, FLAGS + " --rescale_timesteps False").time_scale == 1
+    assert schedule(released, FLAGS).time_scale == 1
+    readme = "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True --diffusion_steps 4000 --noise_schedule cosine"
+    said = refusal(capsys, f"openai:{released}", tmp_path / "out", f"flags='{readme}'")
+    assert "add --rescale_timesteps True for a model of improved-diffusion" in said
+
+
 def test_weights_that_are_not_the_flags_are_one_line(released, tmp_path, capsys):
     message = refusal(
         capsys, f"openai:{released}", tmp_path, f"flags='{FLAGS.replace('num_channels 32', 'num_channels 64')}'"

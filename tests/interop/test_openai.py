@@ -119,6 +119,51 @@ def test_published_flags_mean_what_the_table_says(name):
     assert openai.architecture(RELEASED[name]["flags"]) == openai.architecture(openai.flags_for(name))
 
 
+IMPROVED = {
+    # millions of weights as the paper and the files' names have them, whether times are rescaled (README, script_util.py), sides
+    "imagenet64_uncond_100M_1500K": (121.06, True, 64, 4000),
+    "imagenet64_uncond_vlb_100M_1500K": (121.06, True, 64, 4000),
+    "imagenet64_cond_270M_250K": (273.05, False, 64, 4000),
+    "cifar10_uncond_50M_500K": (52.55, True, 32, 4000),
+    "cifar10_uncond_vlb_50M_500K": (52.55, True, 32, 4000),
+    "upsample_cond_500K": (279.79, False, 256, 4000),
+    "lsun_uncond_100M_1200K_bs128": (113.68, False, 256, 1000),
+    "lsun_uncond_100M_2400K_bs64": (113.68, False, 256, 1000),
+}
+
+
+@pytest.mark.parametrize("name", IMPROVED)
+def test_files_of_improved_diffusion_are_known(name):
+    millions, rescaled, size, steps = IMPROVED[name]
+    flags = openai.flags_for(f"models/{name}.pt")
+    with torch.device("meta"):
+        network = openai.unet(flags)
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
+    assert network.network.image_size == size
+    process = openai.diffusion(flags)
+    assert (process.rescale_timesteps, process.diffusion_steps) == (rescaled, steps)
+    assert process.noise_schedule == ("cosine" if size < 256 else "linear")
+
+
+def test_flags_that_leave_the_times_open_are_asked():
+    readme = "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True --noise_schedule cosine"
+    with pytest.raises(ValueError, match="--diffusion_steps 4000 without --rescale_timesteps"):
+        openai.diffusion(readme + " --diffusion_steps 4000")
+    assert not openai.diffusion(readme + " --diffusion_steps 1000").rescale_timesteps  # no difference
+    assert not openai.diffusion(readme + " --diffusion_steps 4000 --num_head_channels 64").rescale_timesteps
+    assert openai.diffusion(readme + " --diffusion_steps 4000 --sigma_small False").rescale_timesteps
+    given = openai.completed(readme + " --diffusion_steps 4000", "a/imagenet64_uncond_100M_1500K.pt")
+    assert openai.diffusion(given).rescale_timesteps
+    assert openai.completed(readme, "mine.pt") == readme
+
+
+def test_small_sigmas_and_small_images_are_improved_diffusions():
+    flags = "--image_size 32 --num_channels 32 --num_res_blocks 1 --sigma_small True --diffusion_steps 100"
+    assert openai.diffusion(flags).sigma_small
+    assert openai.architecture(flags).channel_mult == (1, 2, 2, 2)
+    assert openai.architecture(flags.replace("32", "256", 1)).channel_mult == (1, 1, 2, 2, 4, 4)
+
+
 @pytest.mark.parametrize("name", ["64x64_diffusion", "512x512_diffusion", "128_512_upsampler"])
 def test_work_per_image_is_openais(name):
     from torch.utils.flop_counter import FlopCounterMode
@@ -199,9 +244,15 @@ def test_constants_of_openais_code_can_be_given():
 
 def test_flags_have_openais_defaults_and_types():
     assert openai.diffusion(
-        "--noise_schedule cosine --diffusion_steps 4000 --learn_sigma true"
+        "--noise_schedule cosine --diffusion_steps 4000 --learn_sigma true --rescale_timesteps no"
     ) == openai.DiffusionFlags(
-        "cosine", 4000, learn_sigma=True, predict_xstart=False, timestep_respacing="", rescale_timesteps=False
+        "cosine",
+        4000,
+        learn_sigma=True,
+        sigma_small=False,
+        predict_xstart=False,
+        timestep_respacing="",
+        rescale_timesteps=False,
     )
     with torch.device("meta"):
         network = openai.unet({"attention_resolutions": [32, 16], "channel_mult": (0.5, 1), "image_size": 64}).network
@@ -219,7 +270,7 @@ def test_flags_have_openais_defaults_and_types():
         ("num_channels 3", "pairs"),
         ("--num_channels many", "takes int, got 'many'"),
         ({"class_cond": "maybe"}, "takes True or False"),
-        ("--image_size 32", "--channel_mult"),
+        ("--image_size 48", "--channel_mult"),
         ("--image_size 32 --classifier_depth 2", "no channel multipliers"),
         ("--image_size 64 --classifier_pool maximum", "spatial_v2, not 'maximum'"),
         ({"model_channels": 32, "chanel_mult": [1]}, "chanel_mult"),

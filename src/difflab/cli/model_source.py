@@ -78,15 +78,17 @@ def _released(path: Path, flags: str | None) -> ModelSource:
 
     if not path.is_file():
         raise ConfigError(f"checkpoint=openai:{path}: there is no such file")
-    given = flags or openai.flags_for(path)
+    given = openai.completed(flags, path) if flags else openai.flags_for(path)
+    process = openai.diffusion(given)
     network = openai.load(path, given).network
     unet = network.unet if isinstance(network, SuperRes) else network
     if not isinstance(unet, UNet):
         raise ConfigError(
             f"checkpoint=openai:{path}: a {type(network).__name__} does not draw images from noise alone; choose a diffusion model"
         )
-    process = openai.diffusion(given)
     steps = process.diffusion_steps
+    fixed = "FixedSmall" if process.sigma_small else "FixedLarge"
+    variance = "LearnedRange" if process.learn_sigma else fixed
     config = OmegaConf.create(
         {
             "network": {"flags": given},
@@ -98,7 +100,7 @@ def _released(path: Path, flags: str | None) -> ModelSource:
             "parameterization": {
                 "_target_": f"difflab.parameterizations.{'X0' if process.predict_xstart else 'Epsilon'}"
             },
-            "variance": {"_target_": f"difflab.variances.{'LearnedRange' if process.learn_sigma else 'FixedLarge'}"},
+            "variance": {"_target_": f"difflab.variances.{variance}"},
             "sampler": {
                 "_target_": "difflab.samplers.DDPM",
                 "variance": "${variance}",

@@ -1,4 +1,4 @@
-"""Weights of OpenAI's guided-diffusion (arXiv 2105.05233) in our networks.
+"""Weights of OpenAI's guided-diffusion (arXiv 2105.05233) and improved-diffusion (arXiv 2102.09672) in our networks.
 
     model = load("models/64x64_diffusion.pt")                   # a released model: its flags are known by the file's name
     model = load("model.pt", "--image_size 32 --channel_mult 1,2,2,2 --num_channels 128 --learn_sigma True")
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, diffusion, flags_for, small_size
+from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, completed, diffusion, flags_for, small_size
 from difflab.interop.openai_networks import Architecture, architecture, build
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.types import Condition
@@ -27,6 +27,7 @@ __all__ = [
     "DiffusionFlags",
     "OpenAINetwork",
     "architecture",
+    "completed",
     "convert",
     "diffusion",
     "flags_for",

@@ -1,4 +1,7 @@
-"""The command-line flags of OpenAI's guided-diffusion, and those of its released models (the project's README, July 2021).
+"""The command-line flags of OpenAI's guided-diffusion and improved-diffusion, and those of their released models (the projects' READMEs).
+
+The two have the same flags, but for a few, and the same defaults, but for one: improved-diffusion tells its networks t * 1000 / T unless
+`rescale_timesteps` says otherwise, guided-diffusion tells them t. Where T is not 1000 and nothing says whose flags they are, that is asked.
 
 A set of flags says which of three networks is meant. `large_size` means the super-resolution UNet. Else a flag of the diffusion
 network (`num_channels`, ...) means the UNet. Else a flag of the classifier (`classifier_depth`, ...) means the classifier, and
@@ -24,6 +27,7 @@ DIFFUSION_DEFAULTS: dict[str, Any] = {
     "predict_xstart": False,
     "rescale_timesteps": False,
     "rescale_learned_sigmas": False,
+    "sigma_small": False,
 }
 UNET_DEFAULTS: dict[str, Any] = {
     "image_size": 64,
@@ -55,6 +59,14 @@ CLASSIFIER_DEFAULTS: dict[str, Any] = {
 CONSTANTS: dict[str, Any] = {"num_classes": 1000, "in_channels": 3}
 """Fixed in guided-diffusion's code, so no flags there; those who edited the code can say so here."""
 
+GUIDED_ONLY = (
+    "num_head_channels",
+    "channel_mult",
+    "resblock_updown",
+    "use_new_attention_order",
+)
+"""Flags of networks that improved-diffusion does not have."""
+
 # flags of the scripts that say nothing of a model, so that a README's command can be given as it is
 _SCRIPT_FLAGS = {
     "model_path": "",
@@ -79,7 +91,29 @@ _LSUN = (
 )
 _UPSAMPLER = _ADM + "--class_cond True --noise_schedule linear --num_channels 192 "
 
-RELEASED: dict[str, str] = {
+_IMPROVED = "--rescale_timesteps True --rescale_learned_sigmas True --learn_sigma True --num_channels 128 "
+_AS_GUIDED = "--rescale_timesteps False --rescale_learned_sigmas False "
+_COSINE = _IMPROVED + "--diffusion_steps 4000 --noise_schedule cosine --num_res_blocks 3 "
+_BEDROOM = (
+    _IMPROVED + _AS_GUIDED + "--image_size 256 --num_res_blocks 2 --num_heads 1 --use_scale_shift_norm False "
+    "--attention_resolutions 16 --diffusion_steps 1000 --noise_schedule linear"
+)
+IMPROVED: dict[str, str] = {
+    "imagenet64_uncond_100M_1500K": _COSINE + "--image_size 64",
+    "imagenet64_uncond_vlb_100M_1500K": _COSINE + "--image_size 64 --use_kl True",
+    "imagenet64_cond_270M_250K": _COSINE + _AS_GUIDED + "--image_size 64 --num_channels 192 --class_cond True",
+    "cifar10_uncond_50M_500K": _COSINE + "--image_size 32 --dropout 0.3",
+    "cifar10_uncond_vlb_50M_500K": _COSINE + "--image_size 32 --dropout 0.3 --use_kl True",
+    "upsample_cond_500K": _IMPROVED
+    + _AS_GUIDED
+    + "--large_size 256 --small_size 64 --num_channels 192 --num_res_blocks 2 "
+    "--class_cond True --diffusion_steps 4000 --noise_schedule linear",
+    "lsun_uncond_100M_1200K_bs128": _BEDROOM,
+    "lsun_uncond_100M_2400K_bs64": _BEDROOM,
+}
+"""Name of each file of improved-diffusion (without .pt) and its flags, the defaults that differ from guided-diffusion's among them."""
+
+RELEASED: dict[str, str] = IMPROVED | {
     "64x64_diffusion": _ADM + "--attention_resolutions 32,16,8 --class_cond True --dropout 0.1 --image_size 64 "
     "--noise_schedule cosine --num_channels 192 --num_head_channels 64 --num_res_blocks 3 --use_new_attention_order True",
     "128x128_diffusion": _IMAGENET + "--image_size 128 --num_heads 4",
@@ -107,7 +141,8 @@ class DiffusionFlags:
 
     noise_schedule            "linear" or "cosine"
     diffusion_steps           T
-    learn_sigma               the network's second half is the variance fraction (learned range), else fixed large
+    learn_sigma               the network's second half is the variance fraction (learned range), else it is fixed
+    sigma_small               a fixed variance is the posterior's, else beta
     predict_xstart            the network predicts x_0, else epsilon
     timestep_respacing        as "250" or "ddim25"; empty for all steps
     rescale_timesteps         the network is given t * 1000 / T instead of t
@@ -116,6 +151,7 @@ class DiffusionFlags:
     noise_schedule: str
     diffusion_steps: int
     learn_sigma: bool
+    sigma_small: bool
     predict_xstart: bool
     timestep_respacing: str
     rescale_timesteps: bool
@@ -135,9 +171,36 @@ def parse(flags: Flags) -> dict[str, Any]:
 
 
 def diffusion(flags: Flags) -> DiffusionFlags:
-    """The diffusion process that goes with the network of these flags."""
-    given = DIFFUSION_DEFAULTS | parse(flags)
+    """The diffusion process that goes with the network of these flags.
+
+    Raises:
+        ValueError: They leave open what times the network is told.
+    """
+    said = parse(flags)
+    given = DIFFUSION_DEFAULTS | said
+    if "rescale_timesteps" not in said and given["diffusion_steps"] != 1000 and not is_classifier(said):
+        given["rescale_timesteps"] = _rescales_by_default(said)
     return DiffusionFlags(**{name: given[name] for name in DiffusionFlags.__dataclass_fields__})
+
+
+def completed(flags: str, path_or_name: str | Path) -> str:
+    """The flags of a README for one of its files, with the defaults of its project where they say nothing."""
+    known = IMPROVED.get(_name(path_or_name))
+    if known is None or "rescale_timesteps" in parse(flags):
+        return flags
+    return f"{flags} --rescale_timesteps {parse(known)['rescale_timesteps']}"
+
+
+def _rescales_by_default(said: Mapping[str, Any]) -> bool:
+    """The default of the project that alone has these flags."""
+    improved = "sigma_small" in said or said.get("image_size") == 32
+    guided = any(name in said for name in GUIDED_ONLY)
+    if improved == guided:
+        raise ValueError(
+            f"--diffusion_steps {said['diffusion_steps']} without --rescale_timesteps leaves open what times the network was told: add "
+            "--rescale_timesteps True for a model of improved-diffusion, or --rescale_timesteps False for one of guided-diffusion"
+        )
+    return improved
 
 
 def small_size(flags: Flags) -> int:
@@ -147,14 +210,18 @@ def small_size(flags: Flags) -> int:
 
 def flags_for(path_or_name: str | Path) -> str:
     """The published flags of a released model, recognised by its name or its file's ("models/lsun_bedroom.pt")."""
-    name = Path(path_or_name).name.removesuffix(".pt")
+    name = _name(path_or_name)
     if name not in RELEASED:
         raise ValueError(
-            f"{name!r} is no released model of guided-diffusion ({', '.join(RELEASED)}); for another checkpoint give the flags it "
-            'was trained with, such as "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True '
-            '--class_cond False --diffusion_steps 4000 --noise_schedule cosine"'
+            f"{name!r} is no released model of OpenAI's ({', '.join(RELEASED)}); for another checkpoint give the flags it "
+            'was trained with, such as "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True --class_cond False '
+            '--diffusion_steps 4000 --noise_schedule cosine --rescale_timesteps True"'
         )
     return RELEASED[name]
+
+
+def _name(path_or_name: str | Path) -> str:
+    return Path(path_or_name).name.removesuffix(".pt")
 
 
 def is_superres(given: Mapping[str, Any]) -> bool:

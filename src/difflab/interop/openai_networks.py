@@ -47,6 +47,7 @@ _CHANNEL_MULT: dict[int, tuple[float, ...]] = {
     256: (1, 1, 2, 2, 4, 4),
     512: (0.5, 1, 1, 2, 2, 4, 4),
 }
+_UNET_CHANNEL_MULT = {32: (1, 2, 2, 2)} | _CHANNEL_MULT  # improved-diffusion has 32, for its UNet alone
 _SUPERRES_CHANNEL_MULT: dict[int, tuple[float, ...]] = {
     64: (1, 2, 3, 4),
     256: (1, 1, 2, 2, 4, 4),
@@ -99,7 +100,7 @@ def architecture(flags: Flags) -> Architecture:
         return _classifier(known)
     if is_superres(given):
         return _unet(known, "large_size", SUPERRES, _SUPERRES_CHANNEL_MULT)
-    return _unet(known, "image_size", UNET, _CHANNEL_MULT)
+    return _unet(known, "image_size", UNET, _UNET_CHANNEL_MULT)
 
 
 def _unet(flags: dict[str, Any], size: str, cls: str, multipliers: Mapping[int, tuple[float, ...]]) -> Architecture:
@@ -150,7 +151,7 @@ def _divisors(image_size: int, resolutions: str) -> tuple[int, ...]:
 def _published(multipliers: Mapping[int, tuple[float, ...]], size: str, image_size: int) -> tuple[float, ...]:
     if image_size not in multipliers:
         raise ValueError(
-            f"guided-diffusion has no channel multipliers for {size}={image_size} (only for {sorted(multipliers)}); "
+            f"OpenAI's code has no channel multipliers for {size}={image_size} (only for {sorted(multipliers)}); "
             'for a UNet give them, as in "--channel_mult 1,2,2,2"'
         )
     return multipliers[image_size]
