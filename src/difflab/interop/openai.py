@@ -10,6 +10,7 @@ network classes as a mapping (see `openai_flags` and `openai_networks`).
 """
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -122,6 +123,10 @@ def convert(state_dict: Mapping[str, Tensor], flags: Flags) -> dict[str, Tensor]
 def load(path: str | Path, flags: Flags | None = None) -> OpenAINetwork:
     """The network of a checkpoint file in evaluation mode, float32. Without flags, the file's name must be a released one."""
     flags = flags_for(path) if flags is None else flags
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            if broken := archive.testzip():
+                raise ValueError(f"{path} is damaged: {broken} in it disagrees with its checksum; fetch the file again")
     weights = convert(torch.load(path, map_location="cpu", weights_only=True), flags)
     with torch.device("meta"):
         network = unet(flags)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 import difflab
 from difflab.strict_json import dumps
+
+_WEIGHTS, _HEADER = "weights_sha256", "header_sha256"
+"""Names in the header."""
 
 
 def export_weights(
@@ -25,14 +30,17 @@ def export_weights(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a model's weights with what is needed to use them in the header: track, step, the run's configuration (yaml), and which
-    images it was trained on (fingerprint and number)."""
+    images it was trained on (fingerprint and number); and hashes of all that, by which damage is found when the file is read."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
     if data is not None:
         metadata["data"] = dumps(data)
-    save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, aside, metadata)
+    written = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
+    metadata[_WEIGHTS] = weights_sha256(written)
+    metadata[_HEADER] = _header_sha256(metadata)
+    save_file(written, aside, metadata)
     os.replace(aside, path)
 
 
@@ -54,25 +62,60 @@ def model_weights(checkpoint: dict) -> dict[str, dict[str, Tensor]]:
 
 
 def read_exported(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights and header of an exported file."""
-    with safe_open(str(path), "pt") as file:
+    """Reads weights and header of an exported file. Files of earlier versions carry no hashes and are read as they are.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    with _opened(path) as file:
+        header = _checked(path, file.metadata() or {})
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return weights, file.metadata() or {}
+    if header.get(_WEIGHTS, (found := weights_sha256(weights))) != found:
+        raise ValueError(
+            _damaged(path, f"its weights have the sha256 {found[:12]}, written were {header[_WEIGHTS][:12]}")
+        )
+    return weights, header
 
 
 def read_header(path: str | Path) -> dict[str, str]:
-    """The header of an exported file."""
-    with safe_open(str(path), "pt") as file:
-        return file.metadata() or {}
+    """Reads the header of an exported file.
+
+    Raises:
+        ValueError: The header is damaged.
+    """
+    with _opened(path) as file:
+        return _checked(path, file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    try:
+        with safe_open(str(path), "pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(_damaged(path, str(error))) from error
+
+
+def _checked(path: str | Path, header: dict[str, str]) -> dict[str, str]:
+    if _HEADER in header and header[_HEADER] != _header_sha256(header):
+        raise ValueError(_damaged(path, "its header is not what was written"))
+    return header
+
+
+def _header_sha256(header: Mapping[str, str]) -> str:
+    text = dumps({name: value for name, value in header.items() if name != _HEADER}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _damaged(path: str | Path, how: str) -> str:
+    return f"{path} is damaged ({how}): copy it again from where it is intact, or name the run's directory or a .ckpt of it"
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
     """A hash of names and values of weights, the same wherever and in whatever order they are stored."""
-    import hashlib
-
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         value = value.detach().to(torch.float32).cpu().contiguous()
         digest.update(f"{name} {list(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+        digest.update(value.numpy().reshape(-1).data)
     return digest.hexdigest()
