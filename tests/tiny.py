@@ -86,9 +86,10 @@ def fit(
     evaluate_every: int | None = None,
     logger: Any = False,
     checkpoint: Any = None,
+    data: ImageData | None = None,
 ) -> pl.Trainer:
     """Trains on the CPU, without a word."""
-    data = ImageData(tiny_images(), batch_size, 4, 1, CLASSES)
+    data = data or ImageData(tiny_images(), batch_size, 4, 1, CLASSES)
     trainer = pl.Trainer(
         max_steps=steps,
         max_epochs=-1,
@@ -103,7 +104,7 @@ def fit(
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         log_every_n_steps=1,
     )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -4,10 +4,17 @@ import io
 import re
 
 import pytest
+import torch
 from rich.console import Console
 
-from difflab.callbacks import ProgressCallback, ThroughputCallback
-from tiny import Rows, fit, tiny_module
+import difflab.callbacks.throughput
+import difflab.data.module
+import difflab.runs.checkpoints
+from difflab.callbacks import ProgressCallback, ThroughputCallback, TrackEvaluation
+from difflab.data import ArrayImages, ImageData
+from difflab.launch import Interruption
+from difflab.runs import Checkpoints
+from tiny import CLASSES, Rows, fit, tiny_module
 
 
 def test_without_a_terminal_there_is_a_line_per_interval(capsys):
@@ -55,6 +62,62 @@ def test_the_bar_ends_with_an_exception():
     with pytest.raises(ZeroDivisionError):
         fit(module, [bar])
     assert screen.getvalue().rfind("\x1b[?25h") > screen.getvalue().rfind("\x1b[?25l") >= 0
+
+
+class Clock:
+    """Stands in for the module `time`, and goes on only when it is told to."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class SlowImages(ArrayImages):
+    """Loads a batch in one second of a clock."""
+
+    clock: Clock
+
+    def images(self, indices):
+        self.clock.seconds += 1
+        return super().images(indices)
+
+
+class SlowWork(TrackEvaluation):
+    """A step computes for 2 seconds, an evaluation takes 100 and a checkpoint 1000."""
+
+    clock: Clock
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.clock.seconds += 2
+
+    def judge(self, trainer, pl_module, track):
+        self.clock.seconds += 100
+        return {}
+
+    def check_model(self, pl_module):
+        pass
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self.clock.seconds += 1000
+
+
+def test_the_speed_is_that_of_the_clock_between_steps_and_says_how_much_was_waiting(monkeypatch, tmp_path):
+    clock = Clock()
+    for module in (difflab.callbacks.throughput, difflab.data.module, difflab.runs.checkpoints):
+        monkeypatch.setattr(module, "time", clock)
+    pixels = torch.zeros(17, 1, 4, 4, dtype=torch.uint8)
+    SlowImages.clock = SlowWork.clock = clock
+    data = ImageData(SlowImages(pixels, torch.arange(17) % CLASSES), 12, 4, 1, CLASSES)
+    checkpoints = Checkpoints(tmp_path, 3, 1, 0, "eval/none", 10, Interruption("", 0))
+    throughput = ThroughputCallback(12, 5, data.seconds_waited, lambda: checkpoints.seconds)
+    rows = Rows()
+    watchers = [SlowWork([]), throughput, checkpoints]
+    fit(tiny_module(log_every=5), watchers, steps=20, evaluate_every=10, logger=rows, data=data)
+    lines = [row for row in rows.rows.values() if "train/images_per_second" in row]
+    assert [row["train/images_per_second"] for row in lines] == [pytest.approx(5 * 12 / (5 * (1 + 2)))] * 4
+    assert [row["train/data_wait_share"] for row in lines] == [pytest.approx(1 / 3)] * 4
 
 
 def _broken(batch, batch_idx):

@@ -290,6 +290,50 @@ def test_mistakes_on_the_command_line_are_one_line(words, says, file, run_root, 
     assert len(text.splitlines()) == 1, text
 
 
+@pytest.mark.parametrize(
+    ("path", "changes", "name"),
+    [
+        ("tiny/study.yaml", {}, "tiny"),
+        ("tiny/ablation.yaml", {}, "ablation"),
+        ("tiny/study.yaml", {"name": "given"}, "given"),
+        ("tiny/other.yaml", {"name": "given"}, "given"),
+    ],
+)
+@pytest.mark.parametrize("here", [False, True], ids=["from elsewhere", "from its folder"])
+def test_a_study_has_a_name_wherever_it_is_called_from(path, changes, name, here, tmp_path, monkeypatch):
+    file = written(tmp_path, **changes).rename(tmp_path / path)
+    monkeypatch.chdir(file.parent if here else tmp_path)
+    plan = plan_study(load_study(understood([file.name if here else path, "plan"]).file), [], None, "network.width")
+    assert plan.root == Path("runs") / name
+    assert {training.parent.parent for training in plan.trainings} == {plan.root}
+    assert all(f"run.name={name}/" in " ".join(training.overrides) for training in plan.trainings)
+
+
+@pytest.mark.parametrize("name", ["", None, "a/b", "../up", ".hidden", "with space"])
+def test_a_name_that_is_no_folders_is_refused(name, tmp_path, capsys):
+    text = said(capsys, written(tmp_path, name=name), "plan")
+    assert text.startswith("error:")
+    assert "the study's name" in text
+    assert len(text.splitlines()) == 1
+
+
+def test_a_study_in_the_current_directory_is_run_and_evaluated(tmp_path, monkeypatch, capsys):
+    """By the commands that its plan gives, with the default logger: results are where status and table look for them."""
+    overrides = [word for word in STUDY["overrides"] if word != "logger=none"]
+    file = written(tmp_path, seeds=[0], rows={"adagn": {}}, overrides=overrides).rename(tmp_path / "mine.yaml")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"WANDB_MODE": "offline", "DIFFLAB_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    plan = plan_study(load_study(file.name), [], None, "network.width")
+    (training,), (cell,) = plan.trainings, plan.cells
+    with contextlib.redirect_stdout(io.StringIO()):
+        train(composed("train", *training.overrides))
+        evaluate(composed("evaluate", *plan.evaluation_command(cell)))
+    assert [path.name for path in (tmp_path / "runs" / "mine" / "adagn").iterdir()] == [training.identity]
+    capsys.readouterr()  # warnings of so few images
+    assert json.loads(said(capsys, file.name, "status", "--json"))["totals"] == {"done": 1}
+
+
 def test_data_that_are_not_here_leave_a_plan_without_runs(tmp_path, capsys):
     file = written(tmp_path, experiment="adm/table3/adagn", overrides=[], rows={"adagn": {}})
     plan = plan_study(load_study(file), [], None, "network.width")

@@ -1,5 +1,6 @@
 """Runs as jobs on a real SLURM cluster: started there, interrupted, killed, and in the end what they would have been anyway."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -24,6 +25,10 @@ def test_a_job_on_two_nodes_ends_like_one_process(cluster: Cluster, tmp_path):
     assert state["JobState"] == "COMPLETED", cluster.log(job, tmp_path / "job" / "slurm")
     assert state["NumNodes"] == "2"
     run = run_of(tmp_path / "job")
+    (history,) = (tmp_path / "job" / "slurm").glob("*/history.json")
+    assert [(row["failed"], row["reason"]) for row in json.loads(history.read_text(encoding="utf-8"))] == [
+        (False, "complete")
+    ]
     assert run.path.name == alone.path.name
     a, b = saved_state(run)["state_dict"], saved_state(alone)["state_dict"]
     for name, value in a.items():

@@ -10,6 +10,7 @@ import pytest
 from difflab.launch.slurm import agreed_in_job, ends_recorded, record_end, record_run
 from difflab.launch.slurm.attempt import ProcessEnd, process_ends
 from difflab.launch.slurm.verdict import Attempt, describe, first_death, judge, main, shell
+from running import train_small
 
 KILLED = "srun: error: node2: task 1: Killed\nsrun: Terminating StepId=1.0\nsrun: error: node1: task 0: Exited with exit code 1\n"
 
@@ -178,6 +179,33 @@ def test_the_batch_script_is_told_what_to_do(job, tmp_path, capsys, monkeypatch)
     assert [row["step"] for row in json.loads((job / "history.json").read_text(encoding="utf-8"))] == [None, 17, 17]
     lines, _ = said_by(main, capsys, monkeypatch, "1", 0)  # another job of the same number has no past
     assert len(json.loads((job / "history.json").read_text(encoding="utf-8"))) == 1
+
+
+def test_the_record_of_a_completed_job_says_so(job, tmp_path, capsys, monkeypatch):
+    """A run that trains to its end in one start after one that was interrupted; neither has failed."""
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    run = train_small(tmp_path / "runs").run  # says how it ended, since $DIFFLAB_JOB is set
+    for path in (run.complete, job / "attempts" / "0" / "0.json"):
+        path.rename(path.with_suffix(".aside"))
+    said_by(main, capsys, monkeypatch, "75", 0)
+    run.complete.with_suffix(".aside").rename(run.complete)
+    ended = job / "attempts" / "0" / "0.aside"
+    (job / "attempts" / "1").mkdir()
+    ended.rename(job / "attempts" / "1" / "0.json")
+    lines, _ = said_by(main, capsys, monkeypatch, "0", 1)
+    assert lines == ["exit 0"]
+    history = json.loads((job / "history.json").read_text(encoding="utf-8"))
+    assert [(row["failed"], row["reason"], row["node"]) for row in history] == [
+        (False, "interrupted and saved", ""),
+        (False, "complete", ""),
+    ]
+    assert [row["step"] for row in history] == [12, 12]
+
+
+def test_a_complete_run_has_not_failed_whatever_came_after(tmp_path):
+    """A process that was killed while it put its things away, after complete.json was there."""
+    now = describe(tmp_path, 0, 137, [end(0, 0), end(1, 1, 12, "OSError: gone")], checkpoint=12, complete=True)
+    assert (now.failed, now.reason) == (False, "complete")
 
 
 def test_nodes_are_left_out_only_if_enough_remain(job, monkeypatch, tmp_path, capsys):

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
+from difflab.cli.trainer_arguments import check_trainer
 
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
@@ -135,6 +136,8 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
         if str(key) not in base:
             raise ConfigError(_unknown(str(key), "the configuration", map(str, base)))
         _check_node(config._get_node(key), base._get_node(key), str(key))
+    if "trainer" in base:
+        check_trainer(config.trainer, base.trainer)
 
 
 def check_nothing_missing(config: DictConfig) -> None:
@@ -191,7 +194,10 @@ def _arguments(target: str, path: str) -> list[str] | None:
         function = get_object(target)
     except Exception as error:
         raise ConfigError(f"{path}._target_: there is no {target} ({' '.join(str(error).split())})") from error
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # as of dict: it does not say
+        return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return [p.name for p in parameters]

@@ -120,7 +120,7 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
     from omegaconf import OmegaConf
 
-    from difflab.cli.guidance_fields import guidance_fields
+    from difflab.cli.guidance_fields import code_fields, guidance_fields
     from difflab.cli.sampler_fields import sampler_fields
 
     guidance: Any = OmegaConf.to_container(config.guidance, resolve=True)
@@ -128,6 +128,7 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
     return {
         **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
         **guidance_fields(guidance, module.guidance.guidances),
+        **code_fields(sampler, guidance),
         "track": track,
         "seeds": f"0 .. {count - 1}",
         **conditions.fields,

@@ -1,4 +1,4 @@
-"""What of a number's protocol the guidance is."""
+"""What of a number's protocol the guidance is, and the user's own code that draws."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from difflab.guidance import Guidance
 from difflab.runs.export import weights_sha256
+from difflab.runs.foreign_code import foreign_code
 
 
 def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
@@ -22,3 +23,13 @@ def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]
         for brought in [guidances[name].models.items()]
     }
     return {"guidance": fields} | ({"guidance_order": ", ".join(fields)} if len(fields) > 1 else {})
+
+
+def code_fields(*nodes: Any) -> dict[str, Any]:
+    """Module -> hash of code of the user's own that these nodes name; nothing where there is none.
+
+    Args:
+        nodes: Of what draws images, plain and resolved.
+    """
+    code = foreign_code(*nodes).fingerprints()
+    return {"code": code} if code else {}

@@ -9,6 +9,7 @@ old ones until something of the study is planned again.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import difflab
 from difflab.cli.places import config_directory
@@ -23,6 +25,7 @@ from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
 from difflab.data.file_stamp import file_stamps
 from difflab.runs.directory import write_whole
+from difflab.runs.foreign_code import foreign_code, stamp
 from difflab.studies.plan import Cell, Plan, Training
 
 SHAPING = ("match", "solve")
@@ -54,8 +57,11 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
     """Keeps what `recall` gives back, if all of it is known."""
     if plan.lacking:
         return
+    code = foreign_code(*(row.config for row in plan.rows.values()))
     content = {
         "of": _digest(request, overrides),
+        "versions": dict(code.versions),
+        "sources": {str(path): list(stamp(path)) for path in code.sources.values()},
         "root": str(plan.root),
         "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
         "cells": [asdict(cell) for cell in plan.cells],
@@ -69,7 +75,7 @@ def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
     """What was planned last by the same words in the same folder; None if it would be planned otherwise now."""
     try:
         content = json.loads(_file(request, overrides).read_text(encoding="utf-8"))
-        if content["of"] != _digest(request, overrides):
+        if content["of"] != _digest(request, overrides) or _has_other_code(content):
             return None
         return KnownPlan(
             Path(content["root"]),
@@ -81,8 +87,14 @@ def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
             content["batches"],
             tuple(content["cited"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ImportError):
         return None
+
+
+def _has_other_code(content: Mapping[str, Any]) -> bool:
+    """Whether code of the user's own is another one than when this was planned."""
+    versions = any(importlib.metadata.version(name) != version for name, version in content["versions"].items())
+    return versions or any(list(stamp(Path(path))) != found for path, found in content["sources"].items())
 
 
 def _file(request: Request, overrides: Sequence[str]) -> Path:

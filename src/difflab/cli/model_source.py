@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,10 @@ from difflab.cli.run_weights import RunWeights, run_weights
 from difflab.denoiser import Denoiser
 from difflab.module import DiffusionModule
 from difflab.networks import Network
+from difflab.runs import RunDirectory
+from difflab.runs.changes import changed_code
 from difflab.runs.export import weights_sha256
+from difflab.runs.foreign_code import foreign_code
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
 def _of_run(found: RunWeights) -> ModelSource:
     config = OmegaConf.create(found.config)
     assert isinstance(config, DictConfig)
+    _tell_changed_code(found, config)
     module = instantiate(config.module, _convert_="all")
     if not isinstance(module, DiffusionModule):
         raise ConfigError(
@@ -69,6 +74,19 @@ def _of_run(found: RunWeights) -> ModelSource:
     module.denoiser.load_state_dict(found.weights)
     classes, dropout = config.data.num_classes, config.condition_dropout
     return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
+
+
+def _tell_changed_code(found: RunWeights, config: DictConfig) -> None:
+    """Warns where weights that were trained with the user's code meet another version of that code."""
+    runs = (RunDirectory(folder) for folder in (found.file.parent, found.file.parent.parent))
+    starts = next((starts for run in runs if (starts := run.starts())), [])
+    code = foreign_code(OmegaConf.to_container(config.module, resolve=True))
+    if starts and code.fingerprints() and (changed := changed_code(starts[-1], code)):
+        warnings.warn(
+            f"{found.file}: the code of {', '.join(changed)} has changed since these weights were trained; they are used with what "
+            "it is now",
+            stacklevel=2,
+        )
 
 
 def _released(path: Path, flags: str | None) -> ModelSource:

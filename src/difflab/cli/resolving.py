@@ -25,6 +25,7 @@ from difflab.cli import resolvers
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
+from difflab.cli.trainer_arguments import check_trainer
 from difflab.studies.resolved import Path, ResolvedConfig, dotted, leaves
 
 WIRING = "module"
@@ -43,6 +44,9 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
         composition = _composition(tuple(overrides))
     config, hydra = composition.config, composition.hydra
     check_nothing_missing(config)
+    check_trainer(
+        config.trainer, _composition(()).config.trainer
+    )  # values that were set after the composition was checked
     derived = {dotted(path): raw for path, raw in _references(config, ()) if path[0] != WIRING}
     try:
         seeded = composition.seeded or _seeded(config, hydra)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from difflab.callbacks import GuidanceCallback
 from difflab.cli.enlarged import Enlarged
-from difflab.cli.guidance_fields import guidance_fields
+from difflab.cli.guidance_fields import code_fields, guidance_fields
 from difflab.cli.model_source import ModelSource
 from difflab.cli.sampler_fields import sampler_fields
 from difflab.conditioning import Conditions
@@ -82,6 +82,7 @@ class SetPlan:
         return {
             **sampler_fields(self.config["sampler"], self.sampler, self.source.denoiser.schedule),
             **guidance_fields(self.config["guidance"], self.guidance.guidances),
+            **code_fields(self.config["sampler"], self.config["guidance"]),
             "track": self.source.track,
             **self.conditions.fields,
             "precision": self.request.precision,
@@ -136,6 +137,7 @@ class SetPlan:
         bits = {
             "weights_sha256": self.source.weights_sha256,
             "model": {name: self.config[name] for name in parts if name in self.config},
+            **{f"model_{name}": code for name, code in code_fields(*(self.config.get(name) for name in parts)).items()},
             "first_seed": self.request.first_seed,
             "batch_size": size,
             "threads": self.request.threads,

@@ -21,7 +21,7 @@ HELP = """study.py: from a question to a table with error bars
   python study.py STUDY sync                 uploads offline W&B runs, once each
   python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [out=SAMPLES.png] [--json]
 
-  STUDY is a folder in experiments/, or the path of a study.yaml.
+  STUDY is a folder in experiments/, or the path of a study's file or of the folder of a study.yaml.
 
   Options of plan, and of all that follows from it (give the same to each command)
     match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)

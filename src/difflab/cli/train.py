@@ -119,8 +119,12 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.launch.world import connect_under_torchrun
     from difflab.networks import initialise
     from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
+    from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
     from difflab.runs.export import export_all
+    from difflab.runs.foreign_code import foreign_code
+    from difflab.runs.identity import code_of
+    from difflab.runs.provenance import without_diffs
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     torch.manual_seed(config.seed)  # for weights that a network draws in a way of its own
@@ -130,11 +134,14 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
 
     evaluation = instantiate(config.evaluation, _convert_="all")
 
-    name = identity(resolved, data.fingerprint, evaluation.fingerprint)
+    code = code_of(resolved)
+    name = identity(resolved, data.fingerprint, evaluation.fingerprint, code.fingerprints())
     run = RunDirectory(chosen_directory(config, name))
     if run.complete.exists():
         if launched_rank() == 0:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
+            for line in changes(run, code, evaluation.all_protocols(config, module, data)):
+                print(line)
             report(run)
         return score(evaluation, run)
     module.detours = detour_count(run)
@@ -148,6 +155,11 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
+    if changed := changed_content(run, protocols):
+        raise ConfigError(
+            f"{run.path} was begun with another content of what {', '.join(changed)} stands for, and its scores would be of two kinds: "
+            "put that back, or begin anew beside it by run.restart=true"
+        )
     if not trainer.is_global_zero:
         outcome = fit(trainer, module, data, newest(run.checkpoints), interruption)
         if outcome.name == "failed":
@@ -159,16 +171,26 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     try:
         checkpoint = newest(run.checkpoints)
         step = step_of(checkpoint) if checkpoint else 0
+        configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
+        told = new_code(run.path, configuration, code)
         print(recipe(config, module, evaluation, run.path.name))
+        if told:
+            print(told)
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
+            for line in changes(run, code, protocols):
+                print(line)
         images = {"fingerprint": data.fingerprint, "images": len(data.dataset)}
-        start: dict[str, Any] = provenance() | {"from_step": step, "data": images, "empty_classes": data.empty_classes}
+        start: dict[str, Any] = provenance(foreign_code(resolved)) | {
+            "from_step": step,
+            "configuration": configuration,
+            "data": images,
+            "empty_classes": data.empty_classes,
+        }
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocols)
         trainer.loggers[0].rewind(step)
-        code = {key: value for key, value in (start["git"] or {}).items() if key != "diff"}
         for logger in trainer.loggers:
-            logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": start | {"git": code}})
+            logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": without_diffs(start)})
         try:
             outcome = fit(trainer, module, data, checkpoint, interruption)
         except BaseException:
@@ -203,38 +225,43 @@ def _trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.cli.trainer_arguments import given_callbacks, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
 
     every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
     judge.check(module)
+    checkpoints = Checkpoints(
+        run.checkpoints,
+        config.checkpoint.every,
+        config.checkpoint.keep_last,
+        config.checkpoint.milestone,
+        monitor=evaluation.monitor,
+        evaluated_every=config.eval.every,
+        interruption=interruption,
+        between_steps=(DataError,),
+    )
     watchers = [
         judge,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),
-        ThroughputCallback(config.data.batch_size, every),
-        ProgressCallback(config.data.batch_size, every),
-        SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
-        Checkpoints(
-            run.checkpoints,
-            config.checkpoint.every,
-            config.checkpoint.keep_last,
-            config.checkpoint.milestone,
-            monitor=evaluation.monitor,
-            evaluated_every=config.eval.every,
-            interruption=interruption,
-            between_steps=(DataError,),
+        ThroughputCallback(config.data.batch_size, every, data.seconds_waited, lambda: checkpoints.seconds),
+        *(
+            []
+            if config.trainer.get("enable_progress_bar") is False
+            else [ProgressCallback(config.data.batch_size, every)]
         ),
+        SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
+        *given_callbacks(config.trainer),
+        checkpoints,
     ]
     loggers: list[Any] = [MetricsLog(run.metrics)]
     if launched_rank() == 0:
         title = f"{config.run.name}-seed{config.seed}-{run.path.name}"
-        loggers += [
-            instantiate(node, run=run, identity=run.path.name, group=str(config.run.name), name=title)
-            for node in config.logger.values()
-        ]
+        known = {"run": run, "identity": run.path.name, "group": str(config.run.name), "name": title}
+        loggers += [made_logger(node, known) for node in config.logger.values()]
     return instantiate(
-        config.trainer,
+        OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
         strategy=strategy,
         callbacks=watchers,
         logger=loggers,

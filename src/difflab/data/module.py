@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -57,6 +58,7 @@ class ImageData(pl.LightningDataModule):
         images_per_micro_batch(batch_size, 1, 1)
         self.labels = dataset.labels if num_classes else None
         self.stream = TrainingStream(dataset, self.labels, seed, augmentations)
+        self._loaders: list[TimedLoader] = []
         if self.empty_classes:
             names = [dataset.class_names[number] for number in self.empty_classes[:3]]
             warn(
@@ -74,6 +76,10 @@ class ImageData(pl.LightningDataModule):
         """A hash of the data set's content: for the caches of what is computed from it."""
         return self.dataset.fingerprint
 
+    def seconds_waited(self) -> float:
+        """How long training has waited for batches so far."""
+        return sum(loader.seconds_waited for loader in self._loaders)
+
     def setup(self, stage: str) -> None:
         if self.trainer is None:
             return
@@ -87,7 +93,7 @@ class ImageData(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[Batch | DataError]:
-        return DataLoader(
+        loader = TimedLoader(
             _Reported(self.stream),
             sampler=self._batches(),
             batch_size=None,  # an item of the stream is a whole batch
@@ -96,6 +102,8 @@ class ImageData(pl.LightningDataModule):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.num_workers > 0,
         )
+        self._loaders.append(loader)
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """One batch of one image: Lightning has no validation, hence no hook for evaluation, without a loader."""
@@ -136,6 +144,27 @@ class _Reported(Dataset["Batch | DataError"]):
             return self._stream[numbers]
         except DataError as error:
             return error
+
+
+class TimedLoader(DataLoader["Batch | DataError"]):
+    """A loader that counts how long it was waited for.
+
+    Attributes:
+        seconds_waited: From the moments at which batches were asked for to those at which they were there, together.
+    """
+
+    seconds_waited = 0.0
+
+    def __iter__(self) -> Iterator[Batch | DataError]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        batches = super().__iter__()
+        while True:
+            began = time.monotonic()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            self.seconds_waited += time.monotonic() - began
+            yield batch
 
 
 def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_classes: int) -> None:

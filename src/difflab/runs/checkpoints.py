@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Checkpoints(Checkpoint):
     interruption     what may tell training to stop
     between_steps    errors that come before a step has begun, as of data that cannot be read: the step before is saved. (Of several
                      processes only some see it, and the others cannot help to save.)
+    seconds          how long checkpoints have taken so far: those that are written in the background take next to nothing
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Checkpoints(Checkpoint):
         self.interruption = interruption
         self.between_steps = between_steps
         self.best = float("inf")
+        self.seconds = 0.0
         self._best_to_link: Path | None = None
         self._seen_step = 0
         self._saved_step = -1
@@ -120,6 +123,7 @@ class Checkpoints(Checkpoint):
         path = self.directory / f"step-{trainer.global_step:08d}.ckpt"
         if trainer.global_step == self._saved_step:
             return path
+        began = time.monotonic()
         self._link_best(trainer)
         for logger in trainer.loggers:
             logger.save()  # no line of the log may be missing that the checkpoint has behind it
@@ -129,6 +133,7 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             self._discard_old()
         self._saved_step = trainer.global_step
+        self.seconds += time.monotonic() - began
         return path
 
     def _discard_old(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 import difflab
+from difflab.runs.foreign_code import ForeignCode
 
 PACKAGES = (
     "torch",
@@ -28,8 +30,27 @@ PACKAGES = (
 )
 
 
-def provenance() -> dict[str, Any]:
-    """Code, versions, hardware, directory and command of this process."""
+NUMERICS = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+"""Variables of the environment on which the last bits of a result may depend."""
+
+NO_CODE = ForeignCode({}, {})
+
+SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+"""Of a variable whose value is not written down."""
+
+
+def provenance(code: ForeignCode = NO_CODE) -> dict[str, Any]:
+    """Code, versions, hardware, directory and command of this process.
+
+    Args:
+        code: The user's own code that the configuration names, wherever in it.
+    """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "directory": os.getcwd(),
@@ -38,6 +59,8 @@ def provenance() -> dict[str, Any]:
         "git": _git(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "foreign_packages": foreign_packages(code),
+        "environment": _environment({*NUMERICS, *code.variables()}),
         "host": platform.node(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
@@ -46,9 +69,56 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def foreign_packages(code: ForeignCode) -> dict[str, Any]:
+    """Package -> version, where it lies, the hashes of the modules that are used, and the state of its source tree.
+
+    A package that an index has given is told by its version alone. None stands for a version that nobody has stated.
+    """
+    known = importlib.metadata.packages_distributions() if code.sources else {}
+    found: dict[str, Any] = {name: {"version": version} for name, version in code.versions.items()}
+    hashes = code.fingerprints()
+    for top, folder in code.folders().items():
+        names = known.get(top, [])
+        found[top] = {
+            "version": importlib.metadata.version(names[0]) if names else None,
+            "folder": str(folder.resolve()),
+            "modules": {module: hashes[module] for module in code.sources if module.partition(".")[0] == top},
+            "git": _git_of(folder),
+        }
+    return found
+
+
+def without_diffs(start: dict[str, Any]) -> dict[str, Any]:
+    """What `provenance` says of a start, without the text of changes to source trees."""
+
+    def brief(git: dict[str, Any] | None) -> dict[str, Any]:
+        return {key: value for key, value in (git or {}).items() if key != "diff"}
+
+    packages = {
+        name: found | ({"git": brief(found["git"])} if "git" in found else {})
+        for name, found in start["foreign_packages"].items()
+    }
+    return start | {"git": brief(start["git"]), "foreign_packages": packages}
+
+
+def _environment(names: set[str]) -> dict[str, str | None]:
+    """The variables that are set, a secret one as set alone."""
+    values = {name: os.environ.get(name) for name in sorted(names)}
+    return {name: "(set)" if SECRET.search(name) else value for name, value in values.items() if value is not None}
+
+
 def _git() -> dict[str, Any] | None:
     """Commit of the source tree that difflab was imported from and how it was changed since; None outside of one."""
-    source = Path(difflab.__file__).parent
+    return _git_of(Path(difflab.__file__).parent, tracked="__init__.py")
+
+
+def _git_of(source: Path, tracked: str | None = None) -> dict[str, Any] | None:
+    """Commit of the source tree to which a folder belongs and how it was changed since; None outside of one.
+
+    Args:
+        source: The folder.
+        tracked: A file in it that must belong to the tree.
+    """
 
     def ask(*arguments: str) -> str:
         return subprocess.run(
@@ -56,7 +126,7 @@ def _git() -> dict[str, Any] | None:
         ).stdout.strip()
 
     try:
-        if not ask("ls-files", "__init__.py"):  # installed inside somebody else's repository
+        if tracked and not ask("ls-files", tracked):  # installed inside somebody else's repository
             return None
         changed = ask("status", "--porcelain").splitlines()
         return {"commit": ask("rev-parse", "HEAD"), "changed_files": changed, "diff": ask("diff", "HEAD")}

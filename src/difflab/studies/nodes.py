@@ -17,7 +17,7 @@ class StudyError(ValueError):
 
 
 def check_name(name: str, where: str) -> None:
-    """A row's name is that of a folder."""
+    """The name of a study or a row is that of a folder."""
     if not NAME.fullmatch(name):
         raise StudyError(
             f"{where}: {name!r} is the name of a folder: use letters, digits, and . _ + = -, a letter or digit first"

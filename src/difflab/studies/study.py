@@ -1,5 +1,6 @@
 """A study: a question, rows that vary one thing each, seeds, and how all of them are judged. It is a paper's table as a file.
 
+name: adagn                                  # optional: of the study and the folder of its runs, see `load_study`
 question: Does AdaGN help?                   # what the table answers
 source: "arXiv 2105.05233, table 3"          # optional: where the table is published
 claim: AdaGN is better by 2 FID              # optional: what the source concludes
@@ -118,25 +119,33 @@ class Study:
 
 
 _KEYS = {
-    "study": ("question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "rows"),
+    "study": (
+        *("name", "question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "rows"),
+    ),
     "evaluation": ("decides", "metrics", "overrides", "info"),
     "row": ("cited", "label", "experiment", "change", "overrides", "draw", "against", "published"),
 }  # fmt: skip
 
 
 def load_study(path: str | Path) -> Study:
-    """<folder>/study.yaml; the folder's name is the study's."""
+    """A study from its file.
+
+    Its runs lie in <run.root>/<name>, so two studies must not have one name. The name is the key `name` of the file; without it that
+    of the folder for a file that is called study.yaml, and of the file itself for others (ablation.yaml: ablation).
+    """
     path = Path(path)
     try:
         node = yaml.load(path.read_text(encoding="utf-8"), Loader=Strict)
     except yaml.YAMLError as error:
         raise StudyError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
-    return read_study(node, path.parent.name, str(path))
+    place = path.resolve()
+    return read_study(node, place.parent.name if place.stem == "study" else place.stem, str(path))
 
 
 def read_study(node: Any, name: str, where: str) -> Study:
     """A study from the content of its file.
 
+    name    where the file gives none
     where   is named in errors
     """
     node = mapping(node, where, _KEYS["study"])
@@ -145,6 +154,10 @@ def read_study(node: Any, name: str, where: str) -> Study:
             raise StudyError(
                 f"{where} lacks {key!r}: a study has a question, a baseline, seeds, an evaluation and rows"
             )
+    if "name" in node:
+        name = "" if node["name"] is None else str(node["name"])
+    origin = "the study's name" if "name" in node else "the study's name, which its key `name` would change,"
+    check_name(name, f"{where}: {origin}")
     seeds = node["seeds"]
     if not isinstance(seeds, list) or not seeds or any(isinstance(s, bool) or not isinstance(s, int) for s in seeds):
         raise StudyError(f"{where}: seeds = {seeds!r}: expected a list of whole numbers, as [0, 1, 2]")

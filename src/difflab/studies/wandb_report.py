@@ -18,7 +18,9 @@ from difflab.studies.tables import Markdown, ablation_table
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import Report
 
-NOT_LOSSES = re.compile(r"train/(images|images_per_second|learning_rate|gradient_norm|bad_steps|loss_scale)")
+NOT_LOSSES = re.compile(
+    r"train/(images|images_per_second|data_wait_share|learning_rate|gradient_norm|bad_steps|loss_scale)"
+)
 """What a run logs of itself; everything else below train/ is a loss or a term of one."""
 
 EVALUATED = re.compile(r"(?P<track>eval/.+)/(?P<stem>fid|fd|is)(?P<features>_\w+?)?@(?P<samples>.+)")

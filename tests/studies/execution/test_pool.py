@@ -214,3 +214,16 @@ def identified(study):
         name = identity(OmegaConf.to_container(config, resolve=True), data.fingerprint, evaluation.fingerprint)
         found.append(replace(training, identity=name))
     return replace(study, trainings=tuple(found))
+
+
+def test_a_training_whose_run_is_nowhere_has_failed_aloud(tmp_path, stand_in):
+    """It ends well, elsewhere than the study looks: evaluations that can never be due are no study that is to be done."""
+    study = plan(tmp_path, {"a": []})
+    (tmp_path / "other").mkdir()
+    (training,) = study.trainings
+    lost = replace(study, trainings=(replace(training, overrides=(*training.overrides, f"run.root={tmp_path}/other")),))
+    launch(lost, Here())
+    (cell,) = states(lost, ask(lost.root))
+    assert cell.state == "failed"
+    assert f"there is no complete run in {study.root / 'a' / 'a0'}" in cell.error
+    assert [line.split()[0] for line in starts(tmp_path / "other")] == ["train"]

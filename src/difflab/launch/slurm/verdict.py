@@ -44,7 +44,7 @@ HARDWARE = re.compile(
 class Attempt:
     """How a start ended.
 
-    failed      or was it interrupted, and saved?
+    failed      or was it interrupted and saved, or did it complete the run?
     step        optimizer steps done when it ended, None if nobody could say
     checkpoint  step of the newest checkpoint, -1 without one
     node        where the first process ended that ended badly, "" if unknown
@@ -104,8 +104,13 @@ def first_death(errors: str) -> tuple[str, int | None, str]:
     return "", None, ""
 
 
-def describe(job: Path, number: int, status: int, ends: Sequence[ProcessEnd], checkpoint: int) -> Attempt:
-    """What is known of a start."""
+def describe(
+    job: Path, number: int, status: int, ends: Sequence[ProcessEnd], checkpoint: int, complete: bool = False
+) -> Attempt:
+    """What is known of a start.
+
+    complete   whether the run has reached its end: whatever a process said afterwards, nothing failed
+    """
     path = attempt_directory(job, number) / "errors"
     node, rank, death = first_death(path.read_text(errors="replace", encoding="utf-8") if path.exists() else "")
     failures = [end for end in ends if end.exit_code not in (0, REQUEUE_EXIT_CODE)]
@@ -113,8 +118,12 @@ def describe(job: Path, number: int, status: int, ends: Sequence[ProcessEnd], ch
     killed = bool(death) and not death.startswith("Exited") and not death.startswith("Terminated")
     interrupted = status == REQUEUE_EXIT_CODE or any(end.exit_code == REQUEUE_EXIT_CODE for end in ends)
     steps = [end.step for end in failures if end.step is not None]
+    if complete or (status == 0 and not failures and not interrupted):
+        return Attempt(False, checkpoint if checkpoint >= 0 else None, checkpoint, "", "complete")
+    if interrupted and not failures and not killed:
+        return Attempt(False, checkpoint if checkpoint >= 0 else None, checkpoint, "", "interrupted and saved")
     return Attempt(
-        failed=bool(failures) or killed or not interrupted,
+        failed=True,
         step=max(steps, default=checkpoint if checkpoint >= 0 and not steps else None),
         checkpoint=checkpoint,
         node=node or (first.host if first else ""),
@@ -135,9 +144,9 @@ def main() -> None:
         if number and history.exists()
         else []
     )
-    ends = process_ends(job, number)
-    now = describe(job, number, status, ends, checkpoint)
-    verdict = judge(status, bool(run and (run / "complete.json").exists()), ends, now, before)
+    ends, complete = process_ends(job, number), bool(run and (run / "complete.json").exists())
+    now = describe(job, number, status, ends, checkpoint, complete)
+    verdict = judge(status, complete, ends, now, before)
     job.mkdir(parents=True, exist_ok=True)
     history.write_text(dumps([asdict(attempt) for attempt in (*before, now)], indent=2), encoding="utf-8")
     print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)

@@ -162,14 +162,21 @@ def _training(
         return _Found("interrupted")
     if record and (record.cancelled or not record.ended or record.exit_code == REQUEUE_EXIT_CODE):
         return _Found("interrupted" if start else "missing")
-    if record and record.exit_code == 0 and not run.exists() and not _strangers(training.parent, known):
+    if (
+        record
+        and not record.error
+        and record.exit_code == 0
+        and not run.exists()
+        and not _strangers(training.parent, known)
+    ):
         return _Found("missing")  # somebody has deleted it
     if record:
         return _Found("failed", error=_reason(record, outcome, run, log), diverged=record.exit_code == DIVERGED)
     if submitted and submitted[0].cancelled:
         return _Found("interrupted" if start else "missing")
     if submitted and (log.exists() or start):
-        return _Found("failed", error=last_error(log) or outcome, diverged=outcome == "diverged")
+        lost = f"there is no run in {run}: nothing is evaluated" if outcome == "missing" else outcome
+        return _Found("failed", error=last_error(log) or lost, diverged=outcome == "diverged")
     if not start:
         return _Found("missing")
     words = {"killed": "killed: it did not say how it ended", "diverged": "diverged"}
@@ -202,10 +209,8 @@ def _strangers(parent: Path, known: frozenset[str]) -> bool:
 
 def _reason(record: Record, outcome: str, run: Path, log: Path) -> str:
     if record.exit_code == 0:
-        return (
-            f"the command ended well and {run} is not complete: was the configuration, difflab or the feature extractor changed "
-            "since the study was planned?"
-        )
+        ended = record.error or f"the command ended well and {run} is not complete"
+        return f"{ended}: was the configuration, difflab, code of one's own or the feature extractor changed since the study was planned?"
     return f"diverged: {_words(record, log)}" if outcome == "diverged" else _words(record, log)
 
 

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from difflab.studies.execution.holding import is_held, take
 from difflab.studies.execution.places import Places, now
 from difflab.studies.execution.pool_file import PoolFile
 from difflab.studies.execution.process import Process
+from difflab.studies.execution.record import read_record
 from difflab.studies.execution.tasks import TrainingTask, read_tasks, working_folder
 
 _PAUSE = 0.2
@@ -132,6 +134,8 @@ class Supervisor:
             step = _newest_step(task.directory)
             fruitless = 0 if step > best else fruitless + 1
             best = max(best, step)
+            if status == 0 and not task.is_complete():
+                _write_down_no_run(self.places, task)
             if status != REQUEUE_EXIT_CODE or fruitless == WITHOUT_PROGRESS:
                 return
 
@@ -156,6 +160,16 @@ def surroundings(slot: int, jobs: int) -> dict[str, str]:
     elif len(gpus) > 1 and jobs > 1:
         found["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
     return found
+
+
+def _write_down_no_run(places: Places, task: TrainingTask) -> None:
+    """Writes down that a training has ended well and left no complete run where the study looks for it: it cannot be evaluated."""
+    path = places.record(task.key)
+    record = read_record(path)
+    if record is not None:
+        error = f"the training ended well, and there is no complete run in {task.directory}: nothing is evaluated"
+        replace(record, error=error).write(path)
+        _say(f"{task.key}: {error}")
 
 
 def _newest_step(run: Path) -> int:

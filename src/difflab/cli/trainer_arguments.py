@@ -1,0 +1,96 @@
+"""The arguments of Lightning's Trainer: those that a user may set, and those that something else of difflab decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+SET_ELSEWHERE = {
+    "logger": "choose loggers by logger=[...], or add one of your own: '+logger.mine={_target_: ...}'",
+    "strategy": "choose strategy=auto|ddp|fsdp|..., or give the group a part of your own by its _target_",
+    "plugins": "checkpoints are written by checkpoint_io=..., sharding by strategy=..., precision is trainer.precision",
+    "default_root_dir": "runs are kept in run.root=... and run.name=...",
+    "fast_dev_run": "it would count as a finished run; for a short one set trainer.max_steps=10 eval.every=10, with +shrink=tiny",
+    "max_epochs": "the stream of images is endless: set trainer.max_steps",
+    "min_epochs": "the stream of images is endless: set trainer.max_steps",
+    "min_steps": "training goes on to trainer.max_steps in any case",
+    "limit_train_batches": "the stream of images is endless: set trainer.max_steps",
+    "limit_val_batches": "an evaluation draws eval.num_samples images; with a large eval.every only the last step is evaluated",
+    "limit_test_batches": "there are no test batches: evaluate.py measures a run",
+    "limit_predict_batches": "there are no prediction batches: sample.py draws from a run",
+    "overfit_batches": "train on fewer images: data of a few files, in a folder or an archive",
+    "val_check_interval": "set eval.every, the optimizer steps between evaluations",
+    "check_val_every_n_epoch": "set eval.every, the optimizer steps between evaluations",
+    "num_sanity_val_steps": "what an evaluation needs is checked before training begins",
+    "enable_checkpointing": "a run always keeps checkpoints: checkpoint.every, checkpoint.keep_last and checkpoint.milestone say which",
+    "use_distributed_sampler": "the stream of images is split over the processes already",
+    "reload_dataloaders_every_n_epochs": "the stream of images is endless and is loaded once",
+    "barebones": "it turns off logging and checkpoints, without which there is no run",
+    "model_registry": "weights of a finished run are in its folder weights/",
+}
+"""Argument -> what to set instead. They would be overridden, ignored, or undo what makes a run one that can go on."""
+
+
+KNOWN_TO_LOGGERS = ("run", "identity", "group", "name")
+"""What a logger is given if its constructor has such an argument and its node leaves it open."""
+
+
+def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
+    """Raises a ConfigError for an argument that something else decides.
+
+    Args:
+        trainer: As it was chosen.
+        base: As it is without an experiment and a command line: what stands there may be repeated.
+    """
+    from difflab.cli.check import ConfigError
+
+    for key, instead in SET_ELSEWHERE.items():
+        if key in trainer and _value(trainer, key) != (_value(base, key) if key in base else None):
+            raise ConfigError(f"trainer.{key} is not the user's to set: {instead}")
+
+
+def _value(node: DictConfig, key: str) -> Any:
+    """As it is written: a reference is not followed."""
+    child: Any = node._get_node(key)
+    return child._value()
+
+
+def given_callbacks(trainer: DictConfig) -> list[Any]:
+    """The user's callbacks, `trainer.callbacks`: a list of nodes with `_target_`, or names with such nodes."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+    from pytorch_lightning import Callback
+
+    from difflab.cli.check import ConfigError
+
+    node: Any = OmegaConf.to_container(trainer, resolve=True).get("callbacks")  # type: ignore[union-attr]
+    nodes = list(node.values()) if isinstance(node, dict) and "_target_" not in node else node or []
+    if not isinstance(nodes, list) or not all(isinstance(one, dict) and "_target_" in one for one in nodes):
+        raise ConfigError(
+            f"trainer.callbacks={node}: expected a list of parts, as '+trainer.callbacks=[{{_target_: my_package.MyCallback}}]', or "
+            "parts by name, as '+trainer.callbacks.mine={_target_: my_package.MyCallback}'"
+        )
+    made = [instantiate(one, _convert_="all") for one in nodes]
+    for one, callback in zip(nodes, made, strict=True):
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"trainer.callbacks: {one['_target_']} makes a {type(callback).__name__}, and no Lightning callback"
+            )
+    return made
+
+
+def made_logger(node: DictConfig, known: dict[str, Any]) -> Any:
+    """A logger from its node.
+
+    Args:
+        node: With a `_target_`.
+        known: Argument -> value of `KNOWN_TO_LOGGERS`.
+    """
+    import inspect
+
+    from hydra.utils import get_object, instantiate
+
+    taken = inspect.signature(get_object(node._target_)).parameters
+    return instantiate(node, **{key: value for key, value in known.items() if key in taken and key not in node})
