@@ -13,8 +13,9 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits, ImageFolder
 from difflab.data.stream import epoch_order
 from difflab.module import TrainedModule
-from running import composed, differences, sample_from, saved_state, train_small
+from running import SMALL, composed, differences, sample_from, saved_state, train_small
 
+ROOT = Path(__file__).parents[2]
 COUNT, BATCH, BREAKS_AT = 400, 32, 8
 
 
@@ -137,3 +138,25 @@ def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd
         assert str(path) in note
         assert "decoded   400 of 400" in told.stdout
         assert not told.stderr
+
+
+def test_an_error_of_an_evaluation_ends_the_workers_and_the_command(digits, tmp_path):
+    """The workers ignore the SIGTERM that Python sends them at its end, and then waits for ever."""
+    wrong_extractor = [
+        "data=folder",
+        f"data.dataset.root={digits}",
+        "data.image_size=16",
+        "data.num_workers=1",
+        "extractor=digits",
+    ]
+    model = [
+        "data.channels=1",
+        "data.num_classes=10",
+        "network.attention_resolutions=[]",
+        "trainer.max_steps=1",
+        "eval.every=1",
+    ]
+    command = [sys.executable, "train.py", *SMALL, *wrong_extractor, *model, f"run.root={tmp_path / 'runs'}"]
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=240)
+    assert told.returncode not in (0, None)
+    assert "the digits classifier knows grey images of 8x8" in told.stderr

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from difflab.data import DataError, ImageFolder, open_image_set
+from difflab.data import DataError, ImageFolder, ShardedImages, open_image_set
 from difflab.data.checked_files import LIMIT
+from difflab.data.packing import Mds, Parquet, WebDataset, open_source, pack
 
 SIDE = 16
 RNG = np.random.default_rng(0)
@@ -107,6 +108,11 @@ def test_transparency_is_said_and_the_colours_below_are_those_of_adms_loader(tmp
 def test_transparent_samples_are_refused_and_opaque_ones_are_not(tmp_path):
     saved(tmp_path / "a/a.png", with_transparent_corner())
     with pytest.raises(DataError, match=r"a.png \(image 0\) is of the mode RGBA and transparent in places"):
+        open_image_set(tmp_path / "a")
+    saved(tmp_path / "a/b.png", RGB)
+    saved(tmp_path / "a/0.png", RGB)
+    saved(tmp_path / "a/c.png", with_transparent_corner())
+    with pytest.raises(DataError, match=r"^2 of 4 images cannot be used: .* Lay all images over a ground first"):
         open_image_set(tmp_path / "a")
     saved(tmp_path / "b/a.png", RGB.convert("RGBA"))
     assert np.array_equal(open_image_set(tmp_path / "b").images([0])[0].permute(1, 2, 0).numpy(), np.asarray(RGB))
@@ -280,3 +286,38 @@ def test_what_was_found_is_remembered_with_all_remarks(tmp_path, monkeypatch):
     assert len(texts) == 2
     assert "1 images lie in a second class, too: " in texts[1]
     assert "cat/a.png = " in texts[1]
+
+
+@pytest.mark.parametrize("form", [WebDataset(), Mds(), Parquet()])
+def test_shards_are_decoded_and_scaled_as_the_folder_they_come_from(form, tmp_path):
+    pytest.importorskip("pyarrow")
+    saved(tmp_path / "set/cat/a.png", Image.fromarray(WIDE))
+    saved(tmp_path / "set/dog/b.png", with_transparent_corner())
+    with pytest.warns(UserWarning, match=r"16 bits"):
+        pack(open_source(str(tmp_path / "set")), tmp_path / "shards", form)
+    with pytest.warns(UserWarning, match=r"transparent"):
+        folder = ImageFolder(tmp_path / "set", SIDE)
+    with pytest.warns(UserWarning, match=r"1 of 2 images hold 16 bits.*shards"):
+        shards = ShardedImages(tmp_path / "shards", SIDE)
+    assert folder.fingerprint == shards.fingerprint
+    assert np.array_equal(shards.images([0])[0, 0].numpy(), np.rint(WIDE / 257).astype(np.uint8))
+    assert np.array_equal(folder.images([0, 1]).numpy(), shards.images([0, 1]).numpy())
+
+
+def test_damaged_files_are_not_packed(tmp_path):
+    path = saved(tmp_path / "set/a.jpg", RGB)
+    saved(tmp_path / "set/b.jpg", RGB)
+    path.write_bytes(path.read_bytes()[:-90])
+    for image_size in (None, 8):
+        with pytest.raises(DataError, match=r"a\.jpg cannot be read as an image"):
+            pack(open_source(str(tmp_path / "set"), image_size), tmp_path / f"shards{image_size}", WebDataset())
+
+
+def test_grey_of_12_bits_is_refused(tmp_path):
+    path = saved(tmp_path / "a.tif", Image.fromarray(WIDE[:, : SIDE // 2 * 2]))
+    content = bytearray(path.read_bytes())
+    bits = content.index(b"\x02\x01\x03\x00\x01\x00\x00\x00\x10\x00")  # BitsPerSample, SHORT, one, 16
+    content[bits + 8] = 12
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.tif cannot be read as an image \(mode I;16"):
+        ImageFolder(tmp_path, SIDE)

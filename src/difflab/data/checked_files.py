@@ -19,7 +19,7 @@ from torch import Tensor
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError, some
 from difflab.data.file_store import FileStore
-from difflab.data.image_file import SCALED, ImageFileError, Picture, Trait, examined
+from difflab.data.image_file import REPLACE, SCALED, ImageFileError, Picture, Trait, examined
 from difflab.data.shard_index import digest_of, hash_of
 from difflab.strict_json import dumps
 
@@ -32,6 +32,8 @@ _AT_ONCE = 1024
 
 _SHOWN = 3
 """Files that a message names."""
+
+_REPLACE_ALL = "Replace them, or remove them and their labels."
 
 _FIRST_WORD, _NEXT_WORD = 5.0, 30.0
 """Seconds until a long look says how far it is."""
@@ -164,9 +166,9 @@ def each_file(count: int, examine: Callable[[int], T], name: str) -> Iterator[T]
         raise broken[0]
     if broken:
         problems = some([one.problem for one in broken[:_SHOWN]], len(broken), "; ")
-        raise DataError(
-            f"{len(broken):,} of {count:,} images cannot be used: {problems}. Replace them, or remove them and their labels."
-        )
+        remedies = {one.remedy for one in broken}
+        remedy = remedies.pop() if len(remedies) == 1 and REPLACE not in remedies else _REPLACE_ALL
+        raise DataError(f"{len(broken):,} of {count:,} images cannot be used: {problems}. {remedy}")
 
 
 def _decoded(count: int) -> int:

@@ -35,6 +35,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
+REPLACE = "Replace it, or remove it and its label."
+
+
 class ImageFileError(DataError):
     """An image cannot be used.
 
@@ -43,12 +46,12 @@ class ImageFileError(DataError):
         remedy: What to do about it.
     """
 
-    def __init__(self, problem: str, remedy: str = "Replace it, or remove it and its label."):
+    def __init__(self, problem: str, remedy: str = REPLACE):
         super().__init__(problem, remedy)
-        self.problem = problem
+        self.problem, self.remedy = problem, remedy
 
     def __str__(self) -> str:
-        return f"{self.args[0]}. {self.args[1]}"
+        return f"{self.problem}. {self.remedy}"
 
 
 class Trait(Enum):

@@ -109,6 +109,12 @@ class ImageData(pl.LightningDataModule):
         """One batch of one image: Lightning has no validation, hence no hook for evaluation, without a loader."""
         return DataLoader(self.stream, sampler=[[0]], batch_size=None)
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Ends the workers. Lightning does so for an error of a training step, but not of an evaluation; and at the end of a process
+        Python sends them SIGTERM, which they ignore, and waits for them for ever."""
+        if self.trainer is not None:
+            self.trainer.fit_loop.teardown()
+
     def transfer_batch_to_device(self, batch: Batch | DataError, device: torch.device, dataloader_idx: int) -> Batch:
         if isinstance(batch, DataError):
             raise batch
