@@ -132,6 +132,27 @@ def test_files_of_the_same_images_have_the_same_numbers(runs, images, tmp_path):
     assert not {"sampler.grid.steps", "track"} & fields
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_images_that_are_not_those_that_sample_py_has_drawn_are_no_set_of_it(images, tmp_path, capsys, earlier):
+    shutil.copytree(images, tmp_path / "set")
+    (file,) = (tmp_path / "set").glob("*.npz")
+    if earlier:  # an earlier version wrote down how many there are, and nothing of their content
+        complete = tmp_path / "set" / "complete.json"
+        content = json.loads(complete.read_text(encoding="utf-8"))
+        content.pop("content")
+        complete.write_text(json.dumps(content), encoding="utf-8")
+    with np.load(file) as drawn:
+        pixels, labels = drawn["arr_0"][: 39 if earlier else 40].copy(), drawn["arr_1"][: 39 if earlier else 40]
+    pixels[3, 4, 4, 0] ^= 1
+    np.savez(file, pixels, labels)
+    for samples in (tmp_path / "set", file):
+        message = refused(capsys, f"samples={samples}", "data=digits", "extractor=digits", *FEW[1:])
+        assert f"{len(pixels)} images that are not the 40 that were drawn there" in message
+    shutil.move(file, tmp_path / "elsewhere.npz")
+    command = (f"samples={tmp_path / 'elsewhere.npz'}", f"out={tmp_path / 'out'}", "data=digits", "extractor=digits")
+    assert "seeds" not in results_of(evaluated(*command, *FEW[1:]), len(pixels))["fd_digits"].protocol.fields
+
+
 def test_a_folder_holds_the_numbers_of_one_subject(runs, images, tmp_path, capsys):
     common = ("data=digits", "extractor=digits", "metric=[frechet]", f"out={tmp_path / 'out'}", *FEW[1:])
     np.savez(tmp_path / "other.npz", np.random.default_rng(0).integers(0, 255, (80, 8, 8, 1), np.uint8))

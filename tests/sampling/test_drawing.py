@@ -203,7 +203,7 @@ def write(path, count, *names, keep_shards=True, finish=True, plan=None, overwri
             (place / "0.png").write_text(f"{count}", encoding="utf-8")
         folder.record(name, place)
     if finish:
-        folder.finish({name: path / name for name in names}, {"count": count})
+        folder.finish({name: path / name for name in names}, {"count": count}, "content")
         folder.drop_shards()
     folder.end()
     return sorted(one.name for one in removed)

@@ -29,6 +29,10 @@ EXAMPLES = [
         "OpenAI's files: FID and sFID against the statistics, precision and recall against the images",
     ),
     ("python evaluate.py samples=folder data=cifar10 data.dataset.split=test", "a folder of images against a data set"),
+    (
+        "python evaluate.py samples=cifar10 data=cifar10 data.dataset.split=test extractor=inception",
+        "training images against test images: the distance that no model can be expected to beat",
+    ),
     ("python evaluate.py checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
     (
         "python evaluate.py 'compare=[A/results.json,B/results.json]' 'waive=[track]'",
@@ -40,7 +44,7 @@ GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "g
 VALUES = [
     "checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of sample.py say how it draws",
     "stages        in its place a cascade, as sample.py draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",
-    "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards; value_range=[-1,1] for an npz of floats",
+    "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards, a data set; value_range=[-1,1] for an npz of floats",
     "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
     "bits_per_dim  of how many images of the reference; 0 for none",

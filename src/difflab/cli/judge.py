@@ -33,18 +33,20 @@ from difflab.metrics import (
     measure_pairs,
     to_uint8,
 )
+from difflab.metrics.copies import copies_of, copies_within, digests_of_all
 from difflab.metrics.embed import LabelledSource, embed
 from difflab.metrics.measure import check, measure, needs_reference, shared_fields
 from difflab.metrics.reference import ReferenceStatistics
 from difflab.metrics.references import FeatureReference, NoReference, PublishedStatistics, ReferenceBatch
-from difflab.metrics.spread import Spread
-from difflab.metrics.statistics_file import open_statistics
+from difflab.metrics.spread import spread
+from difflab.metrics.statistics_file import StatisticsFile, open_statistics
 from difflab.sampling import DrawingProgress
 
 VALUES_OF_ITS_OWN = {
     "replicates": Whole(0),
     "bits_per_dim": Whole(0),
     "reference_images": OrNull(Whole(2)),
+    "samples_images": OrNull(Whole(2)),
     "value_range": OrNull(Limits()),
     "reference": OrNull(Text("the path of a file or folder")),
     "samples": OrNull(Text("the path of a file or folder")),
@@ -60,11 +62,13 @@ class ReferenceSource:
     images       to be embedded; None where there are statistics alone
     statistics   column -> Gaussian, where a file states them
     fingerprint  of the images, or of the statistics where there are any
+    note         what one should know of it
     """
 
     images: LabelledSource | None
     statistics: dict[str, Gaussian] | None
     fingerprint: str
+    note: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -106,6 +110,7 @@ class Judge:
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
         self.info = {name: info for each in infos for name, info in each.items()}
         self._loaded: Reference = NoReference()
+        self._notes = [] if source is None or source.note is None else [source.note]
         if source is None and (config.bits_per_dim or any(needs_reference(metric) for metric in self.metrics)):
             raise ConfigError(
                 "there is nothing to compare with: give reference=FILE (images or statistics) or data=NAME (a data set)"
@@ -124,6 +129,13 @@ class Judge:
         if images is not None:
             first = images.images([0])
             self.extractor(first if first.dtype == torch.uint8 else to_uint8(first))
+            if (size := tuple(first.shape[1:])) != subject.shape:
+                self._notes.append(
+                    f"the samples are {_size(subject.shape)} and the reference's images {_size(size)}: a distance between them is also one "
+                    "between two sizes"
+                )
+        for note in self._notes:
+            warnings.warn(note, stacklevel=2)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -163,6 +175,19 @@ class Judge:
         """
         return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
 
+    def notes(self, images: LabelledSource, features: FeatureSet) -> list[str]:
+        """What one should know before one believes the numbers of these images."""
+        digests = features.digests if features.digests is not None else digests_of_all(images)
+        reference = self._loaded.features
+        notes, known = list(self._notes), None if reference is None else reference.digests
+        if copies := copies_within(digests):
+            notes.append(f"{copies} of the {len(digests)} samples repeat an earlier one, pixel by pixel")
+        if self.source is not None and images.fingerprint == self.source.fingerprint:
+            notes.append("the samples are the reference's images")
+        elif known is not None and (shared := copies_of(digests, known)):
+            notes.append(f"{shared} of the {len(digests)} samples equal an image of the reference, pixel by pixel")
+        return notes
+
     def measure_pairs(self, images: LabelledSource, subject: Subject, processes: Processes) -> list[Measurement]:
         """The numbers of each image and what it was drawn for. All processes must call it."""
         scores = PairScores(self.pair_metrics, subject.pairs, subject.count).to(processes.device)
@@ -200,7 +225,7 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
         source = _from_file(config, extractor)
     elif data is not None:
         dataset = instantiate(data.dataset) if config.get("data") else subject.trained_on()
-        images = _spread(dataset, config.reference_images)
+        images = spread(dataset, config.reference_images)
         source = ReferenceSource(images, None, images.fingerprint)
     else:
         source = None
@@ -226,22 +251,31 @@ def _from_file(config: DictConfig, extractor: FeatureExtractor) -> ReferenceSour
     value_range = None if config.value_range is None else tuple(config.value_range)
     images = None
     if kind is not SourceKind.STATISTICS_NPZ:
-        images = _spread(open_image_set(config.reference, value_range), config.reference_images)
+        images = spread(open_image_set(config.reference, value_range), config.reference_images)
     if kind in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
         file = open_statistics(config.reference, extractor)
-        if file.extractor is None and extractor.identity.name != "inception":
-            warnings.warn(
-                f"{config.reference} does not say of which extractor its statistics are; published ones are Inception's, and the samples' "
-                f"features are those of {extractor.identity.name}",
-                stacklevel=2,
-            )
-        return ReferenceSource(images, file.gaussians, file.fingerprint)
+        return ReferenceSource(images, file.gaussians, file.fingerprint, _unsaid(config.reference, file, extractor))
     assert images is not None
     return ReferenceSource(images, None, images.fingerprint)
 
 
-def _spread(images: LabelledSource, count: int | None) -> LabelledSource:
-    return images if count is None else Spread(images, count)
+def _unsaid(path: str, file: StatisticsFile, extractor: FeatureExtractor) -> str | None:
+    """What a file of statistics leaves open."""
+    if file.extractor is not None and file.extractor[1]:
+        return None
+    identity = extractor.identity
+    count = "" if file.gaussians["features"].count else ", nor of how many images,"
+    of_inception = identity.name == "inception"
+    hint = "" if of_inception else "; published ones are Inception's"
+    return (
+        f"{path} does not say of which extractor and resize{count} its statistics are: the number holds if they are those of "
+        f"{identity.name} ({identity.preprocessing}){hint}"
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    channels, height, width = shape
+    return f"{width}x{height} in {'grey' if channels == 1 else f'{channels} channels'}"
 
 
 def plain(node: Any) -> Any:

@@ -28,14 +28,16 @@ class Measured:
 
 def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processes: Processes) -> Measured:
     """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json."""
-    features, found = None, []
+    features, found, notes = None, [], []
     try:
         if judge.metrics or judge.pair_metrics:
             images = subject.images(processes)
             if judge.metrics:
                 features = judge.embed(images, processes, "samples")
                 judge.load(processes)
-                found = judge.measure(features, subject.fields) if processes.rank == 0 else []
+                if processes.rank == 0:
+                    found = judge.measure(features, subject.fields)
+                    notes = judge.notes(images, features)
             if judge.pair_metrics:
                 found = found + judge.measure_pairs(images, subject, processes)
         else:
@@ -44,6 +46,8 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
             bound = measure_bound(config.bits_per_dim, subject.plan, judge, processes)
             found.append(bound.measurement)
             subject.about["bits_per_dim"] = bound.found.to_dict()
+        if notes:
+            subject.about["notes"] = notes
         results = Results(found, subject.about)
         if processes.rank == 0:
             results = _together(subject.earlier(), results)
@@ -59,7 +63,9 @@ def _together(earlier: Results, results: Results) -> Results:
     """With what was measured before under other protocols."""
     now = {(m.metric, m.protocol.fingerprint) for m in results.measurements}
     before = [m for m in earlier.measurements if (m.metric, m.protocol.fingerprint) not in now]
-    return Results([*before, *results.measurements], earlier.subject | results.subject)
+    notes = [*earlier.subject.get("notes", []), *results.subject.get("notes", [])]
+    about = {"notes": list(dict.fromkeys(notes))} if notes else {}
+    return Results([*before, *results.measurements], earlier.subject | results.subject | about)
 
 
 def tell(measured: Measured) -> None:
@@ -71,4 +77,6 @@ def tell(measured: Measured) -> None:
         compared = compare_with_targets(results, targets, subject.about.get("step"))
         missing = [target for target in targets if target.metric not in {m.metric for m in results.measurements}]
         print(published_table(compared, missing))
+    for note in subject.about.get("notes", []):
+        print(f"note     {note}")
     print(f"results  {subject.file}")

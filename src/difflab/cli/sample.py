@@ -142,7 +142,7 @@ def _sample(config: DictConfig) -> None:
                         name, written[name]
                     )  # at once: writing many images takes long enough to be killed
                 written["grid"] = drawn.grid
-                drawn.folder.finish(written, request)
+                drawn.folder.finish(written, request, drawn.shards.fingerprint)
                 drawn.folder.drop_shards()
             except OSError as error:
                 raise SamplingError(

@@ -12,15 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.cascade import is_cascade, plan_cascade
 from difflab.cli.check import ConfigError
+from difflab.cli.data_set import data_set
 from difflab.cli.drawing import draw_planned, plan_set, source_of
 from difflab.cli.set_plan import SetPlan
 from difflab.cli.trained_data import trained_data
-from difflab.data import ImageDataset, ImageSet, open_image_set
+from difflab.data import ImageDataset, open_image_set
 from difflab.launch import Processes
 from difflab.metrics import Pairs, Protocol, Results
 from difflab.metrics.embed import LabelledSource
 from difflab.metrics.published import STATED
-from difflab.sampling import PLAN_FILE, SetFolder, read_set
+from difflab.metrics.spread import spread
+from difflab.sampling import PLAN_FILE, SetFolder, check_written, read_set
 
 DRAWING_KEYS = frozenset(
     {
@@ -128,16 +130,18 @@ class DrawnImages(Subject):
 
 
 class StoredImages(Subject):
-    """Images in files: an npz, a folder, a zip, tar shards.
+    """Images that exist: in an npz, a folder, a zip, tar shards, or in a data set.
 
+    path     of the file or folder, or the name of the data set
     stated   what is known of how they were drawn
     """
 
-    def __init__(self, path: Path, images: ImageSet, stated: dict[str, Any], out: Path | None):
+    def __init__(self, path: Path, images: LabelledSource, stated: dict[str, Any], out: Path | None):
         self._images = images
         self.name = path.name
         self.fields, self.about = stated, {"samples": str(path), "content": images.fingerprint}
-        self.shape, self.count = images.shape, len(images)
+        channels, height, width = images.images([0]).shape[1:]
+        self.shape, self.count = (channels, height, width), len(images)
         self.has_labels = images.labels is not None
         self.model = None
         self.pairs = None
@@ -160,6 +164,9 @@ def _called(about: dict[str, Any]) -> str:
 
 def subjects_of(config: DictConfig) -> Sequence[Subject]:
     """What the command names: one origin, or several checkpoints of one experiment."""
+    for key in ("checkpoint", "samples", "reference"):
+        if _keys().count(key) > 1:
+            raise ConfigError(f"{key} is given twice, and the first would be left out: give it once")
     if is_cascade(config):
         if config.samples is not None:
             raise ConfigError("stages=[...] draws images, and samples=... are images that exist: leave one of them out")
@@ -192,11 +199,15 @@ def subjects_of(config: DictConfig) -> Sequence[Subject]:
     return subjects
 
 
+def _keys() -> list[str]:
+    """What the command line sets."""
+    command = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [override.lstrip("+~").partition("=")[0] for override in command]
+
+
 def _refuse_drawing(config: DictConfig) -> None:
     """A ConfigError if the command says how to draw images that exist."""
-    command = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    keys = [override.lstrip("+~").partition("=")[0] for override in command]
-    for key in keys:
+    for key in _keys():
         if key.split(".")[0] in DRAWING_KEYS:
             raise ConfigError(
                 f"{key} says how a model draws images, and samples={config.samples} exist already: leave it out"
@@ -211,17 +222,20 @@ def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> Drawn
 
 
 def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredImages:
-    """The images of a file or a folder. What sample.py has written knows how it was drawn."""
+    """The images of a file, a folder or a data set of conf/data. What sample.py has written knows how it was drawn."""
     given: Any = OmegaConf.to_container(config.stated) if config.stated is not None else {}
     stated: dict[str, Any] = {STATED.get(str(name), str(name)): value for name, value in given.items()}
     value_range = None if config.value_range is None else tuple(config.value_range)
+    if not path.exists() and (known := data_set(config, str(path))) is not None:
+        return StoredImages(path, spread(known, config.samples_images), stated, out)
     for folder in (path, path.parent):
         if (folder / PLAN_FILE).is_file():
             written, drawing = read_set(folder)
             if folder == path or path in written:
-                place = written[0] if folder == path else path
-                return StoredImages(path, open_image_set(place), drawing | stated, out)
-    return StoredImages(path, open_image_set(path, value_range), stated, out)
+                images = open_image_set(written[0] if folder == path else path)
+                check_written(folder, images)
+                return StoredImages(path, spread(images, config.samples_images), drawing | stated, out)
+    return StoredImages(path, spread(open_image_set(path, value_range), config.samples_images), stated, out)
 
 
 def folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:

@@ -69,7 +69,9 @@ def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mappin
     infos = {metric: MetricInfo.read(node, f"info.{metric}") for metric, node in stated.items()}
     if len(files) < 2:
         raise ValueError("compare names two results.json files at least")
-    results = [_read(Path(file)) for file in files]
+    results = [_read(_place(Path(file))) for file in files]
+    if len({_place(Path(file)).resolve() for file in files}) < len(files):
+        raise ValueError(f"compare=[{','.join(files)}] names one file twice: it differs from itself nowhere")
     common = [
         declared(m, infos.get(m.metric), files[0])
         for m in results[0].measurements
@@ -117,8 +119,11 @@ def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) 
         raise ValueError(f"{_label(first)} and {_label(second)}: {error}") from error
 
 
-def _read(path: Path) -> Results:
-    place = path / "results.json" if path.is_dir() else path
+def _place(path: Path) -> Path:
+    return path / "results.json" if path.is_dir() else path
+
+
+def _read(place: Path) -> Results:
     if not place.is_file():
         raise ValueError(f"compare: there is no file {place}")
     try:

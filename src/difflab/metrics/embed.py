@@ -30,6 +30,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from difflab.collective import rank, sum_over_processes, world_size
+from difflab.metrics.copies import digests_of
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.kept import Kept
@@ -42,6 +43,9 @@ PROTOCOL_VERSION = 1
 
 PART = 1024
 """Images of a part."""
+
+DIGESTS = "digests"
+"""Column of `digests_of` the images; parts of earlier versions have none."""
 
 _ABANDONED = 3600
 """Seconds after which a file that was never finished belongs to a process that was killed."""
@@ -111,7 +115,12 @@ def embed(
             written.result()
     sum_over_processes([torch.zeros(1, device=extractor.device)])  # nobody reads before all have written
     labels = source.labels if isinstance(source, LabelledSource) else None
-    return FeatureSet(extractor.identity, [parts.read(i) for i in range(parts.count)], labels, parts.key)
+    columns = [parts.read(i) for i in range(parts.count)]
+    digests = [part.pop(DIGESTS, None) for part in columns]
+    known = [one for one in digests if one is not None]
+    return FeatureSet(
+        extractor.identity, columns, labels, parts.key, torch.cat(known) if len(known) == len(digests) else None
+    )
 
 
 def _together(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -121,7 +130,8 @@ def _together(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def _columns(images: Tensor, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
     try:
         # images that are no pixels (a mixture's) meet the extractor as samples do
-        features = extractor(images if images.dtype == torch.uint8 else to_uint8(images))
+        pixels = images if images.dtype == torch.uint8 else to_uint8(images)
+        features = extractor(pixels)
     except ValueError as error:
         raise ValueError(f"images {rows.start} to {rows.stop - 1}: {error}") from error
     columns = {name: value.float().cpu() for name, value in features._asdict().items() if value is not None}
@@ -131,7 +141,7 @@ def _columns(images: Tensor, extractor: FeatureExtractor, rows: range) -> dict[s
             raise ValueError(
                 f"{extractor.identity.name} gives NaN or infinity as {name} of image {rows[int(broken.nonzero()[0])]}"
             )
-    return columns
+    return columns | {DIGESTS: digests_of(pixels)}
 
 
 class _Parts:
@@ -177,7 +187,7 @@ class _Parts:
             with safe_open(self.path(i), framework="pt") as file:
                 checksum = (file.metadata() or {}).get("sha256")
             columns = self.read(i)
-            shapes = {name: tuple(value.shape) for name, value in columns.items()}
+            shapes = {name: tuple(value.shape) for name, value in columns.items() if name != DIGESTS}
             if shapes != {name: (len(self.rows(i)), width) for name, width in self.columns.items()}:
                 raise ValueError(f"it holds {shapes}")
             if checksum != self._checksum(i, columns):

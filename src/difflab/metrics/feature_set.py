@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from difflab.metrics.extractor import Features, Identity
@@ -22,6 +22,7 @@ class FeatureSet:
     parts      row blocks after each other, each with the same columns, float32
     labels     [N] int64 class of each image, or None
     fingerprint  of images and extractor, by which statistics of the set are cached; None for a set that is not kept
+    digests    [N, 16] uint8, a hash of each image's pixels; None where they were not looked at
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class FeatureSet:
         parts: Sequence[Mapping[str, Tensor]],
         labels: Int[Tensor, " n"] | None = None,
         fingerprint: str | None = None,
+        digests: UInt8[Tensor, "n 16"] | None = None,
     ):
-        self.identity, self.fingerprint = identity, fingerprint
+        self.identity, self.fingerprint, self.digests = identity, fingerprint, digests
         self.parts = [dict(part) for part in parts]
         self.labels = labels
         self.count = sum(len(part["features"]) for part in self.parts)

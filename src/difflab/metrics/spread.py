@@ -11,6 +11,11 @@ from torch import Tensor
 from difflab.metrics.embed import LabelledSource
 
 
+def spread(source: LabelledSource, count: int | None) -> LabelledSource:
+    """`count` of the images, or all of them for None."""
+    return source if count is None else Spread(source, count)
+
+
 class Spread:
     """The images 0, M/N, 2M/N ... of a set of M.
 

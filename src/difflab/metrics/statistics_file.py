@@ -41,7 +41,7 @@ class StatisticsFile:
     """What a file of statistics says.
 
     gaussians    column (features, spatial) -> Gaussian in float64; its count is 0 where the file does not say it
-    extractor    name and fingerprint of the extractor; None where the file does not say it
+    extractor    name and fingerprint of the extractor; None where the file does not say it, "" for a fingerprint that is not said
     fingerprint  a hash of means and covariances, the same wherever the file lies and whatever else stands in it
     """
 
@@ -58,8 +58,9 @@ def open_statistics(path: str | Path, extractor: FeatureExtractor | None = None)
     present = array_names(place)
     count = int(whole_array(place, _COUNT)[0]) if _COUNT in present else 0
     made_by = None
-    if _EXTRACTOR in present and _FINGERPRINT in present:
-        made_by = (str(whole_array(place, _EXTRACTOR)[0]), str(whole_array(place, _FINGERPRINT)[0]))
+    if _EXTRACTOR in present:
+        print_of = str(whole_array(place, _FINGERPRINT)[0]) if _FINGERPRINT in present else ""
+        made_by = (str(whole_array(place, _EXTRACTOR)[0]), print_of)
     gaussians, digest = {}, hashlib.blake2b(digest_size=16)
     for column, suffix in _SUFFIXES.items():
         mean, covariance = MEAN + suffix, COVARIANCE + suffix
@@ -145,8 +146,8 @@ def _check_extractor(found: StatisticsFile, extractor: FeatureExtractor, path: P
                 "from another extractor. Choose that one (extractor=...), or statistics of this one."
             )
     ours = (identity.name, extractor.fingerprint)
-    if found.extractor not in (None, ours):
+    if found.extractor not in (None, ours, (identity.name, "")):
         raise DataError(
-            f"{path} was made with {' '.join(found.extractor or ())}, not with {' '.join(ours)}. Choose the same extractor and "
+            f"{path} was made with {' '.join(found.extractor or ()).strip()}, not with {' '.join(ours)}. Choose the same extractor and "
             "weights, or compute the statistics again."
         )

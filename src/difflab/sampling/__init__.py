@@ -4,7 +4,7 @@ from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes
 from difflab.sampling.drawing import draw_missing
 from difflab.sampling.errors import SamplingError, SamplingStopped
 from difflab.sampling.given_images import EnlargementOf, GivenImages
-from difflab.sampling.plan import PLAN_FILE, SetFolder, read_set
+from difflab.sampling.plan import PLAN_FILE, SetFolder, check_written, read_set
 from difflab.sampling.progress import DrawingProgress
 from difflab.sampling.shards import ShardFolder, Shards
 from difflab.sampling.shuffled import Shuffled
@@ -26,6 +26,7 @@ __all__ = [
     "ShardFolder",
     "Shards",
     "Shuffled",
+    "check_written",
     "classes_of",
     "draw_missing",
     "images_of_stages",

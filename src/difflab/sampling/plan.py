@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from difflab.data import ImageSet
 from difflab.metrics import Difference, Protocol
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
@@ -124,13 +125,20 @@ class SetFolder:
         before = self._before()
         self._write_plan(before["num_samples"], before["written"] | {name: self._relative(path)})
 
-    def finish(self, written: Mapping[str, Path], request: Mapping[str, Any]) -> None:
-        """Marks the set as complete: what was written, now and by earlier commands, and what had been asked for."""
+    def finish(self, written: Mapping[str, Path], request: Mapping[str, Any], content: str) -> None:
+        """Marks the set as complete.
+
+        Args:
+            written: What was written now; what earlier commands wrote is known.
+            request: What had been asked for.
+            content: The images' fingerprint.
+        """
         for name, path in written.items():
             self.record(name, path)
         files = {name: self._relative(path) for name, path in self._listed().items()}
         with whole_file(self._complete_file) as path:
-            path.write_text(dumps({"files": files, "request": in_words(request)}, indent=2), encoding="utf-8")
+            content_of_file = {"files": files, "request": in_words(request), "content": content}
+            path.write_text(dumps(content_of_file, indent=2), encoding="utf-8")
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:
         """What was written when exactly this was asked for; None if it was not, or if some of it is gone."""
@@ -227,3 +235,16 @@ def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     drawing = {n: v for n, v in plan["plan"].items() if n in DRAWING or n.startswith(tuple(f"{p}." for p in DRAWING))}
     first = plan["plan"]["first_seed"]
     return written, drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
+
+
+def check_written(folder: Path, images: ImageSet) -> None:
+    """A SamplingError if these are not the images that were drawn into the folder: what is known of how they were drawn would not hold."""
+    drawn = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))["num_samples"]
+    content = json.loads((folder / COMPLETE_FILE).read_text(encoding="utf-8")).get(
+        "content"
+    )  # earlier versions did not write it down
+    if len(images) != drawn or content not in (None, images.fingerprint):
+        raise SamplingError(
+            f"{folder} holds {len(images)} images that are not the {drawn} that were drawn there: some were changed, added or removed. "
+            "Draw them again with overwrite=true, or move them elsewhere to measure them without what is known of how they were drawn"
+        )
