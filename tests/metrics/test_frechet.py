@@ -12,8 +12,20 @@ from torch import nn
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from difflab.metrics import Gaussian, Moments, frechet_distance
+from difflab.metrics import (
+    Features,
+    FeatureSet,
+    FrechetDistance,
+    Gaussian,
+    Identity,
+    Moments,
+    Replicates,
+    frechet_distance,
+)
 from difflab.metrics.frechet import covariance_root
+from difflab.metrics.measure import measure
+from difflab.metrics.measures import ClassFrechet, Cmmd, Frechet, SpatialFrechet
+from difflab.metrics.references import FeatureReference
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]
@@ -151,6 +163,26 @@ def test_warns_below_full_rank_only():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         distance(*FEATURE_SETS["gauss64"])
+
+
+@pytest.mark.parametrize("covariance_term", [-5e-13, 0.0, 5e-13])
+def test_no_distance_is_below_0(covariance_term):
+    assert FrechetDistance(0.0, covariance_term).distance == max(0.0, covariance_term)
+
+
+def test_a_set_with_itself_lies_within_its_interval_whatever_the_distance():
+    """Rounding is of either sign, by processor and number of threads."""
+    features = torch.randn(200, 12, generator=torch.Generator().manual_seed(0)) * 30 + 5
+    identity = Identity("mine", 12, "", spatial_dimension=12)
+    labels = torch.arange(200) % 2
+    samples = FeatureSet.of(identity, Features(features, spatial=features * 3), labels)
+    metrics = [Frechet(), SpatialFrechet(), ClassFrechet(), Cmmd()]
+    found = measure(metrics, samples, FeatureReference(samples), Replicates(20), {})
+    assert len(found) == 4
+    for one in found:
+        low, high = one.interval()
+        assert 0 <= low <= one.value <= high, one.metric
+        assert one.value == pytest.approx(0, abs=1e-7)
 
 
 def test_features_of_different_extractors_are_refused():
