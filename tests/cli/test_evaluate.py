@@ -81,6 +81,7 @@ def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):
         name = f"eval/warm_up/{metric}@40"
         assert results[metric].value == pytest.approx(scores[name], rel=1e-5)
         assert results[metric].protocol.fingerprint == protocols[name]["fingerprint"]
+        assert results[metric].info.to_json() == protocols[name]["info"]
         low, high = results[metric].interval()
         assert low < results[metric].value < high
     assert results.subject["step"] == 12

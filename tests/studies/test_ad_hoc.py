@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from scipy.stats import ttest_rel
 
-from difflab.metrics import Protocol, Results
+from difflab.metrics import Measurement, Protocol, Results
 from difflab.studies import StudyError
 from difflab.studies.ad_hoc import as_data, as_text, compare, metric_difference, side_by_side
 from fabricated import PROTOCOL, measured
@@ -277,3 +277,39 @@ def test_without_a_common_step_each_has_its_newest_and_evaluations_stand_in(tmp_
     (b / "evaluations" / "e0").mkdir(parents=True)
     Image.new("RGB", (64, 64), "red").save(b / "evaluations" / "e0" / "grid.png")
     assert {(0, 0, 255), (255, 0, 0), (238, 238, 238)} <= colors(side_by_side(runs, tmp_path / "side.png"))
+
+
+def test_a_metric_that_does_not_say_which_way_is_better_is_asked_for(tmp_path, capsys):
+    from difflab.cli.study_compare import compare as command
+
+    paths = []
+    for name, width, value in (("a", 64, 0.5), ("b", 96, 0.7)):
+        path = run(tmp_path, name, width=width)
+        (path / "evaluations" / "e0").mkdir(parents=True)
+        protocol = Protocol.of({**PROTOCOL, "seeds": "0 .. 9999", "metric": {"name": "realism"}})
+        found = Results([Measurement("realism", value, 10000, protocol, 0.01, 100)], {})
+        (path / "evaluations" / "e0" / "results.json").write_text(found.to_json(), encoding="utf-8")
+        paths.append(str(path))
+    with pytest.raises(StudyError) as error:
+        command(paths)
+    assert str(error.value) == (
+        "a/id0 (evaluations/e0) does not say whether a higher realism is better, and it is no metric of difflab. "
+        "State it by 'info={realism: {higher_is_better: true}}'"
+    )
+    command([*paths, "info={realism: {higher_is_better: true}}"])
+    assert "realism@10k ↑" in capsys.readouterr().out
+    command([*paths, "info={realism: {higher_is_better: true}}", "--json"])
+    said = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert said["metrics"][0]["info"]["higher_is_better"] is True
+    with pytest.raises(StudyError, match=r"info=\{realism: up\}: info.realism = 'up': expected"):
+        command([*paths, "info={realism: up}"])
+
+
+def test_a_number_that_is_none_is_named_with_its_run(tmp_path, capsys):
+    from difflab.cli.study_compare import compare as command
+
+    paths = [str(run(tmp_path, "a", fid=math.nan)), str(run(tmp_path, "b", width=96, fid=9.0))]
+    assert "fid of a/id0 is no number: the metric gave nan" in compare(paths).notes
+    command([*paths, "--json"])
+    said = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert said["metrics"][0]["numbers"]["a/id0"]["value"] is None

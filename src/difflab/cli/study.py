@@ -19,7 +19,7 @@ HELP = """study.py: from a question to a table with error bars
   python study.py STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE.tex]
   python study.py STUDY report               one HTML page: out=FILE; --wandb builds a W&B report instead
   python study.py STUDY sync                 uploads offline W&B runs, once each
-  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [out=SAMPLES.png] [--json]
+  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [info={METRIC: {...}}] [out=SAMPLES.png] [--json]
 
   STUDY is a folder in experiments/, or the path of a study's file or of the folder of a study.yaml.
 
