@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from difflab.cli.evaluate import evaluate
+from difflab.cli.held_out_accuracy import HeldOutAccuracy
 from difflab.data import Digits
 from difflab.metrics import Results
 from difflab.studies import Point, choose, draw_front, on_front
@@ -193,3 +194,14 @@ def test_a_metric_that_declares_nothing_is_refused_before_work(tmp_path, capsys)
     assert "Undeclared" in line
     assert "info" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_not_chosen_as_the_best_by_a_number_that_is_better_when_higher():
+    class ByAccuracy(HeldOutAccuracy):
+        score = "top1"
+
+    evaluation = ByAccuracy(Digits(), ["ema"], 10, 5)
+    with pytest.raises(
+        ValueError, match=r"ByAccuracy.score = top1: best.ckpt is the checkpoint at which it is lowest.*, of loss, "
+    ):
+        evaluation.all_protocols(*[None] * 3)

@@ -56,6 +56,11 @@ class Evaluation(ABC):
     def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
         """eval/<track>/<label> -> the fields that define it, their fingerprint, and what kind of number it is."""
         infos = self.info(data)
+        if self.score not in infos or infos[self.score].higher_is_better is not False:
+            raise ValueError(
+                f"{type(self).__name__}.score = {self.score}: best.ckpt is the checkpoint at which it is lowest, so it names a number that "
+                f"declares higher_is_better=False, of {', '.join(n for n, i in infos.items() if i.higher_is_better is False) or 'none'}"
+            )
         return {
             f"eval/{track}/{label}": {
                 "fingerprint": protocol.fingerprint,
