@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-_ONE_TEXT = re.compile(
-    r"(?P<key>[^=]+)=(?P<text>[^\[\]{},\"'=]*[^\[\]{},\"'= -~][^\[\]{},\"'=]*|[^\[\]{},\"'=]*/[^\[\]{},\"'=]*)"
-)
-"""key=value whose value is neither a list, a dictionary nor a sweep, and holds a letter that is not ASCII, or is a path."""
+_ONE_TEXT = re.compile(r"(?P<key>[^=]+)=(?P<text>[^\[\]{},\"'=]+)")
+"""key=value whose value is neither a list, a dictionary nor a sweep."""
+
+_STRANGE = re.compile(r"[^ -~]|/.*[()!&;#^<>`~]|[()!&;#^<>`~].*/", re.DOTALL)
+"""A letter that is not ASCII, or a path with a sign that means something to Hydra, or nothing."""
 
 
 def readable(words: Sequence[str]) -> list[str]:
@@ -26,7 +27,7 @@ def quoted(text: str) -> str:
 
 def _readable(word: str) -> str:
     match = _ONE_TEXT.fullmatch(word)
-    if match is None or _is_read(word):
+    if match is None or not _STRANGE.search(match["text"]) or _is_read(word):
         return word
     again = f"{match['key']}={quoted(match['text'])}"
     return again if _is_read(again) else word

@@ -21,6 +21,8 @@ class DDIM(Sampler):
     """x_s = alpha_s x_0 + sqrt(sigma_s^2 - v) eps + sqrt(v) z, v = eta^2 times the posterior variance (Song et al. 2021, eq. 12 and 16).
 
     eps is always derived from the (guided, clipped) x_0. Where rounding makes sigma_s^2 - v negative (eta = 1) it is taken as 0.
+    guided-diffusion takes this difference in float32: in cosine chains of at most ten steps it is rounding alone, and its samples are up to
+    3.7e-4 off, or NaN.
 
     grid   the times
     eta    0 is deterministic, 1 as noisy as DDPM
