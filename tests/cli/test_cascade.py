@@ -283,7 +283,7 @@ def test_two_processes_draw_what_one_draws(base, upsampler, tmp_path):
         cwd=Path(__file__).parents[2],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -311,7 +311,7 @@ def test_two_processes_measure_what_one_does(runs, tmp_path):
     request = (f"checkpoint={runs[0].run.path}", *FEW, f"out={tmp_path / 'two'}", "bits_per_dim=20")
     environment = {**os.environ, "DIFFLAB_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "evaluate.py"), *request, "devices=2"]
-    subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=900)
     two = Results.from_json((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
     evaluated(*request[:-2], f"out={tmp_path / 'one'}", "bits_per_dim=20")
     one = Results.from_json((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))

@@ -170,7 +170,7 @@ def test_after_sigkill(whole, tmp_path):
     process.wait()
     (killed,) = tmp_path.glob("*/*")
     assert not (killed / "complete.json").exists()
-    again = subprocess.run(command(tmp_path, *HARD), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=100)
+    again = subprocess.run(command(tmp_path, *HARD), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=900)
     assert again.returncode == 0, again.stderr
     assert "going on from step 6 " in again.stdout
     assert again.stdout.splitlines()[-1] == str(killed)
@@ -194,7 +194,7 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=110,
+        timeout=900,
     )
     assert two.returncode == 0, two.stderr
     both = RunDirectory(two.stdout.splitlines()[-1])

@@ -446,7 +446,7 @@ def test_any_number_of_processes_draws_the_same_bits_also_after_a_kill(outcome, 
     shutil.copytree(killed, tmp_path / "two_then_one")
     sample_from(outcome.run.path, tmp_path / "two_then_one", *overrides)
     process = two_processes(killed)
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=900)
     assert process.returncode == 0, printed
     assert f"{4 * len(left)} of 70 images drawn already" in printed
     name = "samples_70x8x8x1.npz"

@@ -21,7 +21,7 @@ def chaos(*arguments: str, seconds: int) -> str:
 
 
 def test_three_kills_change_nothing():
-    out = chaos("--kills", "3", "--seed", "5", seconds=300)
+    out = chaos("--kills", "3", "--seed", "5", seconds=1800)
     assert "SIGKILL" in out
     assert "those of the undisturbed run" in out
 
