@@ -75,7 +75,7 @@ def torchrun(folder: Path, plan: list, *options: str, timeout: int = 400) -> str
 def rows_of(run: RunDirectory) -> list[dict[str, float]]:
     """What was logged, but for the speed."""
     return [
-        {name: value for name, value in row.items() if name != "train/images_per_second"}
+        {name: value for name, value in row.items() if name not in ("train/images_per_second", "train/data_wait_share")}
         for row in read_metrics(run.metrics)
     ]
 
