@@ -15,7 +15,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.planning import plan_study
 from difflab.cli.study import main, understood
 from difflab.cli.train import train
-from difflab.studies import Plan, load_study
+from difflab.studies import Plan, StudyError, load_study
 from running import SMALL, composed
 
 STUDY = {
@@ -148,6 +148,11 @@ def test_the_table_says_what_results_say(ran, file, run_root, capsys):
     ]
     (mine,) = [line for line in rows if line["row"] == "adagn" and line["metric"] == "fd_digits"]
     assert sum(measured) / 2 == pytest.approx(float(mine["mean"]), rel=1e-12)
+    assert {line["verdict"] for line in rows if line["against"] and line["decides"] == "1"} == {
+        "interim"
+    }  # one run is not evaluated
+    for _ in range(2):  # a look counts where results have come
+        assert "- First look at this study" in said(capsys, file, "table", run_root, "missing=allow")
 
 
 def test_the_report_is_one_page(ran, file, run_root, capsys, tmp_path):
@@ -164,6 +169,7 @@ def test_runs_are_compared_outside_of_a_study(ran, capsys, tmp_path):
     text = said(capsys, "compare", first, second, f"out={tmp_path / 'both.png'}")
     assert "network.norm" in text
     assert "fd_digits" in text
+    assert "First look at this study" in text  # the runs are a study's
     assert Image.open(tmp_path / "both.png").width > 100
     assert "compare has no option wave" in said(capsys, "compare", first, "wave=[seeds]")
     assert "two run directories" in said(capsys, "compare", first)
@@ -180,6 +186,8 @@ def test_a_plan_is_told_to_people_and_programs(ran, file, run_root, capsys):
     assert "6 evaluations of" in text
     assert "seeds" in text.splitlines()[-1]
     assert "power" in text
+    assert "a difference of 5 %" in said(capsys, file, "plan", run_root, "difference=5%")
+    assert "error: difference = '5 %%'" in said(capsys, file, "plan", run_root, "difference=5 %%")
     plan = json.loads(said(capsys, file, "plan", "--json", run_root))
     assert plan["trainings"][2]["directory"] == str(ran.trainings[2].directory)
     assert plan["rows"]["addgn"]["parameters"] < plan["rows"]["adagn"]["parameters"]
@@ -346,3 +354,13 @@ def test_words_are_options_of_the_study_or_overrides_of_the_runs(file):
     request = understood([str(file), "launch", "jobs=2", "trainer.accelerator=gpu", "--wait"])
     assert request.options == {"jobs": "2"}
     assert request.overrides == ("trainer.accelerator=gpu",)
+
+
+def test_a_margin_in_per_cent_is_for_ratios_and_said_before_anything_runs(run_root, tmp_path):
+    def planned_with(**margins: str) -> Plan:
+        changes = {"evaluation": {**STUDY["evaluation"], "metrics": ["fd_digits", "is_digits"]}, "margins": margins}
+        return plan_study(load_study(written(tmp_path, **changes)), [run_root], None, "network.width")
+
+    assert str(planned_with(fd_digits="5 %").study.margins["fd_digits"]) == "5 %"
+    with pytest.raises(StudyError, match=r"margins\.is_digits = 5 %: is_digits is not compared as a ratio"):
+        planned_with(is_digits="5 %")

@@ -24,11 +24,14 @@ from difflab.cli.stage_words import gathered, stage_words
 from difflab.cli.train import cause
 from difflab.cli.values import check_values
 from difflab.data import DataError
+from difflab.metrics import Protocol
+from difflab.metrics.recognised import recognised
 from difflab.runs import identity
 from difflab.studies import Cell, Plan, Row, RowPlan, Study, StudyError, Training
 from difflab.studies.confounds import check_distinct, check_row
 from difflab.studies.matching import Match
 from difflab.studies.resolved import ResolvedConfig, with_seed
+from difflab.studies.scale import RATIO
 
 GIVEN = {
     "seed": "a study's seeds stand in its file, under `seeds`",
@@ -47,6 +50,7 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     for override in (*study.overrides, *extra, *(word for row in study.rows.values() for word in row.overrides)):
         if override.lstrip("+~").partition("=")[0] in GIVEN:
             raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
+    _check_margins(study)
     facts = RowFacts()
     resolved = {row.name: _resolved(study, row, extra) for row in study.rows.values()}
     matches: dict[str, Match] = {}
@@ -80,6 +84,17 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
 def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
     """Of train.py, but for seed and names."""
     return (f"+experiment={row.experiment}", *study.overrides, *row.overrides, *extra)
+
+
+def _check_margins(study: Study) -> None:
+    """A StudyError for a margin in per cent of a metric that is known to be compared on differences."""
+    for metric, margin in study.margins.items():
+        extractors = ("inception", metric.rpartition("_")[2])  # after which metrics are named
+        known = [recognised(metric, Protocol({"extractor.name": name})) for name in extractors]
+        if margin.scale is RATIO and any(info is not None and not info.ratio for info in known):
+            raise StudyError(
+                f"margins.{metric} = {margin}: {metric} is not compared as a ratio: give a margin in its own unit"
+            )
 
 
 def _resolved(study: Study, row: Row, extra: Sequence[str]) -> ResolvedConfig:

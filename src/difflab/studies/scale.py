@@ -14,7 +14,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # with all metrics, which not everybody needs who needs a study
@@ -85,7 +84,7 @@ class _Difference(Scale):
         return True
 
     def spread_of(self, values: Sequence[float]) -> float:
-        return stdev(values)
+        return _sd(values)
 
 
 class _Ratio(Scale):
@@ -110,7 +109,13 @@ class _Ratio(Scale):
         return value > 0
 
     def spread_of(self, values: Sequence[float]) -> float:
-        return 100 * stdev(values) / fmean(values)
+        return 100 * _sd(values) / (sum(values) / len(values))
+
+
+def _sd(values: Sequence[float]) -> float:
+    """With n - 1. (statistics.stdev is exact and slow, numpy slow to import.)"""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 DIFFERENCE: Scale = _Difference()

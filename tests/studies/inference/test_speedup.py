@@ -48,7 +48,9 @@ def test_twice_as_fast_is_a_speedup_of_two():
     found = speedup({s: decay(0.04, fine) for s in (0, 1, 2)}, {s: decay(0.02, fine) for s in (0, 1, 2)}, FID)
     assert found.ratio == pytest.approx(2, rel=1e-3)
     assert found.interval == pytest.approx((2, 2), rel=1e-3)
-    assert found.sentence.startswith("the baseline's last value at 0.50 times its compute; speed-up 95 %")
+    assert found.sentence.startswith(
+        "the baseline's last value at 0.50 times its compute at a typical seed; speed-up 95 %"
+    )
 
 
 def test_geometric_mean_and_interval_are_those_of_the_logarithms():

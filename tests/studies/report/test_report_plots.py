@@ -92,6 +92,10 @@ def test_speedups_follow_the_weights_that_are_judged(found):
     assert cosine.ratio == pytest.approx(stats.gmean(expected))
     assert answers[0].by["FLOPs"].ratio == pytest.approx(cosine.ratio)
     assert answers[2].by["steps"].ratio is None  # it does not reach the baseline at each seed
+    lost = [replace(row, arm=replace(row.arm, diverged=(1,))) if "cosine" in row.rows else row for row in rows]
+    spoilt = speedups(lost, seen, "fid", info("fid"), 0.05)[0].by["steps"]
+    assert spoilt.ratio is None  # what a diverged run had reached it did not keep
+    assert "at 1 of 3 seeds (1)" in spoilt.sentence
 
 
 def test_a_seed_that_has_just_begun_does_not_cut_the_others_short():

@@ -1,7 +1,7 @@
 """What a study fixed before its first result, what was changed afterwards, and how often its results were looked at.
 
 A verdict's level holds for a question that was there before the answer. A look after each seed, with the right to stop, makes an error of
-5 % one of 17 to 25 %; the deciding metric chosen among four when all are known, one of 19 %; twelve studies of one row each, one of 37 % in
+5 % one of 16 to 23 %; the deciding metric chosen among four when all are known, one of 20 %; twelve studies of one row each, one of 36 % in
 all (docs/statistics.md). None of this can be seen in the numbers, hence it is written down as it happens, in
 <plan.root>/_study/preregistration.json, and told below every table.
 

@@ -96,7 +96,7 @@ def speedup(row: Mapping[int, Curve], baseline: Mapping[int, Curve], info: Metri
         return Speedup(seeds, None, None, _without(seeds))
     logs = np.log(ratios)
     ratio, n = float(np.exp(logs.mean())), len(ratios)
-    words = f"the baseline's last value at {1 / ratio:.2f} times its compute"
+    words = f"the baseline's last value at {1 / ratio:.2f} times its compute at a typical seed"
     if n == 1:
         return Speedup(seeds, ratio, None, f"{words}; 1 seed, hence no interval")
     low, high = (float(np.exp(end)) for end in student.interval(logs.mean(), logs.std(ddof=1), n, alpha))

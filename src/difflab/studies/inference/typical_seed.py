@@ -4,10 +4,10 @@ H0: the median of the paired difference is 0, P(row beats the other at a seed) =
 
 1. All runs have a number          Student's t of the differences. Beyond ten seeds the sign test is asked besides (p <= alpha): with
                                    that many, t sees the mean of skewed differences rather than the typical seed.
-2. A run has failed                It is no missing value: it failed because it was bad, and leaving out a row's worst seed of five makes
-   (diverged, or no finite number) 8 % of rows "better" that do nothing. It counts as worse than any number: a loss of its arm in the
-                                   exact sign test, which alone can still find this arm better. That the arm is *worse* may be found by t
-                                   at the other seeds, from which its worst is missing already.
+2. A run has failed                It is no missing value: it failed because it was bad. With a row's worst seed of five left out, 5.5 % of
+   (diverged, or no finite number) rows that do nothing are "better", where 2.5 % are due. It counts as worse than any number: a loss of its
+                                   arm in the exact sign test, which alone can still find this arm better. That the arm is *worse* may be
+                                   found by t at the other seeds, from which its worst is missing already.
    Both arms at the same seed      The seed says nothing.
 """
 

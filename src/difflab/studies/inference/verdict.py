@@ -180,7 +180,7 @@ def interim(
     comparisons: Mapping[str, Comparison], metric: str, info: MetricInfo | None, planned: int, alpha: float = 0.05
 ) -> dict[str, Verdict]:
     """What is said before all planned runs have ended: how many there are. A look before the last seed, with the right to stop, would find
-    something in 17 to 25 % of studies in which there is nothing.
+    something in 16 to 23 % of studies in which there is nothing.
 
     Args:
         comparisons: Row -> its values so far and the others'.

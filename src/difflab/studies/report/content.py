@@ -111,7 +111,7 @@ def _row_style(look: Mapping[str, Look], baseline: str) -> str:
 
 def _table(evidence: Evidence, answers: Mapping[str, Verdict]) -> dict[str, str]:
     table, end, notes = Html().render(ablation_table(evidence, answers, allow_missing=True)).partition("</table>")
-    return {"table": re.sub(r">-(?=\d)", ">−", table) + end, "notes": notes}  # the minus sign of print
+    return {"table": re.sub(r"(>|\[|, )-(?=\d)", r"\1−", table) + end, "notes": notes}  # the minus sign of print
 
 
 def _differences(evidence: Evidence, answers: Mapping[str, Verdict], look: Mapping[str, Look]) -> dict[str, Any]:

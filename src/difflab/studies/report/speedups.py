@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,5 +68,6 @@ def _curves(histories: Mapping[int, History], row: Trained, column: str, axis: A
         steps, values = history.curve(column)
         at = axis.of(history, row.arm.facts)[np.isin(history.steps, steps)]
         if len(steps) and (at[1:] > at[:-1]).all():  # an axis that the log does not give is NaN
-            found[seed] = Curve(at.tolist(), values.tolist())
+            diverged = seed in row.arm.diverged  # whatever it had reached, it did not keep
+            found[seed] = Curve(at.tolist(), [*values[:-1].tolist(), math.nan if diverged else float(values[-1])])
     return found

@@ -133,7 +133,7 @@ def _delta(table: AblationTable, line: Line) -> Content:
     text, spread = _told(verdict.difference)
     mark: tuple[Mark, ...] = ()
     if verdict.outcome is Outcome.EQUIVALENT and verdict.equivalence is not None:
-        mark = (marks.equivalent(verdict.equivalence.margin),)
+        mark = (marks.equivalent(verdict.equivalence.margin, verdict.metric),)
     elif verdict.p is None:
         mark = (marks.UNTESTED,)
     elif verdict.outcome is Outcome.INCONCLUSIVE:

@@ -32,8 +32,9 @@ def not_significant(alpha: float) -> Mark:
     return Mark("†", f"no difference shown at a typical seed, at {alpha:g} after Holm's correction")
 
 
-def equivalent(margin: Margin) -> Mark:
-    return Mark("‡", f"equivalent: shown to lie within ± {margin} at a typical seed")
+def equivalent(margin: Margin, metric: str) -> Mark:
+    own = "" if margin.scale.unit else f" in {metric}"
+    return Mark("‡", f"equivalent: shown to lie within ± {margin}{own} at a typical seed")
 
 
 def in_order(marks: Iterable[Mark]) -> list[Mark]:
