@@ -96,6 +96,7 @@ def _evaluate(config: DictConfig) -> None:
     from difflab.cli.drawing import DRAWING_VALUES, processes_of
     from difflab.cli.judge import VALUES_OF_ITS_OWN, judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
+    from difflab.cli.mirrored_scores import mirror_scores
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
@@ -120,6 +121,7 @@ def _evaluate(config: DictConfig) -> None:
         if processes.rank == 0:
             for one in measured:
                 tell(one)
+                mirror_scores(one)
             if len(measured) > 1:
                 print(seeds_table([one.results for one in measured], list(config.waive)))
     finally:

@@ -225,7 +225,7 @@ def _trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
-    from difflab.cli.trainer_arguments import given_callbacks, made_logger
+    from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
     from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
@@ -257,9 +257,7 @@ def _trainer(
     ]
     loggers: list[Any] = [MetricsLog(run.metrics)]
     if launched_rank() == 0:
-        title = f"{config.run.name}-seed{config.seed}-{run.path.name}"
-        known = {"run": run, "identity": run.path.name, "group": str(config.run.name), "name": title}
-        loggers += [made_logger(node, known) for node in config.logger.values()]
+        loggers += [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]
     return instantiate(
         OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
         strategy=strategy,

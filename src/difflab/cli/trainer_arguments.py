@@ -33,10 +33,6 @@ SET_ELSEWHERE = {
 """Argument -> what to set instead. They would be overridden, ignored, or undo what makes a run one that can go on."""
 
 
-KNOWN_TO_LOGGERS = ("run", "identity", "group", "name")
-"""What a logger is given if its constructor has such an argument and its node leaves it open."""
-
-
 def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
     """Raises a ConfigError for an argument that something else decides.
 
@@ -81,12 +77,23 @@ def given_callbacks(trainer: DictConfig) -> list[Any]:
     return made
 
 
+def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:
+    """Argument -> value of what a logger may ask for: the run's directory and what it is called.
+
+    Args:
+        config: Of the run.
+        run: Its `RunDirectory`.
+    """
+    group, identity = str(config.run.name), run.path.name
+    return {"run": run, "identity": identity, "group": group, "name": f"{group}-seed{config.seed}-{identity}"}
+
+
 def made_logger(node: DictConfig, known: dict[str, Any]) -> Any:
     """A logger from its node.
 
     Args:
         node: With a `_target_`.
-        known: Argument -> value of `KNOWN_TO_LOGGERS`.
+        known: Argument -> value, for those arguments that its constructor has and its node leaves open.
     """
     import inspect
 
