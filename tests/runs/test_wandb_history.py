@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def test_a_killed_run_has_sent_its_lines_and_goes_on(tmp_path):
         "seed=2",
     )  # an identity of its own: W&B's process serves one at a time
     program = KILLED.format(paths=[str(Path(__file__).parents[1])], root=str(tmp_path), words=words)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=500)
+    alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # not this process's W&B
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=500, env=alone)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode(errors="replace")
     (config,) = tmp_path.glob("*/*/config.yaml")
     deadline = time.monotonic() + 60
