@@ -104,6 +104,28 @@ def test_another_metric_is_added_and_nothing_is_drawn_again(runs, monkeypatch):
     assert names >= {m.metric for m in first.measurements} | {"density_digits", "coverage_digits"}
 
 
+def test_precision_and_recall_take_fewer_images_of_the_reference_than_the_distance(runs, capsys):
+    """As ADM's evaluator does: FID to the statistics of all, precision and recall against 10,000; here 60."""
+    of_run = (f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet,precision_recall]")
+    together = results_of(evaluated(*of_run, "metric.precision_recall.reference_images=60", "num_samples=36"), 36)
+    of_all, of_sixty = (
+        results_of(evaluated(*of_run, *more, "num_samples=36"), 36).measurements
+        for more in ((), ("reference_images=60",))
+    )
+
+    def one(measurements, metric, images):
+        (found,) = [m for m in measurements if m.metric == metric and m.protocol.fields["reference.images"] == images]
+        return found.value, found.protocol.fingerprint
+
+    for metric, images in (("fd_digits", 1797), ("precision_digits", 60), ("recall_digits", 60)):
+        measured = one(together.measurements, metric, images)
+        alone = one(of_all if images == 1797 else of_sixty, metric, images)
+        assert measured == (pytest.approx(alone[0], rel=1e-9), alone[1])
+    assert one(of_sixty, "precision_digits", 60) != one(of_all, "precision_digits", 1797)
+    said = refused(capsys, *of_run, "metric.precision_recall.reference_images=2000")
+    assert "precision_digits is to be compared with 2,000 images of the reference, and it has 1,797" in said
+
+
 def test_more_images_and_fewer_are_other_numbers_of_the_same_images(runs):
     printed = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]")
     fewer = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[frechet]", "num_samples=20")

@@ -25,6 +25,7 @@ from difflab.metrics import (
     Gaussian,
     Measurement,
     Metric,
+    Needs,
     PairMetric,
     PairScores,
     Reference,
@@ -77,6 +78,13 @@ class ReferenceSource:
             return {"fingerprint": self.fingerprint, **images}
         return {"fingerprint": self.fingerprint, "batch": {"fingerprint": self.images.fingerprint, **images}}
 
+    def limited(self, count: int | None) -> ReferenceSource:
+        """Of a metric that is compared with so many of the images; None for all that there is."""
+        if count is None or self.images is None:
+            return self
+        images = self.images if count == len(self.images) else Spread(self.images, count)
+        return ReferenceSource(images, None, images.fingerprint)
+
 
 class Judge:
     """Metrics with all that they need. The extractor runs on the device of the processes.
@@ -109,7 +117,7 @@ class Judge:
         if twice := sorted({name for name in every if every.count(name) > 1}):
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
         self.info = {name: info for each in infos for name, info in each.items()}
-        self._loaded: Reference = NoReference()
+        self._loaded: dict[int | None, Reference] = {}
         self._notes = [] if source is None or source.note is None else [source.note]
         if source is None and (config.bits_per_dim or any(needs_reference(metric) for metric in self.metrics)):
             raise ConfigError(
@@ -122,6 +130,13 @@ class Judge:
         images = self.source.images if self.source else None
         columns = frozenset((self.source.statistics if self.source else None) or self.extractor.identity.columns)
         labelled = images is not None and images.labels is not None
+        for metric in self.metrics:
+            wanted = metric.needs().reference_images
+            if wanted is not None and images is not None and wanted > len(images):
+                raise ConfigError(
+                    f"{metric.names(self.extractor.identity)[0]} is to be compared with {wanted:,} images of the reference, and it has "
+                    f"{len(images):,}: set the metric's reference_images to at most that"
+                )
         usable = subject.count // 2 if halved else subject.count
         identity = self.extractor.identity
         check(self.metrics, identity, usable, subject.has_labels, columns, images is not None, labelled)
@@ -137,10 +152,9 @@ class Judge:
         for note in self._notes:
             warnings.warn(note, stacklevel=2)
 
-    @property
-    def setting(self) -> dict[str, Any]:
-        """The fields of the protocol that all metrics share, whatever the samples."""
-        return shared_fields(self.extractor, self.source.fields if self.source else {})
+    def _setting(self, count: int | None) -> dict[str, Any]:
+        """The fields of the protocol that all metrics share which are compared with so many images, whatever the samples."""
+        return shared_fields(self.extractor, self.source.limited(count).fields if self.source else {})
 
     def embed(self, images: LabelledSource, processes: Processes, what: str) -> FeatureSet:
         """The features of images. All processes must call it."""
@@ -150,35 +164,50 @@ class Judge:
 
     def load(self, processes: Processes) -> None:
         """Embeds the reference, or takes from the cache what is known of it. All processes must call it."""
-        if self.source is None or not isinstance(self._loaded, NoReference):
-            return
         needs = [metric.needs() for metric in self.metrics]
-        images, statistics = self.source.images, self.source.statistics
+        for count in dict.fromkeys(need.reference_images for need in needs):
+            if count not in self._loaded:
+                alike = [need for need in needs if need.reference_images == count]
+                self._loaded[count] = self._reference(count, alike, processes)
+
+    def _reference(self, count: int | None, needs: Sequence[Needs], processes: Processes) -> Reference:
+        """What metrics with these needs are compared with: so many images, or all that there is."""
+        source = self.source.limited(count) if self.source else ReferenceSource(None, None, "")
+        images, statistics = source.images, source.statistics
         columns = frozenset[str]().union(*(need.reference_columns for need in needs))
         if any(need.reference_features for need in needs) and images is not None:
             features = self.embed(images, processes, "reference")
-            self._loaded = FeatureReference(features)
-            if statistics is not None:
-                self._loaded = ReferenceBatch(PublishedStatistics(statistics), features)
-        elif statistics is not None:
-            self._loaded = PublishedStatistics(statistics)
-        elif images is not None and columns:
-            self.extractor.to(processes.device)
-            sums = ReferenceStatistics(images, self.extractor, batch_size=self._batch_size)
-            with _progress(images, processes, "reference") as advance:
-                self._loaded = PublishedStatistics(sums.gaussians(columns, advance))
+            return (
+                FeatureReference(features)
+                if statistics is None
+                else ReferenceBatch(PublishedStatistics(statistics), features)
+            )
+        if statistics is not None:
+            return PublishedStatistics(statistics)
+        if images is None or not columns:
+            return NoReference()
+        self.extractor.to(processes.device)
+        sums = ReferenceStatistics(images, self.extractor, batch_size=self._batch_size)
+        with _progress(images, processes, "reference") as advance:
+            return PublishedStatistics(sums.gaussians(columns, advance))
 
     def measure(self, features: FeatureSet, fields: dict[str, Any]) -> list[Measurement]:
         """All numbers of one set.
 
         fields   what of their protocol the samples are
         """
-        return measure(self.metrics, features, self._loaded, self._replicates, self.setting | fields)
+        found = list[Measurement]()
+        for metric in self.metrics:
+            count = metric.needs().reference_images
+            reference, setting = self._loaded.get(count, NoReference()), self._setting(count) | fields
+            found += measure([metric], features, reference, self._replicates, setting)
+        return found
 
     def notes(self, images: LabelledSource, features: FeatureSet) -> list[str]:
         """What one should know before one believes the numbers of these images."""
         digests = features.digests if features.digests is not None else digests_of_all(images)
-        reference = self._loaded.features
+        embedded = [one.features for one in self._loaded.values() if one.features is not None]
+        reference = max(embedded, key=len, default=None)
         notes, known = list(self._notes), None if reference is None else reference.digests
         if copies := copies_within(digests):
             notes.append(f"{copies} of the {len(digests)} samples repeat an earlier one, pixel by pixel")

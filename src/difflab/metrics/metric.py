@@ -46,6 +46,7 @@ class Needs:
     reference_features   whether the reference must be images, not statistics alone
     labels               whether samples and reference must have labels
     samples              the smallest number of samples
+    reference_images     how many of the reference's images, spread evenly over it; None for all
     """
 
     columns: frozenset[str] = frozenset({"features"})
@@ -53,6 +54,7 @@ class Needs:
     reference_features: bool = False
     labels: bool = False
     samples: int = 2
+    reference_images: int | None = None
 
 
 @dataclass(frozen=True)

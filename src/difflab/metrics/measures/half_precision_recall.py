@@ -26,19 +26,30 @@ from difflab.metrics.metric_info import MetricInfo
 
 
 class HalfPrecisionRecall(Metric):
-    """k   neighbours that the radius of a ball reaches to; 3 in ADM's tables"""
+    """See the module.
 
-    def __init__(self, k: int = 3):
+    Args:
+        k: Neighbours that the radius of a ball reaches to; 3 in ADM's tables.
+        reference_images: How many of the reference's images are used, spread evenly over it; None for all. ADM's evaluator compares 50,000
+            samples with 10,000 images, while its FID is to the statistics of all.
+    """
+
+    def __init__(self, k: int = 3, reference_images: int | None = None):
         if k < 1:
             raise ValueError(f"a ball reaches to the k-th neighbour: k must be at least 1, not {k}")
+        if reference_images is not None and reference_images <= k:
+            raise ValueError(
+                f"reference_images = {reference_images}: each has {k} neighbours, so take at least {k + 1}"
+            )
         self.k = k
+        self.reference_images = reference_images
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         share = MetricInfo(higher_is_better=True, bounds=(0.0, 1.0))
         return {identity.named("precision_fp16"): share, identity.named("recall_fp16"): share}
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True, samples=self.k + 1)
+        return Needs(reference_features=True, samples=self.k + 1, reference_images=self.reference_images)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k, "distances": "float16"}
