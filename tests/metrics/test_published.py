@@ -53,7 +53,12 @@ def target(**changed) -> Target:
 def test_the_same_protocol_differs_in_nothing():
     comparison = compare_with_published(measured(), target(), step=800)
     assert comparison.differences == []
-    assert {d.field for d in comparison.not_stated} == {"quantization", "preprocessing", "guidance.clip.low"}
+    assert {d.field for d in comparison.not_stated} == {
+        "quantization",
+        "clipping",
+        "preprocessing",
+        "guidance.clip.low",
+    }
     assert all(d.second == NOT_STATED for d in comparison.not_stated)
 
 
@@ -77,6 +82,7 @@ def test_what_is_said_of_a_cascade_is_said_of_each_stage():
     told = {d.field for d in comparison.not_stated}
     assert told == {
         "quantization",
+        "clipping",
         "preprocessing",
         "stages.0.guidance.clip.low",
         "stages.0.guidance.mean_shift_at_image.scale",
@@ -106,6 +112,28 @@ def test_what_is_said_of_a_cascade_is_said_of_each_stage():
 )
 def test_each_difference_is_found_alone(changed, difference):
     assert compare_with_published(measured(**changed), target(), step=800).differences == [difference]
+
+
+@pytest.mark.parametrize("stated", ["none", "clip"])
+def test_clipping_that_differs_is_not_hidden(stated):
+    """DDIM's generalized steps never clip x_0, and a model of ours that clips it is another one."""
+    ours = {"guidance": {}} if stated == "clip" else {}
+    (difference,) = compare_with_published(measured(**ours), target(clipping=stated), step=800).differences
+    assert difference == Difference("clipping", "none" if stated == "clip" else "clip", stated)
+    alike = {} if stated == "clip" else {"guidance": {}}
+    assert compare_with_published(measured(**alike), target(clipping=stated), step=800).differences == []
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("to_uint8", "to_uint8_truncated"), ("to_uint8_truncated", "to_uint8")])
+def test_quantization_is_named_by_its_function(ours, theirs):
+    comparison = compare_with_published(
+        measured(quantization=f"difflab.metrics.{ours}"), target(quantization=theirs), step=800
+    )
+    assert comparison.differences == [Difference("quantization", ours, theirs)]
+    comparison = compare_with_published(
+        measured(quantization=f"difflab.metrics.{ours}"), target(quantization=ours), 800
+    )
+    assert comparison.differences == []
 
 
 def test_images_of_unknown_origin_say_nothing_of_sampler_and_guidance():
@@ -163,7 +191,7 @@ def test_the_table_says_it_all():
     assert lines[1].endswith("somebody, table 1 (paper, against training images)")
     assert lines[1].index("3.17") == lines[0].index("published")
     assert lines[2] == "  differs: samples 10000 (published 50000); steps 250 (published 1000, assumed)"
-    assert lines[3] == "  not stated: quantization round; guidance.clip.low -1.0; preprocessing tf1"
+    assert lines[3] == "  not stated: quantization round; clipping clip; guidance.clip.low -1.0; preprocessing tf1"
     assert lines[4:] == ["bits_per_dim 3.7 was published (table 2) and not measured"]
     narrow = published_table(comparisons, width=60).splitlines()
     assert max(map(len, narrow[2:])) <= 60

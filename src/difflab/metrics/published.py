@@ -24,6 +24,7 @@ STATED = {
     "sampler": "sampler._target_",
     "eta": "sampler.eta",
     "guidance": "guidance",
+    "clipping": "guidance",
     "weights": "track",
     "extractor": "extractor.name",
     "reference_images": "reference.images",
@@ -31,9 +32,9 @@ STATED = {
     "precision": "precision",
 }
 """What a target may say of its protocol -> the measurement's field. Values are as papers write them: sampler: DDIM, guidance: none or cfg,
-weights: ema or online."""
+weights: ema or online. clipping: none, or the parts of `BOUNDS`. quantization: the name of the function."""
 
-OF_STAGES = ("steps", "sampler", "guidance", "weights")
+OF_STAGES = ("steps", "sampler", "guidance", "clipping", "weights", "quantization")
 """What a target says of each stage of a cascade: steps: "250, 25"."""
 
 OF_INCEPTION = ("fid", "sfid", "kid", "fid_inf", "is", "precision", "recall", "density", "coverage")
@@ -42,8 +43,8 @@ OF_INCEPTION = ("fid", "sfid", "kid", "fid_inf", "is", "precision", "recall", "d
 OURS_ALONE = ("extractor.fingerprint", "extractor.weights", "reference.fingerprint", "seeds", "guidance_order")
 """Fields that no paper states."""
 
-BOUNDS = ("clip",)
-"""Parts of our guidance that papers do not call so."""
+BOUNDS = ("clip", "dynamic_threshold")
+"""Parts of our guidance that papers do not call so: they bound x_0. A target says of them under `clipping`."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def _ours(measurement: Measurement) -> dict[str, Value]:
     found = _in_words(measurement.protocol.fields)
     if stages := measurement.protocol.stages():
         words = [_in_words(stage.fields) for stage in stages]
-        found |= {key: ", ".join(str(one.get(key, NOT_STATED)) for one in words) for key in OF_STAGES}
+        said = [key for key in OF_STAGES if any(key in one for one in words)]
+        found |= {key: ", ".join(str(one.get(key, NOT_STATED)) for one in words) for key in said}
     if measurement.samples:
         found["samples"] = measurement.samples
     return found
@@ -191,16 +193,19 @@ def _in_words(protocol: Mapping[str, Value]) -> dict[str, Value]:
     found: dict[str, Value] = {key: protocol[name] for key, name in STATED.items() if name in protocol}
     if "weights" in found:
         found["weights"] = "online" if found["weights"] == "online" else "ema"
+    if "quantization" in found:
+        found["quantization"] = str(found["quantization"]).rsplit(".", 1)[-1]
     if "sampler" in found:  # sampled by us, so that no field of guidance means none
         found["sampler"] = str(found["sampler"]).rsplit(".", 1)[-1]
         names = {name.split(".")[1] for name in protocol if name.startswith("guidance.")}
         found["guidance"] = ", ".join(sorted(names.difference(BOUNDS))) or "none"
+        found["clipping"] = ", ".join(sorted(names.intersection(BOUNDS))) or "none"
     return found
 
 
 def _without_word(protocol: Protocol) -> list[Difference]:
     """Our fields for which `STATED` has no word, less those that only we could state."""
-    said = [field for key, field in STATED.items() if key != "guidance"]  # its settings are more than its name
+    said = [field for field in STATED.values() if field != "guidance"]  # its settings are more than its name
     said += OURS_ALONE
     said += [f"stages.{i}.{field}" for i in range(len(protocol.stages())) for field in said]
     rest = protocol.without(*said, "metric.name")
