@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
+from difflab.cli.reference_source import ReferenceSource, reference_of_file
 from difflab.cli.subjects import Subject
 from difflab.cli.values import Limits, OrNull, Text, Whole
-from difflab.data import SourceKind, kind_of, open_image_set
 from difflab.data.cache import cache_directory
 from difflab.launch import Processes
 from difflab.metrics import (
     FeatureExtractor,
     FeatureSet,
-    Gaussian,
     Measurement,
     Metric,
     Needs,
@@ -40,7 +38,6 @@ from difflab.metrics.measure import check, measure, needs_reference, shared_fiel
 from difflab.metrics.reference import ReferenceStatistics
 from difflab.metrics.references import FeatureReference, NoReference, PublishedStatistics, ReferenceBatch
 from difflab.metrics.spread import spread
-from difflab.metrics.statistics_file import StatisticsFile, open_statistics
 from difflab.sampling import DrawingProgress
 
 VALUES_OF_ITS_OWN = {
@@ -54,36 +51,6 @@ VALUES_OF_ITS_OWN = {
     "select": OrNull(Text("the name of a metric")),
 }
 """What the values have to be that say how images are measured."""
-
-
-@dataclass(frozen=True)
-class ReferenceSource:
-    """What samples are compared with, before anything is embedded.
-
-    images       to be embedded; None where there are statistics alone
-    statistics   column -> Gaussian, where a file states them
-    fingerprint  of the images, or of the statistics where there are any
-    note         what one should know of it
-    """
-
-    images: LabelledSource | None
-    statistics: dict[str, Gaussian] | None
-    fingerprint: str
-    note: str | None = None
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        images: dict[str, Any] = {} if self.images is None else {"images": len(self.images)}
-        if self.statistics is None or self.images is None:
-            return {"fingerprint": self.fingerprint, **images}
-        return {"fingerprint": self.fingerprint, "batch": {"fingerprint": self.images.fingerprint, **images}}
-
-    def limited(self, count: int | None) -> ReferenceSource:
-        """Of a metric that is compared with so many of the images; None for all that there is."""
-        if count is None or self.images is None:
-            return self
-        images = self.images if count == len(self.images) else Spread(self.images, count)
-        return ReferenceSource(images, None, images.fingerprint)
 
 
 class Judge:
@@ -251,7 +218,7 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
     if config.reference is not None:
         if config.get("data") is not None:
             raise ConfigError("reference=... and data=... are two references: give one of them")
-        source = _from_file(config, extractor)
+        source = reference_of_file(config, extractor)
     elif data is not None:
         dataset = instantiate(data.dataset) if config.get("data") else subject.trained_on()
         images = spread(dataset, config.reference_images)
@@ -271,35 +238,6 @@ def _extractor(config: DictConfig, model: DictConfig | None, data: Any) -> Featu
     from difflab.metrics import best_available
 
     return best_available("" if data is None else str(data.dataset._target_))
-
-
-def _from_file(config: DictConfig, extractor: FeatureExtractor) -> ReferenceSource:
-    kind = kind_of(config.reference)
-    if kind is SourceKind.RUN:
-        raise ConfigError(f"reference={config.reference} is a run: name its data by data=..., or images drawn from it")
-    value_range = None if config.value_range is None else tuple(config.value_range)
-    images = None
-    if kind is not SourceKind.STATISTICS_NPZ:
-        images = spread(open_image_set(config.reference, value_range), config.reference_images)
-    if kind in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
-        file = open_statistics(config.reference, extractor)
-        return ReferenceSource(images, file.gaussians, file.fingerprint, _unsaid(config.reference, file, extractor))
-    assert images is not None
-    return ReferenceSource(images, None, images.fingerprint)
-
-
-def _unsaid(path: str, file: StatisticsFile, extractor: FeatureExtractor) -> str | None:
-    """What a file of statistics leaves open."""
-    if file.extractor is not None and file.extractor[1]:
-        return None
-    identity = extractor.identity
-    count = "" if file.gaussians["features"].count else ", nor of how many images,"
-    of_inception = identity.name == "inception"
-    hint = "" if of_inception else "; published ones are Inception's"
-    return (
-        f"{path} does not say of which extractor and resize{count} its statistics are: the number holds if they are those of "
-        f"{identity.name} ({identity.preprocessing}){hint}"
-    )
 
 
 def _size(shape: tuple[int, ...]) -> str:
