@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.cli.model_source import load_model
+from difflab.ema import initial_share
 from difflab.guidance import Clip
 from difflab.metrics import to_uint8
 from difflab.runs import read_metrics
 from difflab.samplers import DDIM, balanced_labels, draw
 from difflab.samplers.grids import UniformGrid
-from running import Outcome, train_small, train_until
+from running import Outcome, composed, sample_from, train_small, train_until
 
 SCORE = "eval/warm_up/fd_digits@40"
 
@@ -165,6 +167,28 @@ def test_the_same_command_again_trains_nothing(outcome):
     assert again.printed[0].startswith("already complete")
     assert again.printed[1:] == outcome.printed[-len(again.printed) + 1 :]
     assert {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()} == before
+
+
+def test_young_averages_are_told(tmp_path, caplog):
+    """0.9999 to the power of 12 is 0.9988."""
+    outcome = train_small(tmp_path, "ema=[constant,warm_up]")
+    assert any(
+        "EMA constant (holds 100 % of the initial weights at the end), warm_up " in line for line in outcome.printed
+    )
+    told = [line for line in outcome.printed if "still holds" in line]
+    assert [line.split(":")[0] for line in told] == ["step 6", "step 12"]
+    assert all("the average 'constant' still holds 100 % of its initial weights" in line for line in told)
+    sample_from(outcome.run.path, tmp_path / "out", "num_samples=2", "track=constant")
+    assert "'constant' still holds 100 % of its initial weights after 12 steps" in caplog.text
+    caplog.clear()
+    sample_from(outcome.run.path, tmp_path / "warm", "num_samples=2", "track=warm_up")
+    assert "still holds" not in caplog.text
+
+
+def test_the_base_forgets_the_initial_weights_soon():
+    config = composed("train")
+    (averaging,) = instantiate(config.ema).values()
+    assert initial_share(averaging, 100) == 0
 
 
 UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]

@@ -76,7 +76,7 @@ def test_missing_values_are_named_and_references_are_none():
         ("eval: {evry: 5}", r"unknown key 'eval.evry': .* did you mean 'every'\?"),
         ("sampler: {grid: {setps: 5}}", r"unknown key 'sampler.grid.setps': .*UniformGrid.* did you mean 'steps'\?"),
         ("data: {dataset: {root: x}}", r"unknown key 'data.dataset.root': .*Digits"),
-        ("ema: {constant: {deacy: 0.9}}", r"unknown key 'ema.constant.deacy': .* did you mean 'decay'\?"),
+        ("ema: {warm_up: {deacy: 0.9}}", r"unknown key 'ema.warm_up.deacy': .* did you mean 'decay'\?"),
         ("trainer: {max_step: 5}", r"unknown key 'trainer.max_step': .* did you mean 'max_steps'\?"),
         ("schedule: {_target_: difflab.schedules.cosin}", r"schedule._target_: there is no difflab.schedules.cosin"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from difflab.ema import Constant, HalfLife, PowerFunction, WarmUp
+from difflab.ema import Constant, HalfLife, PowerFunction, WarmUp, initial_share, youth
 
 
 def profile(averaging, steps):
@@ -96,3 +96,11 @@ def test_power_function_profile(std):
 def test_refusals(make):
     with pytest.raises(ValueError, match="must be"):
         make()
+
+
+def test_how_much_of_the_beginning_an_average_still_holds():
+    assert initial_share(Constant(0.9999), 5000) == pytest.approx(0.9999**5000)
+    assert "'slow' still holds 61 % of its initial weights after 5000 steps" in youth("slow", Constant(0.9999), 5000)
+    assert youth("slow", Constant(0.9999), 100_000) == ""
+    for averaging in (WarmUp(0.9999), HalfLife(500_000, 32), PowerFunction(0.1)):
+        assert youth("soon", averaging, 100) == ""

@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from difflab.ema import youth
+
 
 class ProgressCallback(ProgressBar):
     """A bar over the optimizer steps with loss, images per second and time left; a line per log interval where there is no terminal.
@@ -88,19 +90,20 @@ class ProgressCallback(ProgressBar):
         if self._progress is not None:
             self._progress.update(self._task, description="evaluating")
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self._paused_s += time.monotonic() - self._evaluation_began
         if not self._enabled or not trainer.is_global_zero:
             return
         scores = [
             f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items() if name.startswith("eval/")
         ]
-        line = f"step {trainer.global_step}: " + "  ".join(scores)
-        if self._progress is None:
-            print(line)
-        else:
+        averages = pl_module.ema.tracks.averagings.items()
+        evaluated = {score.split("/")[1] for score in scores}
+        said = (youth(name, averaging, trainer.global_step) for name, averaging in averages if name in evaluated)
+        for line in ("  ".join(scores), *filter(None, said)):
+            self._say(f"step {trainer.global_step}: {line}")
+        if self._progress is not None:
             self._progress.update(self._task, description="training")
-            self._progress.console.print(line, highlight=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self._show(trainer, pl_module)
@@ -111,6 +114,13 @@ class ProgressCallback(ProgressBar):
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         self._console.print(*args)
+
+    def _say(self, line: str) -> None:
+        """A line above the bar, or where there is none."""
+        if self._progress is None:
+            print(line)
+        else:
+            self._progress.console.print(line, highlight=False)
 
     def _stop(self) -> None:
         if self._progress is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.cli.check import ConfigError
 from difflab.cli.run_weights import RunWeights, run_weights
 from difflab.denoiser import Denoiser
+from difflab.ema import youth
 from difflab.module import DiffusionModule
 from difflab.networks import Network
 from difflab.runs import RunDirectory
 from difflab.runs.changes import changed_code
 from difflab.runs.export import weights_sha256
 from difflab.runs.foreign_code import foreign_code
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ def _of_run(found: RunWeights) -> ModelSource:
             "one to a guidance, as in guidance.classifier.classify.checkpoint"
         )
     module.denoiser.load_state_dict(found.weights)
+    averaging = module.ema.tracks.averagings.get(found.track)
+    if averaging is not None and (young := youth(found.track, averaging, found.step)):
+        _log.warning("%s: %s", found.file, young)
     classes, dropout = config.data.num_classes, config.condition_dropout
     return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
 

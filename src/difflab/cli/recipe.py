@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from difflab.ema import YOUNG, Averaging, initial_share
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -14,7 +16,9 @@ def recipe(config: DictConfig, module: Any, evaluation: Evaluation, name: str) -
     """What is trained on what, how, and how it is judged."""
     parameters = sum(p.numel() for p in module.parameters())
     steps, batch = config.trainer.max_steps, config.data.batch_size
-    averages = ", ".join(config.ema) or "none"
+    averages = (
+        ", ".join(_average(name, average, steps) for name, average in module.ema.tracks.averagings.items()) or "none"
+    )
     parts = (f"{part} {_name(config[part])}" for part in ("schedule", "parameterization", "variance") if part in config)
     rows = [
         ("run", f"{config.run.name}  seed {config.seed}  identity {name}"),
@@ -26,6 +30,11 @@ def recipe(config: DictConfig, module: Any, evaluation: Evaluation, name: str) -
         ("judged by", evaluation.described(config)),
     ]  # fmt: skip
     return "\n".join(f"{label:10} {text}" for label, text in rows)
+
+
+def _average(name: str, averaging: Averaging, steps: int) -> str:
+    share = initial_share(averaging, steps)
+    return f"{name} (holds {100 * share:.0f} % of the initial weights at the end)" if share >= YOUNG else name
 
 
 def _name(node: Any) -> str:
