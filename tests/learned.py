@@ -56,6 +56,16 @@ class UncertainHybrid(nn.Module, Objective[Denoiser]):
         self.inner.check(denoiser)
 
 
+class CoupledHybrid(Hybrid):
+    """One whose loss is relative to the batch's mean."""
+
+    couples_images = True
+
+    def __call__(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
+        losses = super().__call__(denoiser, x_0, cond, noise)
+        return Losses(losses.total / losses.total.detach().mean(), losses.t, losses.terms)
+
+
 CHOSEN = (
     "schedule._target_=learned.LearnedSchedule",
     "~schedule.offset",

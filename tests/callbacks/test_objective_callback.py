@@ -142,3 +142,16 @@ def test_dropping_is_independent_of_times_and_classes():
 def test_a_share_is_a_probability(share):
     with pytest.raises(ValueError, match=f"{share} is not a probability"):
         ObjectiveCallback(simple(), 1, share)
+
+
+def test_a_divided_batch_is_refused_where_images_are_coupled():
+    objective = simple()
+    ObjectiveCallback(objective, 2).check_division(4, 2)
+    objective.couples_images = True
+    callback = ObjectiveCallback(objective, 2)
+    callback.check_division(1, 1)
+    for micro_batches, processes in ((2, 1), (1, 2)):
+        with pytest.raises(ValueError, match="Simple couples the images of a batch, and would see 2 parts"):
+            callback.check_division(micro_batches, processes)
+    with pytest.raises(ValueError, match="2 micro-batches on 1 processes"):
+        fit(tiny_module(objective), accumulate=2)

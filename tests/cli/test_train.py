@@ -191,6 +191,12 @@ def test_the_base_forgets_the_initial_weights_soon():
     assert initial_share(averaging, 100) == 0
 
 
+def test_an_objective_that_couples_images_sees_the_whole_batch(tmp_path):
+    """All of it: on one process, at once."""
+    assert train_small(tmp_path, COUPLED, "trainer.max_steps=2", "eval.num_samples=4").run.complete.exists()
+
+
+COUPLED = "objective._target_=learned.CoupledHybrid"
 UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]
 
 
@@ -206,6 +212,8 @@ UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]
         ([*UNLABELLED, "guidance=[rescaled_classifier_free]"], "guidance 'rescaled_classifier_free': "),
         ([*UNLABELLED, "guidance=[adaptive_projected]"], "a condition that can be dropped"),
         (["condition_dropout=1.5"], "not a probability"),
+        ([COUPLED, "data.micro_batch=8"], "CoupledHybrid couples the images of a batch, and would see 4 parts of it"),
+        ([COUPLED, "trainer.accumulate_grad_batches=2"], "(2 micro-batches on 1 processes)"),
         (["data.num_classes=3"], "data.num_classes=10"),
         (["checkpoint.keep_last=0"], "keep_last=0"),
         (["eval.every=0"], "eval.every=0"),

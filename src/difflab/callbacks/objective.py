@@ -57,6 +57,15 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         self._seen_step = 0
         self.mean_loss = math.nan
 
+    def check_division(self, micro_batches: int, processes: int) -> None:
+        """Raises a ValueError if the batch of a step is divided, and the objective has to see it as a whole."""
+        if self.objective.couples_images and micro_batches * processes > 1:
+            raise ValueError(
+                f"{type(self.objective).__name__} couples the images of a batch, and would see {micro_batches * processes} parts of it "
+                f"({micro_batches} micro-batches on {processes} processes), which is another objective: leave data.micro_batch and "
+                "trainer.accumulate_grad_batches out and train on one process, with a data.batch_size that fits"
+            )
+
     def compute_loss(self, model: M, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
         """Losses of a batch."""
         for conditioning in self.conditionings.values():
@@ -70,6 +79,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         return losses
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         self._seen_step = trainer.global_step
         self._step.clear()
 

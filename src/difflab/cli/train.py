@@ -152,6 +152,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         interruption = Interruption(limit, config.run.margin)
         connect_under_torchrun(config.trainer.accelerator)
         trainer = _trainer(config, run, module, data, evaluation, interruption, strategy)
+        module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error

@@ -20,10 +20,13 @@ M_contra = TypeVar("M_contra", bound=NoisyModel, contravariant=True)
 class Objective(ABC, Generic[M_contra]):
     """(model, x_0, cond, noise) -> Losses. Everything that is random about training happens in here, drawn from `noise`.
 
-    time_sampler   draws the times; a loss-aware one is told of the losses by whoever runs the optimizer
+    time_sampler     draws the times; a loss-aware one is told of the losses by whoever runs the optimizer
+    couples_images   whether the loss of an image depends on the others that it is called with, as in minibatch optimal transport or
+                     contrastive losses. Such an objective has to see the whole batch of a step, and is refused where that is divided
     """
 
     time_sampler: TimeSampler
+    couples_images: bool = False
 
     @abstractmethod
     def __call__(self, model: M_contra, /, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
