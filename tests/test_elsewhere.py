@@ -54,3 +54,12 @@ def test_the_folders_that_run_elsewhere_are_there():
     listed = script.partition("numerical=(")[2].partition(")")[0].split()
     assert [name for name in listed if not (ROOT / "tests" / name).exists()] == []
     assert {"parity", "samplers", "schedules", "objectives", "guidance", "networks", "metrics"} <= set(listed)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_command_prints_where_its_signs_cannot_be_encoded(encoding):
+    """A table has ±, arrows and Greek letters; a terminal may know ASCII or Latin-1 alone."""
+    code = "import difflab.cli.study; print('± ↓ Δ')"
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding=encoding)
+    assert (done.returncode, done.stdout.strip()) == (0, "± ↓ Δ".encode(encoding, "replace").decode(encoding))
