@@ -57,6 +57,9 @@ class Stopwatch(pl.Callback):
 class NoJudge(TrackEvaluation):
     """Evaluations take the time that they take; the loop is told of them alone."""
 
+    def check_model(self, pl_module: Any) -> None:
+        pass
+
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         return {}
 
