@@ -90,7 +90,8 @@ def outcome(root: Path) -> dict:
     ).stdout
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     for row in rows:
-        row.pop("train/images_per_second", None)
+        for clocked in ("train/images_per_second", "train/data_wait_share"):
+            row.pop(clocked, None)
     return {
         "weights": json.loads(text)["weights_sha256"],
         "metrics": rows,

@@ -25,6 +25,7 @@ class Counter:
 
     def __init__(self):
         self.global_step, self.rows = 0, Rows()
+        self.accumulate_grad_batches, self.world_size = 1, world_size()
         self.loggers = [self.rows]
 
 

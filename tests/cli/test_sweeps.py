@@ -10,10 +10,12 @@ import pytest
 from difflab.cli import extras
 from running import SMALL
 
+WITH_DEFAULT_LOGGER = [word for word in SMALL if word != "logger=none"]
+
 
 def swept(folder, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "difflab", "train", "-m", *SMALL, "trainer.max_steps=2", *arguments],
+        [sys.executable, "-m", "difflab", "train", "-m", *WITH_DEFAULT_LOGGER, "trainer.max_steps=2", *arguments],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -26,7 +28,7 @@ def swept(folder, *arguments: str) -> str:
 
 
 def test_a_sweep_leaves_runs_and_nothing_beside_them(tmp_path):
-    """No folders 0, 1 ..., no multirun.yaml where one stands."""
+    """No folders 0, 1 ..., no multirun.yaml where one stands. The second run in a process has the W&B of the first behind it."""
     swept(tmp_path, "seed=0,1")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["cosine_adagn", "sweeps"]

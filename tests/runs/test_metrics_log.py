@@ -1,6 +1,7 @@
 """metrics.jsonl: a line per step, whatever happens to the process."""
 
 import json
+import math
 
 from difflab.runs import MetricsLog, read_metrics
 
@@ -30,10 +31,20 @@ def test_saving_in_the_middle_of_a_step_loses_nothing(tmp_path):
 
 def test_the_numbers_come_back_to_the_last_bit(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl")
-    values = {"a": 0.1 + 0.2, "b": 1e-300, "c": float("inf"), "d": 2 / 3}
+    values = {"a": 0.1 + 0.2, "b": 1e-300, "d": 2 / 3}
     log.log_metrics(values, step=0)
     log.save()
     assert read_metrics(log.path) == [{"step": 0, **values}]
+
+
+def test_a_number_that_is_none_is_null_in_the_file_and_nan_to_readers(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.log_metrics({"a": math.inf, "b": math.nan}, step=0)
+    log.save()
+    assert json.loads(log.path.read_text(encoding="utf-8")) == {"step": 0, "a": None, "b": None}
+    (row,) = read_metrics(log.path)
+    assert math.isnan(row["a"])
+    assert math.isnan(row["b"])
 
 
 def test_a_torn_last_line_is_left_out_and_written_over(tmp_path):

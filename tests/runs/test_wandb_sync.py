@@ -16,7 +16,8 @@ from difflab.runs.wandb_login import WandbError
 from difflab.runs.wandb_sync import EARLIER, FAILED, RUNNING, UPLOADED, sync
 from wandb_stub import serving
 
-FAKE = """#!{python}
+FAKE = """#!/bin/sh
+"exec" {python!r} "$0" "$@"
 import json, os, sys, time
 from pathlib import Path
 piece = Path(sys.argv[-1])

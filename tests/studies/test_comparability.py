@@ -68,7 +68,7 @@ def test_what_follows_from_a_declared_change_explains_as_well(tmp_path):
         ("draw.eta", sampler(steps=50), "sampler.grid.steps = 50"),
         ("draw.scale", {"samples": 5000}, "samples = 5000"),
         ("sampler", {"reference": {"fingerprint": "r2", "images": 50000}}, "reference.fingerprint = r2"),
-        ("network.norm", {"extractor": {"name": "clip", "fingerprint": "e2"}}, "extractor.fingerprint = e2"),
+        ("network.norm", {"extractor": {"name": "inception", "fingerprint": "e2"}}, "extractor.fingerprint = e2"),
         ("draw.num_samples", {"samples": 5000}, "samples = 5000"),
         ("data.image_size", {"classes": "none"}, "classes = none"),
         ("draw.steps", {"classes": "none"}, "classes = none"),

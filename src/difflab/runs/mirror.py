@@ -150,6 +150,7 @@ def weights_and_biases(
     os.environ.setdefault("WANDB_SILENT", "true")
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+        mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # what W&B called them at first
     if mode not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode={mode}: expected auto, online, offline or disabled")
     run.path.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,6 @@ def weights_and_biases(
         name=name,
         save_dir=str(run.path),
         resume="allow",
-        offline=mode == "offline",
-        mode=mode,
+        mode=mode,  # and not Lightning's `offline`, which sets WANDB_MODE for all that this process does later
     )
     return Mirror(run, logger, labels)
