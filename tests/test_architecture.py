@@ -42,14 +42,15 @@ MATHEMATICS = {
 MACHINERY = {
     "strict_json": set(),
     "on_demand": set(),
+    "foreign_code": set(),
     "collective": set(),
     "data": {"strict_json", "types", "noise", "on_demand"},
-    "metrics": {"strict_json", "collective", "data", "noise"},  # the bootstrap draws weights
+    "metrics": {"strict_json", "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {"strict_json", *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {"strict_json", *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
     "launch": {"strict_json", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
-    "runs": {"strict_json", *MATHEMATICS, "on_demand", "collective", "callbacks", "module", "launch"},
+    "runs": {"strict_json", *MATHEMATICS, "foreign_code", "on_demand", "collective", "callbacks", "module", "launch"},
     "studies": {"strict_json", *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }

@@ -1,9 +1,11 @@
 """Metrics of another package on the whole way: measured, gathered, judged, drawn. Their declaration alone says which way is better."""
 
 import contextlib
+import importlib
 import io
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,3 +207,44 @@ def test_a_checkpoint_is_not_chosen_as_the_best_by_a_number_that_is_better_when_
         ValueError, match=r"ByAccuracy.score = top1: best.ckpt is the checkpoint at which it is lowest.*, of loss, "
     ):
         evaluation.all_protocols(*[None] * 3)
+
+
+OWN_METRIC = """
+from difflab.metrics import Metric, MetricInfo
+from difflab.metrics.metric import Needs
+
+
+class Brightness(Metric):
+    def info(self, identity):
+        return {identity.named("brightness"): MetricInfo(higher_is_better=True)}
+
+    def needs(self):
+        return Needs()
+
+    def protocol(self):
+        return {}
+
+    def __call__(self, samples, reference):
+        return {"brightness_digits": float(abs(samples.column("features")).mean()) / 10}
+
+    def standard_errors(self, samples, reference, replicates):
+        return {}
+"""
+
+
+def test_a_metric_with_other_code_is_another_metric(tmp_path, monkeypatch):
+    """The fingerprint of its numbers says so, and they are not compared."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module, found = tmp_path / "own_brightness.py", []
+    samples = images(tmp_path / "samples.npz", 5, 0)
+    for tenth in (10, 5):
+        sys.modules.pop(module.stem, None)
+        module.write_text(OWN_METRIC.replace("/ 10", f"/ {tenth}"), encoding="utf-8")
+        importlib.invalidate_caches()
+        chosen = "+metric.mine={_target_: own_brightness.Brightness}"
+        file, _ = evaluated(samples, tmp_path / f"by {tenth}", chosen)
+        found.append(Results.from_json(file.read_text(encoding="utf-8"))["brightness_digits"])
+    assert found[1].value == pytest.approx(2 * found[0].value)
+    first, second = (one.protocol.fields["metric.code.own_brightness"] for one in found)
+    assert first != second
+    assert found[0].protocol.fingerprint != found[1].protocol.fingerprint

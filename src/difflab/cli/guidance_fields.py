@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from difflab.foreign_code import foreign_code
 from difflab.guidance import Guidance
 from difflab.runs.export import weights_sha256
-from difflab.runs.foreign_code import foreign_code
 
 
 def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:

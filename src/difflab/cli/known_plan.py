@@ -24,8 +24,8 @@ from difflab.cli.places import config_directory
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
 from difflab.data.file_stamp import file_stamps
+from difflab.foreign_code import foreign_code, stamp
 from difflab.runs.directory import write_whole
-from difflab.runs.foreign_code import foreign_code, stamp
 from difflab.studies.plan import Cell, Plan, Training
 
 SHAPING = ("match", "solve")

@@ -16,12 +16,12 @@ from difflab.cli.check import ConfigError
 from difflab.cli.run_weights import RunWeights, run_weights
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
+from difflab.foreign_code import foreign_code
 from difflab.module import DiffusionModule
 from difflab.networks import Network
 from difflab.runs import RunDirectory
 from difflab.runs.changes import changed_code
 from difflab.runs.export import weights_sha256
-from difflab.runs.foreign_code import foreign_code
 
 _log = logging.getLogger(__name__)
 

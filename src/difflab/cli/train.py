@@ -114,6 +114,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.cli.outcome import fit
     from difflab.cli.recipe import recipe
     from difflab.cli.score import score
+    from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.slurm import record_run
     from difflab.launch.world import connect_under_torchrun
@@ -122,7 +123,6 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
     from difflab.runs.export import export_all
-    from difflab.runs.foreign_code import foreign_code
     from difflab.runs.identity import code_of
     from difflab.runs.provenance import without_diffs
 

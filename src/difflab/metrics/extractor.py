@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from difflab.foreign_code import code_of_class
+
 
 class Features(NamedTuple):
     """features [B, D] for distances, logits [B, K] for scores, spatial [B, S] for distances that see where things are; float32.
@@ -83,7 +85,9 @@ class FeatureExtractor(ABC):
         self.identity = identity
         self._network = network.float().eval().requires_grad_(False)
         self._device = torch.device("cpu")
-        self.fingerprint = _fingerprint(identity, network.state_dict() if published is None else published)
+        self.fingerprint = _fingerprint(
+            identity, network.state_dict() if published is None else published, code_of_class(type(self))
+        )
 
     @abstractmethod
     def _extract(self, images: Tensor) -> Features:
@@ -115,9 +119,11 @@ def as_rgb(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "b 3 h w"]:
     return images.expand(-1, 3, -1, -1)
 
 
-def _fingerprint(identity: Identity, weights: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits that change with any weight and with the preprocessing."""
+def _fingerprint(identity: Identity, weights: Mapping[str, Tensor], code: Mapping[str, str]) -> str:
+    """16 hexadecimal digits that change with any weight, with the preprocessing, and with code that is not difflab's."""
     digest = hashlib.sha256(repr(identity).encode())
+    for module, content in code.items():
+        digest.update(f"{module} {content}".encode())
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())

@@ -8,7 +8,7 @@ from typing import Any
 from difflab.metrics.extractor import FeatureExtractor, Identity
 from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.metric import Metric, Reference, Replicates
-from difflab.metrics.protocol import Protocol
+from difflab.metrics.protocol import Protocol, metric_fields
 from difflab.metrics.results import Measurement
 
 
@@ -55,9 +55,10 @@ def shared_fields(extractor: FeatureExtractor, reference: Mapping[str, Any]) -> 
 
 
 def measured_as(metric: Metric, name: str, samples: int, setting: Mapping[str, Any]) -> Protocol:
-    """The protocol of one number of a metric; a reference belongs to it only if the metric looks at one."""
+    """The protocol of one number of a metric: with a reference only if the metric looks at one, with the code of a metric that is the
+    user's own."""
     relevant = {field: value for field, value in setting.items() if field != "reference" or needs_reference(metric)}
-    return Protocol.of({**relevant, "samples": samples, "metric": {"name": name, **metric.protocol()}})
+    return Protocol.of({**relevant, "samples": samples, "metric": metric_fields(name, metric)})
 
 
 def needs_reference(metric: Metric) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from difflab.collective import rank, sum_over_processes, world_size
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs, check_pairs
-from difflab.metrics.protocol import Protocol
+from difflab.metrics.protocol import Protocol, metric_fields
 from difflab.metrics.reference import ImageSource
 from difflab.metrics.results import Measurement
 
@@ -87,7 +87,7 @@ class PairScores:
         """
         return {
             metric.name: Protocol.of(
-                {**setting, "samples": self.num_images, "metric": {"name": metric.name, **metric.protocol()}}
+                {**setting, "samples": self.num_images, "metric": metric_fields(metric.name, metric)}
             )
             for metric in self.metrics
         }

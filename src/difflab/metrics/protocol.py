@@ -12,6 +12,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from typing import Protocol as Interface
+
+from difflab.foreign_code import code_of_class
 
 Value = str | int | float | bool | None
 
@@ -105,3 +108,22 @@ def _flat(node: Any, path: str) -> list[tuple[str, Value]]:
     else:
         raise TypeError(f"{path} = {node!r} cannot be a field of a protocol: give a number, a string or nothing")
     return [leaf for inner, value in items for leaf in _flat(value, inner)]
+
+
+class Measures(Interface):
+    """A metric of either kind."""
+
+    def protocol(self) -> dict[str, Any]:
+        """The settings of its own that define its numbers."""
+        ...
+
+
+def metric_fields(name: str, metric: Measures) -> dict[str, Any]:
+    """What of a number's protocol the metric is: its name, its settings, and its code where that is the user's own.
+
+    Args:
+        name: Of the number.
+        metric: That gives it.
+    """
+    code = code_of_class(type(metric))
+    return {"name": name, **metric.protocol(), **({"code": code} if code else {})}

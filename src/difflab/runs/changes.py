@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from difflab.foreign_code import ForeignCode
 from difflab.runs.directory import RunDirectory
-from difflab.runs.foreign_code import ForeignCode
 
 CONTENT = ("sha256", "fingerprint")
 """How those fields of a protocol are called that stand for the content of a file."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from difflab.runs.foreign_code import ForeignCode, foreign_code
+from difflab.foreign_code import ForeignCode, foreign_code
 
 BY_FINGERPRINT = frozenset({"evaluation", "held_out", "data.dataset.root", "data.dataset.path", "extractor.weights"})
 """Keys that enter by what they lead to: by the fingerprint of the data and of what judges the weights. (Their code counts.)"""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import difflab
-from difflab.runs.foreign_code import ForeignCode
+from difflab.foreign_code import ForeignCode
 
 PACKAGES = (
     "torch",

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from difflab.cli.evaluate import evaluate
 from difflab.cli.model_source import load_model
+from difflab.foreign_code import foreign_code
 from difflab.runs import identity
-from difflab.runs.foreign_code import foreign_code
 from running import SMALL, composed, train_small, train_until
 
 NETWORK = """
@@ -142,7 +142,7 @@ def wheel(folder: Path, version: str) -> Path:
 
 def test_an_installed_package_counts_by_its_version(tmp_path, monkeypatch):
     """As an index gives it. One from a file of this machine may change under its version, and counts by its source as well."""
-    from difflab.runs import foreign_code as module
+    from difflab import foreign_code as module
 
     found = {}
     for version, source in (("1.0", "index"), ("1.1", "index"), ("1.1", "file")):

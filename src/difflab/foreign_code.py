@@ -79,6 +79,11 @@ def foreign_code(*nodes: Any) -> ForeignCode:
     return ForeignCode(versions, sources)
 
 
+def code_of_class(cls: type) -> dict[str, str]:
+    """Fingerprints of the code that a class comes from; none for a class of difflab or of a library that it requires."""
+    return foreign_code({"_target_": f"{cls.__module__}.{cls.__qualname__}"}).fingerprints()
+
+
 def targets(node: Any) -> Iterator[str]:
     """What the `_target_`s of a node name, and what `hydra.utils.get_class` and its like are told to get."""
     if isinstance(node, Mapping):
