@@ -65,7 +65,7 @@ class SetFolder:
         self._check_is_set()
         if differences := self._differences():
             raise SamplingError(
-                f"{self.path} holds images that were drawn in another way, then against now: {'; '.join(map(str, differences))}. "
+                f"{self.path} holds images that were drawn in another way (then against now): {'; '.join(map(str, differences))}. "
                 "Choose out=elsewhere, or overwrite=true to replace them"
             )
 
