@@ -94,8 +94,8 @@ def test_rows_that_choose_the_same_parts_are_composed_once(monkeypatch):
         (["network.width"], r"'network.width' cannot be read as key=value"),
         (["network.width=???"], r"network.width must be given"),
         (["data.batch_size=${oc.env:NO_SUCH_VARIABLE}"], r"NO_SUCH_VARIABLE"),
-        (["seed=one"], r"seed=one: expected a whole number"),
-        (["seed=true"], r"seed=True: expected a whole number"),
+        (["seed=one"], r"seed=one must be a whole number, at least 0"),
+        (["seed=true"], r"seed=true must be a whole number, at least 0"),
         (["run.name=run-${seed}"], r"run.name is computed from the seed in another way"),
     ],
 )

@@ -163,3 +163,9 @@ def test_a_diverged_training_counts_and_a_failed_one_is_missing(finished, outcom
         assert (arm.missing, arm.diverged, verdict.outcome) == ((), (1,), "inconclusive")
         assert "diverged or gave no number at seed 1" in verdict.sentence
         assert "| 2 of 3 |" in Markdown().render(ablation_table(evidence, verdicts(evidence, "fid")))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "abc"])
+def test_a_studys_seeds_are_those_that_a_training_takes(seed):
+    with pytest.raises(StudyError, match="expected a list of whole numbers from 0 on"):
+        study({"base": {}, "new": {}}, seeds=[0, seed])

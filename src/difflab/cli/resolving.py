@@ -26,6 +26,7 @@ from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, co
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import check_trainer
+from difflab.cli.values import SEEDS, check_values
 from difflab.studies.resolved import Path, ResolvedConfig, dotted, leaves
 
 WIRING = "module"
@@ -50,7 +51,7 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     derived = {dotted(path): raw for path, raw in _references(config, ()) if path[0] != WIRING}
     try:
         seeded = composition.seeded or _seeded(config, hydra)
-        _check_seed(config.seed)
+        check_values(config, SEEDS)
         return ResolvedConfig(tuple(overrides), _plain(config, hydra), derived, seeded)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
@@ -193,15 +194,10 @@ def _references(node: DictConfig | ListConfig, path: Path) -> list[tuple[Path, s
     return found
 
 
-def _check_seed(seed: Any) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigError(f"seed={seed}: expected a whole number")
-
-
 def _seeded(config: DictConfig, hydra: DictConfig) -> tuple[Path, ...]:
     """Where the seed stands, from what changes with it."""
+    check_values(config, SEEDS)
     seed = config.seed
-    _check_seed(seed)
     other_config = copy.deepcopy(config)
     other_config.seed = other_seed = seed + 1_000_003
     one, other = leaves(_plain(config, hydra)), leaves(_plain(other_config, hydra))

@@ -33,15 +33,22 @@ class Kind(ABC):
 class Whole(Kind):
     """A whole number.
 
-    least   the smallest one
+    Args:
+        least: The smallest one.
+        most: The largest one; None for any.
     """
 
-    def __init__(self, least: int):
-        self.least = least
-        self.description = f"a whole number, at least {least}"
+    def __init__(self, least: int, most: int | None = None):
+        self.least, self.most = least, most
+        self.description = f"a whole number, at least {least}" + ("" if most is None else f" and at most {most}")
 
     def takes(self, value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= self.least
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and value >= self.least
+            and (self.most is None or value <= self.most)
+        )
 
 
 class Real(Kind):
@@ -102,6 +109,13 @@ class OrNull(Kind):
 
     def takes(self, value: Any) -> bool:
         return value is None or self._kind.takes(value)
+
+
+SEED = Whole(0, 2**64 - 1)
+"""What a generator of torch can begin with."""
+
+SEEDS = {"seed": SEED, "data.seed": SEED, "module.seed": SEED}
+"""Of a training."""
 
 
 def check_values(config: DictConfig, kinds: Mapping[str, Kind]) -> None:

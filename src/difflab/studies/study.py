@@ -159,8 +159,8 @@ def read_study(node: Any, name: str, where: str) -> Study:
     origin = "the study's name" if "name" in node else "the study's name, which its key `name` would change,"
     check_name(name, f"{where}: {origin}")
     seeds = node["seeds"]
-    if not isinstance(seeds, list) or not seeds or any(isinstance(s, bool) or not isinstance(s, int) for s in seeds):
-        raise StudyError(f"{where}: seeds = {seeds!r}: expected a list of whole numbers, as [0, 1, 2]")
+    if not isinstance(seeds, list) or not seeds or any(type(s) is not int or s < 0 for s in seeds):
+        raise StudyError(f"{where}: seeds = {seeds!r}: expected a list of whole numbers from 0 on, as [0, 1, 2]")
     if len(set(seeds)) < len(seeds):
         raise StudyError(f"{where}: seeds = {seeds} names one seed twice: a replicate counts once")
     alpha = number(node.get("alpha", 0.05), f"{where}: alpha")
