@@ -23,6 +23,8 @@ CONF = Path(__file__).parents[2] / "conf"
         ("eval.num_sample=10", r"unknown key 'eval.num_sample': .* did you mean 'num_samples'\?"),
         ("sede=1", r"unknown key 'sede': .* did you mean 'seed'\?"),
         ("schedule=cosin", r"(?s)cosin.*cosine"),
+        ("ema=[constnt]", r"ema=constnt: .* did you mean 'constant'\?"),
+        ("guidance=[classifer_free,clip]", r"guidance=classifer_free: .* did you mean 'classifier_free'\?"),
         ("experiment=cosine_adagn", r"\+experiment=cosine_adagn"),
         ("network/nrom=adagn", r"nrom"),
     ],

@@ -47,9 +47,9 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     except (HydraException, OmegaConfBaseException) as error:
         parsed = [_parsed(override) for override in overrides]
         chosen = [override for override in parsed if _is_group(override.key_or_group)]
-        if "Could not find" in str(error):
+        if "Could not find" in str(error) or "Could not load" in str(error):  # a choice, one of several choices
             for override in chosen:
-                _explain_choice(override.key_or_group, override.value())
+                _explain_choice(override.key_or_group, override.value(), str(error))
         base = _base(config_name, chosen)
         for override in parsed:
             if override not in chosen and not override.is_add() and not override.is_delete():
@@ -88,9 +88,16 @@ def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
         return compose(config_name, return_hydra_config=True)
 
 
-def _explain_choice(group: str, choice: object) -> None:
-    """Raises if a group has no such choice."""
-    for name in choice if isinstance(choice, list) else [choice]:
+def _explain_choice(group: str, choice: object, problem: str = "") -> None:
+    """Raises if a group has no such choice.
+
+    Args:
+        group: As it was named.
+        choice: A name, or several; those of a folder of the user's own are not known here.
+        problem: What Hydra says of it, with the one that it has not found.
+    """
+    names = choice if isinstance(choice, list) else [choice]
+    for name in [name for name in names if f"{group}/{name}'" in problem] or names:
         choices = _choices(group)
         if isinstance(name, str) and name not in choices and choices:
             near = _near(name, choices)

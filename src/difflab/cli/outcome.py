@@ -44,7 +44,7 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
     except WentBack as reason:
         return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
     except Diverged as reason:
-        return Outcome("diverged", f"{reason}; the last good checkpoint is {_last_good(trainer)}", exit_code=3)
+        return Outcome("diverged", f"{reason}; {_good_checkpoint(trainer)}", exit_code=3)
     except CheckpointError as reason:
         return Outcome("failed", str(reason), exit_code=4)
     except DataError as reason:
@@ -72,6 +72,11 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
 
 def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0][:160]
+
+
+def _good_checkpoint(trainer: pl.Trainer) -> str:
+    last = _last_good(trainer)
+    return "there is no checkpoint from before" if last is None else f"the last good checkpoint is {last}"
 
 
 def _last_good(trainer: Any) -> Any:
