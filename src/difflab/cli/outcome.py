@@ -74,7 +74,7 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0][:160]
 
 
-def _good_checkpoint(trainer: pl.Trainer) -> str:
+def _good_checkpoint(trainer: Any) -> str:
     last = _last_good(trainer)
     return "there is no checkpoint from before" if last is None else f"the last good checkpoint is {last}"
 
