@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from difflab.studies.execution import look, look_at_runs, preregister
+from difflab.studies.execution import look, look_at_runs, preregister, preregistration
 from difflab.studies.scale import read_margin
 from fabricated import finish, measured, planned, study
 
@@ -63,6 +63,29 @@ def test_later_changes_are_told_with_what_was_there(tmp_path):
     assert any(line.startswith("seeds was 0, 1, 2 until 3") and "more frequent than alpha" in line for line in more)
     fewer = look(plan_of(tmp_path, seeds=(0, 1), evaluation=decides))
     assert any(line.startswith("seeds was 0, 1, 2, 3 until 3") and "alpha" not in line for line in fewer)
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "as earlier versions recorded it"])
+@pytest.mark.parametrize("looked", [True, False])
+def test_seeds_are_added_after_a_look_only_if_there_was_one(tmp_path, monkeypatch, looked, counted):
+    times = (f"2026-01-{day:02d}T00:00:00+00:00" for day in range(1, 29))
+    monkeypatch.setattr(preregistration, "now", lambda: next(times))
+    plan, more = plan_of(tmp_path, seeds=(0, 1)), plan_of(tmp_path, seeds=(0, 1, 2))
+    preregister(plan)
+    result(plan, "base", 0)
+    if looked:
+        look(plan)
+    preregister(more)
+    if not counted:
+        kept = record(plan)
+        for change in kept["changes"]:
+            del change["looks"]
+        (plan.root / "_study" / "preregistration.json").write_text(json.dumps(kept), encoding="utf-8")
+    for row in ("base", "new"):
+        result(more, row, 2)
+    (told,) = [line for line in look(more) if line.startswith("seeds")]
+    assert told.startswith("seeds was 0, 1 until 1 result was there, and is 0, 1, 2 since 2026-01-0")
+    assert ("after a look" in told) == looked
 
 
 def test_a_study_of_an_earlier_version_says_that_results_came_first(tmp_path):

@@ -14,6 +14,7 @@ import io
 import math
 import re
 import shutil
+import statistics
 import subprocess
 from html.parser import HTMLParser
 
@@ -148,6 +149,16 @@ class Cells(HTMLParser):
         if self._in_label:
             self.labels.append(data)
             self._in_label = False
+
+
+def test_a_rows_interval_ends_where_the_metric_does_and_a_differences_does_not(tmp_path):
+    values = {"base": (0.01, 0.2, 0.5), "new": (0.9, 0.7, 0.99)}
+    found = table(tmp_path, {"base": {}, "new": {}}, values, metrics=("precision",))
+    base, new = lines(found)
+    reach = 4.302652729911275 / math.sqrt(3) * statistics.stdev(values["base"])
+    assert (float(base["low"]), float(new["high"])) == (0, 1)
+    assert float(base["high"]) == pytest.approx(0.71 / 3 + reach)
+    assert float(new["delta_high"]) > 1
 
 
 def test_numbers_of_the_html_are_those_of_the_csv(tmp_path):

@@ -82,9 +82,17 @@ def _updated(before: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     }
     results = len(_there(root, {*before.get("cells", ()), *cells}))
     changes, known = list(before.get("changes", ())), before.get("fixed")
+    looks = len(before.get("looks", ()))
     if known is not None and results:
         changes += [
-            {"key": key, "before": known.get(key), "after": fixed[key], "when": now(), "results": results}
+            {
+                "key": key,
+                "before": known.get(key),
+                "after": fixed[key],
+                "when": now(),
+                "results": results,
+                "looks": looks,
+            }
             for key in fixed
             if known.get(key) != fixed[key]
         ]
@@ -126,7 +134,11 @@ def _looks(record: Mapping[str, Any]) -> list[str]:
 def _changes(record: Mapping[str, Any]) -> list[str]:
     said = []
     for one in record["changes"]:
-        more = f"; {MORE_SEEDS}" if one["key"] == "seeds" and set(one["after"]) - set(one["before"] or ()) else ""
+        looks = one.get(
+            "looks", sum(look["when"] < one["when"] for look in record["looks"])
+        )  # earlier versions did not count
+        added = one["key"] == "seeds" and set(one["after"]) - set(one["before"] or ())
+        more = f"; {MORE_SEEDS}" if added and looks else ""
         said.append(
             f"{one['key']} was {_told(one['before'])} until {_results(one['results'])} there, and is {_told(one['after'])} since "
             f"{_day(one['when'])}{more}."

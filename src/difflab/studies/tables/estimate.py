@@ -1,6 +1,7 @@
 """A row's number of one metric with its interval.
 
 n seeds    mean -/+ t sd / sqrt(n)        n - 1 degrees of freedom: over trainings, the noise of sampling included
+             cut at the bounds of the metric, where no mean can lie
 one seed   value -/+ t * standard error of sampling: what other samples of the same training would give. It says nothing of other trainings
 """
 
@@ -50,4 +51,6 @@ def estimate(arm: Arm, metric: str, alpha: float) -> Estimate | None:
         return Estimate(values[0], low, high, 1)
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     low, high = student.interval(mean, sd, len(values), alpha)
-    return Estimate(mean, float(low), float(high), len(values))
+    info = arm.replicates[next(iter(there))].measurements[metric].info
+    least, most = (-math.inf, math.inf) if info is None else info.bounds
+    return Estimate(mean, max(least, float(low)), min(most, float(high)), len(values))
