@@ -250,11 +250,17 @@ def test_the_state_of_the_source_tree_is_kept(place, tmp_path):
     git("add", ".")
     git("commit", "-qm", "as it was")
     change(place / "my_helpers.py", "ONE = 0.25\n")
+    change(place / "my_work" / "unused.py", "X = 2\n")
+    for name in ("notes.txt", "my_work/new.py", "my_work/__pycache__/new.pyc"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).touch()
     (start,) = train_small(tmp_path / "runs", NET, *SHORT).run.starts()
-    state = start["foreign_packages"]["my_work"]["git"]
-    assert state["commit"] == git("rev-parse", "HEAD")
-    assert state["changed_files"] == ["M my_helpers.py"]
-    assert "+ONE = 0.25" in state["diff"]
+    work, helpers = (start["foreign_packages"][name]["git"] for name in ("my_work", "my_helpers"))
+    assert work["commit"] == helpers["commit"] == git("rev-parse", "HEAD")
+    assert work["changed_files"] == ["M my_work/unused.py", "?? my_work/new.py"]
+    assert "helpers" not in work["diff"]
+    assert helpers["changed_files"] == ["M my_helpers.py"]
+    assert "+ONE = 0.25" in helpers["diff"]
 
 
 def test_weights_that_meet_other_code_than_trained_them_say_so(place, tmp_path, recwarn):

@@ -1,7 +1,9 @@
 """What a run's directory says of it."""
 
 import json
+import subprocess
 
+import difflab
 from difflab.runs import MetricsLog, RunDirectory, provenance
 
 
@@ -40,3 +42,29 @@ def test_provenance_is_json_and_names_the_code():
     assert said["packages"].keys() >= {"torch", "pytorch-lightning", "wandb"}
     git = said["git"]
     assert git is None or (len(git["commit"]) == 40 and isinstance(git["changed_files"], list))
+
+
+def test_what_lies_beside_difflabs_code_and_configuration_changes_nothing(tmp_path, monkeypatch):
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    def write(text: str, *names: str) -> None:
+        for name in names:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text, encoding="utf-8")
+
+    tree = tmp_path / "clone [ü]"
+    write("1\n", "src/difflab/__init__.py", "src/difflab/part.py", "conf/train.yaml", "README.md")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "as it was")
+    monkeypatch.setattr(difflab, "__file__", str(tree / "src/difflab/__init__.py"))
+    write("2\n", "README.md", "my_study.yaml", "runs/a/config.yaml", "src/mine.py", "src/difflab/__pycache__/part.pyc")
+    said = provenance()["git"]
+    assert (said["changed_files"], said["diff"]) == ([], "")
+    write("3\n", "src/difflab/part.py", "src/difflab/new/part.py", "conf/experiment/new.yaml")
+    said = provenance()["git"]
+    changed = {line.split()[1] for line in said["changed_files"]}
+    assert changed == {"src/difflab/part.py", "src/difflab/new/part.py", "conf/experiment/new.yaml"}
+    assert "+3" in said["diff"]
+    assert "README" not in said["diff"]

@@ -78,12 +78,12 @@ def foreign_packages(code: ForeignCode) -> dict[str, Any]:
     found: dict[str, Any] = {name: {"version": version} for name, version in code.versions.items()}
     hashes = code.fingerprints()
     for top, folder in code.folders().items():
-        names = known.get(top, [])
+        names, file = known.get(top, []), code.sources.get(top)
         found[top] = {
             "version": importlib.metadata.version(names[0]) if names else None,
             "folder": str(folder.resolve()),
             "modules": {module: hashes[module] for module in code.sources if module.partition(".")[0] == top},
-            "git": _git_of(folder),
+            "git": _git_of(file if file and file.stem != "__init__" else folder),
         }
     return found
 
@@ -108,27 +108,38 @@ def _environment(names: set[str]) -> dict[str, str | None]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the source tree that difflab was imported from and how it was changed since; None outside of one."""
-    return _git_of(Path(difflab.__file__).parent, tracked="__init__.py")
+    """Commit of the source tree that difflab was imported from and how its code and conf/ were changed since; None outside of one."""
+    source = Path(difflab.__file__).resolve().parent
+    return _git_of(source, source.parents[1] / "conf", tracked="__init__.py")
 
 
-def _git_of(source: Path, tracked: str | None = None) -> dict[str, Any] | None:
-    """Commit of the source tree to which a folder belongs and how it was changed since; None outside of one.
+def _git_of(*own: Path, tracked: str | None = None) -> dict[str, Any] | None:
+    """Commit of the source tree to which files or folders belong and how they were changed since; None outside of one.
 
     Args:
-        source: The folder.
-        tracked: A file in it that must belong to the tree.
+        own: They, the first of which tells the tree. What is new in a folder counts, what lies beside them does not.
+        tracked: A file in the first that must belong to the tree.
     """
+
+    parts = [path.resolve() for path in own]
+    place = parts[0] if parts[0].is_dir() else parts[0].parent
 
     def ask(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(source), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
+            ["git", "-C", str(place), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
         ).stdout.strip()
 
     try:
         if tracked and not ask("ls-files", tracked):  # installed inside somebody else's repository
             return None
-        changed = ask("status", "--porcelain").splitlines()
-        return {"commit": ask("rev-parse", "HEAD"), "changed_files": changed, "diff": ask("diff", "HEAD")}
+        top = Path(ask("rev-parse", "--show-toplevel")).resolve()
+        inside = [path.relative_to(top) for path in parts if path.is_relative_to(top)]
+        chosen = [
+            "--",
+            *(f":(top,literal){path.as_posix()}" for path in inside),
+            ":(exclude,glob,top)**/__pycache__/**",
+        ]
+        changed = ask("status", "--porcelain", "--untracked-files=all", *chosen).splitlines()
+        return {"commit": ask("rev-parse", "HEAD"), "changed_files": changed, "diff": ask("diff", "HEAD", *chosen)}
     except (OSError, subprocess.CalledProcessError):
         return None
