@@ -68,3 +68,20 @@ def test_what_lies_beside_difflabs_code_and_configuration_changes_nothing(tmp_pa
     assert changed == {"src/difflab/part.py", "src/difflab/new/part.py", "conf/experiment/new.yaml"}
     assert "+3" in said["diff"]
     assert "README" not in said["diff"]
+
+
+def test_a_package_may_be_the_whole_of_its_repository(tmp_path, monkeypatch):
+    def git(*words: str) -> None:
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        subprocess.run(command, check=True)
+
+    file = tmp_path / "__init__.py"
+    file.write_text("1\n", encoding="utf-8")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "as it was")
+    file.write_text("2\n", encoding="utf-8")
+    monkeypatch.setattr(difflab, "__file__", str(file))
+    said = provenance()["git"]
+    assert said["changed_files"] == ["M __init__.py"]
+    assert "+2" in said["diff"]

@@ -133,12 +133,8 @@ def _git_of(*own: Path, tracked: str | None = None) -> dict[str, Any] | None:
         if tracked and not ask("ls-files", tracked):  # installed inside somebody else's repository
             return None
         top = Path(ask("rev-parse", "--show-toplevel")).resolve()
-        inside = [path.relative_to(top) for path in parts if path.is_relative_to(top)]
-        chosen = [
-            "--",
-            *(f":(top,literal){path.as_posix()}" for path in inside),
-            ":(exclude,glob,top)**/__pycache__/**",
-        ]
+        inside = [f":(literal){path}" for path in parts if path.is_relative_to(top)]
+        chosen = ["--", *inside, ":(exclude,glob,top)**/__pycache__/**"]
         changed = ask("status", "--porcelain", "--untracked-files=all", *chosen).splitlines()
         return {"commit": ask("rev-parse", "HEAD"), "changed_files": changed, "diff": ask("diff", "HEAD", *chosen)}
     except (OSError, subprocess.CalledProcessError):
