@@ -163,7 +163,7 @@ def weights_and_biases(
         group=labels.get("row", group),
         job_type="train",
         name=name,
-        save_dir=str(run.path),
+        save_dir=str(run.path.absolute()),  # W&B writes to it until the end, wherever the process is then
         resume="allow",
         mode=mode,  # and not Lightning's `offline`, which sets WANDB_MODE for all that this process does later
     )
