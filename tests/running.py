@@ -36,6 +36,16 @@ SMALL = (
 )
 """Four checkpoints, two evaluations, a line of the log for every two steps."""
 
+SHORT = (
+    "trainer.max_steps=4",
+    "eval.every=4",
+    "checkpoint.every=2",
+    "eval.num_samples=16",
+    "eval.grid=10",
+    "data.batch_size=16",
+)
+"""A run of four steps that is evaluated once."""
+
 
 class PowerCut(Exception):
     """What ends a run in the middle of a step."""

@@ -42,9 +42,10 @@ MATHEMATICS = {
 MACHINERY = {
     "strict_json": set(),
     "on_demand": set(),
-    "foreign_code": set(),
+    "file_stamp": set(),
+    "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {"strict_json", "types", "noise", "on_demand"},
+    "data": {"strict_json", "file_stamp", "types", "noise", "on_demand"},
     "metrics": {"strict_json", "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {"strict_json", *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {"strict_json", *MATHEMATICS, "collective", "metrics"},

@@ -18,7 +18,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.model_source import load_model
 from difflab.foreign_code import foreign_code
 from difflab.runs import identity
-from running import SMALL, composed, train_small, train_until
+from running import SHORT, SMALL, composed, train_small, train_until
 
 NETWORK = """
 import os
@@ -52,14 +52,6 @@ FILES = {
     "my_helpers.py": "ONE = 1.0\n",
 }
 NET = "network._target_=my_work.net.Net"
-SHORT = (
-    "trainer.max_steps=4",
-    "eval.every=4",
-    "checkpoint.every=2",
-    "eval.num_samples=16",
-    "eval.grid=10",
-    "data.batch_size=16",
-)
 
 
 @pytest.fixture

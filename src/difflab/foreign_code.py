@@ -24,6 +24,8 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+from difflab.file_stamp import Stamp, file_stamp
+
 
 @dataclass(frozen=True)
 class ForeignCode:
@@ -51,7 +53,7 @@ class ForeignCode:
 
     def variables(self) -> list[str]:
         """Variables of the environment that the sources name."""
-        return sorted({name for path in self.sources.values() for name in _read(path, stamp(path)).variables})
+        return sorted({name for path in self.sources.values() for name in _read(path, file_stamp(path)).variables})
 
 
 def foreign_code(*nodes: Any) -> ForeignCode:
@@ -171,21 +173,15 @@ def _imported(module: str, path: Path) -> list[str]:
     """The modules that a module imports, those among them that are found."""
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
     found = []
-    for level, name, aliases in _read(path, stamp(path)).imports:
+    for level, name, aliases in _read(path, file_stamp(path)).imports:
         base = importlib.util.resolve_name("." * level + name, package) if level and package else name
         if base and not is_known(_top(base)):
             found += [base, *(f"{base}.{alias}" for alias in aliases)]
     return found
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Of a file what changes with its content: size and time of the last change."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
 @lru_cache(maxsize=4096)
-def _read(path: Path, stamp: tuple[int, int]) -> _Source:
+def _read(path: Path, stamp: Stamp) -> _Source:
     if path.suffix != ".py":
         return _Source()
     try:
@@ -215,9 +211,9 @@ def _variable(node: ast.Subscript | ast.Call) -> set[str]:
 
 def _hash(path: Path) -> str:
     """Of a source, whatever ends its lines."""
-    return _hash_of(path, stamp(path))
+    return _hash_of(path, file_stamp(path))
 
 
 @lru_cache(maxsize=4096)
-def _hash_of(path: Path, stamp: tuple[int, int]) -> str:
+def _hash_of(path: Path, stamp: Stamp) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]

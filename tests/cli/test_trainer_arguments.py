@@ -10,16 +10,7 @@ from difflab.cli.check import ConfigError
 from difflab.cli.resolving import resolve_row
 from difflab.cli.trainer_arguments import SET_ELSEWHERE
 from difflab.runs import read_metrics
-from running import SMALL, train_small, train_until
-
-SHORT = (
-    "trainer.max_steps=4",
-    "eval.every=4",
-    "checkpoint.every=2",
-    "eval.num_samples=16",
-    "eval.grid=10",
-    "data.batch_size=16",
-)
+from running import SHORT, SMALL, train_small, train_until
 
 TAKEN = {
     *("accelerator", "devices", "num_nodes", "precision", "max_steps", "accumulate_grad_batches", "log_every_n_steps"),

@@ -14,9 +14,9 @@ from PIL import Image
 
 from difflab.data import DataError, FileImages, ImageFolder, NpzImages, SourceKind, kind_of, open_image_set
 from difflab.data.checked_content import checked_content
-from difflab.data.file_stamp import file_stamps
 from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
 from difflab.data.npz_array import NpzArray
+from difflab.file_stamp import file_stamps
 from difflab.metrics import to_uint8
 
 N, H, W = 7, 10, 12

@@ -23,8 +23,8 @@ import difflab
 from difflab.cli.places import config_directory
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
-from difflab.data.file_stamp import file_stamps
-from difflab.foreign_code import foreign_code, stamp
+from difflab.file_stamp import file_stamp, file_stamps
+from difflab.foreign_code import foreign_code
 from difflab.runs.directory import write_whole
 from difflab.studies.plan import Cell, Plan, Training
 
@@ -61,7 +61,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
     content = {
         "of": _digest(request, overrides),
         "versions": dict(code.versions),
-        "sources": {str(path): list(stamp(path)) for path in code.sources.values()},
+        "sources": {str(path): list(file_stamp(path)) for path in code.sources.values()},
         "root": str(plan.root),
         "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
         "cells": [asdict(cell) for cell in plan.cells],
@@ -94,7 +94,7 @@ def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
 def _has_other_code(content: Mapping[str, Any]) -> bool:
     """Whether code of the user's own is another one than when this was planned."""
     versions = any(importlib.metadata.version(name) != version for name, version in content["versions"].items())
-    return versions or any(list(stamp(Path(path))) != found for path, found in content["sources"].items())
+    return versions or any(list(file_stamp(path)) != found for path, found in content["sources"].items())
 
 
 def _file(request: Request, overrides: Sequence[str]) -> Path:

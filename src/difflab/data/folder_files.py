@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from difflab.data.errors import DataError, some, warn
-from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import INDEX, Listing, list_images
+from difflab.file_stamp import file_stamps
 
 _SHOWN = 3
 """Names in a message."""

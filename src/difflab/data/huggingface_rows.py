@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from difflab.data.errors import DataError
-from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
+from difflab.file_stamp import file_stamps
 
 
 class HuggingFaceRows(FileStore):

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
-from difflab.data.file_stamp import file_stamps
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
 from difflab.data.npz_array import NpzArray, array_names, whole_array
 from difflab.data.pixel_values import PixelValues
+from difflab.file_stamp import file_stamps
 
 IMAGES, LABELS = "arr_0", "arr_1"
 

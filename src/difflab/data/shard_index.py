@@ -14,7 +14,7 @@ from pathlib import Path
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
-from difflab.data.file_stamp import file_stamps
+from difflab.file_stamp import file_stamps
 
 INDEX = "packed.json"
 WORK = ".packing"

@@ -13,10 +13,10 @@ from torch import Tensor
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError, some, warn
 from difflab.data.file_spans import FileSpans
-from difflab.data.file_stamp import file_stamps
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import check_names
+from difflab.file_stamp import file_stamps
 
 LABEL = ".cls"
 """Extension of the file that holds an example's class number as text."""

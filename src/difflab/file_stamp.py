@@ -11,8 +11,17 @@ _TICK = 20_000_000
 """Nanoseconds. Clocks of file systems advance every 1 to 10 ms: of two changes within a tick the second would not be seen."""
 
 
-def file_stamps(paths: Iterable[str | Path]) -> list[tuple[int, int, int, int]]:
-    """(size, time of the last change of the content, of any change, inode) of each file; times in nanoseconds.
+Stamp = tuple[int, int, int, int]
+"""Size, time of the last change of the content, of any change, inode; times in nanoseconds."""
+
+
+def file_stamp(path: str | Path) -> Stamp:
+    """Of one file, see `file_stamps`."""
+    return file_stamps([path])[0]
+
+
+def file_stamps(paths: Iterable[str | Path]) -> list[Stamp]:
+    """The stamp of each file.
 
     Who writes other pixels can set the first time back, but not the second one. A copy has other stamps than its original, so that it is
     read once more. A file that was changed just now is waited for, until a further change would have another time.
@@ -26,6 +35,6 @@ def file_stamps(paths: Iterable[str | Path]) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _stamp(path: str | Path) -> tuple[int, int, int, int]:
+def _stamp(path: str | Path) -> Stamp:
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
