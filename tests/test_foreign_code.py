@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -286,3 +287,13 @@ def test_images_of_other_code_are_drawn_anew(place, tmp_path, monkeypatch):
     (new,) = results() - first
     (measured,) = json.loads(new.read_text(encoding="utf-8"))["measurements"]
     assert measured["protocol"]["code.my_work.walk"]
+
+
+def test_code_of_equal_size_and_time_is_other_code(place):
+    file, node = place / "my_work/scale.py", {"_target_": "my_work.net.Net"}
+    file.write_text("FACTOR = 1\n", encoding="utf-8")
+    before, status = foreign_code(node).fingerprints(), file.stat()
+    file.write_text("FACTOR = 2\n", encoding="utf-8")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    now = foreign_code(node).fingerprints()
+    assert [name for name in now if now[name] != before.get(name)] == ["my_work.scale"]
