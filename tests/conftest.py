@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
 
+import nobody  # noqa: I001  before all that reads the environment when it is imported
 
 import os
 
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
@@ -32,3 +35,15 @@ CHECKED = [
     "ema",
 ]
 install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of pytest-xdist what the user's environment is: its own is already nobody's."""
+    node.workerinput["given"] = dict(nobody.GIVEN)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if given := getattr(config, "workerinput", {}).get("given"):
+        nobody.GIVEN.clear()
+        nobody.GIVEN.update(given)
