@@ -41,18 +41,29 @@ MATHEMATICS = {
 }
 MACHINERY = {
     "strict_json": set(),
+    "reading": set(),
     "on_demand": set(),
     "file_stamp": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {"strict_json", "file_stamp", "types", "noise", "on_demand"},
-    "metrics": {"strict_json", "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
-    "sampling": {"strict_json", *MATHEMATICS, "collective", "data", "metrics"},
-    "callbacks": {"strict_json", *MATHEMATICS, "collective", "metrics"},
+    "data": {"strict_json", "reading", "file_stamp", "types", "noise", "on_demand"},
+    "metrics": {"strict_json", "reading", "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
+    "sampling": {"strict_json", "reading", *MATHEMATICS, "collective", "data", "metrics"},
+    "callbacks": {"strict_json", "reading", *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {"strict_json", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
-    "runs": {"strict_json", *MATHEMATICS, "foreign_code", "on_demand", "collective", "callbacks", "module", "launch"},
-    "studies": {"strict_json", *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
+    "launch": {"strict_json", "reading", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "runs": {
+        "strict_json",
+        "reading",
+        *MATHEMATICS,
+        "foreign_code",
+        "on_demand",
+        "collective",
+        "callbacks",
+        "module",
+        "launch",
+    },
+    "studies": {"strict_json", "reading", *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from difflab.reading import FileError
 
-class DataError(ValueError):
+
+class DataError(FileError):
     """A data set or its layout cannot be used. The message names the file or the setting, and the remedy."""
 
 
