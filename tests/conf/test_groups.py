@@ -203,7 +203,18 @@ def test_every_package_of_choices_has_a_group():
     mirrored = {Path(package.__file__).parent for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     machinery = {
         root / name
-        for name in ("data/packing", "callbacks", "cli", "interop", "launch", "module", "runs", "sampling", "studies")
+        for name in (
+            "data/packing",
+            "callbacks",
+            "cli",
+            "interop",
+            "launch",
+            "module",
+            "reading",
+            "runs",
+            "sampling",
+            "studies",
+        )
     }
     inside = {root / "launch" / name for name in ("doctor", "scaling", "slurm", "strategies")}
     inside |= {root / "studies" / name for name in ("ad_hoc", "execution", "inference", "report", "tables")}
