@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from difflab.files import write_bytes
 from difflab.metrics.digits import WEIGHTS, DigitsNetwork, is_held_out
 
 SEED, EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 0, 100, 128, 2e-3, 0.3
@@ -73,7 +74,7 @@ def main() -> None:
         right = network(x)[1].argmax(dim=1) == label
     accuracy = f"{right[held_out].float().mean():.2%} held out, {right[~held_out].float().mean():.2%} training"
     # one key only: safetensors writes several in random order, and the same weights should be the same bytes
-    save_file(network.state_dict(), WEIGHTS, metadata={"accuracy": accuracy})
+    write_bytes(WEIGHTS, save(network.state_dict(), metadata={"accuracy": accuracy}))
     print(f"{WEIGHTS}: accuracy {accuracy}")
 
 

@@ -7,6 +7,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,22 +40,23 @@ MATHEMATICS = {
     "ema": {"layout"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
+TEXT_AND_FILES = {"strict_json", "reading", "files"}
 MACHINERY = {
     "strict_json": set(),
     "reading": set(),
+    "files": {"strict_json"},
     "on_demand": set(),
     "file_stamp": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {"strict_json", "reading", "file_stamp", "types", "noise", "on_demand"},
-    "metrics": {"strict_json", "reading", "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
-    "sampling": {"strict_json", "reading", *MATHEMATICS, "collective", "data", "metrics"},
-    "callbacks": {"strict_json", "reading", *MATHEMATICS, "collective", "metrics"},
+    "data": {*TEXT_AND_FILES, "file_stamp", "types", "noise", "on_demand"},
+    "metrics": {*TEXT_AND_FILES, "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
+    "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
+    "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {"strict_json", "reading", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "launch": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
     "runs": {
-        "strict_json",
-        "reading",
+        *TEXT_AND_FILES,
         *MATHEMATICS,
         "foreign_code",
         "on_demand",
@@ -63,7 +65,7 @@ MACHINERY = {
         "module",
         "launch",
     },
-    "studies": {"strict_json", "reading", *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
+    "studies": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}
@@ -242,6 +244,96 @@ def test_text_is_utf_8_and_not_what_the_locale_says():
             if isinstance(node, ast.Call) and _reads_text_without_encoding(node):
                 wrong.append(f'{path}:{node.lineno}: encoding="utf-8" is missing')
     assert not wrong, "\n".join(wrong)
+
+
+WRITTEN_ELSEWHERE = {
+    "files.py": "the one way in which files are written",
+    "data/packing/mds.py": "a shard beside its place, which pack.py moves there",
+    "data/packing/webdataset.py": "a shard beside its place, which pack.py moves there",
+    "metrics/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
+    "runs/wandb_sync.py": "what another program says, into a temporary folder",
+    "studies/execution/pool.py": "the log of a process, which it writes itself",
+    "studies/execution/process.py": "the log of a process, which it writes itself",
+}
+"""Files that write other than by difflab.files, and what they write."""
+
+
+def _writes(call: ast.Call) -> bool:
+    """Whether a call makes, changes or renames a file."""
+    called = ast.unparse(call.func)
+    method = called.rpartition(".")[2]
+    if method in ("write_text", "write_bytes"):
+        return isinstance(call.func, ast.Attribute)
+    if method in ("open", "fdopen", "TarFile", "ZipFile") and not called.startswith("archive."):
+        mode = next((k.value for k in call.keywords if k.arg == "mode"), None)
+        modes = [
+            ast.unparse(arg) for arg in (*call.args[:2], *([mode] if mode else [])) if isinstance(arg, ast.Constant)
+        ]
+        return (called == "os.open" and "O_WRONLY" in ast.unparse(call)) or any(
+            re.fullmatch(r"'[wax]b?\+?t?(:\w*)?'", m) for m in modes
+        )
+    if called in (
+        "os.replace",
+        "os.rename",
+        "os.fsync",
+        "os.link",
+        "torch.save",
+        "np.savez",
+        "OmegaConf.save",
+        "shutil.copyfile",
+    ):
+        return True
+    if called.startswith("shutil."):
+        return method in ("copy", "copy2", "move", "copytree")
+    return method in (
+        "rename",
+        "save_file",
+        "save_image",
+        "savefig",
+        "NamedTemporaryFile",
+        "mkstemp",
+        "symlink_to",
+        "hardlink_to",
+    )
+
+
+def _written_in_place(tree: ast.Module) -> list[int]:
+    """Lines that write a file, but for those inside a `with atomic_file(...)` or `with atomic_folder(...)`."""
+    atomic = [
+        range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        and any("atomic_f" in ast.unparse(item.context_expr).partition("(")[0] for item in node.items)
+    ]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _writes(node)]
+    return sorted(call.lineno for call in calls if not any(call.lineno in lines for lines in atomic))
+
+
+def test_files_are_written_in_one_way():
+    """So that all are complete or absent, on the disk, in order, and readable by whom the umask lets."""
+    found = {name(path): lines for path in FILES if (lines := _written_in_place(parsed(path)))}
+    wrong = [f"{file}:{line}: by difflab.files" for file, lines in found.items() for line in lines]
+    assert found.keys() == WRITTEN_ELSEWHERE.keys(), "\n".join(
+        w for w in wrong if w.partition(":")[0] not in WRITTEN_ELSEWHERE
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("path.write_text(text)", [1]),
+        ("write_text(path, text)", []),
+        ("with path.open('wb') as file:\n    file.write(b'')", [1]),
+        ("with path.open('rb') as file:\n    file.read()", []),
+        ("os.replace(a, b)", [1]),
+        ("text.replace(a, b)", []),
+        ("with atomic_file(path) as aside:\n    torch.save(x, aside)", []),
+        ("torch.save(x, path)", [1]),
+        ("zipfile.ZipFile(path, 'w')", [1]),
+    ],
+)
+def test_a_line_that_writes_is_found(code, lines):
+    assert _written_in_place(ast.parse(code)) == lines
 
 
 INDEXLESS = {

@@ -233,14 +233,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_file_system_that_tears_files(monkeypatch, tmp_path):
-    def torn(path: Path, content: bytes, sync: bool = True) -> None:
+    def torn(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content[:9])
             file.flush()
             time.sleep(0.002)
             file.write(content[9:])
 
-    monkeypatch.setattr(shared_folder, "write_whole", torn)
+    monkeypatch.setattr(shared_folder, "write_bytes", torn)
     finding = together(SharedFolder(tmp_path), SharedFolder(tmp_path))
     assert finding.verdict is Verdict.FAILED
     assert "half-replaced" in finding.found
@@ -248,6 +248,7 @@ def test_a_file_system_that_tears_files(monkeypatch, tmp_path):
 
 def test_a_slow_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(shared_folder, "SLOW_SYNC", 0.2)
+    monkeypatch.setattr(shared_folder, "REPLACING", 0.5)
     monkeypatch.setattr(os, "fsync", lambda file: time.sleep(0.25))
     assert alone(SharedFolder(tmp_path)).verdict is Verdict.WARNING
 

@@ -7,7 +7,7 @@ from difflab.runs import MetricsLog, read_metrics
 
 
 def test_what_several_watchers_log_at_a_step_is_one_line(tmp_path):
-    log = MetricsLog(tmp_path / "run" / "metrics.jsonl")
+    log = MetricsLog(tmp_path / "metrics.jsonl")
     log.log_metrics({"train/loss": 0.5, "epoch": 0}, step=5)
     log.log_metrics({"eval/fd": 3}, step=5)
     log.log_metrics({"train/loss": 0.25}, step=10)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from difflab.callbacks.fetched import Fetched
-from difflab.strict_json import dumps
+from difflab.files import atomic_file, write_json
 from difflab.types import Batch, Losses
 
 
@@ -215,7 +215,6 @@ class DivergenceCallback(pl.Callback):
 
     def _report(self, path: Path, step: _Step) -> None:
         """Everything that is needed to repeat the step: the micro-batch, its times, the seed and where the weights are."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         label = step.batch.cond.label
         known = {
             "step": step.number,
@@ -227,11 +226,12 @@ class DivergenceCallback(pl.Callback):
             "t": step.losses.t.cpu(),
             "loss": step.losses.total.detach().cpu(),
         }
-        torch.save(known, path)
+        with atomic_file(path) as aside:
+            torch.save(known, aside)
         summary = {
             "step": step.number,
             "gradient_norm": str(known["gradient_norm"]),
             "seed": step.module.seed,
             "batch": path.name,
         }
-        path.with_suffix(".json").write_text(dumps(summary, indent=2), encoding="utf-8")
+        write_json(path.with_suffix(".json"), summary)

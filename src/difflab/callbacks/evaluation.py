@@ -15,6 +15,7 @@ from torchvision.utils import make_grid, save_image
 from difflab.callbacks.track_evaluation import TrackEvaluation
 from difflab.collective import sum_over_processes
 from difflab.conditioning import Conditions
+from difflab.files import atomic_file
 from difflab.metrics import EnlargementMetrics, ImageMetrics, to_uint8
 from difflab.samplers import shares
 
@@ -86,8 +87,8 @@ class EvaluationCallback(TrackEvaluation):
         shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))
         grid = grid_of(shown, grid_columns(self.grid_images, self.conditions.columns))
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_image(grid, path)
+        with atomic_file(path) as aside:
+            save_image(grid, aside, format="png")
 
 
 def grid_columns(count: int, num_classes: int) -> int:

@@ -32,12 +32,12 @@ from difflab.cli.model_source import ModelSource, load_model
 from difflab.cli.set_plan import PRECISIONS, SetPlan
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.data.errors import some, warn
+from difflab.files import atomic_file
 from difflab.launch import Interruption, Processes
 from difflab.metrics import Protocol
 from difflab.runs import RunDirectory
 from difflab.sampling import DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
 from difflab.sampling.classes import Classes
-from difflab.sampling.whole import whole_file
 
 _STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
 
@@ -188,11 +188,9 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
         first = shards.images(range(min(request.grid, len(shards))))
         shown = plan.conditions.shown(first, request.first_seed + torch.arange(len(first)))
         try:
-            with whole_file(grid) as path:
+            with atomic_file(grid) as path:
                 save_image(grid_of(shown, grid_columns(len(first), plan.conditions.columns)), path, format="png")
         except OSError as error:
             folder.end()
-            raise SamplingError(
-                f"{grid} cannot be written: {error.strerror or error}. Run the same command again"
-            ) from error
+            raise SamplingError(str(error)) from error
     return Drawn(shards, grid, folder)

@@ -24,8 +24,8 @@ from difflab.cli.places import config_directory
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
 from difflab.file_stamp import file_stamp, file_stamps
+from difflab.files import write_json
 from difflab.foreign_code import foreign_code
-from difflab.runs.directory import write_whole
 from difflab.studies.plan import Cell, Plan, Training
 
 SHAPING = ("match", "solve")
@@ -68,7 +68,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
         "batches": {row: plan.batch(row) for row in plan.rows},
         "cited": list(plan.cited),
     }
-    write_whole(_file(request, overrides), json.dumps(content, allow_nan=False))
+    write_json(_file(request, overrides), content, indent=None)
 
 
 def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:

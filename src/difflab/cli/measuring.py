@@ -10,10 +10,10 @@ from difflab.cli.bound import measure_bound
 from difflab.cli.judge import Judge, plain
 from difflab.cli.subjects import DrawnImages, Subject
 from difflab.cli.tables import results_table
+from difflab.files import write_text
 from difflab.launch import Processes
 from difflab.metrics import FeatureSet, Results
 from difflab.metrics.published import compare_with_targets, published_table, read_targets
-from difflab.sampling.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,7 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
         results = Results(found, subject.about)
         if processes.rank == 0:
             results = _together(subject.earlier(), results)
-            subject.folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(subject.file) as path:
-                path.write_text(results.to_json(), encoding="utf-8")
+            write_text(subject.file, results.to_json())
     finally:
         subject.end()
     return Measured(subject, judge, features, Results(found, subject.about))

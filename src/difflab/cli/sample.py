@@ -145,9 +145,7 @@ def _sample(config: DictConfig) -> None:
                 drawn.folder.finish(written, request, drawn.shards.fingerprint)
                 drawn.folder.drop_shards()
             except OSError as error:
-                raise SamplingError(
-                    f"{drawn.folder.path}: the images are drawn, but not written ({error.strerror or error}). Run the same command again"
-                ) from error
+                raise SamplingError(f"the images are drawn, but {error}") from error
             finally:
                 drawn.folder.end()
             _report(written)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from difflab.cli.study import Request, divided
 from difflab.cli.study_plan import here
-from difflab.runs.directory import write_whole
+from difflab.files import write_text
 from difflab.studies import Evidence, Plan, execution
 from difflab.studies.gather import gather
 from difflab.studies.inference import Verdict, verdicts
@@ -37,8 +37,7 @@ def table(request: Request) -> None:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
     path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text)
+    write_text(path, text)
     print(path)
 
 

@@ -16,10 +16,9 @@ from difflab.cli.measuring import Measured, measure_subject
 from difflab.cli.model_source import ModelSource
 from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
+from difflab.files import write_json
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Protocol, Results
-from difflab.sampling.whole import whole_file
-from difflab.strict_json import dumps
 from difflab.studies import Point, Setting, choose, draw_front, settings
 
 FRONTS = (("fd", "is"), ("recall", "precision"))
@@ -97,7 +96,6 @@ def _report(
     decisive: str,
 ) -> None:
     choice = choose([first for first, _ in halves], [second for _, second in halves])
-    folder.mkdir(parents=True, exist_ok=True)
     named = measured[0].judge.extractor.identity.named
     for x, y in FRONTS:
         if {named(x), named(y)} <= set(measured[0].judge.info):
@@ -120,8 +118,7 @@ def _report(
         "decisive": decisive,
         "chosen": choice.index,
     }
-    with whole_file(folder / "sweep.json") as path:
-        path.write_text(dumps(content, indent=2), encoding="utf-8")
+    write_json(folder / "sweep.json", content)
     print(f"sweep    {folder / 'sweep.json'}")
     best, reported = tried[choice.index], choice.reported
     interval = reported.interval()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 
 from filelock import FileLock
 
 from difflab.data.cache import cache_directory
 from difflab.data.errors import DataError
+from difflab.files import write_text
 
 
 def checked_content(where: str, stamp: Callable[[], str], check: Callable[[], str]) -> str:
@@ -45,9 +44,7 @@ def checked_content(where: str, stamp: Callable[[], str], check: Callable[[], st
     try:
         if not known.is_file():
             content = looked()
-            with tempfile.NamedTemporaryFile("w", dir=known.parent, delete=False, encoding="utf-8") as partial:
-                partial.write(content)
-            os.replace(partial.name, known)  # processes of other nodes may do this at once
+            write_text(known, content)
         return known.read_text(encoding="utf-8")
     finally:
         lock.release()

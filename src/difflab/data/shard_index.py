@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
 from difflab.file_stamp import file_stamps
+from difflab.files import write_json
 
 INDEX = "packed.json"
 WORK = ".packing"
@@ -73,7 +73,7 @@ class ShardIndex:
 
     def save(self, folder: Path) -> None:
         """Writes the index whole or not at all."""
-        write_whole(folder / INDEX, json.dumps(dataclasses.asdict(self), allow_nan=False).encode())
+        write_json(folder / INDEX, dataclasses.asdict(self), indent=None)
 
     def check(self, folder: Path) -> None:
         """Raises a DataError that names a missing or damaged shard. Sizes are looked at each time, checksums after a change."""
@@ -134,18 +134,3 @@ def crc32(path: Path) -> int:
         while block := file.read(2**22):
             value = zlib.crc32(block, value)
     return value
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes beside the place, flushes and renames: a file of this name is whole."""
-    beside = path.with_name(f".{path.name}.partial")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

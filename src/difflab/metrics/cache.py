@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from difflab.data.cache import cache_root
+from difflab.files import write_bytes
 from difflab.metrics.moments import Gaussian
 
 
@@ -54,10 +54,7 @@ class StatisticsCache:
         content = save({"mean": mean, "covariance": covariance}, metadata)
         path = self.path(fields)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writing-", delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(path)
+            write_bytes(path, content)
         except OSError as error:
             warnings.warn(
                 f"statistics could not be stored at {path} ({error}) and will be computed again next time: "

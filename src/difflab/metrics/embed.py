@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from difflab.collective import rank, sum_over_processes, world_size
+from difflab.files import write_bytes
 from difflab.metrics.copies import digests_of
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.feature_set import FeatureSet
@@ -206,12 +205,7 @@ class _Parts:
 
     def write(self, i: int, columns: dict[str, Tensor], begun: Kept) -> None:
         content = save(columns, {"sha256": self._checksum(i, columns)})
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writing-", delete=False) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)  # a temporary file is its owner's alone
-        Path(file.name).replace(self.path(i))
+        write_bytes(self.path(i), content)
         begun.drop()
 
     def _checksum(self, i: int, columns: dict[str, Tensor]) -> str:

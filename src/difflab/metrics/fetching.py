@@ -7,7 +7,6 @@ again by the next call; its SHA-256 is checked before it takes its name. Process
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import requests
 from filelock import FileLock
 
+from difflab.files import move
 from difflab.metrics.pretrained import KNOWN, WeightFile, cache_folder, sha256_of
 
 ATTEMPTS = 5
@@ -154,7 +154,7 @@ def fetch(weight: WeightFile, source: Source, progress: Progress = lambda count:
                     f"what was fetched is not {weight.name}: its SHA-256 is {digest}, not {weight.sha256}; nothing was kept. "
                     f"Run the command again, or put {weight.file_name} into {folder} yourself"
                 )
-            os.replace(unfinished, target)
+            move(unfinished, target)
     except FetchError:
         raise
     except OSError as error:  # a full disk, a folder that cannot be written

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +12,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from difflab.files import write_bytes
 
 EVERY = 20.0
 """Seconds between two writes."""
@@ -56,10 +57,7 @@ class Kept:
         copies = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         said = {"fields": self._fields, "done": str(done), "sha256": self._checksum(done, copies)}
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".writing-", delete=False) as file:
-                file.write(save(copies, said))
-            Path(file.name).replace(self.path)
+            write_bytes(self.path, save(copies, said))
         except OSError:
             self.drop()
         self._written = time.monotonic()

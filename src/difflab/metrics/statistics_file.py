@@ -10,8 +10,6 @@ programs of others leave alone.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from torch import Tensor
 from difflab.data.errors import DataError
 from difflab.data.npz_array import array_names, whole_array
 from difflab.data.source_kind import COVARIANCE, MEAN, SourceKind, kind_of
+from difflab.files import atomic_file
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.moments import Gaussian
 
@@ -93,14 +92,8 @@ def save_statistics(path: str | Path, gaussians: Mapping[str, Gaussian], extract
     for column, gaussian in gaussians.items():
         arrays[MEAN + _SUFFIXES[column]] = gaussian.mean.cpu().numpy()
         arrays[COVARIANCE + _SUFFIXES[column]] = gaussian.covariance.cpu().numpy()
-    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".writing-", delete=False) as file:
-        try:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            file.flush()
-            os.replace(file.name, place)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with atomic_file(place) as aside, aside.open("wb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _gaussian(path: Path, mean_name: str, covariance_name: str, count: int) -> Gaussian:

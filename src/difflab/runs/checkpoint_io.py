@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+
+from difflab.files import atomic_file, room
 
 
 class CheckpointError(RuntimeError):
@@ -25,29 +26,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         path = Path(path)
-        aside = path.with_name(path.name + ".tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)
-            _flush_directory(path.parent)
+            with atomic_file(path) as aside:
+                torch.save(checkpoint, aside)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            free = shutil.disk_usage(
-                next(p for p in path.parents if p.exists())
-            ).free  # torch does not pass on that there is no space
-            aside.unlink(missing_ok=True)
             raise CheckpointError(
-                f"could not write {path} ({free / 1e6:.1f} MB were left on the disk): {' '.join(str(error).split())[:200]}. Earlier "
+                f"could not write {path} ({room(path)}): {' '.join(str(error).split())[:200]}. Earlier "
                 "checkpoints are intact: mend this (free space? permissions?) and run the same command again"
             ) from error
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

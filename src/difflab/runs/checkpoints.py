@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from difflab.files import link
 from difflab.launch import Interrupted, Interruption
 from difflab.runs.saved_checkpoints import saved, step_of
 
@@ -148,12 +147,5 @@ class Checkpoints(Checkpoint):
         """best.ckpt becomes a second name of the best checkpoint as soon as that is written, perhaps in the background."""
         if self._best_to_link is None or not trainer.is_global_zero or not self._best_to_link.exists():
             return
-        name = self.directory / "best.ckpt"
-        aside = name.with_suffix(".tmp")
-        aside.unlink(missing_ok=True)
-        try:
-            os.link(self._best_to_link, aside)
-        except OSError:  # a file system without links
-            shutil.copyfile(self._best_to_link, aside)
-        os.replace(aside, name)
+        link(self._best_to_link, self.directory / "best.ckpt")
         self._best_to_link = None

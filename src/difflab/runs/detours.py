@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from difflab.runs.directory import RunDirectory, write_whole
+from difflab.files import make_folder, move, write_json
+from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import saved, step_of
-from difflab.strict_json import dumps
 
 
 def go_back(run: RunDirectory, checkpoints: int) -> int:
@@ -16,12 +16,12 @@ def go_back(run: RunDirectory, checkpoints: int) -> int:
     With no checkpoint left training begins anew, at step 0.
     """
     found = saved(run.checkpoints)
-    run.diverged.mkdir(parents=True, exist_ok=True)
+    make_folder(run.diverged)
     for path in found[-checkpoints:]:
-        path.rename(run.diverged / path.name)
+        move(path, run.diverged / path.name)
     left = saved(run.checkpoints)
     step = step_of(left[-1]) if left else 0
-    write_whole(_file(run), dumps([*_detours(run), {"to_step": step}]))
+    write_json(_file(run), [*_detours(run), {"to_step": step}], indent=None)
     return step
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from difflab.files import write_json, write_text
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import read_metrics
-from difflab.strict_json import dumps, in_words
+from difflab.strict_json import in_words
 
 
 class RunDirectory:
@@ -43,10 +43,9 @@ class RunDirectory:
 
     def begin(self, config: str, start: dict[str, Any], protocol: dict[str, Any]) -> None:
         """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.config, config)
-        write_whole(self.protocol, dumps(in_words(protocol), indent=2))
-        write_whole(self.provenance, dumps([*self.starts(), start], indent=2))
+        write_text(self.config, config)
+        write_json(self.protocol, in_words(protocol))
+        write_json(self.provenance, [*self.starts(), start])
 
     def end(self, outcome: str, step: int, images: int) -> None:
         """Writes how the last start ended: complete, interrupted, diverged, went back or failed."""
@@ -60,11 +59,11 @@ class RunDirectory:
             "images": images,
             "seconds": seconds,
         }
-        write_whole(self.provenance, dumps([*earlier, last], indent=2))
+        write_json(self.provenance, [*earlier, last])
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Marks the run as complete."""
-        write_whole(self.complete, dumps(summary, indent=2))
+        write_json(self.complete, summary)
 
     def starts(self) -> list[dict[str, Any]]:
         """What provenance.json says of each start, the first one first."""
@@ -92,10 +91,3 @@ class RunDirectory:
         """The newest picture of samples."""
         grids = sorted(self.samples.glob("*.png"), key=lambda path: (path.stem.rsplit("_", 1)[-1], path.name))
         return grids[-1] if grids else None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import difflab
+from difflab.files import WriteError, atomic_file
 from difflab.strict_json import dumps
 
 _WEIGHTS, _HEADER = "weights_sha256", "header_sha256"
@@ -31,17 +31,17 @@ def export_weights(
 ) -> None:
     """Writes a model's weights with what is needed to use them in the header: track, step, the run's configuration (yaml), and which
     images it was trained on (fingerprint and number); and hashes of all that, by which damage is found when the file is read."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
     if data is not None:
         metadata["data"] = dumps(data)
     written = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
     metadata[_WEIGHTS] = weights_sha256(written)
     metadata[_HEADER] = _header_sha256(metadata)
-    save_file(written, aside, metadata)
-    os.replace(aside, path)
+    try:
+        with atomic_file(path) as aside:
+            save_file(written, aside, metadata)
+    except SafetensorError as error:  # it says so of a full disk, too
+        raise WriteError.of(path, error) from error
 
 
 def export_all(directory: str | Path, checkpoint: dict, config: str, data: Mapping[str, Any]) -> list[Path]:

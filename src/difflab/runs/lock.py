@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from difflab.strict_json import dumps
+from difflab.files import write_json
 
 
 class RunBusyError(RuntimeError):
@@ -53,7 +53,7 @@ class RunLock:
                     ) from None
         me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         job, start = _job()
-        self._holder.write_text(dumps(me | {"job": job, "start": start}), encoding="utf-8")
+        write_json(self._holder, me | {"job": job, "start": start}, indent=None)
 
     def release(self) -> None:
         self._holder.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from difflab.files import append_text, flush, write_text
 from difflab.runs.metrics_file import read_metrics
 from difflab.strict_json import dumps
 
@@ -49,27 +49,28 @@ class MetricsLog(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         if step != self._row.get("step"):
-            self.save()
+            self._write()
             self._row = {"step": -1 if step is None else step}
         self._row.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the line that has been gathered so far. The step's line is complete when the next step logs."""
-        if self._row:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(dumps(self._row) + "\n")
-            self._row = {}
+        """Writes the line that has been gathered so far, to the disk. The step's line is complete when the next step logs."""
+        self._write()
+        if self.path.exists():
+            flush(self.path)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
 
+    def _write(self) -> None:
+        if self._row:
+            append_text(self.path, dumps(self._row) + "\n")
+            self._row = {}
+
     def rewind(self, step: int) -> None:
         """Drops what was logged after a step."""
         if self.path.exists():
             rows = [row for row in read_metrics(self.path) if row["step"] <= step]
-            aside = self.path.with_suffix(".tmp")
-            aside.write_text("".join(dumps(row) + "\n" for row in rows), encoding="utf-8")
-            os.replace(aside, self.path)
+            write_text(self.path, "".join(dumps(row) + "\n" for row in rows))

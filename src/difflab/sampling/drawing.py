@@ -85,7 +85,7 @@ def _missing(
         except SamplingError as error:
             failure = str(error)
         except OSError as error:
-            failure = f"{folder.path} cannot be written: {error.strerror or error}"
+            failure = str(error)
     _fail_together(failure, device)
     (flags,) = from_first_process([flags.to(device)])
     return flags.nonzero().flatten().tolist()
@@ -100,7 +100,7 @@ def _drawn(folder: SetFolder, k: int, seeds: Tensor, cond: Condition, draw_batch
     except torch.OutOfMemoryError:
         return f"{window}: the device has not enough memory for batches of {len(seeds)}; give a smaller batch_size"
     except OSError as error:
-        return f"{folder.shards.file(k)} cannot be written: {error.strerror or error}. What is drawn is kept: run the same command again"
+        return str(error)
     except ValueError as error:  # not a number among the pixels
         return f"{window}: {error}"
     return None

@@ -19,11 +19,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from difflab.data import ImageSet
+from difflab.files import clear_remains, make_folder, write_json
 from difflab.metrics import Difference, Protocol
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
-from difflab.sampling.whole import clear_remains, whole_file
-from difflab.strict_json import dumps, in_words, restored
+from difflab.strict_json import in_words, restored
 
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
@@ -76,7 +76,7 @@ class SetFolder:
         keep_shards   whether this command wants its shards to stay; those that a command before it wanted to stay do so anyhow
         """
         self._check_is_set()
-        self.shards.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.shards.path)
         try:
             self._lock.acquire(timeout=0.5)
         except Timeout:
@@ -92,7 +92,7 @@ class SetFolder:
                 raise
             self.remove_shards()
             same = False
-        self.shards.path.mkdir(exist_ok=True)
+        make_folder(self.shards.path)
         for folder in (self.path, self.shards.path):
             clear_remains(folder)
         self._shards_stay = keep_shards or (self.shards.any() and before.get("keep_shards", True))
@@ -136,9 +136,7 @@ class SetFolder:
         for name, path in written.items():
             self.record(name, path)
         files = {name: self._relative(path) for name, path in self._listed().items()}
-        with whole_file(self._complete_file) as path:
-            content_of_file = {"files": files, "request": in_words(request), "content": content}
-            path.write_text(dumps(content_of_file, indent=2), encoding="utf-8")
+        write_json(self._complete_file, {"files": files, "request": in_words(request), "content": content})
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:
         """What was written when exactly this was asked for; None if it was not, or if some of it is gone."""
@@ -196,8 +194,7 @@ class SetFolder:
             "written": dict(written),
             "plan": in_words(self.plan.fields),
         }
-        with whole_file(self._plan_file) as path:
-            path.write_text(dumps(content, indent=2), encoding="utf-8")
+        write_json(self._plan_file, content)
 
     def _listed(self) -> dict[str, Path]:
         """What was written here and is still there, by the two files' word. Nothing outside of the folder is believed."""

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
-from difflab.sampling.whole import whole_file
+from difflab.files import write_bytes
 
 
 class ShardFolder:
@@ -35,8 +35,7 @@ class ShardFolder:
         """Shard k; its tensors on the CPU."""
         images = images.contiguous()
         columns = {"images": images, "digests": _digests(images)} | ({} if labels is None else {"labels": labels})
-        with whole_file(self.file(k)) as path:
-            path.write_bytes(save(columns))  # unlike save_file, says of a full disk what the system says
+        write_bytes(self.file(k), save(columns))
 
     def read(self, k: int, column: str) -> Tensor:
         with safe_open(self.file(k), framework="pt") as file:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from difflab.files import atomic_file
 from difflab.metrics import Measurement
 from difflab.metrics.results import is_higher_better
 
@@ -61,7 +62,8 @@ def draw_front(points: Sequence[Point], path: str | Path, title: str) -> None:
     axes.grid(alpha=0.3)
     title = "bars: 95 %; filled: beaten by no other setting"
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, title=title, title_fontsize=7)
-    figure.savefig(path)
+    with atomic_file(path) as aside:
+        figure.savefig(aside, format=Path(path).suffix.removeprefix("."))
 
 
 def _goodness(measurement: Measurement) -> float:

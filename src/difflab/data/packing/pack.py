@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -17,7 +16,8 @@ from difflab.data.errors import DataError
 from difflab.data.packed_files import PackedFiles
 from difflab.data.packing.shard_format import Example, ShardFormat
 from difflab.data.packing.source import PackSource
-from difflab.data.shard_index import INDEX, WORK, Shard, ShardIndex, crc32, digest_of, hash_of, read_index, write_whole
+from difflab.data.shard_index import INDEX, WORK, Shard, ShardIndex, crc32, digest_of, hash_of, read_index
+from difflab.files import move, write_bytes, write_json
 
 Report = Callable[[str, int, int], None]
 """(what is being done, examples done, examples in all)"""
@@ -103,7 +103,7 @@ def _packed(
     )
     _check(out, index, digests, report)
     for name, content in form.side_files(out, index).items():
-        write_whole(out / name, content)
+        write_bytes(out / name, content)
     index.save(out)
     return index
 
@@ -127,8 +127,6 @@ def _write(out: Path, form: ShardFormat, number: int, examples: list[Example], s
     name = f"{number:06}{form.extension}"
     beside = out / WORK / name
     offsets = form.write(beside, examples, source.class_names)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
     shard = Shard(
         file=name,
         bytes=beside.stat().st_size,
@@ -139,8 +137,8 @@ def _write(out: Path, form: ShardFormat, number: int, examples: list[Example], s
         sizes=[len(example.content) for example in examples],
     )
     done = _Done(shard, [digest_of(example.content).hex() for example in examples], source.shape())
-    os.replace(beside, out / name)
-    write_whole(out / WORK / f"{number:06}.json", json.dumps(dataclasses.asdict(done), allow_nan=False).encode())
+    move(beside, out / name)
+    write_json(out / WORK / f"{number:06}.json", dataclasses.asdict(done), indent=None)
     return done
 
 
@@ -184,7 +182,7 @@ def _check_plan(out: Path, plan: dict[str, str]) -> None:
     elif others := [entry.name for entry in out.iterdir() if entry.name != WORK]:
         raise DataError(f"{out} is not empty: it has {others[0]}. Choose a new folder.")
     else:
-        write_whole(path, json.dumps(plan, indent=1, allow_nan=False).encode())
+        write_json(path, plan)
 
 
 def _check(out: Path, index: ShardIndex, digests: list[bytes], report: Report) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 import uuid
@@ -11,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from difflab.files import write_bytes
 from difflab.launch.doctor.check import Check, Measured
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
 from difflab.launch.doctor.group import Group
 
 BLOCK = 65536
-REPLACEMENTS = 50
+REPLACEMENTS, REPLACING = 50, 5.0
+"""How often a file is replaced, and for how many seconds at most."""
 LATE, SLOW_SYNC = 2.0, 1.0
 VISIBLE_WITHIN = 5.0
 """Seconds: network file systems show new files to other nodes with a delay."""
@@ -39,16 +40,18 @@ class SharedFolder(Check):
         place.mkdir(parents=True, exist_ok=True)
         try:
             start = time.perf_counter()
-            write_whole(place / f"token-{group.rank}", f"{group.rank}".encode())
+            write_bytes(place / f"token-{group.rank}", f"{group.rank}".encode())
             sync = time.perf_counter() - start
-            write_whole(place / f"replaced-{group.rank}", bytes(BLOCK))
+            write_bytes(place / f"replaced-{group.rank}", bytes(BLOCK))
             group.barrier("shared folder: written")
             waited, unseen = wait_for_tokens(place, group.size)
             group.barrier("shared folder: seen")
             watched = (group.rank + group.size // 2) % group.size  # on another node, if there are several
-            broken = gone = 0
-            for value in range(REPLACEMENTS):
-                write_whole(place / f"replaced-{group.rank}", bytes([value]) * BLOCK, sync=False)
+            broken = gone = replaced = 0
+            until = time.monotonic() + REPLACING
+            while replaced < REPLACEMENTS and time.monotonic() < until:
+                value, replaced = replaced, replaced + 1
+                write_bytes(place / f"replaced-{group.rank}", bytes([value]) * BLOCK)
                 state = state_of(place / f"replaced-{watched}")
                 broken, gone = broken + (state == "broken"), gone + (state == "gone")
             group.barrier("shared folder: replaced")
@@ -57,7 +60,7 @@ class SharedFolder(Check):
             with contextlib.suppress(OSError):
                 if made:
                     self.folder.rmdir()
-        return {"sync": sync, "waited": waited, "unseen": unseen, "broken": broken, "gone": gone}
+        return {"sync": sync, "waited": waited, "unseen": unseen, "broken": broken, "gone": gone, "replaced": replaced}
 
     def judge(self, measured: Sequence[Measured]) -> Finding:
         hosts = {one.rank: one.host for one in measured}
@@ -77,7 +80,7 @@ class SharedFolder(Check):
                     warning(late, "the file system caches for long: a restart may miss the newest checkpoint")
                 )
             if one.facts["broken"]:
-                torn = f"{one.who} read {one.facts['broken']} half-replaced files of {REPLACEMENTS}"
+                torn = f"{one.who} read {one.facts['broken']} half-replaced files of {one.facts['replaced']}"
                 troubles.append(
                     failed(
                         torn,
@@ -85,7 +88,7 @@ class SharedFolder(Check):
                     )
                 )
             elif one.facts["gone"]:
-                gone = f"{one.who} could not read {one.facts['gone']} files of {REPLACEMENTS} while they were replaced"
+                gone = f"{one.who} could not read {one.facts['gone']} files of {one.facts['replaced']} while they were replaced"
                 troubles.append(
                     warning(
                         gone,
@@ -103,17 +106,6 @@ class SharedFolder(Check):
         return worst(
             troubles, ok(f"{self.folder}: {seen}replacing is atomic, a write reaches the disk in {1000 * sync:.2g} ms")
         )
-
-
-def write_whole(path: Path, content: bytes, sync: bool = True) -> None:
-    """As checkpoints are written: beside its place, flushed, renamed."""
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def wait_for_tokens(place: Path, processes: int) -> tuple[float, list[int]]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from difflab.strict_json import dumps
+from difflab.files import write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def record_run(directory: str | Path) -> None:
     """Says which run the job works on."""
     job = _job()
     if job is not None:
-        (job / "run").write_text(str(Path(directory).resolve()), encoding="utf-8")
+        write_text(job / "run", str(Path(directory).resolve()))
 
 
 def record_end(exit_code: int, step: int | None = None, error: str = "") -> None:
@@ -52,11 +52,8 @@ def record_end(exit_code: int, step: int | None = None, error: str = "") -> None
     path = attempt_directory(job, _start()) / f"{rank}.json"
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     end = ProcessEnd(rank, os.environ.get("SLURMD_NODENAME", platform.node()), exit_code, step, error[:2000])
-    aside = path.with_suffix(".tmp")
-    aside.write_text(dumps(asdict(end)), encoding="utf-8")
-    aside.rename(path)
+    write_json(path, asdict(end), indent=None)
 
 
 def agreed_in_job(topic: str, choose: Callable[[], str], patience: float = 300.0) -> str | None:
@@ -66,9 +63,7 @@ def agreed_in_job(topic: str, choose: Callable[[], str], patience: float = 300.0
         return None
     path = attempt_directory(job, _start()) / f"agreed-{topic}"
     if _rank() == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".tmp").write_text(choose(), encoding="utf-8")
-        path.with_suffix(".tmp").rename(path)
+        write_text(path, choose())
     deadline = time.monotonic() + patience
     while not path.exists():
         if time.monotonic() > deadline:

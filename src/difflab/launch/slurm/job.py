@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from difflab.files import write_text
 from difflab.launch.launcher import Launcher
 from difflab.launch.slurm.files import slurm_directory
 from difflab.launch.slurm.profile import load_profile
@@ -108,7 +109,7 @@ class SlurmJob(Launcher):
             return
         job = self.submit(script)
         log = self.folder / f"{job}.log"
-        (self.folder / f"{job}.sbatch").write_text(script, encoding="utf-8")
+        write_text(self.folder / f"{job}.sbatch", script)
         print(f"submitted job {job}: {self.nodes} x {self.processes_per_node} processes, time limit {self.time}")
         print(f"log     {log}")
         print(f"watch   squeue -j {job}; tail -F {log}")

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from difflab.files import write_json
 from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
-from difflab.strict_json import dumps
 
 HOPELESS = {
     2: "the command or the data are wrong",
@@ -147,8 +147,7 @@ def main() -> None:
     ends, complete = process_ends(job, number), bool(run and (run / "complete.json").exists())
     now = describe(job, number, status, ends, checkpoint, complete)
     verdict = judge(status, complete, ends, now, before)
-    job.mkdir(parents=True, exist_ok=True)
-    history.write_text(dumps([asdict(attempt) for attempt in (*before, now)], indent=2), encoding="utf-8")
+    write_json(history, [asdict(attempt) for attempt in (*before, now)])
     print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)
     for line in shell(verdict):
         print(line)

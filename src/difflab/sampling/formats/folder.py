@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from difflab.files import atomic_folder
 from difflab.sampling.formats.format import Format
 from difflab.sampling.formats.png import INDEX, edm_index, edm_name, pngs
 from difflab.sampling.shards import Shards
-from difflab.sampling.whole import whole_folder
 
 
 class Folder(Format):
@@ -17,7 +17,7 @@ class Folder(Format):
 
     def write(self, shards: Shards, folder: Path) -> Path:
         path = folder / "images"
-        with whole_folder(path) as aside:
+        with atomic_folder(path) as aside:
             for number, png in pngs(shards):
                 file = aside / edm_name(number)
                 if number % 1000 == 0:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from difflab.files import atomic_file
 from difflab.sampling.formats.format import Format
 from difflab.sampling.shards import Shards
-from difflab.sampling.whole import whole_file
 
 
 class Npz(Format):
@@ -25,7 +25,7 @@ class Npz(Format):
         c, h, w = shards.shape
         shape = (len(shards), h, w, c)
         path = folder / f"samples_{'x'.join(map(str, shape))}.npz"
-        with whole_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+        with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
             pixels = (images.permute(0, 2, 3, 1).contiguous().numpy().tobytes() for _, images in shards.batches())
             _write_array(archive, "arr_0", "|u1", shape, pixels)
             if shards.labels is not None:

@@ -6,10 +6,10 @@ import io
 import tarfile
 from pathlib import Path
 
+from difflab.files import atomic_folder
 from difflab.sampling.formats.format import Format
 from difflab.sampling.formats.png import pngs
 from difflab.sampling.shards import Shards
-from difflab.sampling.whole import whole_folder
 
 
 class WebDataset(Format):
@@ -28,7 +28,7 @@ class WebDataset(Format):
     def write(self, shards: Shards, folder: Path) -> Path:
         path = folder / "webdataset"
         images = pngs(shards)
-        with whole_folder(path) as aside:
+        with atomic_folder(path) as aside:
             for first in range(0, len(shards), self.images_per_tar):
                 with tarfile.open(aside / f"{first // self.images_per_tar:06d}.tar", "w") as tar:
                     for _ in range(min(self.images_per_tar, len(shards) - first)):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from difflab.files import atomic_file
 from difflab.sampling.formats.format import Format
 from difflab.sampling.formats.png import INDEX, edm_index, edm_name, pngs
 from difflab.sampling.shards import Shards
-from difflab.sampling.whole import whole_file
 
 
 class Zip(Format):
@@ -18,7 +18,7 @@ class Zip(Format):
 
     def write(self, shards: Shards, folder: Path) -> Path:
         path = folder / "images.zip"
-        with whole_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+        with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
             for number, png in pngs(shards):
                 archive.writestr(
                     zipfile.ZipInfo(edm_name(number)), png

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from difflab.files import atomic_file
 from difflab.runs import RunDirectory
 from difflab.studies.ad_hoc.given_runs import GivenRun
 
@@ -33,10 +34,9 @@ def side_by_side(runs: Sequence[GivenRun], path: str | Path) -> Path | None:
     whole = Image.new("RGB", (columns * width, lines * height), "white")
     for i, tile in enumerate(tiles):
         whole.paste(tile, (i % columns * width, i // columns * height))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole.save(path, format="PNG")
-    return path
+    with atomic_file(path) as aside:
+        whole.save(aside, format="PNG")
+    return Path(path)
 
 
 def _chosen(runs: Sequence[GivenRun]) -> list[Path | None]:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from difflab.files import write_text
 from difflab.launch.slurm import SlurmJob
 from difflab.launch.slurm.job import quoted
-from difflab.runs.directory import write_whole
 from difflab.studies.execution.executor import Executor, LaunchError
 from difflab.studies.execution.places import Places, now
 from difflab.studies.execution.submissions import (
@@ -61,7 +61,7 @@ class Array(Executor):
         size = _max_array_size()
         for base, tasks in _chunks(trainings, size):
             for task in tasks:
-                write_whole(places.tasks / f"{task.number}.sh", _frozen(task, places))
+                write_text(places.tasks / f"{task.number}.sh", _frozen(task, places))
             job = self._submit(places, TRAIN, base, tasks, "")
             said.append(f"submitted job {job}: {len(tasks)} trainings")
             evaluated = [task for task in tasks if task.evaluations]
@@ -122,7 +122,7 @@ class Array(Executor):
         when = now()
         job = (self._training if kind == TRAIN else self._evaluation).submit(script)
         add_submission(places, Submission(job, kind, when, {str(task.number - base): task.key for task in tasks}))
-        (places.slurm / f"{job}.sbatch").write_text(script, encoding="utf-8")
+        write_text(places.slurm / f"{job}.sbatch", script)
         return job
 
 

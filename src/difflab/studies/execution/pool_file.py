@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from difflab.runs.directory import write_whole
-from difflab.strict_json import dumps
+from difflab.files import write_json
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.places import Places
 
@@ -34,7 +33,7 @@ class PoolFile:
         return cls(**json.loads(places.pool.read_text(encoding="utf-8"))) if places.pool.exists() else cls()
 
     def write(self, places: Places) -> None:
-        write_whole(places.pool, dumps(asdict(self), indent=1))
+        write_json(places.pool, asdict(self))
 
     def lives(self, places: Places) -> bool:
         """Whether there is a supervisor; what a dead one has left in the file means nothing."""

@@ -18,8 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from difflab.runs.directory import write_whole
-from difflab.strict_json import dumps
+from difflab.files import write_json
 from difflab.studies.execution.places import Places, now
 from difflab.studies.plan import Plan
 
@@ -198,4 +197,4 @@ def _read(places: Places) -> dict[str, Any]:
 
 
 def _write(places: Places, record: Mapping[str, Any]) -> None:
-    write_whole(places.preregistration, dumps(record, indent=1))
+    write_json(places.preregistration, record)

@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from difflab.runs.directory import write_whole
-from difflab.strict_json import dumps
+from difflab.files import write_json
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ class Record:
     cancelled: bool = False
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, dumps(asdict(self), indent=1))
+        write_json(path, asdict(self))
 
 
 def read_record(path: Path) -> Record | None:

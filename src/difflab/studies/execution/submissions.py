@@ -8,8 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-from difflab.runs.directory import write_whole
-from difflab.strict_json import dumps
+from difflab.files import write_json
 from difflab.studies.execution.places import Places
 
 TRAIN, EVALUATE = "train", "evaluate"
@@ -92,5 +91,4 @@ def _squeue(jobs: list[str]) -> dict[tuple[str, str], tuple[str, str, str]] | No
 
 
 def _write(places: Places, submissions: list[Submission]) -> None:
-    places.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(places.jobs, dumps([asdict(s) for s in submissions], indent=1))
+    write_json(places.jobs, [asdict(s) for s in submissions])

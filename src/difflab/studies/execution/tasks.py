@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from difflab.files import write_json
 from difflab.runs import attempt_directory
-from difflab.runs.directory import write_whole
-from difflab.strict_json import dumps
 from difflab.studies.execution.places import Places
 from difflab.studies.plan import Plan
 
@@ -124,7 +123,7 @@ def freeze(plan: Plan, retried: Mapping[str, Sequence[str]]) -> dict[str, Traini
             "added": added,
             "trainings": rows,
         }
-        write_whole(places.plan, dumps(content, indent=1))
+        write_json(places.plan, content)
     return tasks
 
 

@@ -14,7 +14,7 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import difflab
-from difflab.runs.directory import write_whole
+from difflab.files import write_text
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
 from difflab.studies.report import wording
@@ -40,8 +40,7 @@ def write_report(
     written   the date that the page bears; today's if None
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page(content(evidence, states), written or date.today()))
+    write_text(path, page(content(evidence, states), written or date.today()))
     return path
 
 
