@@ -1,6 +1,6 @@
 """python data.py pack SOURCE OUT format=webdataset   (see --help)"""
 
-from difflab.cli.data import main
+from difflab.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program("data")

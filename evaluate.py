@@ -1,6 +1,6 @@
 """python evaluate.py checkpoint=<run> | samples=<images>   (see --help)"""
 
-from difflab.cli.evaluate import main
+from difflab.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program("evaluate")

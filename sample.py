@@ -1,6 +1,6 @@
 """python sample.py checkpoint=<run directory, checkpoint or openai:path>   (see --help)"""
 
-from difflab.cli.sample import main
+from difflab.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program("sample")

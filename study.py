@@ -1,6 +1,6 @@
 """python study.py <study> plan | launch | status | table | report ...   (see --help)"""
 
-from difflab.cli.study import main
+from difflab.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program("study")

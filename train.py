@@ -1,6 +1,6 @@
 """python train.py +experiment=cosine_adagn   (see --help)"""
 
-from difflab.cli.train import main
+from difflab.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program("train")

@@ -182,6 +182,7 @@ def test_target_is_the_only_registry():
                 "register_buffer",
                 "register_parameter",
                 "register_forward_hook",
+                "register_at_fork",
             )
             if registry or (registers and room(path) != "cli"):
                 wrong.append(f"{name(path)}:{node.lineno}: {word}")  # type: ignore[attr-defined]

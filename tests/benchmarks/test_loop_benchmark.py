@@ -62,7 +62,7 @@ def test_all_train_the_same_network(tmp_path):
 def test_the_watchers_are_those_of_the_command(tmp_path, monkeypatch):
     seen = []
 
-    def looked_at(trainer, module, data, checkpoint, interruption):
+    def looked_at(trainer, module, data, checkpoint):
         seen.extend(trainer.callbacks)
         return outcome.Outcome("interrupted")
 

@@ -110,7 +110,7 @@ def test_the_speed_is_that_of_the_clock_between_steps_and_says_how_much_was_wait
     pixels = torch.zeros(17, 1, 4, 4, dtype=torch.uint8)
     SlowImages.clock = SlowWork.clock = clock
     data = ImageData(SlowImages(pixels, torch.arange(17) % CLASSES), 12, 4, 1, CLASSES)
-    checkpoints = Checkpoints(tmp_path, 3, 1, 0, "eval/none", 10, Interruption("", 0))
+    checkpoints = Checkpoints(tmp_path, 3, 1, 0, "eval/none", 10, Interruption("", 0, 1))
     throughput = ThroughputCallback(12, 5, data.seconds_waited, lambda: checkpoints.seconds)
     rows = Rows()
     watchers = [SlowWork([]), throughput, checkpoints]

@@ -71,14 +71,14 @@ def test_the_installed_command(monkeypatch, capsys):
     for arguments in (["difflab"], ["difflab", "--help"]):
         monkeypatch.setattr(sys, "argv", arguments)
         with pytest.raises(SystemExit) as exit_:
-            entry.main()
+            entry.chosen()
         assert exit_.value.code == 0
         assert all(f"difflab {command}" in capsys.readouterr().out for command in ["train"])
     monkeypatch.setattr(sys, "argv", ["difflab", "trian"])
     with pytest.raises(SystemExit) as exit_:
-        entry.main()
+        entry.chosen()
     assert exit_.value.code == 2
-    text = said_by(entry.main, ["difflab", "train", "+experiment=list"], monkeypatch, capsys)
+    text = said_by(entry.chosen, ["difflab", "train", "+experiment=list"], monkeypatch, capsys)
     assert "cosine_adagn" in text
 
 

@@ -277,7 +277,7 @@ def said_by_command(*arguments: str, capsys, monkeypatch) -> tuple[str, str, int
     monkeypatch.setattr(sys, "argv", ["difflab", "weights", *arguments])
     code = 0
     try:
-        entry.main()
+        entry.chosen()
     except SystemExit as exit_:
         code = int(exit_.code or 0)
     captured = capsys.readouterr()

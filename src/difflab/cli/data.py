@@ -45,8 +45,6 @@ def main() -> None:
             )
     except DataError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("stopped; the same command goes on")
 
 
 def _pack(path: str, out: str, words: list[str]) -> None:

@@ -34,6 +34,8 @@ from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.data.errors import some, warn
 from difflab.files import atomic_file
 from difflab.launch import Interruption, Processes
+from difflab.launch.processes import PATIENCE
+from difflab.launch.signals import DRAWING, KEEPING, signals
 from difflab.metrics import Protocol
 from difflab.runs import RunDirectory
 from difflab.sampling import DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
@@ -162,26 +164,27 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
         plan.before.leave()
         progress.say(f"stage {len(plan.before.stages)}: enlarged by {plan.source.file}")
     processes.start()
-    interruption = Interruption("", _MARGIN)
-    interruption.listen()
+    interruption = Interruption("", _MARGIN, PATIENCE.total_seconds() / 60)
+    interruption.connect()
     try:
-        draw_missing(
-            folder,
-            plan.count,
-            request.first_seed,
-            plan.conditions,
-            plan.draw_batch(processes.device),
-            processes.device,
-            interruption.requested,
-            progress,
-            request.overwrite,
-            keep_shards=request.keep_shards or not request.format,
-        )
+        with signals.held():
+            signals.enter(DRAWING)
+            draw_missing(
+                folder,
+                plan.count,
+                request.first_seed,
+                plan.conditions,
+                plan.draw_batch(processes.device),
+                processes.device,
+                interruption.requested,
+                progress,
+                request.overwrite,
+                keep_shards=request.keep_shards or not request.format,
+            )
+        signals.enter(KEEPING)
     except BaseException:
         folder.end()
         raise
-    finally:
-        interruption.stop_listening()
     shards = Shards(folder.shards, plan.count, request.first_seed)
     grid = folder.path / "grid.png"
     if processes.rank == 0:

@@ -76,9 +76,6 @@ def evaluate(config: DictConfig) -> None:
     quiet_lightning()
     try:
         _evaluate(config)
-    except KeyboardInterrupt:
-        print("interrupted: what is drawn and embedded is kept; run the same command again", file=sys.stderr)
-        sys.exit(130)
     except SamplingStopped as reason:
         if launched_rank() == 0:
             print(f"{reason}", file=sys.stderr)

@@ -5,23 +5,65 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from difflab.launch.output import is_unread, keep_outputs
+from difflab.launch.signals import BRIEF, KEEPING, WRITING, Stage, signals, starting
+
+
+class Command(NamedTuple):
+    """A command of difflab, main() of difflab.cli.<its name>.
+
+    purpose   in a line
+    stage     at which it begins, hence what a signal does
+    """
+
+    purpose: str
+    stage: Stage = BRIEF
+
 
 COMMANDS = {
-    "train": "trains a model and scores its samples",
-    "sample": "draws images from a run or a checkpoint",
-    "evaluate": "measures images: FID and its relatives with intervals and protocols",
-    "study": "rows and seeds: plans, runs, statistics, tables, reports",
-    "info": "tells what is known of a run",
-    "data": "packs data sets into shards, and tells what they are",
-    "weights": "lists and fetches the weights of feature extractors",
-    "doctor": "examines the environment: versions, GPUs, network, disks, data, SLURM",
+    "train": Command("trains a model and scores its samples", starting()),
+    "sample": Command("draws images from a run or a checkpoint", KEEPING),
+    "evaluate": Command("measures images: FID and its relatives with intervals and protocols", KEEPING),
+    "study": Command("rows and seeds: plans, runs, statistics, tables, reports"),
+    "info": Command("tells what is known of a run"),
+    "data": Command("packs data sets into shards, and tells what they are", KEEPING),
+    "weights": Command("lists and fetches the weights of feature extractors"),
+    "doctor": Command("examines the environment: versions, GPUs, network, disks, data, SLURM"),
 }
-
 
 _STARTED = "DIFFLAB_COMMAND"
 
 
 def main() -> None:
+    """The program `difflab`."""
+    owned(chosen)
+
+
+def program(command: str) -> None:
+    """A program of its own: train.py, sample.py, evaluate.py, study.py, data.py."""
+    owned(lambda: run(command))
+
+
+def owned(work: Callable[[], None]) -> None:
+    """Works in a process that is difflab's own: neither a signal nor an output that nobody reads ends it before its work is safe."""
+    signals.begin(BRIEF)
+    output = keep_outputs()
+    try:
+        work()
+    finally:
+        brief = signals.stage is BRIEF
+        signals.enter(WRITING)
+        sys.stdout.flush()
+        if output.lost is not None and not is_unread(output.lost):
+            print(f"error: the standard output takes nothing any more: {output.lost.strerror}", file=sys.stderr)
+            if brief:
+                sys.exit(2)
+
+
+def chosen() -> None:
     """Runs the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command not in COMMANDS and os.environ.get(_STARTED) in COMMANDS:
@@ -30,11 +72,17 @@ def main() -> None:
         )  # a process that Lightning starts beside the first repeats its arguments without the command
         command = sys.argv[1]
     if command not in COMMANDS:
-        lines = [f"  difflab {name:8} {what}" for name, what in COMMANDS.items()]
+        lines = [f"  difflab {name:8} {known.purpose}" for name, known in COMMANDS.items()]
         print(
             "usage: difflab <command> [arguments]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more."
         )
         sys.exit(0 if command in ("", "-h", "--help") else 2)
     os.environ[_STARTED] = command
     del sys.argv[1]
+    run(command)
+
+
+def run(command: str) -> None:
+    """Runs a command."""
+    signals.enter(COMMANDS[command].stage)
     importlib.import_module(f"difflab.cli.{command}").main()

@@ -24,7 +24,7 @@ class Outcome:
     give_up: int = 0
 
 
-def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any) -> Outcome:
+def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     """Trains; what ends training early becomes an outcome."""
     from difflab.callbacks import Diverged, WentBack
     from difflab.data import DataError
@@ -34,13 +34,12 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any, interruption: Any
     from difflab.runs.checkpoints import step_of
 
     again = "run the same command again to go on"
+    # Lightning's own handler of SIGTERM speaks to the other processes in the middle of whatever they do
+    trainer._signal_connector.register_signal_handlers = lambda: None
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Interrupted as reason:
-        interruption.ignore()  # Lightning has just given the signals back
-        return Outcome(
-            "interrupted", f"stopped by {reason} at step {trainer.global_step} and saved; {again}", REQUEUE_EXIT_CODE
-        )
+        return Outcome("interrupted", f"stopped by {reason}; {again}", REQUEUE_EXIT_CODE)
     except WentBack as reason:
         return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
     except Diverged as reason:

@@ -114,8 +114,6 @@ def main() -> None:
         ):
             raise
         fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def understood(words: Sequence[str]) -> Request:

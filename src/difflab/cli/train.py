@@ -60,12 +60,14 @@ def train(config: DictConfig) -> float | None:
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError
     from difflab.data import DataError
+    from difflab.launch.signals import signals, starting
     from difflab.launch.slurm import SubmissionError, ends_recorded
     from difflab.runs import RunBusyError
 
     resolvers.register()  # a sweep's launcher may call this in a process of its own
-    with ends_recorded():
+    with ends_recorded(), signals.held():
         try:
+            signals.enter(starting())
             return _launch(config)
         except (ConfigError, DataError, RunBusyError, SubmissionError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
@@ -118,6 +120,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.cli.score import score
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
+    from difflab.launch.signals import TRAINING, signals
     from difflab.launch.slurm import record_run
     from difflab.launch.world import connect_under_torchrun
     from difflab.networks import initialise
@@ -151,7 +154,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     try:
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
-        interruption = Interruption(limit, config.run.margin)
+        interruption = Interruption(limit, config.run.margin, config.strategy.get("timeout", 30))
         connect_under_torchrun(config.trainer.accelerator)
         trainer = _trainer(config, run, module, data, evaluation, interruption, strategy)
         module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)
@@ -163,8 +166,9 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             f"{run.path} was begun with another content of what {', '.join(changed)} stands for, and its scores would be of two kinds: "
             "put that back, or begin anew beside it by run.restart=true"
         )
+    signals.enter(TRAINING)
     if not trainer.is_global_zero:
-        outcome = fit(trainer, module, data, newest(run.checkpoints), interruption)
+        outcome = fit(trainer, module, data, newest(run.checkpoints))
         if outcome.name == "failed":
             sys.exit(outcome.exit_code)
         return None
@@ -195,7 +199,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": without_diffs(start)})
         try:
-            outcome = fit(trainer, module, data, checkpoint, interruption)
+            outcome = fit(trainer, module, data, checkpoint)
         except BaseException:
             run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
             raise

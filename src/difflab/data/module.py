@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +16,9 @@ from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.types import Batch
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
+"""That are sent to a command's processes together."""
 
 
 class ImageData(pl.LightningDataModule):
@@ -162,7 +166,8 @@ class TimedLoader(DataLoader["Batch | DataError"]):
     seconds_waited = 0.0
 
     def __iter__(self) -> Iterator[Batch | DataError]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        batches = super().__iter__()
+        with _withheld():
+            batches = super().__iter__()
         while True:
             began = time.monotonic()
             try:
@@ -190,7 +195,18 @@ def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_
 
 
 def _ignore_signals(worker: int) -> None:
-    """SLURM signals every process of a job step. What to do about it is the training process's decision; a worker that ran its
-    handlers, or died, would spoil it. (torch itself limits a worker to one thread.)"""
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    """SLURM signals every process of a job step, and a terminal every process of a command. What to do about it is the training process's
+    decision; a worker that ran its handlers, or died, would spoil it. (torch itself limits a worker to one thread.)"""
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+@contextmanager
+def _withheld() -> Iterator[None]:
+    """Processes that are started within the context get no signal before they ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

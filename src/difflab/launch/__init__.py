@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from difflab.launch.interruption import Interrupted, Interruption
     from difflab.launch.launcher import Launcher
     from difflab.launch.local import Local
-    from difflab.launch.processes import Processes, launched_rank
+    from difflab.launch.processes import Processes
+    from difflab.launch.rank import launched_rank
 
 __all__ = ["REQUEUE_EXIT_CODE", "Interrupted", "Interruption", "Launcher", "Local", "Processes", "launched_rank"]
 

@@ -12,15 +12,11 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from difflab.launch.freed_memory import keep_freed_memory
+from difflab.launch.signals import KEEPING, signals
 from difflab.launch.world import torchrun_shape
 
-_PATIENCE = timedelta(hours=12)
+PATIENCE = timedelta(hours=12)
 """How long processes wait for each other: the first may compute metrics for long. A process that dies is noticed at once."""
-
-
-def launched_rank() -> int:
-    """The number of this process among those of the command, as whoever launched it says; known before the processes know each other."""
-    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), "0"))
 
 
 class Processes:
@@ -38,7 +34,7 @@ class Processes:
                 raise ValueError(f"{name}={value} must be a number, at least 1")
         started, on_nodes = _started()
         devices, num_nodes = devices or started, num_nodes or on_nodes
-        strategy = DDPStrategy(timeout=_PATIENCE) if devices * num_nodes > 1 else "auto"
+        strategy = DDPStrategy(timeout=PATIENCE) if devices * num_nodes > 1 else "auto"
         try:
             self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
         except (ValueError, RuntimeError) as error:
@@ -48,6 +44,7 @@ class Processes:
     def start(self) -> None:
         """From here on all processes run, each of them this same program."""
         self._fabric.launch()
+        signals.enter(KEEPING)
         if self.device.type == "cpu":
             torch.set_num_threads(self._threads)
             keep_freed_memory()

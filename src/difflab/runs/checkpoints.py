@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from difflab.files import link
 from difflab.launch import Interrupted, Interruption
+from difflab.launch.signals import WRITING, signals
 from difflab.runs.saved_checkpoints import saved, step_of
 
 
@@ -65,7 +66,10 @@ class Checkpoints(Checkpoint):
         self._seen_step = self._saved_step = trainer.global_step
         if trainer.is_global_zero:
             self._discard_old()
-        self.interruption.listen()
+        self.interruption.connect()
+        if self.interruption.told():
+            signals.enter(WRITING)
+            raise Interrupted(f"{self._why()} before its first step")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,12 +90,12 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer)
-        self.interruption.stop_listening()
+        signals.enter(WRITING)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, self.between_steps) and trainer.world_size == 1 and self._is_between_steps(trainer):
             self._save(trainer)
-        self.interruption.stop_listening()
+        signals.enter(WRITING)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._link_best(trainer)
@@ -114,9 +118,12 @@ class Checkpoints(Checkpoint):
         if trainer.global_step % self.every == 0:
             self._save(trainer)
         if self.interruption.requested() and trainer.global_step < trainer.max_steps:
-            self.interruption.ignore()
+            signals.enter(WRITING)
             self._save(trainer)
-            raise Interrupted(self.interruption.reason() or "another process was told to stop")
+            raise Interrupted(f"{self._why()} at step {trainer.global_step} and saved")
+
+    def _why(self) -> str:
+        return self.interruption.reason() or "another process that was told to stop"
 
     def _save(self, trainer: pl.Trainer) -> Path:
         path = self.directory / f"step-{trainer.global_step:08d}.ckpt"

@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from difflab.launch.signals import Stage, signals
 from difflab.studies.execution.states import CellState
 
 GROUPS = {
@@ -27,6 +28,8 @@ GROUPS = {
 """Column -> states; all others are in `to do`."""
 
 COLORS = {"done": "green", "running": "cyan", "queued": "yellow", "failed": "red", "to do": ""}
+
+WATCHING = Stage("no longer watching; the study goes on (`cancel` stops it)", 0)
 
 _NAMED = 60
 """Columns below which states are letters."""
@@ -88,6 +91,7 @@ def show(found: Sequence[CellState], console: Console) -> None:
 def watch(look: Callable[[], Sequence[CellState]], console: Console, pause: float = 2.0) -> Sequence[CellState]:
     """Until nothing runs and nothing waits; gives back what was seen last. Ctrl-C ends the watching, and not the study. Where there is no
     terminal the table is printed at the end alone."""
+    signals.enter(WATCHING)
     found = look()
     if not console.is_terminal:
         while is_active(found):
@@ -96,13 +100,10 @@ def watch(look: Callable[[], Sequence[CellState]], console: Console, pause: floa
         show(found, console)
         return found
     with Live(table(found, console.width, console.height), console=console, auto_refresh=False) as live:
-        try:
-            while is_active(found):
-                time.sleep(pause)
-                found = look()
-                live.update(table(found, console.width, console.height), refresh=True)
-        except KeyboardInterrupt:
-            console.print("no longer watching; the study goes on (`cancel` stops it)")
+        while is_active(found):
+            time.sleep(pause)
+            found = look()
+            live.update(table(found, console.width, console.height), refresh=True)
     return found
 
 
