@@ -97,6 +97,7 @@ def _evaluate(config: DictConfig) -> None:
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
+    from difflab.cli.trust import trust
     from difflab.cli.values import check_values
 
     drop_unchosen(config)
@@ -105,6 +106,7 @@ def _evaluate(config: DictConfig) -> None:
     if config.compare:
         print(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {}))
         return
+    trust(config.trust)
     axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}
     processes = processes_of(config)
     try:

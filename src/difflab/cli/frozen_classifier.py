@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import ConfigError
@@ -34,7 +33,7 @@ def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | No
 
 def _of_run(checkpoint: str, track: str | None) -> NoisyClassifier:
     found = run_weights(checkpoint, track, None)
-    module = instantiate(OmegaConf.create(found.config).module, _convert_="all")
+    module = instantiate(found.config.module, _convert_="all")
     if not isinstance(module, ClassifierModule):
         raise ConfigError(
             f"checkpoint={checkpoint} is a {type(module.model).__name__}, and no classifier of noised images: train one with "

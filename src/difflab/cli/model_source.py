@@ -66,8 +66,7 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
 
 
 def _of_run(found: RunWeights) -> ModelSource:
-    config = OmegaConf.create(found.config)
-    assert isinstance(config, DictConfig)
+    config = found.config
     _tell_changed_code(found, config)
     module = instantiate(config.module, _convert_="all")
     if not isinstance(module, DiffusionModule):

@@ -22,6 +22,7 @@ from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.row_facts import RowFacts, match_row
 from difflab.cli.stage_words import gathered, stage_words
 from difflab.cli.train import cause
+from difflab.cli.trust import packages_of
 from difflab.cli.values import check_values
 from difflab.data import DataError
 from difflab.metrics import Protocol
@@ -131,13 +132,19 @@ def _runs(
     for row in study.rows.values():
         with _in_row(row):
             request = _evaluation((*study.evaluation.overrides, *row.draw))
-        where = (f"accelerator={resolved[row.name].config['trainer']['accelerator']}",)
+        config = resolved[row.name].config
+        own = sorted({*packages_of(config), *_listed(config["trust"])})  # the study names them, so its evaluations may read them back
+        where = (f"accelerator={config['trainer']['accelerator']}", *([f"trust=[{','.join(own)}]"] if own else []))
         for seed in study.seeds:
             # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
             drawn = (*study.evaluation.overrides, *row.draw, f"first_seed={seed * request}")
             folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
             cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
     return tuple(trainings.values()), tuple(cells), prints.lacking
+
+
+def _listed(packages: Any) -> list[str]:
+    return [packages] if isinstance(packages, str) else list(packages or ())
 
 
 class _Fingerprints:

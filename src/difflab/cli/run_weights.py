@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from difflab.cli.check import ConfigError
+from difflab.cli.trust import read_back
 from difflab.runs import newest, reconstruct
 from difflab.runs.export import model_weights, read_exported
 from difflab.runs.saved_checkpoints import is_whole
@@ -18,14 +20,14 @@ from difflab.runs.saved_checkpoints import is_whole
 class RunWeights:
     """Weights of the model of a run.
 
-    config    the run's configuration, yaml
+    config    the run's configuration, of which nothing but parts that are trusted can be built
     weights   by the names that the model gives them
     track     which of the run's weights these are
     file      where they lie; a directory for those that were put together from several files
     step      after how many optimizer steps
     """
 
-    config: str
+    config: DictConfig
     weights: dict[str, Tensor]
     track: str
     file: Path
@@ -44,9 +46,9 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
             raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
         if track is not None:
             raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
+        config = _config(path / "config.yaml")
         weights, step = reconstruct(path / "snapshots", posthoc_std)
-        text = (path / "config.yaml").read_text(encoding="utf-8")
-        return RunWeights(text, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
+        return RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
     if path.is_dir():
         checkpoint = newest(path / "checkpoints")
         if checkpoint is None:
@@ -79,9 +81,10 @@ def _is_run(path: Path) -> bool:
 
 def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     """From a run's checkpoint file, whose configuration is in the run directory."""
-    config = checkpoint.parent.parent / "config.yaml"
-    if not config.exists():
-        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {config}")
+    file = checkpoint.parent.parent / "config.yaml"
+    if not file.exists():
+        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {file}")
+    config = _config(file)
     if not is_whole(checkpoint):
         raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -89,7 +92,11 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     chosen = track or next(iter(weights))
     if chosen not in weights:
         raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
-    return RunWeights(config.read_text(encoding="utf-8"), weights[chosen], chosen, checkpoint, saved["global_step"])
+    return RunWeights(config, weights[chosen], chosen, checkpoint, saved["global_step"])
+
+
+def _config(file: Path) -> DictConfig:
+    return read_back(file.read_text(encoding="utf-8"), file)
 
 
 def _exported(path: Path, track: str | None) -> RunWeights:
@@ -97,6 +104,7 @@ def _exported(path: Path, track: str | None) -> RunWeights:
     weights, header = read_exported(path)
     if "config" not in header:
         raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
+    config = read_back(header["config"], path)
     if track not in (None, header["track"]):
         raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
-    return RunWeights(header["config"], weights, header["track"], path, int(header["step"]))
+    return RunWeights(config, weights, header["track"], path, int(header["step"]))

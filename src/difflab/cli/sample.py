@@ -54,6 +54,7 @@ VALUES = [
     "out           folder of one set: results, and what is drawn so far; overwrite=true replaces other images there",
     "format        one or several: npz (OpenAI's), folder, zip (EDM's), webdataset; none leaves the shards",
     "keep_shards   true keeps them beside the formats, for good, so that the set can grow; grid: images in grid.png",
+    "trust         packages of your own that a checkpoint's configuration may name: trust=my_package (see docs/security.md)",
     "accelerator, devices, num_nodes   cpu, gpu; processes per node (torchrun and srun are understood); threads: per process",
 ]
 
@@ -102,6 +103,7 @@ def _sample(config: DictConfig) -> None:
     from difflab.cli.cascade import is_cascade, plan_cascade
     from difflab.cli.check import check_nothing_missing
     from difflab.cli.drawing import DRAWING_VALUES, draw_planned, plan_set, processes_of, source_of
+    from difflab.cli.trust import trust
     from difflab.cli.values import Text, Whole, check_values
     from difflab.launch import launched_rank
     from difflab.sampling import SamplingError
@@ -112,6 +114,7 @@ def _sample(config: DictConfig) -> None:
         config.checkpoint = None
     check_nothing_missing(config)
     check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
+    trust(config.trust)
     processes = processes_of(config)
     formats = instantiate(config.format)
     out = Path(str(config.out))

@@ -84,6 +84,7 @@ def _launch(config: DictConfig) -> float | None:
     from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
     from difflab.cli.division import divide
     from difflab.cli.quiet import quiet_lightning
+    from difflab.cli.trust import trust
     from difflab.cli.values import SEEDS, check_values
 
     quiet_lightning()
@@ -91,6 +92,7 @@ def _launch(config: DictConfig) -> float | None:
     check_keys(config, composed("train"))
     check_nothing_missing(config)
     check_values(config, SEEDS)
+    trust(config.trust)
     launcher = instantiate(config.launcher, _convert_="all")
     processes = divide(config, launcher.processes)
     OmegaConf.resolve(config)

@@ -37,6 +37,7 @@ WHERE_AND_HOW = frozenset(
         "divergence",
         "ema_snapshots",
         "eval.batch_size",
+        "trust",
     }
 )
 """Keys that say where or how a run is executed and not what comes out of it."""
