@@ -157,6 +157,29 @@ def test_images_of_users_are_opened_in_one_place():
     assert opening == {"data/image_file.py", *own}
 
 
+def test_what_was_read_back_is_built_in_one_way_alone():
+    """Hydra calls whatever a configuration names. One that lies in a file of a run, or in a header, goes through cli/trust.py; what
+    else is made into a configuration says here where it is from."""
+    known = {
+        "cli/trust.py": "the way",
+        "cli/model_source.py": "OpenAI's flags, as parts of difflab's",
+        "cli/row_facts.py": "a row of a study, composed from conf/",
+        "cli/study_runs.py": "a row's launcher, composed from conf/",
+    }
+    making, building, reading = set(), set(), set()
+    for path in FILES:
+        called = {ast.unparse(node.func) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
+        making |= {name(path) for one in ("create", "load", "structured") if f"OmegaConf.{one}" in called}
+        building |= {name(path)} if {"instantiate", "get_object", "get_class", "get_method"} & called else set()
+        reading |= (
+            {name(path)}
+            if {"read_yaml", "parse_yaml", "checked_yaml", "yaml.load", "yaml.safe_load"} & called
+            else set()
+        )
+    assert making == set(known)
+    assert not building & reading, "what reads YAML builds nothing of it"
+
+
 def test_the_mathematics_needs_torch_alone():
     rooms = ", ".join(f"difflab.{own}" for own in MATHEMATICS)
     code = f"import sys, {rooms}; print([m for m in {sorted(FRAMEWORKS)} if m in sys.modules])"

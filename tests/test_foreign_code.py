@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import evaluate
 from difflab.cli.model_source import load_model
 from difflab.foreign_code import foreign_code
@@ -256,8 +257,11 @@ def test_the_state_of_the_source_tree_is_kept(place, tmp_path):
     assert "+ONE = 0.25" in helpers["diff"]
 
 
-def test_weights_that_meet_other_code_than_trained_them_say_so(place, tmp_path, recwarn):
+def test_weights_that_meet_other_code_than_trained_them_say_so(place, tmp_path, recwarn, monkeypatch):
     run = train_small(tmp_path / "runs", NET, *SHORT).run
+    with pytest.raises(ConfigError, match="add trust=my_work to the command"):
+        load_model(str(run.path), None, None, None)
+    monkeypatch.setenv("DIFFLAB_TRUST", "my_work")
     load_model(str(run.path), None, None, None)
     assert not [warning for warning in recwarn if "code of" in str(warning.message)]
     change(place / "my_helpers.py", "ONE = 0.5\n")

@@ -1,14 +1,17 @@
 """The classifiers of conf/experiment: they compose, are the published networks, and take a training step when shrunk."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from test_experiments import CLASSIFIERS, changed, header
 
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import check_keys
+from difflab.cli.trust import read_back
 from difflab.data import AllButEveryNth, EveryNth
 from difflab.noise import ImageNoise
 
@@ -28,6 +31,7 @@ def test_every_classifier_of_the_table_is_there():
 def test_it_composes_into_the_published_network(name, composed, base):
     config = composed(f"+experiment={name}")
     check_keys(config, base)
+    read_back(OmegaConf.to_yaml(config, resolve=True), Path("config.yaml"))  # as whoever asks it for guidance does
     with torch.device("meta"):
         network = instantiate(config.network, _convert_="all")
     schedule, parameterization, objective = (

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import check_keys
 from difflab.cli.experiments import listing
+from difflab.cli.trust import read_back
 from difflab.denoiser import Denoiser
 from difflab.metrics import Target, read_targets
 from difflab.noise import ImageNoise
@@ -92,6 +93,7 @@ def test_it_composes_and_its_parts_fit_each_other(name, composed, base):
     config = composed(f"+experiment={name}")
     check_keys(config, base)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
+    read_back(OmegaConf.to_yaml(config, resolve=True), Path("config.yaml"))  # as whoever draws from its run does
     with torch.device("meta"):  # no memory: only shapes
         network = instantiate(config.network, _convert_="all")
     schedule, parameterization, variance, objective, sampler = (

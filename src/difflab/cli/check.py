@@ -20,6 +20,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from difflab.cli.choice_names import is_group, path_among
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import check_trainer
@@ -42,11 +43,13 @@ class ConfigError(ValueError):
 def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     """The composed configuration; a ConfigError that names the near key where an override fits nothing."""
     overrides = readable(overrides)
+    if refused := path_among(overrides):
+        raise ConfigError(refused)
     try:
         return compose(config_name, overrides=overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         parsed = [_parsed(override) for override in overrides]
-        chosen = [override for override in parsed if _is_group(override.key_or_group)]
+        chosen = [override for override in parsed if is_group(override.key_or_group)]
         if "Could not find" in str(error) or "Could not load" in str(error):  # a choice, one of several choices
             for override in chosen:
                 _explain_choice(override.key_or_group, override.value(), str(error))
@@ -64,10 +67,6 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
         return compose(config_name, overrides=readable(overrides))
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         return compose(config_name, overrides=readable(overrides))
-
-
-def _is_group(key: str) -> bool:
-    return "/" in key or (config_directory() / key).is_dir()
 
 
 def _parsed(override: str) -> Override:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from difflab.cli.check import composed
+from difflab.cli.choice_names import leads_out
 from difflab.cli.places import config_directory
 from difflab.cli.trained_data import PLACES
 from difflab.data import ImageDataset
@@ -21,7 +22,7 @@ def data_set(config: DictConfig, name: str) -> ImageDataset | None:
         config: The command's. A reference from the same data set says where the files are.
         name: Of the choice in the group `data`.
     """
-    if not (config_directory() / "data" / f"{name}.yaml").is_file():
+    if leads_out(name) or not (config_directory() / "data" / f"{name}.yaml").is_file():
         return None
     described = composed("evaluate", [f"data={name}"]).data.dataset
     try:

@@ -62,14 +62,15 @@ def _check_arguments(config_name: str) -> None:
 
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError, compose_or_explain
+    from difflab.cli.choice_names import path_among
     from difflab.cli.extras import lacking
     from difflab.cli.readable_words import readable
     from difflab.cli.stage_words import gathered
 
     resolvers.register()
     sys.argv[1:] = readable(gathered(sys.argv[1:]))
-    if missing := lacking(sys.argv[1:]):
-        fail(missing)
+    if wrong := lacking(sys.argv[1:]) or path_among(sys.argv[1:]):
+        fail(wrong)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
     if not flags:  # a sweep or a question to Hydra is Hydra's own matter
         with initialize_config_dir(str(config_directory()), version_base="1.3"):

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import ConfigError
-from difflab.cli.run_weights import run_weights
+from difflab.cli.run_weights import once, run_weights
 from difflab.module import ClassifierModule
 
 
@@ -25,7 +25,8 @@ def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | No
                 raise ConfigError(f"checkpoint={checkpoint} is one set of weights: leave track out")
             classifier = _released(Path(checkpoint.removeprefix("openai:")), flags)
         else:
-            classifier = _of_run(checkpoint, track)
+            with once(checkpoint):
+                classifier = _of_run(checkpoint, track)
     except ConfigError as error:
         raise ConfigError(f"a guidance's classifier: {error}") from error
     return classifier.eval().requires_grad_(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflab.cli.check import ConfigError
 from difflab.cli.model_source import load_model
+from difflab.cli.run_weights import once
 from difflab.denoiser import Denoiser
 
 
@@ -17,7 +18,8 @@ def frozen_denoiser(
     posthoc_std   length of an average to reconstruct from a run's snapshots instead
     """
     try:
-        denoiser = load_model(checkpoint, track, flags, posthoc_std).denoiser
+        with once(checkpoint):
+            denoiser = load_model(checkpoint, track, flags, posthoc_std).denoiser
     except ConfigError as error:
         raise ConfigError(f"a guidance's own model: {error}") from error
     return denoiser.eval().requires_grad_(False)

@@ -133,7 +133,9 @@ def _runs(
         with _in_row(row):
             request = _evaluation((*study.evaluation.overrides, *row.draw))
         config = resolved[row.name].config
-        own = sorted({*packages_of(config), *_listed(config["trust"])})  # the study names them, so its evaluations may read them back
+        own = sorted(
+            {*packages_of(config), *_listed(config.get("trust"))}
+        )  # the study names them, so its evaluations may read them back
         where = (f"accelerator={config['trainer']['accelerator']}", *([f"trust=[{','.join(own)}]"] if own else []))
         for seed in study.seeds:
             # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,21 @@ from difflab.cli.trust import read_back
 from difflab.runs import newest, reconstruct
 from difflab.runs.export import model_weights, read_exported
 from difflab.runs.saved_checkpoints import is_whole
+
+_being_read: set[Path] = set()
+
+
+@contextmanager
+def once(name: str) -> Iterator[None]:
+    """Within the context a model is read that guides another one. A ConfigError if that is the one that it guides, without end."""
+    path = Path(name).resolve()
+    if path in _being_read:
+        raise ConfigError(f"checkpoint={name} names itself as the model that guides it")
+    _being_read.add(path)
+    try:
+        yield
+    finally:
+        _being_read.discard(path)
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,13 @@ def _launch(config: DictConfig) -> float | None:
     from difflab.cli.division import divide
     from difflab.cli.quiet import quiet_lightning
     from difflab.cli.trust import trust
-    from difflab.cli.values import SEEDS, check_values
+    from difflab.cli.values import NAMES, SEEDS, check_values
 
     quiet_lightning()
     drop_unchosen(config)
     check_keys(config, composed("train"))
     check_nothing_missing(config)
-    check_values(config, SEEDS)
+    check_values(config, SEEDS | NAMES)
     trust(config.trust)
     launcher = instantiate(config.launcher, _convert_="all")
     processes = divide(config, launcher.processes)

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.optim import Optimizer
@@ -33,6 +32,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from difflab.cli.check import ConfigError
 from difflab.cli.places import config_directory
 from difflab.foreign_code import is_known
+from difflab.reading import FileError
+from difflab.reading.yaml import BROKEN, checked_yaml, no_yaml
 
 VARIABLE = "DIFFLAB_TRUST"
 """Packages that are trusted whatever the command, with commas between them."""
@@ -83,26 +84,27 @@ def trusted() -> list[str]:
     return [*_trusted, *(_checked(name, f"{VARIABLE}={name}") for name in given if name)]
 
 
-def read_back(text: str, file: Path, built: Sequence[str] = ()) -> DictConfig:
+def read_back(text: str, file: Path) -> DictConfig:
     """The configuration in a file, without the nodes of which nothing is built.
 
     Args:
         text: YAML, resolved, as every run writes it.
         file: Where it stands, for errors.
-        built: Those of `NOT_READ` that are wanted all the same.
 
     Raises:
         ConfigError: It is no configuration, or names what is not allowed. Nothing of it was imported or built then.
     """
     try:
-        config = OmegaConf.create(text)
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} holds no configuration of a run ({' '.join(str(error).split())[:300]})") from error
+        config = OmegaConf.create(checked_yaml(text, file))
+    except FileError as error:
+        raise ConfigError(str(error)) from error
+    except (*BROKEN, OmegaConfBaseException) as error:
+        raise ConfigError(str(no_yaml(file, error))) from error
     if not isinstance(config, DictConfig) or "module" not in config:
         raise ConfigError(f"{file} holds no configuration of a run: it has no node `module`")
-    for name in NOT_READ - {*built}:
+    for name in NOT_READ:
         config.pop(name, None)
-    parts = _named_by_conf(config_directory(), frozenset(built))
+    parts = _named_by_conf(config_directory())
     for path, target in _targets(config, "", file):
         _check_target(target, parts, f"{file}: {path}._target_")
     return config
@@ -110,7 +112,7 @@ def read_back(text: str, file: Path, built: Sequence[str] = ()) -> DictConfig:
 
 def packages_of(config: Mapping[str, Any]) -> list[str]:
     """Packages of the user's own that must be trusted to read back a run of this configuration."""
-    parts = _named_by_conf(config_directory(), frozenset())
+    parts = _named_by_conf(config_directory())
     plain = OmegaConf.create({name: node for name, node in config.items() if name not in NOT_READ})
     found = (target for _, target in _targets(plain, "", Path()) if target not in parts)
     return sorted({_top(target) for target in found if not is_known(_top(target))})
@@ -122,7 +124,7 @@ def _checked(name: Any, where: str) -> str:
         raise ConfigError(f"{where}: expected the name of a package, as trust=my_package or trust=[my_package,other]")
     if is_known(name) or _top(name) in sys.stdlib_module_names:
         raise ConfigError(
-            f"{where}: with all of {name} a file could run anything; name your own package, or a module of {name}, as trust={name}.nn"
+            f"{where}: {name} holds what runs anything; name your own package, or one module of a library, as trust=torchvision.ops"
         )
     return name
 
@@ -165,7 +167,9 @@ def _check_target(target: str, parts: frozenset[str], where: str) -> None:
         _check_origin(target, packages, where)
         return
     if top == "difflab":
-        raise ConfigError(f"{where} names {target}, which is no part that this version of difflab has (no file of conf/ names it)")
+        raise ConfigError(
+            f"{where} names {target}, which is no part that this version of difflab has (no file of conf/ names it)"
+        )
     if is_known(top):
         raise ConfigError(
             f"{where} names {target}, which is no part of a model: a file that wants it called is not run. Use none of somebody whom you "
@@ -214,9 +218,9 @@ def _is_of_torch(target: str, module: str) -> bool:
 
 
 @cache
-def _named_by_conf(folder: Path, built: frozenset[str]) -> frozenset[str]:
+def _named_by_conf(folder: Path) -> frozenset[str]:
     """The `_target_`s in the files of conf/, without those of groups of which nothing is built."""
-    files = (file for group in folder.iterdir() if group.name not in NOT_READ - built for file in group.rglob("*.yaml"))
+    files = (file for group in folder.iterdir() if group.name not in NOT_READ for file in group.rglob("*.yaml"))
     lines = (line.partition("#")[0] for file in files for line in file.read_text(encoding="utf-8").splitlines())
     return frozenset(name for line in lines for name in _TARGET.findall(line))
 

@@ -114,6 +114,13 @@ class OrNull(Kind):
 SEED = Whole(0, 2**64 - 1)
 """What a generator of torch can begin with."""
 
+NAMES = {
+    "run.name": Text(
+        "a name, or several with / between them, none of them . or ..", r"(?!/)(?!(.*/)?\.{1,2}(/|$))[^\\]+"
+    ),
+}
+"""Of a training: below run.root lies what is called so."""
+
 SEEDS = {"seed": SEED, "data.seed": SEED, "module.seed": SEED}
 """Of a training."""
 
