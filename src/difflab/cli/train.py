@@ -85,25 +85,20 @@ def _launch(config: DictConfig) -> float | None:
     from difflab.cli.division import divide
     from difflab.cli.quiet import quiet_lightning
     from difflab.cli.trust import trust
-    from difflab.cli.values import NAMES, SEEDS, check_values
+    from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 
     quiet_lightning()
     drop_unchosen(config)
     check_keys(config, composed("train"))
     check_nothing_missing(config)
-    check_values(config, SEEDS | NAMES)
+    check_values(config, SEEDS | OF_A_RUN)
     trust(config.trust)
     launcher = instantiate(config.launcher, _convert_="all")
     processes = divide(config, launcher.processes)
     OmegaConf.resolve(config)
-    trainer = config.trainer
-    if not isinstance(trainer.max_steps, int) or trainer.max_steps < 1:
-        raise ConfigError(
-            f"trainer.max_steps={trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
-        )
     try:
         strategy = instantiate(config.strategy, _convert_="all")
-        strategy.check(processes, str(trainer.precision), get_class(config.optimizer._target_))
+        strategy.check(processes, str(config.trainer.precision), get_class(config.optimizer._target_))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     overrides = list(HydraConfig.get().overrides.task)

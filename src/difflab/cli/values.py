@@ -114,12 +114,13 @@ class OrNull(Kind):
 SEED = Whole(0, 2**64 - 1)
 """What a generator of torch can begin with."""
 
-NAMES = {
+OF_A_RUN = {
+    "trainer.max_steps": Whole(1),
     "run.name": Text(
         "a name, or several with / between them, none of them . or ..", r"(?!/)(?!(.*/)?\.{1,2}(/|$))[^\\]+"
     ),
 }
-"""Of a training: below run.root lies what is called so."""
+"""Of a training: how many optimizer steps it has, and what it is called, below run.root."""
 
 SEEDS = {"seed": SEED, "data.seed": SEED, "module.seed": SEED}
 """Of a training."""
