@@ -49,8 +49,8 @@ def program(command: str) -> None:
 
 def owned(work: Callable[[], None]) -> None:
     """Works in a process that is difflab's own: neither a signal nor an output that nobody reads ends it before its work is safe."""
+    output = keep_outputs()  # first of all: what opens a file would get the number of a closed output
     signals.begin(BRIEF)
-    output = keep_outputs()
     try:
         work()
     finally:

@@ -81,6 +81,6 @@ def _text(stream: Stream, before: TextIO) -> TextIO:
         encoding=before.encoding,
         errors=before.errors,
         newline="\n",
-        line_buffering=before.line_buffering,
+        line_buffering=True,  # a log says at once what happens, and a reader that has gone is noticed
         write_through=before.write_through,
     )

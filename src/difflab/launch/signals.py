@@ -80,7 +80,7 @@ class Signals:
         self.stage = DEFERRED
         self._replaced: dict[signal.Signals, Any] = {}
         self._own = False
-        self._said: set[int] = set()
+        self._heard: set[int] = set()
         self._interrupted: float | None = None
         os.register_at_fork(after_in_child=self._forked)
 
@@ -129,7 +129,7 @@ class Signals:
             if handler is not None:  # one that Python knows
                 signal.signal(number, handler)
         self._replaced.clear()
-        self._said.clear()
+        self._heard.clear()
         self.stage, self.reason, self._interrupted = DEFERRED, None, None
 
     def _forked(self) -> None:
@@ -146,10 +146,13 @@ class Signals:
             signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, number: int, frame: Any) -> None:
-        """In the main thread."""
+        """In the main thread, which goes on when the signal has been answered."""
         self.stop(signal.Signals(number).name)
         if not self._own:
             self._hear(number)
+        deadline = time.monotonic() + 0.5
+        while number not in self._heard and time.monotonic() < deadline:
+            time.sleep(0.001)
         if self.stage.tell is not None:
             self.stage.tell(number)
 
@@ -169,10 +172,10 @@ class Signals:
                 self._end(AT_ONCE, "ended at once")
             self._interrupted = self._interrupted or now
         ends = self._own and stage.status is not None
-        if number not in self._said and stage.says:
-            self._said.add(number)
+        if number not in self._heard and stage.says:
             again = "" if ends or number != signal.SIGINT else ". Ctrl-C again ends it at once, without saving"
             self._say(f"{'Ctrl-C' if number == signal.SIGINT else name}: {stage.says}{again}")
+        self._heard.add(number)
         if ends and stage.status is not None:
             self._end(stage.status + (number if stage.status == 128 else 0))
 
