@@ -47,9 +47,10 @@ MACHINERY = {
     "files": {"strict_json"},
     "on_demand": set(),
     "file_stamp": set(),
+    "child_processes": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {*TEXT_AND_FILES, "file_stamp", "types", "noise", "on_demand"},
+    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "types", "noise", "on_demand"},
     "metrics": {*TEXT_AND_FILES, "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},

@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from difflab.child_processes import watch_launcher
+from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
 from difflab.cli.places import config_directory
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 NEEDED = ("difflab.module", "difflab.data", "difflab.metrics", "difflab.runs")
 """By every command that has a configuration: torch, Lightning and most of difflab."""
@@ -40,19 +45,29 @@ def help_text(
 def fail(message: str) -> NoReturn:
     """One line to the standard error, and exit status 2."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    raise Ended(2, message)
 
 
-def run_hydra(config_name: str, function: Callable[..., object]) -> None:
-    """Runs function(config), composed from conf/<config_name>.yaml and the command line."""
+def run_hydra(config_name: str, function: Callable[..., object], check: Callable[[DictConfig], object]) -> None:
+    """Runs function(config), composed from conf/<config_name>.yaml and the command line; for each row of a sweep, once all are checked."""
     end_at_once()
+    watch_launcher()
     with spared():
         _check_arguments(config_name)
         for module in NEEDED:
             importlib.import_module(module)
         import hydra
 
-    hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()
+        from difflab.cli.check import ConfigError
+        from difflab.cli.multirun import is_multirun, multirun
+
+    if is_multirun(sys.argv[1:]):
+        try:
+            multirun(config_name, function, check)
+        except ConfigError as error:
+            fail(str(error))
+    else:
+        hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()
 
 
 def _check_arguments(config_name: str) -> None:

@@ -60,7 +60,7 @@ def main() -> None:
         purpose = "measures images: FID and its relatives with intervals and protocols"
         print(help_text("evaluate.py", purpose, EXAMPLES, VALUES, GROUPS.__contains__))
     else:
-        run_hydra("evaluate", evaluate)
+        run_hydra("evaluate", evaluate, checked)
 
 
 def evaluate(config: DictConfig) -> None:
@@ -88,21 +88,29 @@ def evaluate(config: DictConfig) -> None:
             fail(cause(error))
 
 
-def _evaluate(config: DictConfig) -> None:
+def checked(config: DictConfig) -> None:
+    """Raises a ConfigError for what can be known to be wrong before anything is read."""
     from difflab.cli.check import check_nothing_missing, drop_unchosen
-    from difflab.cli.drawing import DRAWING_VALUES, processes_of
-    from difflab.cli.judge import VALUES_OF_ITS_OWN, judge_of, plain
+    from difflab.cli.drawing import DRAWING_VALUES
+    from difflab.cli.judge import VALUES_OF_ITS_OWN
+    from difflab.cli.values import check_values
+
+    drop_unchosen(config)
+    check_nothing_missing(config)
+    check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+
+
+def _evaluate(config: DictConfig) -> None:
+    from difflab.cli.drawing import processes_of
+    from difflab.cli.judge import judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
     from difflab.cli.mirrored_scores import mirror_scores
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
     from difflab.cli.trust import trust
-    from difflab.cli.values import check_values
 
-    drop_unchosen(config)
-    check_nothing_missing(config)
-    check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+    checked(config)
     if config.compare:
         print(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {}))
         return

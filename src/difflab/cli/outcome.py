@@ -66,6 +66,8 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     except BaseException as error:
         record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         raise
+    finally:
+        trainer.fit_loop.teardown()  # ends the data workers, of which Lightning forgets those of an evaluation that has failed
     return Outcome("complete")
 
 

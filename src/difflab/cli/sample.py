@@ -68,7 +68,7 @@ def main() -> None:
             )
         )
     else:
-        run_hydra("sample", sample)
+        run_hydra("sample", sample, checked)
 
 
 def sample(config: DictConfig) -> None:
@@ -94,6 +94,21 @@ def sample(config: DictConfig) -> None:
             fail(cause(error))
 
 
+def checked(config: DictConfig) -> None:
+    """Raises a ConfigError for what can be known to be wrong before anything is read."""
+    from omegaconf import OmegaConf
+
+    from difflab.cli.cascade import is_cascade
+    from difflab.cli.check import check_nothing_missing
+    from difflab.cli.drawing import DRAWING_VALUES
+    from difflab.cli.values import Text, Whole, check_values
+
+    if is_cascade(config) and OmegaConf.is_missing(config, "checkpoint"):
+        config.checkpoint = None
+    check_nothing_missing(config)
+    check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
+
+
 def _sample(config: DictConfig) -> None:
     from pathlib import Path
 
@@ -101,20 +116,15 @@ def _sample(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from difflab.cli.cascade import is_cascade, plan_cascade
-    from difflab.cli.check import check_nothing_missing
-    from difflab.cli.drawing import DRAWING_VALUES, draw_planned, plan_set, processes_of, source_of
+    from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
     from difflab.cli.trust import trust
-    from difflab.cli.values import Text, Whole, check_values
     from difflab.launch import launched_rank
     from difflab.sampling import SamplingError
     from difflab.sampling.formats import check_pictures
 
-    several = is_cascade(config)
-    if several and OmegaConf.is_missing(config, "checkpoint"):
-        config.checkpoint = None
-    check_nothing_missing(config)
-    check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
+    checked(config)
     trust(config.trust)
+    several = is_cascade(config)
     processes = processes_of(config)
     formats = instantiate(config.format)
     out = Path(str(config.out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from difflab.cli.ended import Ended
 from difflab.cli.entry import fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def main() -> None:
 
         print(listing())
     else:
-        run_hydra("train", train)
+        run_hydra("train", train, check_training)
 
 
 def train(config: DictConfig) -> float | None:
@@ -75,32 +76,22 @@ def train(config: DictConfig) -> float | None:
             fail(cause(error))
 
 
+def check_training(config: DictConfig) -> None:
+    """Raises a ConfigError for a configuration that cannot be run."""
+    from difflab.cli.checked_training import checked_training
+
+    checked_training(config)
+
+
 def _launch(config: DictConfig) -> float | None:
     """Checks the configuration and has it trained where `launcher` says."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.utils import get_class, instantiate
-    from omegaconf import OmegaConf
 
-    from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
-    from difflab.cli.division import divide
+    from difflab.cli.checked_training import checked_training
     from difflab.cli.quiet import quiet_lightning
-    from difflab.cli.trust import trust
-    from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 
     quiet_lightning()
-    drop_unchosen(config)
-    check_keys(config, composed("train"))
-    check_nothing_missing(config)
-    check_values(config, SEEDS | OF_A_RUN)
-    trust(config.trust)
-    launcher = instantiate(config.launcher, _convert_="all")
-    processes = divide(config, launcher.processes)
-    OmegaConf.resolve(config)
-    try:
-        strategy = instantiate(config.strategy, _convert_="all")
-        strategy.check(processes, str(config.trainer.precision), get_class(config.optimizer._target_))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    launcher, strategy, processes = checked_training(config)
     overrides = list(HydraConfig.get().overrides.task)
     return launcher.launch(lambda: _train(config, strategy.lightning(processes)), overrides, str(config.run.name))
 
@@ -114,6 +105,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.cli.chosen_directory import chosen_directory
     from difflab.cli.outcome import fit
     from difflab.cli.recipe import recipe
+    from difflab.cli.rows import works_on
     from difflab.cli.score import score
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
@@ -139,6 +131,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     code = code_of(resolved)
     name = identity(resolved, data.fingerprint, evaluation.fingerprint, code.fingerprints())
     run = RunDirectory(chosen_directory(config, name))
+    works_on(run.path)
     if run.complete.exists():
         if launched_rank() == 0:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
@@ -167,7 +160,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     if not trainer.is_global_zero:
         outcome = fit(trainer, module, data, newest(run.checkpoints))
         if outcome.name == "failed":
-            sys.exit(outcome.exit_code)
+            raise Ended(outcome.exit_code, outcome.message)
         return None
     lock = RunLock(run.path)
     lock.acquire()
@@ -217,7 +210,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         lock.release()
     if outcome.message:
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
-        sys.exit(outcome.exit_code)
+        raise Ended(outcome.exit_code, outcome.message, interruption.ends_others)
     return score(evaluation, run)
 
 

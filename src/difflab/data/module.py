@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.context import BaseContext
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from difflab.child_processes import end_with_parent, kill_workers_at_exit
 from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
@@ -102,22 +105,19 @@ class ImageData(pl.LightningDataModule):
             sampler=self._batches(),
             batch_size=None,  # an item of the stream is a whole batch
             num_workers=self.num_workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_begin_worker,
+            multiprocessing_context=_context(self.num_workers),
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.num_workers > 0,
         )
         self._loaders.append(loader)
+        if self.num_workers:
+            kill_workers_at_exit()
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """One batch of one image: Lightning has no validation, hence no hook for evaluation, without a loader."""
         return DataLoader(self.stream, sampler=[[0]], batch_size=None)
-
-    def on_exception(self, exception: BaseException) -> None:
-        """Ends the workers. Lightning does so for an error of a training step, but not of an evaluation; and at the end of a process
-        Python sends them SIGTERM, which they ignore, and waits for them for ever."""
-        if self.trainer is not None:
-            self.trainer.fit_loop.teardown()
 
     def transfer_batch_to_device(self, batch: Batch | DataError, device: torch.device, dataloader_idx: int) -> Batch:
         if isinstance(batch, DataError):
@@ -194,12 +194,21 @@ def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_
         )
 
 
-def _ignore_signals(worker: int) -> None:
+def _context(workers: int) -> BaseContext | None:
+    """How workers are started: as Python does it here, also in a process of joblib's, whose own way cannot start them."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    known = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context(known[0]) if workers and method not in (None, *known) else None
+
+
+def _begin_worker(worker: int) -> None:
     """SLURM signals every process of a job step, and a terminal every process of a command. What to do about it is the training process's
-    decision; a worker that ran its handlers, or died, would spoil it. (torch itself limits a worker to one thread.)"""
+    decision; a worker that ran its handlers, or died, would spoil it. It ends with that process, however that ends. (torch itself limits
+    a worker to one thread.)"""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    end_with_parent()
 
 
 @contextmanager

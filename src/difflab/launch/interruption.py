@@ -34,6 +34,7 @@ class Interruption:
         self._deadlines: list[tuple[float, str]] = []
         if max_time:
             self._deadlines.append((time.time() + seconds(max_time), f"the time limit of {max_time}"))
+        self._own = len(self._deadlines)
         if "SLURM_JOB_END_TIME" in os.environ:
             self._deadlines.append(
                 (float(os.environ["SLURM_JOB_END_TIME"]) - margin, "the end of the SLURM allocation")
@@ -58,6 +59,11 @@ class Interruption:
     def reason(self) -> str | None:
         """Why this process should stop; None if it should not."""
         return signals.reason or next((what for when, what in self._deadlines if time.time() >= when), None)
+
+    @property
+    def ends_others(self) -> bool:
+        """Whether what stops this run would stop the next one, too: anything but its own time limit."""
+        return signals.reason is not None or any(time.time() >= when for when, _ in self._deadlines[self._own :])
 
     def _anywhere(self, here: bool) -> bool:
         if self._group is None:

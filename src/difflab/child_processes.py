@@ -1,0 +1,55 @@
+"""Processes that end with the one that has started them, however that ends."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2) of Linux: the signal that a process gets when the thread that has started it ends."""
+
+PARENT = "DIFFLAB_PARENT"
+"""Variable that names the process by which a rank was started."""
+
+
+def end_with_parent(number: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
+    """Has the kernel end this process when the one that has started it is gone. Where the kernel cannot (not Linux), nothing happens.
+
+    Args:
+        number: The signal by which it ends.
+        parent: Number of that process, by which one that is gone already is known; None for the one that there is now.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+@functools.cache
+def kill_workers_at_exit() -> None:
+    """At the end of this process its workers are killed. By itself Python sends them SIGTERM, which they ignore, and waits for ever."""
+    atexit.register(_kill_workers)
+
+
+def _kill_workers() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise an error for each
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+
+
+def watch_launcher() -> None:
+    """Has a rank that Lightning has started beside the first one end with that; and has those that this process starts know it.
+
+    Ranks that torchrun or srun have started have somebody who watches them.
+    """
+    watched = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & os.environ.keys()
+    if PARENT in os.environ and os.environ.get("LOCAL_RANK", "0") != "0" and not watched:
+        end_with_parent(parent=int(os.environ[PARENT]))
+    os.environ[PARENT] = str(os.getpid())

@@ -1,0 +1,46 @@
+"""What can be known to be wrong with a training before anything large is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
+from difflab.cli.division import divide
+from difflab.cli.train import cause
+from difflab.cli.trust import trust
+from difflab.cli.values import NAMES, SEEDS, check_values
+from difflab.data import DataError
+
+
+def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
+    """The launcher, the strategy and the number of processes, of a configuration that is resolved and completed for them.
+
+    Raises:
+        ConfigError: What can be known to be wrong before anything large is built.
+    """
+    drop_unchosen(config)
+    check_keys(config, composed("train"))
+    check_nothing_missing(config)
+    check_values(config, SEEDS | NAMES)
+    trust(config.trust)
+    try:
+        launcher = instantiate(config.launcher, _convert_="all")
+        processes = divide(config, launcher.processes)
+        OmegaConf.resolve(config)
+        trainer = config.trainer
+        if not isinstance(trainer.max_steps, int) or trainer.max_steps < 1:
+            raise ConfigError(
+                f"trainer.max_steps={trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
+            )
+        strategy = instantiate(config.strategy, _convert_="all")
+        strategy.check(processes, str(trainer.precision), get_class(config.optimizer._target_))
+    except InstantiationException as error:
+        raise ConfigError(cause(error)) from error
+    except (ValueError, DataError, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return launcher, strategy, processes
