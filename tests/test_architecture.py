@@ -55,7 +55,7 @@ MACHINERY = {
     "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "launch": {*TEXT_AND_FILES, "child_processes", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
     "runs": {
         *TEXT_AND_FILES,
         *MATHEMATICS,

@@ -13,9 +13,6 @@ import sys
 _PR_SET_PDEATHSIG = 1
 """prctl(2) of Linux: the signal that a process gets when the thread that has started it ends."""
 
-PARENT = "DIFFLAB_PARENT"
-"""Variable that names the process by which a rank was started."""
-
 
 def end_with_parent(number: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
     """Has the kernel end this process when the one that has started it is gone. Where the kernel cannot (not Linux), nothing happens.
@@ -42,14 +39,3 @@ def _kill_workers() -> None:
     for child in multiprocessing.active_children():
         if child.daemon:
             child.kill()
-
-
-def watch_launcher() -> None:
-    """Has a rank that Lightning has started beside the first one end with that; and has those that this process starts know it.
-
-    Ranks that torchrun or srun have started have somebody who watches them.
-    """
-    watched = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & os.environ.keys()
-    if PARENT in os.environ and os.environ.get("LOCAL_RANK", "0") != "0" and not watched:
-        end_with_parent(parent=int(os.environ[PARENT]))
-    os.environ[PARENT] = str(os.getpid())

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from difflab.child_processes import watch_launcher
 from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
 from difflab.cli.places import config_directory
+from difflab.launch.rank import end_with_first
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -51,7 +51,7 @@ def fail(message: str) -> NoReturn:
 def run_hydra(config_name: str, function: Callable[..., object], check: Callable[[DictConfig], object]) -> None:
     """Runs function(config), composed from conf/<config_name>.yaml and the command line; for each row of a sweep, once all are checked."""
     end_at_once()
-    watch_launcher()
+    end_with_first()
     with spared():
         _check_arguments(config_name)
         for module in NEEDED:

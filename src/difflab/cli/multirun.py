@@ -99,7 +99,9 @@ class Begun(Callback):
             signals.enter(WAITING)
         else:
             signals.enter(Stage("the rows that run are saved, no other is begun", tell=_pass_on))
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which a terminal sends to the rows' processes, too
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, [signal.SIGINT]
+            )  # which a terminal sends to the rows' processes, too
 
 
 def _pass_on(number: int) -> None:
