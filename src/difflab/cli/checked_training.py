@@ -13,7 +13,7 @@ from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, co
 from difflab.cli.division import divide
 from difflab.cli.train import cause
 from difflab.cli.trust import trust
-from difflab.cli.values import NAMES, SEEDS, check_values
+from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 from difflab.data import DataError
 
 
@@ -26,19 +26,14 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     drop_unchosen(config)
     check_keys(config, composed("train"))
     check_nothing_missing(config)
-    check_values(config, SEEDS | NAMES)
+    check_values(config, SEEDS | OF_A_RUN)
     trust(config.trust)
     try:
         launcher = instantiate(config.launcher, _convert_="all")
         processes = divide(config, launcher.processes)
         OmegaConf.resolve(config)
-        trainer = config.trainer
-        if not isinstance(trainer.max_steps, int) or trainer.max_steps < 1:
-            raise ConfigError(
-                f"trainer.max_steps={trainer.max_steps}: expected a whole number of optimizer steps, at least 1"
-            )
         strategy = instantiate(config.strategy, _convert_="all")
-        strategy.check(processes, str(trainer.precision), get_class(config.optimizer._target_))
+        strategy.check(processes, str(config.trainer.precision), get_class(config.optimizer._target_))
     except InstantiationException as error:
         raise ConfigError(cause(error)) from error
     except (ValueError, DataError, OmegaConfBaseException) as error:
