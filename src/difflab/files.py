@@ -27,6 +27,11 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OF_WRITING = {*_NO_ROOM, errno.EIO, errno.EROFS}
 
 
+def has_no_room(error: OSError) -> bool:
+    """Whether something could not be written since a disk, or a user's part of it, is full."""
+    return error.errno in _NO_ROOM
+
+
 class WriteError(OSError):
     """A file could not be written. What was there before is intact, and nothing half-written bears its name."""
 

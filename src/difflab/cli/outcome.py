@@ -13,7 +13,7 @@ LOST = ("onnection reset by peer", "onnection closed by peer", "Broken pipe", "N
 class Outcome:
     """How a start ended.
 
-    name       complete, interrupted, went back, diverged or failed
+    name       complete, interrupted, went back, diverged, failed, or lost: the run's directory is not this process's any more
     exit_code  75 asks to be started again
     give_up    how many checkpoints a run that goes back leaves behind
     """
@@ -28,9 +28,10 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     """Trains; what ends training early becomes an outcome."""
     from difflab.callbacks import Diverged, WentBack
     from difflab.data import DataError
+    from difflab.files import WriteError, has_no_room
     from difflab.launch import REQUEUE_EXIT_CODE, Interrupted
     from difflab.launch.slurm import record_end
-    from difflab.runs import CheckpointError
+    from difflab.runs import CheckpointError, RunLostError
     from difflab.runs.checkpoints import step_of
 
     again = "run the same command again to go on"
@@ -44,8 +45,10 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
         return Outcome("went back", f"{reason}; {again}", REQUEUE_EXIT_CODE, give_up=reason.checkpoints)
     except Diverged as reason:
         return Outcome("diverged", f"{reason}; {_good_checkpoint(trainer)}", exit_code=3)
-    except CheckpointError as reason:
+    except (CheckpointError, WriteError) as reason:
         return Outcome("failed", str(reason), exit_code=4)
+    except RunLostError as reason:
+        return Outcome("lost", str(reason), exit_code=4)
     except DataError as reason:
         record_end(2, trainer.global_step or None, f"DataError: {reason}")
         last = _last_good(trainer)
@@ -62,6 +65,11 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
         if trainer.world_size > 1 and any(sign in str(error) for sign in LOST):
             lost = f"another process of this run has ended, or its machine is out of reach ({_first_line(error)})"
             return Outcome("failed", f"{lost}; {again}", exit_code=1)
+        raise
+    except OSError as error:
+        if has_no_room(error):  # for a file that a library writes
+            return Outcome("failed", str(WriteError.of(error.filename or trainer.default_root_dir, error)), exit_code=4)
+        record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         raise
     except BaseException as error:
         record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")

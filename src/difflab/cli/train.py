@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.ended import Ended
@@ -61,6 +62,7 @@ def train(config: DictConfig) -> float | None:
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError
     from difflab.data import DataError
+    from difflab.files import WriteError
     from difflab.launch.signals import signals, starting
     from difflab.launch.slurm import SubmissionError, ends_recorded
     from difflab.runs import RunBusyError
@@ -70,7 +72,7 @@ def train(config: DictConfig) -> float | None:
         try:
             signals.enter(starting())
             return _launch(config)
-        except (ConfigError, DataError, RunBusyError, SubmissionError, OmegaConfBaseException) as error:
+        except (ConfigError, DataError, RunBusyError, SubmissionError, WriteError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
         except InstantiationException as error:
             fail(cause(error))
@@ -103,10 +105,11 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
 
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen_directory import chosen_directory
-    from difflab.cli.outcome import fit
+    from difflab.cli.outcome import Outcome, fit
     from difflab.cli.recipe import recipe
     from difflab.cli.rows import works_on
     from difflab.cli.score import score
+    from difflab.files import WriteError
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.signals import TRAINING, signals
@@ -146,7 +149,8 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin, config.strategy.get("timeout", 30))
         connect_under_torchrun(config.trainer.accelerator)
-        trainer = _trainer(config, run, module, data, evaluation, interruption, strategy)
+        lock = RunLock(run.path)
+        trainer = _trainer(config, run, lock, module, data, evaluation, interruption, strategy)
         module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
@@ -162,7 +166,6 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         if outcome.name == "failed":
             raise Ended(outcome.exit_code, outcome.message)
         return None
-    lock = RunLock(run.path)
     lock.acquire()
     record_run(run.path)
     try:
@@ -191,21 +194,26 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         try:
             outcome = fit(trainer, module, data, checkpoint)
         except BaseException:
-            run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
+            with suppress(WriteError):
+                run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
             raise
-        run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)
-        if outcome.give_up:
-            go_back(run, outcome.give_up)
-        last = newest(run.checkpoints)
-        if outcome.name == "complete" and last:
-            export_all(
-                run.weights,
-                torch.load(last, map_location="cpu", weights_only=True),
-                run.config.read_text(encoding="utf-8"),
-                images,
-            )
-            run.finish({"step": trainer.global_step, **run.last_scores()})
-            report(run)
+        try:
+            if outcome.name != "lost":
+                run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)
+            if outcome.give_up:
+                go_back(run, outcome.give_up)
+            last = newest(run.checkpoints)
+            if outcome.name == "complete" and last:
+                export_all(
+                    run.weights,
+                    torch.load(last, map_location="cpu", weights_only=True),
+                    run.config.read_text(encoding="utf-8"),
+                    images,
+                )
+                run.finish({"step": trainer.global_step, **run.last_scores()})
+                report(run)
+        except WriteError as error:
+            outcome = outcome if outcome.message else Outcome("failed", str(error), exit_code=4)
     finally:
         lock.release()
     if outcome.message:
@@ -215,7 +223,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
 
 
 def _trainer(
-    config: DictConfig, run: Any, module: Any, data: Any, evaluation: Any, interruption: Any, strategy: Any
+    config: DictConfig, run: Any, lock: Any, module: Any, data: Any, evaluation: Any, interruption: Any, strategy: Any
 ) -> Any:
     """The Trainer with its watchers and loggers."""
     from hydra.utils import instantiate
@@ -225,7 +233,7 @@ def _trainer(
     from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
-    from difflab.runs import Checkpoints, MetricsLog, SnapshotCallback
+    from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
 
     every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
     judge.check(module)
@@ -240,6 +248,7 @@ def _trainer(
         between_steps=(DataError,),
     )
     watchers = [
+        LockCallback(lock),
         judge,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every, data.seconds_waited, lambda: checkpoints.seconds),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from difflab.runs.directory import RunDirectory
     from difflab.runs.identity import identity
     from difflab.runs.info import info
-    from difflab.runs.lock import RunBusyError, RunLock
+    from difflab.runs.lock import RunBusyError, RunLock, RunLostError
+    from difflab.runs.lock_callback import LockCallback
     from difflab.runs.metrics_file import read_metrics
     from difflab.runs.metrics_log import MetricsLog
     from difflab.runs.mirror import Mirror
@@ -26,11 +27,13 @@ __all__ = [
     "AtomicCheckpointIO",
     "CheckpointError",
     "Checkpoints",
+    "LockCallback",
     "MetricsLog",
     "Mirror",
     "RunBusyError",
     "RunDirectory",
     "RunLock",
+    "RunLostError",
     "RunUpload",
     "SnapshotCallback",
     "Uploads",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from difflab.files import write_json, write_text
+from difflab.files import clear_remains, write_json, write_text
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import read_metrics
 from difflab.strict_json import in_words
@@ -42,7 +42,10 @@ class RunDirectory:
         self.complete = self.path / "complete.json"
 
     def begin(self, config: str, start: dict[str, Any], protocol: dict[str, Any]) -> None:
-        """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean."""
+        """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean. What a
+        killed start was writing goes."""
+        for folder in (self.path, self.samples, self.checkpoints, self.weights, self.snapshots, self.diverged):
+            clear_remains(folder)
         write_text(self.config, config)
         write_json(self.protocol, in_words(protocol))
         write_json(self.provenance, [*self.starts(), start])
