@@ -197,6 +197,8 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             with suppress(WriteError):
                 run.end("failed", trainer.global_step, trainer.global_step * config.data.batch_size)
             raise
+        if why := lock.lost():  # perhaps noticed by a file that could not be written
+            outcome = Outcome("lost", why, exit_code=4)
         try:
             if outcome.name != "lost":
                 run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)

@@ -96,22 +96,25 @@ class RunLock:
         Raises:
             RunLostError: It is not.
         """
-        if self._me is None or time.monotonic() - self._looked < 1:
+        if time.monotonic() - self._looked < 1:
             return
         self._looked = time.monotonic()
+        if why := self.lost():
+            raise RunLostError(why)
+
+    def lost(self) -> str:
+        """Why the run is this process's no more, "" if it is or never was."""
         holder = Holder.read(self._note)
-        if holder == self._me:
-            return
-        if not self.directory.is_dir():
-            raise RunLostError(
-                f"{self.directory} was renamed or removed while this process trained: put it back under this name and run the same "
-                "command again. What is saved in it is intact"
-            )
-        if holder is None:
-            with suppress(OSError):
-                self._me.write(self._note)
-            return
-        raise RunLostError(f"{holder} has taken {self.directory} over: this process stops, the other goes on")
+        if self._me in (None, holder):
+            return ""
+        if holder is not None:
+            return f"{holder} has taken {self.directory} over: this process stops, the other goes on"
+        if self._note.exists() or self._lock.exists():  # lock.json alone was removed, or cannot be read at the moment
+            return ""
+        return (
+            f"{self.directory} was renamed or removed while this process trained: put it back under this name and run the same "
+            "command again. What is saved in it is intact"
+        )
 
     def is_held(self) -> bool:
         """Whether some process holds the lock. Writes nothing."""
