@@ -3,19 +3,20 @@
 import os
 import re
 import resource
+import shutil
 import stat
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from difflab.cli.train import train
-from difflab.runs import RunDirectory, info
+from difflab.runs import RunDirectory, RunLock, info
+from difflab.runs.info import as_text
 from running import SHORT, SMALL, composed, train_small
 
 
@@ -82,33 +83,46 @@ def test_nothing_half_written_is_left(finished):
     assert not list(run.path.rglob(".writing-*"))
 
 
-def as_somebody_else(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs code as a user who owns nothing of the tests: root would be let in everywhere."""
-    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    environment = os.environ | {"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, encoding="utf-8", env=environment, **user
-    )
+def as_somebody_else(work: Callable[[], None]) -> int:
+    """Does something as a user who owns nothing of the tests (root would be let in everywhere); 0 if it went well."""
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_run_of_somebody_else_that_may_only_be_read_is_told_of(finished):
-    run, _ = finished
-    for folder in [run.path, *run.path.parents]:
-        if not folder.stat().st_mode & stat.S_IXOTH and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+def test_a_run_of_somebody_else_that_may_only_be_read_is_told_of(tmp_path, finished):
+    run = RunDirectory(shutil.copytree(finished[0].path, tmp_path / "run"))
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & stat.S_IXOTH:
+            folder.chmod(0o755)
     for path in [run.path, *run.path.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    code = "import sys; from difflab.cli.info import main; sys.argv = ['info', *sys.argv[1:]]; main()"
+        path.chmod(0o555 if path.is_dir() else 0o644 if path.name == "lock" else 0o444)
+    info(run.path)  # what it imports lies where another user may not read
+
+    def told() -> None:
+        with pytest.raises(PermissionError):
+            (run.path / "new").touch()
+        assert "status    complete" in as_text(info(run.path))
+        assert not RunLock(run.path).is_held()
+
+    assert as_somebody_else(told) == 0
+    run.path.chmod(0o755)
+    holding = RunLock(run.path)
+    holding.acquire()
     try:
-        if as_somebody_else("import difflab.cli.info").returncode:
-            pytest.skip("another user may not read difflab itself here")
-        told = as_somebody_else(code, str(run.path))
+        assert as_somebody_else(lambda: None if RunLock(run.path).is_held() else os._exit(1)) == 0
     finally:
-        for path in [run.path, *run.path.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
-    assert told.returncode == 0, told.stderr
-    assert "status    complete" in told.stdout
-    assert "weights   online" in told.stdout
+        holding.release()
 
 
 def ending(capsys: pytest.CaptureFixture[str], root: Path, *overrides: str) -> tuple[object, str]:
