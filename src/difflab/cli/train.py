@@ -108,7 +108,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.cli.outcome import Outcome, fit
     from difflab.cli.recipe import recipe
     from difflab.cli.rows import works_on
-    from difflab.cli.score import score
+    from difflab.cli.score import report, score
     from difflab.files import WriteError
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
@@ -276,17 +276,6 @@ def _trainer(
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
         _convert_="all",
     )
-
-
-def report(run: Any) -> None:
-    """Where things are; the path of the run is the last line."""
-    for name, value in run.last_scores().items():
-        print(f"{name:40} {value:.4g}")
-    if grid := run.last_grid():
-        print(f"samples  {grid}")
-    print(f"weights  {run.weights}")
-    print(f"metrics  {run.metrics}")
-    print(run.path)
 
 
 def cause(error: BaseException) -> str:
