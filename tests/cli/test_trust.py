@@ -24,6 +24,7 @@ from difflab.cli.planning import plan_study
 from difflab.cli.resolving import composing
 from difflab.cli.trust import packages_of, read_back, trust, trusted
 from difflab.runs.export import export_weights
+from difflab.sampling import read_set
 from difflab.studies import StudyError, load_study
 from running import SMALL, composed, sample_from, train_small
 
@@ -449,6 +450,23 @@ def test_a_run_stays_below_its_root(name, place):
         train_small(place / "runs" / "inner", f"run.name={name}")
     assert f"run.name={name} must be a name" in said.getvalue()
     assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize("word", ["project=../x", "project=a/b", "entity=a:b", "project=.."])
+def test_a_name_in_wandb_is_no_path(word, place):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), pytest.raises(SystemExit):
+        train_small(place / "runs", "logger=[wandb]", f"logger.wandb.{word}")
+    assert f"logger.wandb.{word}: W&B has no such names" in said.getvalue()
+    assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
+def test_a_set_of_images_names_no_files_elsewhere(path, place):
+    (place / "plan.json").write_text(json.dumps({"plan": {"first_seed": 0}, "num_samples": 1}), encoding="utf-8")
+    (place / "complete.json").write_text(json.dumps({"files": {"folder": path}}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"complete\.json: a file is called"):
+        read_set(place)
 
 
 def test_a_secret_of_ones_own_is_not_written_down(place):

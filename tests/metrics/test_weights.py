@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import threading
+import warnings
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,6 +119,36 @@ def test_what_is_no_file_of_tensors_says_so(tmp_path, content):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds no tensors by name"):
         read_tensors(tmp_path / "list.pth")
+
+
+class Program(torch.nn.Module):
+    """Writes a file when it is loaded, as TorchScript can."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.weight, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]):
+        print(torch.from_file("ran_by_weights", True, 4).fill_(7.0))
+        self.weight = state[0]
+        self.training = state[1]
+
+
+def test_weights_that_are_a_program_are_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(Program()).save("program.pt")
+    with pytest.raises(
+        ValueError, match=r"program\.pt cannot be read as weights: it is a program that runs when it is loaded"
+    ):
+        read_tensors(Path("program.pt"))
+    assert not Path("ran_by_weights").exists()
 
 
 class Server:

@@ -1,7 +1,8 @@
 """Tensors by name from a file of weights, without running what else may be in it.
 
 Three kinds are read: safetensors, what torch.save wrote of a state dict (tensors and plain containers alone: weights_only), and a
-TorchScript archive, of which the parameters and buffers are taken and no method is called.
+TorchScript archive, of which the parameters and buffers are taken and no method is called: one that has a method for being loaded,
+which could write files, is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+_SOURCE = 2**24
+"""Bytes of a source in a TorchScript archive, at most."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -40,6 +44,12 @@ def is_torchscript(path: Path) -> bool:
 
 
 def _of_torchscript(path: Path) -> dict[str, Tensor]:
+    with zipfile.ZipFile(path) as archive:
+        sources = [member for member in archive.infolist() if member.filename.endswith(".py")]
+        if any(one.file_size > _SOURCE or b"__setstate__" in archive.read(one) for one in sources):
+            raise ValueError(
+                "it is a program that runs when it is loaded (__setstate__); save its state_dict() instead"
+            )
     with warnings.catch_warnings():
         # torch.jit is deprecated as a way to run networks; files that were published in it stay
         warnings.simplefilter("ignore")

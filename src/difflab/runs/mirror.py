@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,9 @@ from difflab.runs.wandb_login import logged_in
 
 TAG_LENGTH = 64
 """W&B takes no longer ones."""
+
+_NAME = re.compile(r"(?!\.{1,2}$)[^/\\#?%:\x00-\x1f]+")
+"""What W&B takes for a project or an entity."""
 
 STEP = "trainer/global_step"
 """The optimizer step as a column: what charts are drawn over."""
@@ -147,6 +151,9 @@ def weights_and_biases(
 
     mode   online, offline or disabled; auto is $WANDB_MODE, else online for a user who is logged in and offline for others
     """
+    for key, value in (("project", project), ("entity", entity or "mine")):
+        if not _NAME.fullmatch(str(value)):
+            raise ValueError(f"logger.wandb.{key}={value}: W&B has no such names; leave out / \\ # ? % : and ..")
     os.environ.setdefault("WANDB_SILENT", "true")
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from difflab.data import ImageSet
 from difflab.files import clear_remains, make_folder, write_json
 from difflab.metrics import Difference, Protocol
+from difflab.reading.archives import check_inside
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
 from difflab.strict_json import in_words, restored
@@ -226,6 +227,7 @@ def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
         raise SamplingError(
             f"the images in {folder} are not complete: run the command that draws them again"
         ) from error
+    check_inside(map(str, files.values()), folder / COMPLETE_FILE)
     written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
     if not written:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
