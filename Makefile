@@ -2,7 +2,7 @@
 # make check   format, lint, types                              make test-all  the slow ones too
 # make test-elsewhere  the numerical tests as another machine would run them: a thread, AVX2, a path with a space and an umlaut
 # make bench   speed and memory beside other projects, which it installs: python -m benchmarks $(ARGS)
-# make chaos   kills training again and again and compares the end with that of an undisturbed run
+# make chaos   kills training, fills its disk, breaks its files ..., and compares the end with that of an undisturbed run
 # make cluster-up, make cluster-down   a SLURM cluster on this machine, for tests (Debian, root)
 .DEFAULT_GOAL := train
 PYTHON ?= python3
@@ -41,7 +41,7 @@ bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: setup
-	$(BIN)/python scripts/chaos.py --kills 10 $(ARGS)
+	$(BIN)/python -m scripts.chaos $(ARGS)
 
 cluster-up:
 	@slurm/cluster/cluster.py install
