@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 
+from difflab.launch.signals import SIGNALS, signals
 from difflab.module import DiffusionModule
 from difflab.runs import RunDirectory, RunLock, newest
 from difflab.runs.export import read_exported
@@ -43,18 +44,20 @@ def assert_equal_ends(a: RunDirectory, b: RunDirectory) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_saves_and_asks_for_another_start(whole, tmp_path, monkeypatch, capsys, number):
     """Within step 5, off every interval."""
-    before = signal.getsignal(number)
+    before = [signal.getsignal(one) for one in SIGNALS]
     training_step = DiffusionModule.training_step
 
     def told_to_stop(self, batch, batch_idx):
         if self.trainer.global_step == 4:
+            assert {signal.getsignal(one) for one in SIGNALS} == {signals._handle}  # and not Lightning's own
             os.kill(os.getpid(), number)
         return training_step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(DiffusionModule, "training_step", told_to_stop)
+        patch.setattr("difflab.launch.signals.RESPECTED", ())  # whatever has started these tests
         run, said = stopped(capsys, tmp_path)
-    signal.signal(number, before)
+    assert [signal.getsignal(one) for one in SIGNALS] == before
     assert step_of(run) == 5
     assert number.name in said
     assert "run the same command again" in said
@@ -64,13 +67,10 @@ def test_a_signal_ends_the_step_saves_and_asks_for_another_start(whole, tmp_path
 
 def test_time_that_is_up_ends_the_start(whole, tmp_path, capsys):
     """With no time at all, every start takes one step. The limit is not part of what the run is."""
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     for step in (1, 2):
         run, said = stopped(capsys, tmp_path, "trainer.max_time=0")
         assert step_of(run) == step
         assert "time limit" in said
-    for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
-        signal.signal(number, handler)
     assert_equal_ends(whole.run, train_small(tmp_path).run)
 
 

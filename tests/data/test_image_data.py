@@ -127,14 +127,16 @@ class Report(Augmentation):
 
     def __call__(self, images, noise):
         assert get_worker_info() is not None
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
         return torch.full_like(images, torch.get_num_threads())
 
 
-def test_workers_survive_the_signals_of_slurm():
+def test_workers_survive_the_signals_of_slurm_and_of_a_terminal():
     data = ImageData(IMAGES, 8, 4, 1, 3, num_workers=1, augmentations=[Report()])
     assert (next(iter(data.train_dataloader())).x0 == 1).all()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_pixels_become_numbers_from_minus_one_to_one():
