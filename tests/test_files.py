@@ -188,3 +188,10 @@ def test_a_second_name_replaces_the_former(tmp_path, monkeypatch, links):
         link(tmp_path / "step", tmp_path / "best")
         assert (tmp_path / "best").read_text(encoding="utf-8") == content
     assert sorted(os.listdir(tmp_path)) == ["best", "step"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for path in (tmp_path / "file" / "a", tmp_path / ("n" * 300) / "a"):
+        with pytest.raises(WriteError, match=f"could not write {path.parent}"):
+            write_text(path, "x")

@@ -71,7 +71,7 @@ def scenarios(given: argparse.Namespace) -> list[Scenario]:
 
 
 def tried(scenario: Scenario, half: Training, root: Path, expected: dict) -> Result:
-    """Disturbs a copy of a run that stands half-way, has it go on, and compares its end."""
+    """Disturbs a copy of a run that stands on its way, has it go on, and compares its end."""
     began, training = time.monotonic(), half.copy_to(root)
     root.mkdir()
     shutil.copytree(half.root, training.root)
@@ -117,7 +117,7 @@ def main() -> None:
         expected = undisturbed.outcome()
         print(f"undisturbed: {given.steps} steps in {time.monotonic() - began:.0f} s, with its start", flush=True)
         half = undisturbed.copy_to(Path(folder) / "half")
-        started = half.start().reaches(rf"^step {given.steps // 4}/")
+        started = half.start().reaches(rf"^step {max(5, given.steps // 20 * 5)}/")
         started.process.send_signal(signal.SIGTERM)
         started.ends(75)
         results = []
@@ -132,4 +132,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Broke as error:
+        sys.exit(f"undisturbed training failed: {error}")

@@ -24,7 +24,7 @@ class Scenario(ABC):
 
     @abstractmethod
     def disturb(self, training: Training) -> str:
-        """Does it to a run that was stopped half-way; afterwards the same command goes on to the end.
+        """Does it to a run that was stopped on its way; afterwards the same command goes on to the end.
 
         Returns:
             What was seen, for the table.

@@ -175,12 +175,17 @@ def link(path: str | Path, name: str | Path) -> None:
 
 
 def make_folder(path: str | Path) -> None:
-    """Makes a folder and those above it that are missing, so that they are there after a power failure."""
+    """Makes a folder and those above it that are missing, so that they are there after a power failure.
+
+    Raises:
+        WriteError: It could not be made.
+    """
     path = Path(path)
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in reversed(missing):
-        flush(folder.parent)
+    with _explained(path):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(missing):
+            flush(folder.parent)
 
 
 def flush(path: str | Path) -> None:

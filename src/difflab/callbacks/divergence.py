@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from difflab.callbacks.fetched import Fetched
-from difflab.files import atomic_file, write_json
+from difflab.files import WriteError, atomic_file, write_json
 from difflab.types import Batch, Losses
 
 
@@ -203,7 +204,10 @@ class DivergenceCallback(pl.Callback):
         if step.scaled and losses_are_finite:
             return
         report = self.directory / f"step-{step.number:08d}-process-{step.rank}.pt"
-        self._report(report, step)
+        try:
+            self._report(report, step)
+        except WriteError as error:  # what the step was like matters less than that it was bad
+            warnings.warn(str(error), stacklevel=2)
         self.policy.act(step.module, step.number, report)
 
     def _log(self, trainer: pl.Trainer, norm: Tensor) -> None:

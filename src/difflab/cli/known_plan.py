@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from difflab.cli.places import config_directory
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
 from difflab.file_stamp import file_stamp, file_stamps
-from difflab.files import write_json
+from difflab.files import WriteError, write_json
 from difflab.foreign_code import foreign_code
 from difflab.studies.plan import Cell, Plan, Training
 
@@ -68,7 +69,8 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
         "batches": {row: plan.batch(row) for row in plan.rows},
         "cited": list(plan.cited),
     }
-    write_json(_file(request, overrides), content, indent=None)
+    with suppress(WriteError):  # it is planned again
+        write_json(_file(request, overrides), content, indent=None)
 
 
 def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
