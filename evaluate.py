@@ -1,6 +1,9 @@
 """python evaluate.py checkpoint=<run> | samples=<images>   (see --help)"""
 
-from difflab.cli.main import program
-
 if __name__ == "__main__":
+    from difflab.stop_signals import withhold
+
+    withhold()  # first of all: until they can be answered
+    from difflab.cli.main import program
+
     program("evaluate")

@@ -1,6 +1,9 @@
 """python study.py <study> plan | launch | status | table | report ...   (see --help)"""
 
-from difflab.cli.main import program
-
 if __name__ == "__main__":
+    from difflab.stop_signals import withhold
+
+    withhold()  # first of all: until they can be answered
+    from difflab.cli.main import program
+
     program("study")

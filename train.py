@@ -1,6 +1,9 @@
 """python train.py +experiment=cosine_adagn   (see --help)"""
 
-from difflab.cli.main import program
-
 if __name__ == "__main__":
+    from difflab.stop_signals import withhold
+
+    withhold()  # first of all: until they can be answered
+    from difflab.cli.main import program
+
     program("train")

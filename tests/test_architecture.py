@@ -46,16 +46,26 @@ MACHINERY = {
     "reading": set(),
     "files": {"strict_json"},
     "on_demand": set(),
+    "stop_signals": set(),
     "file_stamp": set(),
     "child_processes": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "types", "noise", "on_demand"},
+    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "types", "noise", "on_demand", "stop_signals"},
     "metrics": {*TEXT_AND_FILES, "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
-    "launch": {*TEXT_AND_FILES, "child_processes", *MATHEMATICS, "on_demand", "collective", "callbacks", "module"},
+    "launch": {
+        *TEXT_AND_FILES,
+        "child_processes",
+        *MATHEMATICS,
+        "on_demand",
+        "collective",
+        "callbacks",
+        "module",
+        "stop_signals",
+    },
     "runs": {
         *TEXT_AND_FILES,
         *MATHEMATICS,
@@ -69,7 +79,7 @@ MACHINERY = {
     "studies": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
     "interop": {*MATHEMATICS},
 }
-MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli"}}
+MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli", "stop_signals"}}
 """Room -> rooms whose modules it may import."""
 
 FRAMEWORKS = {

@@ -1,5 +1,9 @@
 """`python -m difflab <command>`, the same as `difflab <command>`."""
 
-from difflab.cli.main import main
+from difflab.stop_signals import withhold
+
+withhold()  # first of all: until they can be answered
+
+from difflab.cli.main import main  # noqa: E402
 
 main()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from difflab.launch.signals import STARTING
+
 ROOT = Path(__file__).parents[2]
 
 TRAIN = (
@@ -30,6 +32,13 @@ TRAIN = (
 
 Until = Callable[[subprocess.Popen[bytes], Path], bool]
 """(process, what it has said so far) -> whether the moment has come."""
+
+
+def has_begun(process: subprocess.Popen[bytes], said: Path) -> bool:
+    """Whether it has done anything at all: SIGTERM is withheld or answered."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigBlk", "SigCgt"))]
+    return any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks)
 
 
 def imports_torch(process: subprocess.Popen[bytes], said: Path) -> bool:
@@ -53,7 +62,9 @@ def after(seconds: float) -> Until:
     return until
 
 
-def told(folder: Path, until: Until, number: signal.Signals, script: str, *arguments: str) -> tuple[int, str]:
+def told(
+    folder: Path, until: Until, number: signal.Signals, script: str, *arguments: str, twice: bool = False
+) -> tuple[int, str]:
     """Runs a command in a group of processes and tells all of them when the moment comes; (exit status, all that it said)."""
     said = folder / "said.txt"
 
@@ -75,6 +86,11 @@ def told(folder: Path, until: Until, number: signal.Signals, script: str, *argum
             time.sleep(0.01)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
+            if twice:
+                while process.poll() is None and not has_said("Ctrl-C again")(process, said):
+                    time.sleep(0.01)
+                time.sleep(0.4)
+                os.killpg(process.pid, number)
         status = process.wait(timeout=300)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -92,10 +108,9 @@ def test_a_training_is_told_to_stop_at_its_beginning_and_at_its_end(tmp_path):
     """While it imports, before its first step, and while its weights are written; the same command goes on each time."""
     root = tmp_path / "my runs"
     command = ("train.py", *TRAIN, f"run.root='{root}'")
-    assert told(tmp_path, imports_torch, signal.SIGTERM, *command) == (
-        75,
-        "SIGTERM: nothing was begun; run the same command again\n",
-    )
+    for moment in (has_begun, imports_torch):
+        status, said = told(tmp_path, moment, signal.SIGTERM, *command)
+        assert (status, said) == (75, f"SIGTERM: {STARTING.says}\n")
     status, said = told(tmp_path, has_said("judged by"), signal.SIGINT, *command)
     assert (status, outcomes(root)) == (75, ["interrupted"])
     assert "Ctrl-C: training stops" in said
@@ -112,7 +127,7 @@ def test_a_training_is_told_to_stop_at_its_beginning_and_at_its_end(tmp_path):
 def test_a_training_is_told_to_stop_at_many_moments(tmp_path, number):
     """Nothing but 75, and 0 once there is nothing more to do."""
     root = tmp_path / "runs"
-    moments = [after(0.1), after(0.3), after(1), after(2), after(3), after(5), after(8)]
+    moments = [has_begun, imports_torch, after(1), after(2), after(3), after(5), after(8)]
     moments += [
         has_said(text) for text in ("judged by", "step 1/", "step 3/", "evaluating", "step 6: eval/", "weights  ")
     ]
@@ -136,6 +151,32 @@ def test_two_processes_are_told_to_stop(tmp_path, moment):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moment", ["judged by", "step 1/", "step 2/"])
+def test_a_second_ctrl_c_ends_a_training_at_once(tmp_path, moment):
+    """Steps that take longer than the time between the two."""
+    arguments = (*TRAIN, "network.width=256", "data.batch_size=512", f"run.root={tmp_path / 'runs'}")
+    status, said = told(tmp_path, has_said(moment), signal.SIGINT, "train.py", *arguments, twice=True)
+    assert status in (75, 130)
+    assert "Traceback" not in said
+    assert said.count("ended at once") == (status == 130)
+    assert "disk" not in said
+
+
+@pytest.mark.slow
+def test_a_training_whose_output_is_lost_saves(tmp_path):
+    root = tmp_path / "runs"
+    words = " ".join([sys.executable, str(ROOT / "train.py"), *TRAIN, f"run.root={root}"])
+    for lost, status in (("| head -1", 75), ("> /dev/full", 75), ("2>&1 | head -1", 75), (">&- 2>&-", 0)):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {words} {lost}"], capture_output=True, encoding="utf-8", cwd=tmp_path
+        )
+        assert done.returncode == status, (lost, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+    assert outcomes(root)[-1] == "complete"
+
+
+@pytest.mark.slow
 def test_drawing_and_measuring_are_told_to_stop_at_many_moments(tmp_path):
     root = tmp_path / "runs"
     assert told(tmp_path, has_said("no such words"), signal.SIGTERM, "train.py", *TRAIN, f"run.root={root}")[0] == 0
@@ -143,9 +184,9 @@ def test_drawing_and_measuring_are_told_to_stop_at_many_moments(tmp_path):
     drawing = ("num_samples=64", "batch_size=8", "steps=20", "accelerator=cpu")
     for script, more in (("sample.py", (f"out={tmp_path / 'out'}",)), ("evaluate.py", ("reference_images=200",))):
         command = (script, f"checkpoint={run}", *drawing, *more)
-        for seconds in (0.1, 0.5, 1, 2, 4, 6, 8, 10, 12):
+        for moment in (has_begun, imports_torch, *(after(seconds) for seconds in (1, 2, 4, 6, 8, 10, 12))):
             for number in (signal.SIGTERM, signal.SIGINT):
-                status, said = told(tmp_path, after(seconds), number, *command)
-                assert status in (0, 75), (script, seconds, said)
+                status, said = told(tmp_path, moment, number, *command)
+                assert status in (0, 75), said
                 assert "Traceback" not in said
         assert told(tmp_path, has_said("no such words"), signal.SIGTERM, *command)[0] == 0

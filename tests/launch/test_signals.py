@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import atexit, os, sys, time
 from difflab.cli.main import owned
-from difflab.launch.signals import KEEPING, TRAINING, WRITING, signals
+from difflab.launch.signals import BRIEF, KEEPING, STARTING, TRAINING, WRITING, signals
 
 def work():
-    stage = {"brief": signals.stage, "keeping": KEEPING, "training": TRAINING, "writing": WRITING}[sys.argv[1]]
+    stage = {"brief": BRIEF, "keeping": KEEPING, "training": TRAINING, "writing": WRITING}[sys.argv[1]]
     signals.enter(stage)
     print("ready", flush=True)
     deadline = time.monotonic() + 20
@@ -35,7 +35,7 @@ def work():
     sys.exit(75 if stage is TRAINING else 0)
 
 atexit.register(lambda: time.sleep(0.3))
-owned(work)
+owned(work, STARTING)
 """
 
 

@@ -39,18 +39,19 @@ _STARTED = "DIFFLAB_COMMAND"
 
 def main() -> None:
     """The program `difflab`."""
-    owned(chosen)
+    named = [word for word in (*sys.argv[1:2], os.environ.get(_STARTED)) if word in COMMANDS]
+    owned(chosen, COMMANDS[named[0]].stage if named else BRIEF)
 
 
 def program(command: str) -> None:
     """A program of its own: train.py, sample.py, evaluate.py, study.py, data.py."""
-    owned(lambda: run(command))
+    owned(lambda: run(command), COMMANDS[command].stage)
 
 
-def owned(work: Callable[[], None]) -> None:
+def owned(work: Callable[[], None], stage: Stage) -> None:
     """Works in a process that is difflab's own: neither a signal nor an output that nobody reads ends it before its work is safe."""
     output = keep_outputs()  # first of all: what opens a file would get the number of a closed output
-    signals.begin(BRIEF)
+    signals.begin(stage)
     try:
         work()
     finally:

@@ -18,10 +18,8 @@ from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
+from difflab.stop_signals import SIGNALS, release, withhold
 from difflab.types import Batch
-
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
-"""That are sent to a command's processes together."""
 
 
 class ImageData(pl.LightningDataModule):
@@ -205,16 +203,16 @@ def _begin_worker(worker: int) -> None:
     """SLURM signals every process of a job step, and a terminal every process of a command. What to do about it is the training process's
     decision; a worker that ran its handlers, or died, would spoil it. It ends with that process, however that ends. (torch itself limits
     a worker to one thread.)"""
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    release()
     end_with_parent()
 
 
 @contextmanager
 def _withheld() -> Iterator[None]:
     """Processes that are started within the context get no signal before they ignore it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = withhold()
     try:
         yield
     finally:

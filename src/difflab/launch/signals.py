@@ -26,8 +26,7 @@ from typing import Any, NoReturn
 
 from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.rank import is_beside_first, launched_rank
-
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
+from difflab.stop_signals import SIGNALS, release
 
 RESPECTED = (signal.SIGHUP, signal.SIGINT)
 """Signals that stay ignored if whoever started the process wants so: by nohup, or in the background of a script."""
@@ -92,6 +91,7 @@ class Signals:
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self._listen, args=(reading,), name="signals", daemon=True).start()
+        release()
         atexit.register(self._fall_silent)  # the first one that is registered is the last one that is called
 
     def enter(self, stage: Stage) -> None:
