@@ -1,6 +1,7 @@
 """Files that are damaged, before training and while it goes on, through the commands themselves."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -140,23 +141,47 @@ def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd
         assert not told.stderr
 
 
-def test_an_error_of_an_evaluation_ends_the_workers_and_the_command(digits, tmp_path):
-    """The workers ignore the SIGTERM that Python sends them at its end, and then waits for ever."""
-    wrong_extractor = [
-        "data=folder",
-        f"data.dataset.root={digits}",
-        "data.image_size=16",
+def test_an_extractor_that_does_not_take_the_images_is_named_before_training(digits, tmp_path, capsys):
+    sizes = ["data.image_size=16", "data.channels=1", "data.num_classes=10", "network.attention_resolutions=[]"]
+    command = ["data=folder", f"data.dataset.root={digits}", *sizes, "extractor=digits"]
+    text = error_of(lambda: train_small(tmp_path / "runs", *command), capsys)
+    assert "the extractor digits does not take images of 16x16 with 1 channel: the digits classifier knows grey" in text
+    assert not (tmp_path / "runs").exists()
+
+
+BREAKS = """
+import os
+import multiprocessing
+import pytorch_lightning as pl
+
+class Breaks(pl.Callback):
+    def on_validation_start(self, trainer, module):
+        print("workers", *[child.pid for child in multiprocessing.active_children()], flush=True)
+        raise RuntimeError("no idea")
+
+    def on_exception(self, trainer, module, exception):
+        raise OSError("nor here")
+"""
+
+
+def test_workers_end_with_a_command_that_fails_in_whatever_way(tmp_path):
+    """They ignore the SIGTERM that Python sends them at its end; it then waited for ever."""
+    (tmp_path / "breaking.py").write_text(BREAKS, encoding="utf-8")
+    words = [
         "data.num_workers=1",
-        "extractor=digits",
-    ]
-    model = [
-        "data.channels=1",
-        "data.num_classes=10",
-        "network.attention_resolutions=[]",
         "trainer.max_steps=1",
         "eval.every=1",
+        "+trainer.callbacks=[{_target_: breaking.Breaks}]",
     ]
-    command = [sys.executable, "train.py", *SMALL, *wrong_extractor, *model, f"run.root={tmp_path / 'runs'}"]
-    told = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=240)
-    assert told.returncode not in (0, None)
-    assert "the digits classifier knows grey images of 8x8" in told.stderr
+    told = subprocess.run(
+        [sys.executable, "train.py", *SMALL, *words, f"run.root={tmp_path / 'runs'}"],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert told.returncode == 1, told.stderr
+    (workers,) = [line for line in told.stdout.splitlines() if line.startswith("workers ")]
+    assert len(workers.split()) == 2
+    assert not any(Path(f"/proc/{number}").exists() for number in workers.split()[1:])

@@ -75,6 +75,7 @@ class Enlargements(Evaluation):
 
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
         metrics, conditions = self._metrics(data), self._conditions(data)
+        self.extractor.check((data.channels, data.image_size, data.image_size))
         return EvaluationCallback(metrics, self.tracks, self.batch_size, self.grid, samples, conditions)
 
     def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:

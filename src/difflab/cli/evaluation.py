@@ -103,6 +103,7 @@ class Samples(Evaluation):
 
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
         conditions = classes_of(None, data.num_classes, 0, self.num_samples)
+        self.extractor.check((data.channels, data.image_size, data.image_size))
         return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples, conditions)
 
     def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:

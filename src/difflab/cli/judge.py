@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,7 +29,6 @@ from difflab.metrics import (
     Replicates,
     check_pairs,
     measure_pairs,
-    to_uint8,
 )
 from difflab.metrics.copies import copies_of, copies_within, digests_of_all
 from difflab.metrics.embed import LabelledSource, embed
@@ -98,7 +96,14 @@ class Judge:
         columns = frozenset((self.source.statistics if self.source else None) or self.extractor.identity.columns)
         labelled = images is not None and images.labels is not None
         for metric in self.metrics:
-            wanted = metric.needs().reference_images
+            needs = metric.needs()
+            wanted = needs.reference_images
+            there = None if images is None else min(wanted or len(images), len(images))
+            if there is not None and there < needs.references:
+                name = metric.names(self.extractor.identity)[0]
+                raise ConfigError(
+                    f"{name} needs at least {needs.references} images of the reference, and it has {there}"
+                )
             if wanted is not None and images is not None and wanted > len(images):
                 raise ConfigError(
                     f"{metric.names(self.extractor.identity)[0]} is to be compared with {wanted:,} images of the reference, and it has "
@@ -107,15 +112,13 @@ class Judge:
         usable = subject.count // 2 if halved else subject.count
         identity = self.extractor.identity
         check(self.metrics, identity, usable, subject.has_labels, columns, images is not None, labelled)
-        self.extractor(torch.zeros(1, *subject.shape, dtype=torch.uint8))  # one that cannot see such images says so
-        if images is not None:
-            first = images.images([0])
-            self.extractor(first if first.dtype == torch.uint8 else to_uint8(first))
-            if (size := tuple(first.shape[1:])) != subject.shape:
-                self._notes.append(
-                    f"the samples are {_size(subject.shape)} and the reference's images {_size(size)}: a distance between them is also one "
-                    "between two sizes"
-                )
+        self.extractor.check(subject.shape)
+        if images is not None and (size := tuple(images.images([0]).shape[1:])) != subject.shape:
+            self.extractor.check(size)
+            self._notes.append(
+                f"the samples are {_size(subject.shape)} and the reference's images {_size(size)}: a distance between them is also one "
+                "between two sizes"
+            )
         for note in self._notes:
             warnings.warn(note, stacklevel=2)
 

@@ -102,6 +102,28 @@ class FeatureExtractor(ABC):
         with torch.no_grad(), torch.autocast(self._device.type, enabled=False), _full_float32():
             return self._extract(images.to(self._device))
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Shows it one black image, before any work: an extractor knows best which images it takes.
+
+        Args:
+            shape: [C, H, W] of the images that there will be.
+
+        Raises:
+            ValueError: It does not take such images, or gives other features than its identity says.
+        """
+        seen = f"{shape[2]}x{shape[1]} with {shape[0]} channel{'s' if shape[0] > 1 else ''}"
+        try:
+            found = self(torch.zeros(1, *shape, dtype=torch.uint8))
+        except Exception as error:
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ValueError(f"the extractor {self.identity.name} does not take images of {seen}: {said}") from error
+        columns = found._asdict()
+        widths = {name: columns[name].shape[1] for name in columns if columns[name] is not None}
+        if widths != self.identity.columns:
+            raise ValueError(
+                f"the extractor {self.identity.name} says that it gives {self.identity.columns}, and gives {widths} for images of {seen}"
+            )
+
     def to(self, device: torch.device | str) -> Self:
         self._device = torch.device(device)
         self._network.to(self._device)

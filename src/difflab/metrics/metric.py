@@ -47,6 +47,7 @@ class Needs:
     labels               whether samples and reference must have labels
     samples              the smallest number of samples
     reference_images     how many of the reference's images, spread evenly over it; None for all
+    references           the smallest number of the reference's images; 0 for a metric that looks at none
     """
 
     columns: frozenset[str] = frozenset({"features"})
@@ -55,6 +56,7 @@ class Needs:
     labels: bool = False
     samples: int = 2
     reference_images: int | None = None
+    references: int = 0
 
 
 @dataclass(frozen=True)

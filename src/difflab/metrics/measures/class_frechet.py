@@ -31,7 +31,7 @@ class ClassFrechet(Metric):
         return {identity.named("class_fd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
-        return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True)
+        return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True, references=2)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {}

@@ -42,7 +42,7 @@ class Cmmd(Metric):
         return {name: MetricInfo(higher_is_better=False)}
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True)
+        return Needs(reference_features=True, references=2)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"bandwidth": self.bandwidth, "scale": self.scale}

@@ -39,7 +39,7 @@ class DensityCoverage(Metric):
         }
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True, samples=2)
+        return Needs(reference_features=True, samples=2, references=self.k + 1)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k}

@@ -18,7 +18,7 @@ class Frechet(Metric):
         return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
-        return Needs(reference_columns=frozenset({"features"}))
+        return Needs(reference_columns=frozenset({"features"}), references=2)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {}

@@ -51,7 +51,9 @@ class FrechetInfinity(Metric):
         return {identity.named("fd_inf"): MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf))}
 
     def needs(self) -> Needs:
-        return Needs(reference_columns=frozenset({"features"}), samples=self.smallest_subset * 2**self.halvings)
+        return Needs(
+            reference_columns=frozenset({"features"}), samples=self.smallest_subset * 2**self.halvings, references=2
+        )
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"halvings": self.halvings, "seed": self.seed}

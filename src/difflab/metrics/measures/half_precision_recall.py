@@ -49,7 +49,9 @@ class HalfPrecisionRecall(Metric):
         return {identity.named("precision_fp16"): share, identity.named("recall_fp16"): share}
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True, samples=self.k + 1, reference_images=self.reference_images)
+        return Needs(
+            reference_features=True, samples=self.k + 1, reference_images=self.reference_images, references=self.k + 1
+        )
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k, "distances": "float16"}

@@ -50,7 +50,7 @@ class Kernel(Metric):
         }
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True, samples=self.subset_size)
+        return Needs(reference_features=True, samples=self.subset_size, references=self.subset_size)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"subsets": self.subsets, "subset_size": self.subset_size, "seed": self.seed}

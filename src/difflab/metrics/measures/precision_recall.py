@@ -64,7 +64,9 @@ class PrecisionRecall(Metric):
         return {identity.named("precision"): share, identity.named("recall"): share}
 
     def needs(self) -> Needs:
-        return Needs(reference_features=True, samples=self.k + 1, reference_images=self.reference_images)
+        return Needs(
+            reference_features=True, samples=self.k + 1, reference_images=self.reference_images, references=self.k + 1
+        )
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k}

@@ -21,7 +21,7 @@ class SpatialFrechet(Metric):
         return {identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True)}
 
     def needs(self) -> Needs:
-        return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}))
+        return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}), references=2)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {}
