@@ -6,6 +6,7 @@ import atexit
 import ctypes
 import functools
 import multiprocessing
+import multiprocessing.util  # registers how Python ends workers: what is registered later, as below, is called before
 import os
 import signal
 import sys
