@@ -195,3 +195,26 @@ def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
     here = run_of(tmp_path / "here")
     (there,) = root.glob(f"*/{here.path.name}")
     assert_same_end(here, RunDirectory(there))
+
+
+@pytest.mark.slow
+def test_a_row_of_an_array_that_diverges_or_is_killed_ends_no_other(cluster: Cluster, tmp_path):
+    """The command waits for all, requeued ones included, and says which failed."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs difflab[slurm]")
+    root = tmp_path / "array"
+    words = [*SMALL, "optimizer.lr=1e30,1e-4", "seed=0,1", "data.num_workers=1", f"run.root={root}"]
+    command = [sys.executable, "-m", "difflab", "train", "-m", *words, "hydra/launcher=slurm"]
+    sweep = subprocess.Popen(
+        command,
+        env=cluster.environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    said = sweep.communicate(timeout=500)[0]
+    assert sweep.returncode == 3, said
+    assert "Traceback" not in said
+    assert "sweep of 4 rows: 2 complete, 2 failed" in said
+    assert "row 0  optimizer.lr=1e+30 seed=0  failed (status 3): loss or gradient of step" in said
+    assert len(list(root.glob("*/*/complete.json"))) == 2
