@@ -9,7 +9,7 @@ from typing import Any
 
 from difflab.files import clear_remains, write_json, write_text
 from difflab.runs.lock import RunLock
-from difflab.runs.metrics_file import read_metrics
+from difflab.runs.metrics_file import lines_from_end, row_of
 from difflab.strict_json import in_words
 
 
@@ -82,13 +82,17 @@ class RunDirectory:
         return starts[-1].get("outcome", "killed") if starts else "empty"
 
     def last_scores(self) -> dict[str, float]:
-        """The metrics of the last evaluation."""
-        rows = read_metrics(self.metrics) if self.metrics.exists() else []
-        for row in reversed(rows):
-            scores = {name: value for name, value in row.items() if name.startswith("eval/")}
-            if scores:
-                return scores
-        return {}
+        """The metrics of the last evaluation; reads the end of metrics.jsonl up to there."""
+        step, scores = None, {}
+        for _, _, line in lines_from_end(self.metrics) if self.metrics.exists() else ():
+            if scores or b'"eval/' in line:  # others need not be parsed
+                row = row_of(line)
+                if row is not None and scores and row["step"] != step:
+                    break
+                found = {name: value for name, value in (row or {}).items() if name.startswith("eval/")}
+                if row is not None and found:
+                    step, scores = row["step"], found | scores
+        return scores
 
     def last_grid(self) -> Path | None:
         """The newest picture of samples."""

@@ -1,19 +1,106 @@
-"""Reading the local record of metrics, which `MetricsLog` writes."""
+"""Reading the local record of metrics, which `MetricsLog` writes: a line at a time and from either end, however long it is.
+
+A line is a JSON object with a whole `step` and numbers by name. What is something else, as the rubbish of a broken disk or the line of another
+program, is passed over.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from math import nan
 from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
+LONGEST = 1 << 20
+"""Bytes of a line; a longer one is no line of metrics."""
+
+_BLOCK = 1 << 16
+_NUMBERS = {int, float, type(None)}
+
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl, one for each step; a torn last line is left out, and what was not finite is NaN."""
-    rows: dict[float, dict[str, float]] = {}
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows.setdefault(row["step"], {}).update({name: nan if value is None else value for name, value in row.items()})
-    return [rows[step] for step in sorted(rows)]
+    """The lines of a metrics.jsonl, one for each step in their order; what was not finite is NaN. All of it is in memory then: `rows`
+    gives one at a time."""
+    merged: dict[float, dict[str, float]] = {}
+    for row in rows(path):
+        merged.setdefault(row["step"], {}).update(row)
+    return [merged[step] for step in sorted(merged)]
+
+
+def rows(path: str | Path, start: int = 0) -> Iterator[dict[str, float]]:
+    """The lines from a byte on, as they stand; an interruption between two writers of a step leaves that in two lines."""
+    strange, first = 0, 0
+    for place, _, line in lines(path, start):
+        row = row_of(line)
+        if row is not None:
+            yield row
+        elif line.strip():
+            strange, first = strange + 1, first if strange else place
+    if strange:
+        _log.warning("%s: %d of its lines hold no metrics (the first at byte %d) and are left out", path, strange, first)
+
+
+def rows_from_end(path: str | Path) -> Iterator[dict[str, float]]:
+    """The last line first. One that is still being written, or was torn by a kill, is left out."""
+    return (row for _, _, line in lines_from_end(path) if (row := row_of(line)) is not None)
+
+
+def row_of(line: bytes) -> dict[str, float] | None:
+    """The numbers of a line, the step as an integer; None if it holds none."""
+    if len(line) > LONGEST:
+        return None
+    try:
+        row = json.loads(line)
+        step = row["step"]
+        if type(row) is not dict or type(step) is not int or not -1 <= step < 1 << 53:
+            return None
+        if {type(value) for value in row.values()} <= _NUMBERS:
+            return {name: nan if value is None else float(value) for name, value in row.items()} | {"step": step}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        pass
+    return None
+
+
+def lines(path: str | Path, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """(where it begins, where it ends, the line) from a byte on. A line that is too long is cut."""
+    with Path(path).open("rb") as file:
+        end = file.seek(start)
+        while line := file.readline(LONGEST + 1):
+            begin, end = end, end + len(line)
+            rest = line
+            while not rest.endswith(b"\n") and (rest := file.readline(LONGEST)):
+                end += len(rest)
+            yield begin, end, line
+
+
+def lines_from_end(path: str | Path) -> Iterator[tuple[int, int, bytes]]:
+    """The same, the last line first; one without an end is left out."""
+    with Path(path).open("rb") as file:
+        place = file.seek(0, 2)
+        end, rest = None, b""  # of the line of which only what follows `place` has been read
+        while place:
+            size = min(_BLOCK, place)
+            at, place = place, place - size
+            file.seek(place)
+            first, *later = file.read(size).split(b"\n")
+            for piece in reversed(later):
+                at -= len(piece)
+                if end is not None:
+                    yield at, end, piece + rest
+                end, rest = at, b""
+                at -= 1
+            rest = (first + rest)[: LONGEST + 1]
+        if end is not None:
+            yield 0, end, rest
+
+
+def end_of_step(path: str | Path, step: int) -> int:
+    """The byte at which the lines up to a step end; 0 if there are none. Reads no more than what comes after."""
+    for _, end, line in lines_from_end(path):
+        row = row_of(line)
+        if row is not None and row["step"] <= step:
+            return end
+    return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,14 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from difflab.files import append_text, flush, write_text
-from difflab.runs.metrics_file import read_metrics
+from difflab.files import append_text, flush
+from difflab.runs.metrics_file import end_of_step, lines, lines_from_end, row_of
 from difflab.strict_json import dumps
+
+_log = logging.getLogger(__name__)
+
+_BEGINNING = b'{"step": '
+"""Of a line that is written here."""
 
 
 class MetricsLog(Logger):
@@ -55,7 +62,8 @@ class MetricsLog(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the line that has been gathered so far, to the disk. The step's line is complete when the next step logs."""
+        """Writes the line that has been gathered so far, and has all lines on the disk. The step's line is complete when the next step
+        logs."""
         self._write()
         if self.path.exists():
             flush(self.path)
@@ -64,13 +72,38 @@ class MetricsLog(Logger):
     def finalize(self, status: str) -> None:
         self.save()
 
+    def rewind(self, step: int) -> None:
+        """Drops what was logged after a step: cuts the file where that ends, and reads nothing of what stays.
+
+        What holds no metrics was not logged here, and is nobody's to throw away: such an end of the file is then kept in
+        metrics.strange.
+        """
+        if not self.path.exists():
+            return
+        self._mend_last_line()
+        end = end_of_step(self.path, step)
+        if any(line.strip() and row_of(line) is None for _, _, line in lines(self.path, end)):
+            aside = self.path.with_suffix(".strange")
+            _log.warning("%s ends with lines that hold no metrics: they are now in %s", self.path, aside.name)
+            with self.path.open("rb") as file, aside.open("ab") as copy:
+                file.seek(end)
+                shutil.copyfileobj(file, copy)
+        with self.path.open("r+b") as file:
+            file.truncate(end)
+
+    def _mend_last_line(self) -> None:
+        """Takes away a line that a kill has torn. One that lacks its end alone gets that."""
+        begin = next((end for _, end, _ in lines_from_end(self.path)), 0)
+        for _, _, line in lines(self.path, begin):
+            torn = row_of(line) is None and (line.startswith(_BEGINNING) or _BEGINNING.startswith(line))
+            with self.path.open("r+b") as file:
+                if torn:
+                    file.truncate(begin)
+                else:
+                    file.seek(0, 2)
+                    file.write(b"\n")
+
     def _write(self) -> None:
         if self._row:
             append_text(self.path, dumps(self._row) + "\n")
             self._row = {}
-
-    def rewind(self, step: int) -> None:
-        """Drops what was logged after a step."""
-        if self.path.exists():
-            rows = [row for row in read_metrics(self.path) if row["step"] <= step]
-            write_text(self.path, "".join(dumps(row) + "\n" for row in rows))
