@@ -11,7 +11,7 @@ from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.runs import RunDirectory, RunLock
 from difflab.runs.mirror import weights_and_biases
-from difflab.runs.wandb_file import _records, holds_a_run, last_mirrored_step
+from difflab.runs.wandb_file import holds_a_run, last_mirrored_step
 from difflab.runs.wandb_login import WandbError
 from difflab.runs.wandb_sync import EARLIER, FAILED, RUNNING, UPLOADED, sync
 from wandb_stub import serving

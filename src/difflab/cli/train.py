@@ -140,6 +140,10 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
             for line in changes(run, code, evaluation.all_protocols(config, module, data)):
                 print(line)
+            if (run.path / "wandb" / "behind").exists():
+                from difflab.cli.mirrored_scores import catch_up
+
+                catch_up(config, run)
             report(run)
         return score(evaluation, run)
     module.detours = detour_count(run)
@@ -236,6 +240,7 @@ def _trainer(
     from difflab.data import DataError
     from difflab.launch import launched_rank
     from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
+    from difflab.runs.guarded import guarded
 
     every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
     judge.check(module)
@@ -265,7 +270,7 @@ def _trainer(
     ]
     loggers: list[Any] = [MetricsLog(run.metrics)]
     if launched_rank() == 0:
-        loggers += [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]
+        loggers += [guarded(made_logger(node, known_to_loggers(config, run))) for node in config.logger.values()]
     return instantiate(
         OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
         strategy=strategy,

@@ -131,11 +131,10 @@ class Checkpoints(Checkpoint):
             return path
         began = time.monotonic()
         self._link_best(trainer)
-        for logger in trainer.loggers:
-            logger.save()  # no line of the log may be missing that the checkpoint has behind it
+        trainer.loggers[0].save()  # metrics.jsonl: no line of it may be missing that the checkpoint has behind it
         trainer.save_checkpoint(path, weights_only=False)
-        for logger in trainer.loggers:
-            logger.save()
+        for mirror in trainer.loggers[1:]:
+            mirror.save()
         if trainer.is_global_zero:
             self._discard_old()
         self._saved_step = trainer.global_step

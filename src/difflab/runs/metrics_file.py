@@ -1,7 +1,7 @@
 """Reading the local record of metrics, which `MetricsLog` writes: a line at a time and from either end, however long it is.
 
-A line is a JSON object with a whole `step` and numbers by name. What is something else, as the rubbish of a broken disk or the line of another
-program, is passed over.
+A line is a JSON object with a whole `step` and numbers by name. What is something else, as the rubbish of a broken disk or the line of
+another program, is passed over.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def rows(path: str | Path, start: int = 0) -> Iterator[dict[str, float]]:
         elif line.strip():
             strange, first = strange + 1, first if strange else place
     if strange:
-        _log.warning("%s: %d of its lines hold no metrics (the first at byte %d) and are left out", path, strange, first)
+        _log.warning(
+            "%s: %d of its lines hold no metrics (the first at byte %d) and are left out", path, strange, first
+        )
 
 
 def rows_from_end(path: str | Path) -> Iterator[dict[str, float]]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import atexit
+import contextlib
+import logging
 import os
 import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+import wandb
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from difflab.runs.aside import Aside
 from difflab.runs.directory import RunDirectory
-from difflab.runs.metrics_file import read_metrics
+from difflab.runs.guarded import what
+from difflab.runs.metrics_file import end_of_step, lines, row_of, rows, rows_from_end
 from difflab.runs.wandb_file import last_mirrored_step
-from difflab.runs.wandb_login import logged_in
+from difflab.runs.wandb_login import chosen_mode
+from difflab.runs.wandb_service import WandbService
+
+_log = logging.getLogger(__name__)
 
 TAG_LENGTH = 64
 """W&B takes no longer ones."""
@@ -26,6 +34,9 @@ _NAME = re.compile(r"(?!\.{1,2}$)[^/\\#?%:\x00-\x1f]+")
 STEP = "trainer/global_step"
 """The optimizer step as a column: what charts are drawn over."""
 
+TO_BEGIN, TO_END, TO_STOP = 30.0, 300.0, 20.0
+"""Seconds that W&B may take before difflab goes on without it: at the start, at the end, and where a run is interrupted."""
+
 
 class Mirror(Logger):
     """Sends each line of metrics.jsonl to W&B as soon as it is written, with the pictures of its step.
@@ -34,35 +45,47 @@ class Mirror(Logger):
     the first time and is sent none twice, online as offline; what a crash has lost on its way is sent when the run goes on. (A run that
     goes back after a divergence takes another course: W&B keeps the lines of the old one up to the step that it had reached.)
 
+    Training never waits for W&B for longer than said above, and W&B's end, hang or refusal is a warning: `wandb/behind` in the run
+    directory then tells the next start of the same command, also of a complete run, that there is something to send.
+
     Args:
         run: The directory that is mirrored.
-        logger: Of the W&B run.
+        settings: Arguments of `wandb.init`, but for the mode.
+        mode: online, offline or disabled.
         labels: What the run is in its study, for the W&B configuration and as tags; empty outside of one.
     """
 
-    def __init__(self, run: RunDirectory, logger: WandbLogger, labels: Mapping[str, str]):
+    def __init__(self, run: RunDirectory, settings: Mapping[str, Any], mode: str, labels: Mapping[str, str]):
         super().__init__()
         self.run = run
-        self.logger = logger
-        self.labels = labels
-        self._sent: int | None = None
+        self.settings = settings
+        self.mode = mode
+        self.labels = dict(labels)
+        self.experiment: Any = None
+        self._behind = run.path / "wandb" / "behind"
+        self._aside: Aside | None = None
+        self._service = WandbService()
+        self._sent = -1
         self._read = 0
+        self._given_up = False
+        self._offline = mode == "offline"
 
     @property
     def name(self) -> str | None:
-        return self.logger.name
+        return self.settings["project"]
 
     @property
     def version(self) -> str | int | None:
-        return self.logger.version
+        return self.settings["id"]
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        experiment = self.logger.experiment
-        experiment.config.update(params | self.labels, allow_val_change=True)
-        if self.labels:
-            tags = [*self.labels.values(), f"seed {params['seed']}"]
-            experiment.tags = tuple(dict.fromkeys([*(experiment.tags or ()), *(tag[:TAG_LENGTH] for tag in tags)]))
+        """Begins the W&B run."""
+        if self._aside is None:
+            self._aside = Aside("W&B", self._failed)
+            self._aside.do(self._begin)
+        self._aside.do(partial(self._describe, dict(params)))
+        self._aside.wait(TO_BEGIN)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -70,70 +93,155 @@ class Mirror(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Sends what is new."""
-        if self._sent is None:
-            self._sent = self._mirrored()
-        for row in self._new_rows():
-            step = int(row.pop("step"))
-            if step > self._sent:
-                self.logger.experiment.log(row | {STEP: step} | self._pictures(step), step=step, commit=True)
-                self._sent = step
+        """Has sent what is new."""
+        if self._aside is not None:
+            self._aside.do(self._send)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Sends what is new and ends the W&B run."""
+        self.save()
+        self._end(0 if status == "success" else 1, TO_END if status == "success" else TO_STOP)
+
+    def catch_up(self, params: Mapping[str, Any]) -> None:
+        """Sends what an earlier start could not.
+
+        Args:
+            params: What `log_hyperparams` is given.
+        """
+        if self._behind.exists():
+            self.log_hyperparams(params)
+            self.finalize("success")
 
     def summarise(self, params: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Adds numbers to the summary of the W&B run after training, beside the last value of everything that was logged.
 
-        An upload of an offline piece may put its summary in the place of the earlier one, so all of it is said. Numbers that cannot be
-        sent are in the run directory all the same: that is a warning.
+        An upload of an offline piece may put its summary in the place of the earlier one, so all of it is said.
 
         Args:
             params: What `log_hyperparams` was given.
             scores: Name -> value, as evaluate.py has measured them.
         """
-        import wandb
-
         last: dict[str, float] = {}
-        for row in read_metrics(self.run.metrics) if self.run.metrics.exists() else []:
+        for row in rows(self.run.metrics) if self.run.metrics.exists() else ():
             last |= {STEP if name == "step" else name: value for name, value in row.items()}
+        self.log_hyperparams(params)
+        if self._aside is not None:
+            self._aside.do(lambda: self.experiment.summary.update(last | dict(scores)))
+        self._end(0, TO_END)
+
+    def _begin(self) -> None:
+        self._service.start()
+        atexit.register(self._end, 1, TO_STOP)  # before W&B's own, which waits for ever
         try:
-            self.log_hyperparams(dict(params))
-            self.logger.experiment.summary.update(last | dict(scores))
-            self.logger.experiment.finish()
-        except (wandb.Error, OSError) as error:
-            warnings.warn(
-                f"W&B does not take the scores of {self.run.path}: {' '.join(str(error).split())}", stacklevel=2
+            self.experiment = self._init(self.mode)
+        except Exception as error:
+            if self.mode != "online":
+                raise
+            _log.warning(
+                "W&B does not take this run online (%s): this start is recorded in %s, from where `wandb sync` sends it",
+                what(error),
+                self.run.path / "wandb",
+            )
+            self._offline = True
+            self.experiment = self._init("offline")
+        self.experiment.define_metric(STEP)
+        self.experiment.define_metric("*", step_metric=STEP, step_sync=True)
+        self._sent = max(last_mirrored_step(self.run.path / "wandb"), self.experiment.step - 1)
+        if self.run.metrics.exists():
+            self._read = end_of_step(self.run.metrics, self._sent)
+
+    def _init(self, mode: str) -> Any:
+        # a W&B run of its own, whatever others this process has
+        return wandb.init(**self.settings, mode=mode, reinit="create_new")  # type: ignore[arg-type]
+
+    def _describe(self, params: dict[str, Any]) -> None:
+        self.experiment.config.update(params | self.labels, allow_val_change=True)
+        if self.labels:
+            tags = [*self.labels.values(), f"seed {params['seed']}"]
+            self.experiment.tags = tuple(
+                dict.fromkeys([*(self.experiment.tags or ()), *(tag[:TAG_LENGTH] for tag in tags)])
             )
 
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        self.save()
-        self.logger.experiment.finish(exit_code=0 if status == "success" else 1)
+    def _send(self) -> None:
+        for row in self._new_rows():
+            step = int(row.pop("step"))
+            if step > self._sent:
+                self.experiment.log(row | {STEP: step} | self._pictures(step), step=step, commit=True)
+                self._sent = step
 
-    def _new_rows(self) -> list[dict[str, float]]:
+    def _new_rows(self) -> Iterator[dict[str, float]]:
         """The whole lines that were written since the last look, in order. A run that is interrupted between two writers of one step
         has that step in two lines."""
         if not self.run.metrics.exists():
-            return []
-        with self.run.metrics.open("rb") as file:
-            file.seek(self._read)
-            whole, _, _ = file.read().rpartition(b"\n")
-        self._read += len(whole) + 1 if whole else 0
-        rows: dict[float, dict[str, float]] = {}
-        for line in whole.splitlines():
-            row = json.loads(line)
-            rows.setdefault(row["step"], {}).update(row)
-        return list(rows.values())
+            return
+        last = next((row["step"] for row in rows_from_end(self.run.metrics)), -1)
+        merged: dict[str, float] = {}
+        for _, end, line in lines(self.run.metrics, self._read):
+            if not line.endswith(b"\n"):
+                break
+            self._read = end
+            row = row_of(line)
+            if (
+                row is None or row["step"] > last
+            ):  # a stray step beyond the last would keep all that follow from being sent
+                continue
+            if merged and row["step"] != merged["step"]:
+                yield merged
+                merged = {}
+            merged |= row
+        if merged:
+            yield merged
 
     def _pictures(self, step: int) -> dict[str, Any]:
         found = sorted(self.run.samples.glob(f"*_{step:08d}.png"))
-        if not found:
-            return {}
-        import wandb
-
         return {f"samples/{path.stem.rsplit('_', 1)[0]}": wandb.Image(str(path)) for path in found}
 
-    def _mirrored(self) -> int:
-        """The step up to which W&B has everything: what earlier starts left on this disk, or what the server says of a continued run."""
-        return max(last_mirrored_step(self.run.path / "wandb"), self.logger.experiment.step - 1)
+    def _end(self, exit_code: int, seconds: float) -> None:
+        """Ends the W&B run and its process, the hard way where it does not answer."""
+        atexit.unregister(self._end)
+        aside, self._aside = self._aside, None
+        if aside is None:
+            return
+        aside.do(partial(self._finish, exit_code))
+        if not aside.end(seconds):
+            self._give_up(f"has not answered for {seconds:g} s")
+            self._service.kill()
+            aside.end(1.0)
+
+    def _finish(self, exit_code: int) -> None:
+        self.experiment.finish(exit_code=exit_code)
+        self._service.end()
+        kept = last_mirrored_step(self.run.path / "wandb") if self._offline else self._sent
+        if self._service.ours and kept < self._sent:  # a full disk: W&B does not say so
+            self._sent = kept
+            self._give_up("has not kept all that it was sent (is the disk full?)")
+        else:
+            self._behind.unlink(missing_ok=True)
+
+    def _failed(self, error: BaseException) -> None:
+        self._give_up(f"has failed ({what(error)})")
+        self._service.kill()
+        if self.experiment is not None:
+            with contextlib.suppress(Exception, SystemExit):  # lets go of the output of this process
+                self.experiment.finish(exit_code=1)
+        self._service.end()
+
+    def _give_up(self, why: str) -> None:
+        if self._given_up:
+            return
+        self._given_up = True
+        has = f"has this run up to step {self._sent}" if self._sent >= 0 else "may have nothing of this run"
+        with contextlib.suppress(OSError):  # a full disk, which may be why
+            self._behind.parent.mkdir(parents=True, exist_ok=True)
+            self._behind.touch()
+        _log.warning(
+            "W&B %s and %s; metrics.jsonl has all of it, and the next start of the same command sends what is missing. What W&B left in "
+            "%s goes up by `wandb sync`",
+            why,
+            has,
+            self.run.path / "wandb",
+        )
 
 
 def weights_and_biases(
@@ -149,29 +257,28 @@ def weights_and_biases(
 
     A run that is called <project>/<row> belongs to a study: its group is the row, and the seeds are its replicates.
 
-    mode   online, offline or disabled; auto is $WANDB_MODE, else online for a user who is logged in and offline for others
+    Args:
+        project: Of W&B.
+        entity: Of W&B; None for the user's default.
+        mode: online, offline, disabled or auto, see `chosen_mode`.
+        run: The directory that is mirrored.
+        identity: Of the run, which is the W&B run's as well.
+        group: The run's name.
+        name: What the W&B run is called.
     """
     for key, value in (("project", project), ("entity", entity or "mine")):
         if not _NAME.fullmatch(str(value)):
             raise ValueError(f"logger.wandb.{key}={value}: W&B has no such names; leave out / \\ # ? % : and ..")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    if mode == "auto":
-        mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
-        mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # what W&B called them at first
-    if mode not in ("online", "offline", "disabled"):
-        raise ValueError(f"logger.wandb.mode={mode}: expected auto, online, offline or disabled")
-    run.path.mkdir(parents=True, exist_ok=True)
     study, _, row = group.partition("/")
     labels = {"study": study, "row": row} if row and study == project else {}
-    logger = WandbLogger(
-        project=project,
-        entity=entity,
-        id=identity,
-        group=labels.get("row", group),
-        job_type="train",
-        name=name,
-        save_dir=str(run.path.absolute()),  # W&B writes to it until the end, wherever the process is then
-        resume="allow",
-        mode=mode,  # and not Lightning's `offline`, which sets WANDB_MODE for all that this process does later
-    )
-    return Mirror(run, logger, labels)
+    settings = {
+        "project": project,
+        "entity": entity,
+        "id": identity,
+        "group": labels.get("row", group),
+        "job_type": "train",
+        "name": name,
+        "dir": os.path.abspath(run.path),  # W&B writes to it until the end, wherever the process is then
+        "resume": "allow",
+    }
+    return Mirror(run, settings, chosen_mode(mode), labels)

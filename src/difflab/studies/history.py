@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import math
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from difflab.runs import RunDirectory
+from difflab.runs.metrics_file import lines, row_of, rows, rows_from_end
 from difflab.studies.facts import Facts
 
 Column = Float64[np.ndarray, " lines"]
 
 IMAGES, SPEED = "train/images", "train/images_per_second"
+
+LINES = 20_000
+"""Of a log, from which on a part of it stands for all: a picture has fewer points."""
+
+_STEP = re.compile(rb'\{"step": (\d{1,15}),')
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,14 @@ class History:
 
 
 def read_history(run: str | Path) -> History:
-    """Of a run's directory; a torn line is left out, and a run that has not logged yet has no lines."""
+    """Of a run's directory; what is no line of metrics is left out, and a run that has not logged yet has no lines.
+
+    Of a log of more than `LINES` lines those remain that have an evaluation or are at a multiple of some number of steps, the same one in
+    runs of about the same length: so curves of seeds still have their steps in common.
+    """
     path = RunDirectory(run).metrics
-    merged: dict[float, dict[str, Any]] = {}
-    for row in _rows(path.read_text(encoding="utf-8") if path.exists() else ""):
+    merged: dict[float, dict[str, float]] = {}
+    for row in _thinned(path) if path.exists() else ():
         merged.setdefault(row["step"], {}).update(row)
     steps = sorted(merged)
     names = dict.fromkeys(name for step in steps for name in merged[step] if name != "step")
@@ -78,22 +88,22 @@ def read_history(run: str | Path) -> History:
     return History(Path(run), np.array(steps, np.float64), columns)
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
-    whole, _, rest = text.rpartition("\n")  # a torn last line has no end
-    try:  # all at once is faster by half
-        rows = json.loads(f"[{whole.replace(chr(10), ',')}]")
-    except json.JSONDecodeError:
-        rows = [row for line in whole.splitlines() if (row := _row(line))]
-    last = _row(rest)
-    return [*rows, last] if last else rows
+def _thinned(path: Path) -> Iterator[dict[str, float]]:
+    count = _count(path)
+    first, last = (next(found, {"step": 1})["step"] for found in (rows(path), rows_from_end(path)))
+    apart = max(1, first) * 2 ** math.ceil(math.log2(max(1, count / LINES)))
+    for _, _, line in lines(path):
+        step = _STEP.match(line)  # most lines of a long log need not be parsed
+        if count > LINES and step and int(step[1]) % apart and b'"eval/' not in line and int(step[1]) < last:
+            continue
+        if (row := row_of(line)) is not None:
+            yield row
 
 
-def _row(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) and "step" in row else None
+def _count(path: Path) -> int:
+    """Lines of a file."""
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b""))
 
 
 class Axis(ABC):

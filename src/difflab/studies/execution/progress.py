@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from difflab.studies.execution.last_words import tail
+from difflab.runs.metrics_file import rows_from_end
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,13 @@ class Progress:
 
 def progress_of(run: Path) -> Progress:
     """From metrics.jsonl; reads its end alone."""
-    step, speed = 0, None
-    for line in reversed(tail(run / "metrics.jsonl", 16_384).splitlines()):
-        try:
-            row = json.loads(line)
-        except ValueError:  # torn, at either end
-            continue
-        step = max(step, int(row["step"]))
-        speed = row.get("train/images_per_second")
-        if speed is not None:
-            break
-    return Progress(step, speed)
+    step = 0
+    try:
+        for row in islice(rows_from_end(run / "metrics.jsonl"), 100):
+            step = max(step, int(row["step"]))
+            speed = row.get("train/images_per_second", math.nan)
+            if math.isfinite(speed):
+                return Progress(step, speed)
+    except OSError:  # it has not logged yet
+        pass
+    return Progress(step)
