@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.cli.evaluate import evaluate
-from difflab.runs import RunDirectory, read_metrics
+from difflab.runs import RunDirectory, read_metrics, wandb_file
 from difflab.runs.mirror import STEP
-from difflab.runs.wandb_file import _records
 from running import composed, train_small, train_until
 
 OFFLINE = ("logger=[wandb]", "logger.wandb.mode=offline", "data.num_workers=1")
@@ -37,7 +37,7 @@ def named(items) -> dict:
 def records(run: Path) -> list[wandb_records.Record]:
     """Of all starts, in order; a torn tail is left out."""
     files = sorted(run.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    return [wandb_records.Record.FromString(body) for file in files for _, body in _records(file.read_bytes())]
+    return [record for file in files for _, record in wandb_file.records(file)]
 
 
 def history(run: Path) -> list[dict]:
@@ -104,6 +104,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
+import psutil
 from difflab.module import TrainedModule
 from running import train_small
 
@@ -112,6 +113,7 @@ step, root = TrainedModule.training_step, Path({root!r})
 
 def killed(self, batch, batch_idx):
     if self.trainer.global_step == 7:
+        print(*(child.pid for child in psutil.Process().children(recursive=True)), file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, batch_idx)
 
@@ -133,6 +135,12 @@ def test_after_a_kill_no_step_is_sent_twice_and_none_is_missing(tmp_path):
     alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # not this process's W&B
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=500, env=alone)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode(errors="replace")
+    left = [int(pid) for pid in done.stderr.splitlines()[-1].split()]
+    assert left  # W&B and the data workers, which end as well
+    deadline = time.monotonic() + 60
+    while any(map(psutil.pid_exists, left)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [pid for pid in left if psutil.pid_exists(pid)]
     (config,) = tmp_path.glob("*/*/config.yaml")
     sent = [
         line["_step"] for line in history(config.parent)

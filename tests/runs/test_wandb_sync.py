@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from wandb.proto import wandb_internal_pb2 as wandb_records
 
-from difflab.runs import RunDirectory, RunLock
+from difflab.runs import MetricsLog, RunDirectory, RunLock
 from difflab.runs.mirror import weights_and_biases
-from difflab.runs.wandb_file import holds_a_run, last_mirrored_step
+from difflab.runs.wandb_file import holds_a_run, last_mirrored_step, records
 from difflab.runs.wandb_login import WandbError
 from difflab.runs.wandb_sync import EARLIER, FAILED, RUNNING, UPLOADED, sync
 from wandb_stub import serving
@@ -51,8 +50,10 @@ def recorded(tmp_path_factory) -> Path:
     for start in (0, 5):
         mirror = weights_and_biases("ablation", None, "offline", run, run.path.name, "ablation/adagn", "adagn-seed3")
         mirror.log_hyperparams({"seed": 3, "run": {"name": "ablation/adagn"}})
+        log = MetricsLog(run.metrics)
         for step in range(start, start + 5):
-            mirror.logger.experiment.log({"train/loss": 1.0 / (1 + step)}, step=step)
+            log.log_metrics({"train/loss": 1.0 / (1 + step)}, step=step)
+        log.save()
         mirror.finalize("success")
     first, second = pieces(run.path)
     second.rename(
@@ -113,11 +114,11 @@ def outcomes(uploads) -> dict[str, str]:
 def test_a_run_of_a_study_is_a_replicate_of_its_row(recorded):
     for piece in pieces(recorded):
         (file,) = piece.glob("*.wandb")
-        records = [wandb_records.Record.FromString(body) for _, body in _records(file.read_bytes())]
-        last = [record.run for record in records if record.WhichOneof("record_type") == "run"][-1]
+        found = [record for _, record in records(file)]
+        last = [record.run for record in found if record.WhichOneof("record_type") == "run"][-1]
         config = {
             item.key or ".".join(item.nested_key): json.loads(item.value_json)
-            for record in records
+            for record in found
             for item in (*record.run.config.update, *record.config.update)
         }
         assert (last.project, last.run_group, last.job_type) == ("ablation", "adagn", "train")
@@ -129,7 +130,7 @@ def test_a_run_outside_of_a_study_keeps_its_name_as_group(tmp_path):
     mirror = weights_and_biases("difflab", None, "disabled", RunDirectory(tmp_path), "c" * 10, "iddpm/linear", "x")
     mirror.log_hyperparams({"seed": 0})
     assert mirror.labels == {}
-    assert mirror.logger._wandb_init["group"] == "iddpm/linear"
+    assert mirror.settings["group"] == "iddpm/linear"
 
 
 def test_every_piece_goes_up_once_and_in_order(study, fake, monkeypatch):
@@ -231,7 +232,7 @@ def test_the_real_command_sends_every_step_once(study, server):
     """Of the second start the last record is torn, as by a kill."""
     run = study / "adagn/aaaaaaaaaa"
     (file,) = pieces(run)[1].glob("*.wandb")
-    ends = [end for end, _ in _records(file.read_bytes())]
+    ends = [end for end, _ in records(file)]
     file.write_bytes(file.read_bytes()[: ends[-1] - 3])
     for _ in range(2):
         uploads = sync(run, lambda done: None)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-_TOLD_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+Job = Callable[[], object]
 
 
 class Aside:
-    """Does jobs after each other in a thread of its own. The first one that fails is the last one.
-
-    Signals are blocked in the thread, hence also in the programs that it starts: SLURM sends SIGTERM to all processes of a job, and these
-    have to live until training has ended.
+    """Does jobs after each other in a thread of its own.
 
     Args:
         name: Of the thread.
-        failed: Called, in the thread, with what a job has raised.
+        failed: Called, in the thread, with a job and what it has raised; says whether the thread is to go on.
     """
 
-    def __init__(self, name: str, failed: Callable[[BaseException], None]):
+    def __init__(self, name: str, failed: Callable[[Job, BaseException], bool]):
         self._failed = failed
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def do(self, job: Callable[[], object]) -> None:
+    def do(self, job: Job) -> None:
         """Has a job done when those before it are."""
         self._jobs.put(job)
 
@@ -47,9 +43,9 @@ class Aside:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_TO_END)
-        try:
-            for job in iter(self._jobs.get, None):
+        for job in iter(self._jobs.get, None):
+            try:
                 job()
-        except BaseException as error:  # SystemExit, too: W&B ends its process with it
-            self._failed(error)
+            except BaseException as error:  # SystemExit, too: W&B ends its process with it
+                if not self._failed(job, error):
+                    return

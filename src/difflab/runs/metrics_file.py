@@ -55,15 +55,17 @@ def row_of(line: bytes) -> dict[str, float] | None:
     if len(line) > LONGEST:
         return None
     try:
-        row = json.loads(line)
-        step = row["step"]
-        if type(row) is not dict or type(step) is not int or not -1 <= step < 1 << 53:
+        row = json.loads(line.decode())
+        step = row.pop("step")
+        kinds = set(map(type, row.values()))
+        if type(step) is not int or not -1 <= step < 1 << 53 or not kinds <= _NUMBERS:
             return None
-        if {type(value) for value in row.values()} <= _NUMBERS:
-            return {name: nan if value is None else float(value) for name, value in row.items()} | {"step": step}
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        pass
-    return None
+        if kinds - {float}:
+            row = {name: nan if value is None else float(value) for name, value in row.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    row["step"] = step
+    return row
 
 
 def lines(path: str | Path, start: int = 0) -> Iterator[tuple[int, int, bytes]]:

@@ -94,14 +94,14 @@ class MetricsLog(Logger):
     def _mend_last_line(self) -> None:
         """Takes away a line that a kill has torn. One that lacks its end alone gets that."""
         begin = next((end for _, end, _ in lines_from_end(self.path)), 0)
-        for _, _, line in lines(self.path, begin):
-            torn = row_of(line) is None and (line.startswith(_BEGINNING) or _BEGINNING.startswith(line))
-            with self.path.open("r+b") as file:
-                if torn:
-                    file.truncate(begin)
-                else:
-                    file.seek(0, 2)
-                    file.write(b"\n")
+        _, _, line = next(lines(self.path, begin), (0, 0, b""))
+        torn = row_of(line) is None and (line.startswith(_BEGINNING) or _BEGINNING.startswith(line))
+        with self.path.open("r+b") as file:
+            if torn:
+                file.truncate(begin)
+            else:
+                file.seek(0, 2)
+                file.write(b"\n")
 
     def _write(self) -> None:
         if self._row:

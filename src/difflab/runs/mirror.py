@@ -15,7 +15,7 @@ import wandb
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from difflab.runs.aside import Aside
+from difflab.runs.aside import Aside, Job
 from difflab.runs.directory import RunDirectory
 from difflab.runs.guarded import what
 from difflab.runs.metrics_file import end_of_step, lines, row_of, rows, rows_from_end
@@ -34,8 +34,11 @@ _NAME = re.compile(r"(?!\.{1,2}$)[^/\\#?%:\x00-\x1f]+")
 STEP = "trainer/global_step"
 """The optimizer step as a column: what charts are drawn over."""
 
-TO_BEGIN, TO_END, TO_STOP = 30.0, 300.0, 20.0
-"""Seconds that W&B may take before difflab goes on without it: at the start, at the end, and where a run is interrupted."""
+TO_BEGIN, TO_STOP, TO_END = 30.0, 20.0, {"online": 300.0, "offline": 60.0, "disabled": 60.0}
+"""Seconds that W&B may take before difflab goes on without it: at the start, where a run is interrupted, and by mode at the end."""
+
+RESTARTS = 2
+"""Of W&B within a start. SLURM's signals, for one, go to all processes of a job, and W&B's ends by them."""
 
 
 class Mirror(Logger):
@@ -45,8 +48,9 @@ class Mirror(Logger):
     the first time and is sent none twice, online as offline; what a crash has lost on its way is sent when the run goes on. (A run that
     goes back after a divergence takes another course: W&B keeps the lines of the old one up to the step that it had reached.)
 
-    Training never waits for W&B for longer than said above, and W&B's end, hang or refusal is a warning: `wandb/behind` in the run
-    directory then tells the next start of the same command, also of a complete run, that there is something to send.
+    Training never waits for W&B for longer than said above. Where W&B's process has ended it is started again and sent what it lacks. Its
+    hang or refusal is a warning: `wandb/behind` in the run directory then tells the next start of the same command, also of a complete
+    run, that there is something to send.
 
     Args:
         run: The directory that is mirrored.
@@ -67,6 +71,8 @@ class Mirror(Logger):
         self._service = WandbService()
         self._sent = -1
         self._read = 0
+        self._params: dict[str, Any] = {}
+        self._restarts = 0
         self._given_up = False
         self._offline = mode == "offline"
 
@@ -84,7 +90,8 @@ class Mirror(Logger):
         if self._aside is None:
             self._aside = Aside("W&B", self._failed)
             self._aside.do(self._begin)
-        self._aside.do(partial(self._describe, dict(params)))
+        self._params = dict(params)
+        self._aside.do(self._describe)
         self._aside.wait(TO_BEGIN)
 
     @rank_zero_only
@@ -101,7 +108,7 @@ class Mirror(Logger):
     def finalize(self, status: str) -> None:
         """Sends what is new and ends the W&B run."""
         self.save()
-        self._end(0 if status == "success" else 1, TO_END if status == "success" else TO_STOP)
+        self._end(0 if status == "success" else 1, TO_END[self.mode] if status == "success" else TO_STOP)
 
     def catch_up(self, params: Mapping[str, Any]) -> None:
         """Sends what an earlier start could not.
@@ -128,7 +135,7 @@ class Mirror(Logger):
         self.log_hyperparams(params)
         if self._aside is not None:
             self._aside.do(lambda: self.experiment.summary.update(last | dict(scores)))
-        self._end(0, TO_END)
+        self._end(0, TO_END[self.mode])
 
     def _begin(self) -> None:
         self._service.start()
@@ -155,10 +162,10 @@ class Mirror(Logger):
         # a W&B run of its own, whatever others this process has
         return wandb.init(**self.settings, mode=mode, reinit="create_new")  # type: ignore[arg-type]
 
-    def _describe(self, params: dict[str, Any]) -> None:
-        self.experiment.config.update(params | self.labels, allow_val_change=True)
+    def _describe(self) -> None:
+        self.experiment.config.update(self._params | self.labels, allow_val_change=True)
         if self.labels:
-            tags = [*self.labels.values(), f"seed {params['seed']}"]
+            tags = [*self.labels.values(), f"seed {self._params['seed']}"]
             self.experiment.tags = tuple(
                 dict.fromkeys([*(self.experiment.tags or ()), *(tag[:TAG_LENGTH] for tag in tags)])
             )
@@ -207,7 +214,7 @@ class Mirror(Logger):
         if not aside.end(seconds):
             self._give_up(f"has not answered for {seconds:g} s")
             self._service.kill()
-            aside.end(1.0)
+            aside.end(5.0)
 
     def _finish(self, exit_code: int) -> None:
         self.experiment.finish(exit_code=exit_code)
@@ -219,12 +226,29 @@ class Mirror(Logger):
         else:
             self._behind.unlink(missing_ok=True)
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, job: Job, error: BaseException) -> bool:
+        """Starts W&B again and repeats the job, or gives W&B up."""
+        while self.experiment is not None and self._restarts < RESTARTS and not self._given_up:
+            self._restarts += 1
+            _log.warning("W&B has failed (%s) and is started again: it gets what it lacks", what(error))
+            self._let_go()
+            try:
+                self._begin()
+                self._describe()
+                job()
+            except BaseException as again:
+                error = again
+            else:
+                return True
         self._give_up(f"has failed ({what(error)})")
+        self._let_go()
+        return False
+
+    def _let_go(self) -> None:
+        """Ends W&B's process and its hold on the output of this one."""
         self._service.kill()
-        if self.experiment is not None:
-            with contextlib.suppress(Exception, SystemExit):  # lets go of the output of this process
-                self.experiment.finish(exit_code=1)
+        with contextlib.suppress(Exception, SystemExit):
+            self.experiment.finish(exit_code=1)
         self._service.end()
 
     def _give_up(self, why: str) -> None:

@@ -90,13 +90,15 @@ def read_history(run: str | Path) -> History:
 
 def _thinned(path: Path) -> Iterator[dict[str, float]]:
     count = _count(path)
+    if count <= LINES:
+        yield from rows(path)
+        return
     first, last = (next(found, {"step": 1})["step"] for found in (rows(path), rows_from_end(path)))
-    apart = max(1, first) * 2 ** math.ceil(math.log2(max(1, count / LINES)))
+    apart = max(1, first) * 2 ** math.ceil(math.log2(count / LINES))
     for _, _, line in lines(path):
-        step = _STEP.match(line)  # most lines of a long log need not be parsed
-        if count > LINES and step and int(step[1]) % apart and b'"eval/' not in line and int(step[1]) < last:
-            continue
-        if (row := row_of(line)) is not None:
+        found = _STEP.match(line)  # most lines of a long log need not be parsed
+        step = int(found[1]) if found else last
+        if (step % apart == 0 or step >= last or b'"eval/' in line) and (row := row_of(line)) is not None:
             yield row
 
 
