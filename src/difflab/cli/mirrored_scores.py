@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from difflab.cli.measuring import Measured
 from difflab.cli.subjects import DrawnImages
 from difflab.cli.trainer_arguments import known_to_loggers
-from difflab.reading import read_json, read_yaml
+from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
 from difflab.runs.guarded import what
 from difflab.runs.mirror import Mirror, weights_and_biases
@@ -58,7 +58,7 @@ def _told(run: RunDirectory, known: dict[str, Any], tell: Callable[[Mirror, Mapp
     try:
         config = read_yaml(run.config)
         start = without_diffs({"foreign_packages": {}} | run.starts()[-1])
-        params = config | {"protocol": read_json(run.protocol), "provenance": start}
+        params = config | {"protocol": run.protocols(), "provenance": start}
         for node in config.get("logger", {}).values():  # whatever else it names is not built: the file may be anybody's
             if str(node.get("_target_")).rpartition(".")[2] == weights_and_biases.__name__:
                 tell(weights_and_biases(node["project"], node.get("entity"), node["mode"], **known), params)

@@ -122,6 +122,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
     from difflab.runs.export import export_all
     from difflab.runs.identity import code_of
     from difflab.runs.provenance import without_diffs
+    from difflab.runs.saved_checkpoints import set_aside, unfit_for
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     torch.manual_seed(config.seed)  # for weights that a network draws in a way of its own
@@ -146,9 +147,9 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
                 catch_up(config, run)
             report(run)
         return score(evaluation, run)
-    module.detours = detour_count(run)
 
     try:
+        module.detours = detour_count(run)
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin, config.strategy.get("timeout", 30))
@@ -164,16 +165,18 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             f"{run.path} was begun with another content of what {', '.join(changed)} stands for, and its scores would be of two kinds: "
             "put that back, or begin anew beside it by run.restart=true"
         )
+    unfit = unfit_for(module.state_dict())
     signals.enter(TRAINING)
     if not trainer.is_global_zero:
-        outcome = fit(trainer, module, data, newest(run.checkpoints))
+        outcome = fit(trainer, module, data, newest(run.checkpoints, unfit))
         if outcome.name == "failed":
             raise Ended(outcome.exit_code, outcome.message)
         return None
     lock.acquire()
     record_run(run.path)
     try:
-        checkpoint = newest(run.checkpoints)
+        checkpoint = newest(run.checkpoints, unfit)
+        set_aside(run.checkpoints, checkpoint)
         step = step_of(checkpoint) if checkpoint else 0
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
         told = new_code(run.path, configuration, code)
@@ -208,7 +211,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
                 run.end(outcome.name, trainer.global_step, trainer.global_step * config.data.batch_size)
             if outcome.give_up:
                 go_back(run, outcome.give_up)
-            last = newest(run.checkpoints)
+            last = newest(run.checkpoints, unfit)
             if outcome.name == "complete" and last:
                 export_all(
                     run.weights,

@@ -51,8 +51,12 @@ def read_safetensors(path: str | Path, remedy: str = "Get it again.") -> dict[st
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def read_checkpoint(path: str | Path) -> Any:
+def read_checkpoint(path: str | Path, mapped: bool = False) -> Any:
     """What `torch.save` wrote: tensors and plain containers, on the CPU. Anything else in it is refused and not run.
+
+    Args:
+        path: Of the file.
+        mapped: Leaves the tensors' content on the disk until it is looked at.
 
     Raises:
         FileError: The file is damaged, holds something else, or would unpack to more than its own size.
@@ -61,7 +65,7 @@ def read_checkpoint(path: str | Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the pickle's version, which is no matter of the user's
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
     except pickle.UnpicklingError as error:
         raise FileError(
             f"{path} holds something else than weights and numbers ({_first_line(error)}), which is not run. Get it anew."

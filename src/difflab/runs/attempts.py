@@ -14,7 +14,7 @@ def attempt_directory(parent: str | Path, identity: str, restart: bool) -> Path:
     """
     parent = Path(parent)
     pattern = re.compile(re.escape(identity) + r"(?:-(\d+))?")
-    matches = (pattern.fullmatch(path.name) for path in parent.iterdir()) if parent.is_dir() else ()
+    matches = (pattern.fullmatch(path.name) for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else ()
     numbers = [int(match.group(1) or 1) for match in matches if match]
     newest = max(numbers, default=0)
     if restart and newest and int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0:

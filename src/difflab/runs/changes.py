@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +52,7 @@ def changed_code(start: Mapping[str, Any], code: ForeignCode) -> list[str]:
         return []
     before: dict[str, str] = {}
     for name, package in start["foreign_packages"].items():
-        before |= package.get("modules", {name: package["version"]})
+        before |= package.get("modules") or {name: package.get("version")}
     now = code.fingerprints()
     return [name for name in now if before.get(name) != now[name]] or sorted(before.keys() - now.keys())
 
@@ -95,9 +94,7 @@ def changed_content(run: RunDirectory, protocols: Mapping[str, Mapping[str, Any]
         run: Begun earlier.
         protocols: Score -> fields, as they would be written now.
     """
-    if not run.protocol.exists():
-        return []
-    before = json.loads(run.protocol.read_text(encoding="utf-8"))
+    before = run.protocols()
     return sorted(
         {
             field

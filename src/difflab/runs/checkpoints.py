@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from difflab.files import link
 from difflab.launch import Interrupted, Interruption
 from difflab.launch.signals import WRITING, signals
-from difflab.runs.saved_checkpoints import saved, step_of
+from difflab.runs.saved_checkpoints import MARK, mark_of, saved, step_of
 
 
 class Checkpoints(Checkpoint):
@@ -101,6 +101,11 @@ class Checkpoints(Checkpoint):
         self._link_best(trainer)
         if trainer.is_global_zero:
             self._discard_old()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[MARK] = mark_of(self.directory)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

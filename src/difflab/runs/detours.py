@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from difflab.files import make_folder, move, write_json
+from difflab.reading import read_json
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import saved, step_of
 
@@ -31,7 +31,9 @@ def detour_count(run: RunDirectory) -> int:
 
 
 def _detours(run: RunDirectory) -> list[dict[str, int]]:
-    return json.loads(_file(run).read_text(encoding="utf-8")) if _file(run).exists() else []
+    return (
+        read_json(_file(run), list) if _file(run).exists() else []
+    )  # what cannot be read is no 0: the noise depends on it
 
 
 def _file(run: RunDirectory) -> Path:

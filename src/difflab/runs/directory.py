@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from difflab.files import clear_remains, write_json, write_text
+from difflab.reading import FileError, read_json
+from difflab.reading.json import is_a
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import lines_from_end, row_of
 from difflab.strict_json import in_words
+
+_log = logging.getLogger(__name__)
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("started", "ended", "host", "command", "outcome", "configuration", "directory"), str),
+    **dict.fromkeys(("seconds", "from_step", "to_step", "images"), float),
+    **dict.fromkeys(("environment", "foreign_packages", "packages", "data"), dict),
+    **dict.fromkeys(("gpus", "empty_classes"), list),
+    "git": (dict, type(None)),
+}
+"""Field of a start -> kind of its value, as far as something reads it."""
 
 
 class RunDirectory:
@@ -48,7 +62,7 @@ class RunDirectory:
             clear_remains(folder)
         write_text(self.config, config)
         write_json(self.protocol, in_words(protocol))
-        write_json(self.provenance, [*self.starts(), start])
+        write_json(self.provenance, [*self._kept(), start])
 
     def end(self, outcome: str, step: int, images: int) -> None:
         """Writes how the last start ended: complete, interrupted, diverged, went back or failed."""
@@ -69,8 +83,26 @@ class RunDirectory:
         write_json(self.complete, summary)
 
     def starts(self) -> list[dict[str, Any]]:
-        """What provenance.json says of each start, the first one first."""
-        return json.loads(self.provenance.read_text(encoding="utf-8")) if self.provenance.exists() else []
+        """What provenance.json says of each start, the first one first. What it does not say as `provenance` does is left out; a file
+        that cannot be read is a warning."""
+        if not self.provenance.exists():
+            return []
+        try:
+            content = read_json(self.provenance, list)
+        except FileError as error:
+            _log.warning("%s What it said of earlier starts is not known.", error)
+            return []
+        found = [start for start in content if isinstance(start, dict) and _is_time(start.get("started"))]
+        return [{key: value for key, value in start.items() if is_a(value, _KINDS.get(key, object))} for start in found]
+
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """What protocol.json says of each score; a file that cannot be read is a warning."""
+        try:
+            content = read_json(self.protocol) if self.protocol.exists() else {}
+        except FileError as error:
+            _log.warning("%s What the scores mean is not known.", error)
+            return {}
+        return {name: fields for name, fields in content.items() if isinstance(fields, dict)}
 
     def status(self) -> str:
         """complete, running, how the last start ended, or killed if nobody wrote it down."""
@@ -98,3 +130,19 @@ class RunDirectory:
         """The newest picture of samples."""
         grids = sorted(self.samples.glob("*.png"), key=lambda path: (path.stem.rsplit("_", 1)[-1], path.name))
         return grids[-1] if grids else None
+
+    def _kept(self) -> list[dict[str, Any]]:
+        """The earlier starts; a provenance.json that does not tell them is put aside."""
+        starts = self.starts()
+        if not starts and self.provenance.exists():
+            aside = self.provenance.with_suffix(".unreadable")
+            _log.warning("%s is now %s", self.provenance, aside.name)
+            os.replace(self.provenance, aside)
+        return starts
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from difflab.reading import read_yaml
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import newest, step_of
 
@@ -17,32 +15,36 @@ def info(path: str | Path) -> dict[str, Any]:
     run = RunDirectory(path)
     if not run.config.exists():
         raise ValueError(f"{path} is no run directory: it has no config.yaml")
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    config = read_yaml(run.config)
+    try:
+        name, seed, batch = config["run"]["name"], config["seed"], int(config["data"]["batch_size"])
+        max_steps = int(config["trainer"]["max_steps"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{run.config} is no configuration of a run: it lacks {error}, or has it otherwise") from error
     checkpoint = newest(run.checkpoints)
     step = step_of(checkpoint) if checkpoint else 0
     return {
         "path": str(run.path),
         "status": run.status(),
-        "name": config["run"]["name"],
-        "seed": config["seed"],
+        "name": name,
+        "seed": seed,
         "step": step,
-        "max_steps": config["trainer"]["max_steps"],
-        "images": step * config["data"]["batch_size"],
+        "max_steps": max_steps,
+        "images": step * batch,
         "checkpoint": str(checkpoint) if checkpoint else None,
         "weights_sha256": _hashes(checkpoint) if checkpoint else {},
         "metrics": run.last_scores(),
-        "protocol": json.loads(run.protocol.read_text(encoding="utf-8")) if run.protocol.exists() else {},
+        "protocol": run.protocols(),
         "starts": run.starts(),
     }
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
     """Track -> hash of its weights."""
-    import torch  # a run without a checkpoint is told of at once
-
+    from difflab.reading.weights import read_checkpoint  # torch: a run without a checkpoint is told of at once
     from difflab.runs.export import model_weights, weights_sha256
 
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     return {track: weights_sha256(weights) for track, weights in model_weights(state).items()}
 
 
@@ -57,16 +59,15 @@ def as_text(facts: dict[str, Any]) -> str:
     ]
     lines += [f"weights   {track:12} {value}" for track, value in facts["weights_sha256"].items()]
     lines += [f"metric    {name} {value:.6g}" for name, value in facts["metrics"].items()]
-    lines += [f"protocol  {name} {fields['fingerprint']}" for name, fields in facts["protocol"].items()]
+    lines += [f"protocol  {name} {fields.get('fingerprint', 'unknown')}" for name, fields in facts["protocol"].items()]
     for start in facts["starts"]:
-        commit = (start.get("git") or {}).get("commit", "unknown")[:10]
+        commit = str((start.get("git") or {}).get("commit", "unknown"))[:10]
         end = (
-            f"{start['outcome']} at step {start['to_step']} after {start['seconds']:.0f} s"
+            f"{start['outcome']} at step {start.get('to_step', '?')} after {start.get('seconds', 0):.0f} s"
             if "outcome" in start
             else "no end on record"
         )
-        lines.append(
-            f"start     {start['started']} on {start['host']}, commit {commit}, from step {start['from_step']}: {end}"
-        )
-        lines.append(f"          {start['command']}")
+        host, first = start.get("host", "?"), start.get("from_step", "?")
+        lines.append(f"start     {start['started']} on {host}, commit {commit}, from step {first}: {end}")
+        lines.append(f"          {start.get('command', '?')}")
     return "\n".join(lines)

@@ -201,8 +201,13 @@ class Mirror(Logger):
             yield merged
 
     def _pictures(self, step: int) -> dict[str, Any]:
-        found = sorted(self.run.samples.glob(f"*_{step:08d}.png"))
-        return {f"samples/{path.stem.rsplit('_', 1)[0]}": wandb.Image(str(path)) for path in found}
+        found = {}
+        for path in sorted(self.run.samples.glob(f"*_{step:08d}.png")):
+            try:
+                found[f"samples/{path.stem.rsplit('_', 1)[0]}"] = wandb.Image(str(path))
+            except (OSError, ValueError, SyntaxError) as error:
+                _log.warning("%s is no picture that W&B takes: %s", path, what(error))
+        return found
 
     def _end(self, exit_code: int, seconds: float) -> None:
         """Ends the W&B run and its process, the hard way where it does not answer."""

@@ -3,19 +3,89 @@
 from __future__ import annotations
 
 import logging
+import re
 import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from difflab.files import move
 
 _log = logging.getLogger(__name__)
 
+_NAME = re.compile(r"step-(\d{1,15})\.ckpt")
 
-def newest(directory: str | Path) -> Path | None:
-    """The newest checkpoint that verifies. A damaged one is named in a warning and left where it is."""
-    for path in reversed(saved(Path(directory))):
-        if is_whole(path):
+MARK = "difflab_run"
+"""Entry of a checkpoint: which run wrote it. Earlier versions wrote none."""
+
+
+def newest(directory: str | Path, unfit: Callable[[Path], str] | None = None) -> Path | None:
+    """The newest checkpoint that verifies. One that does not is named in a warning and left where it is.
+
+    Args:
+        directory: Of a run's checkpoints.
+        unfit: Says why a whole checkpoint is not used; "" for one that is.
+    """
+    directory = Path(directory)
+    if unfit is not None:
+        for path in sorted(set(directory.glob("*.ckpt")) - set(saved(directory)) - {directory / "best.ckpt"}):
+            _log.warning("%s has no name of a checkpoint that a run writes, and is not used", path)
+    for path in reversed(saved(directory)):
+        problem = (unfit(path) if unfit else "") if is_whole(path) else "is damaged"
+        if not problem:
             return path
-        _log.warning("%s is damaged and is not used", path)
+        _log.warning("%s %s and is not used", path, problem)
     return None
+
+
+def mark_of(directory: Path) -> str:
+    """What marks a run's checkpoints: its identity, which later attempts share.
+
+    Args:
+        directory: Of the checkpoints.
+    """
+    return directory.absolute().parent.name.partition("-")[0]
+
+
+def unfit_for(state: Mapping[str, Any]) -> Callable[[Path], str]:
+    """Why a checkpoint is not one of a run, for `newest`: it is another program's, model's or run's.
+
+    Args:
+        state: Name -> tensor of the run's module.
+    """
+    mine = _shapes(state)
+
+    def unfit(path: Path) -> str:
+        from difflab.reading.weights import read_checkpoint
+
+        try:
+            found = read_checkpoint(path, mapped=True)
+        except ValueError as error:
+            return f"cannot be read ({error})"
+        if not isinstance(found, dict) or not {"state_dict", "global_step", "loops", "callbacks"} <= found.keys():
+            return "is no checkpoint of training"
+        if found["global_step"] != step_of(path):
+            return f"holds step {found['global_step']}"
+        if found.get(MARK, mark_of(path.parent)) != mark_of(path.parent):
+            return f"is of another run, {found[MARK]},"
+        if other := sorted(mine.items() ^ _shapes(found["state_dict"]).items()):
+            return f"is of another model ({other[0][0]} differs)"
+        return ""
+
+    return unfit
+
+
+def set_aside(directory: Path, used: Path | None) -> None:
+    """Gives whole files another name that stand where training will write and are not of the run: they are somebody's.
+
+    Args:
+        directory: Of a run's checkpoints.
+        used: What `newest` has found.
+    """
+    for path in saved(directory):
+        if (used is None or step_of(path) > step_of(used)) and is_whole(path):
+            move(path, path.with_suffix(".foreign"))
 
 
 def is_whole(path: Path) -> bool:
@@ -23,14 +93,20 @@ def is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError):
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
         return False
 
 
 def saved(directory: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted(directory.glob("step-*.ckpt"), key=step_of)
+    """The checkpoints of a run, oldest first. What has another name is not one of them."""
+    return sorted(
+        (path for path in directory.glob("step-*.ckpt") if _NAME.fullmatch(path.name) and path.is_file()), key=step_of
+    )
 
 
 def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
+
+
+def _shapes(state: Any) -> dict[str, tuple[int, ...]]:
+    return {str(name): tuple(getattr(value, "shape", ())) for name, value in dict(state).items()}
