@@ -30,7 +30,7 @@ def new_code(directory: Path, configuration: str, code: ForeignCode) -> str | No
     for path in directory.parent.iterdir():
         starts = RunDirectory(path).starts()
         if starts and configuration in (starts[-1].get("configuration"), path.name.partition("-")[0]):
-            found.append((starts[-1]["started"], path, starts[-1]))
+            found.append((starts[-1].get("started", ""), path, starts[-1]))
     if not found:
         return None
     _, path, start = max(found, key=lambda one: one[0])

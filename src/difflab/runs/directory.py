@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from difflab.files import clear_remains, write_json, write_text
+from difflab.files import clear_remains, move, write_json, write_text
 from difflab.reading import FileError, read_json
 from difflab.reading.json import is_a
 from difflab.runs.lock import RunLock
@@ -25,6 +24,9 @@ _KINDS: dict[str, Any] = {
     "git": (dict, type(None)),
 }
 """Field of a start -> kind of its value, as far as something reads it."""
+
+_BEGAN = "1970-01-01T00:00:00+00:00"
+"""Of a start that does not say when."""
 
 
 class RunDirectory:
@@ -92,7 +94,7 @@ class RunDirectory:
         except FileError as error:
             _log.warning("%s What it said of earlier starts is not known.", error)
             return []
-        found = [start for start in content if isinstance(start, dict) and _is_time(start.get("started"))]
+        found = [start for start in content if isinstance(start, dict) and _is_time(start.get("started", _BEGAN))]
         return [{key: value for key, value in start.items() if is_a(value, _KINDS.get(key, object))} for start in found]
 
     def protocols(self) -> dict[str, dict[str, Any]]:
@@ -126,6 +128,10 @@ class RunDirectory:
                     step, scores = row["step"], found | scores
         return scores
 
+    def pictures(self, step: int) -> dict[str, Path]:
+        """EMA track -> the picture of its samples at a step."""
+        return {path.stem.rpartition("_")[0]: path for path in sorted(self.samples.glob(f"*_{step:08d}.png"))}
+
     def last_grid(self) -> Path | None:
         """The newest picture of samples."""
         grids = sorted(self.samples.glob("*.png"), key=lambda path: (path.stem.rsplit("_", 1)[-1], path.name))
@@ -137,7 +143,7 @@ class RunDirectory:
         if not starts and self.provenance.exists():
             aside = self.provenance.with_suffix(".unreadable")
             _log.warning("%s is now %s", self.provenance, aside.name)
-            os.replace(self.provenance, aside)
+            move(self.provenance, aside)
         return starts
 
 

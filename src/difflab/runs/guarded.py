@@ -24,11 +24,11 @@ def guarded(logger: Logger) -> Logger:
 
     def guard(call: Callable[..., Any]) -> Callable[..., None]:
         @wraps(call)
-        def attempt(*args: Any, **kwargs: Any) -> None:
+        def attempt(*given: Any, **named: Any) -> None:
             if lost:
                 return
             try:
-                call(*args, **kwargs)
+                call(*given, **named)
             except Exception as error:
                 lost.append(call.__name__)
                 _log.warning(

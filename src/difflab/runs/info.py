@@ -68,6 +68,6 @@ def as_text(facts: dict[str, Any]) -> str:
             else "no end on record"
         )
         host, first = start.get("host", "?"), start.get("from_step", "?")
-        lines.append(f"start     {start['started']} on {host}, commit {commit}, from step {first}: {end}")
+        lines.append(f"start     {start.get('started', '?')} on {host}, commit {commit}, from step {first}: {end}")
         lines.append(f"          {start.get('command', '?')}")
     return "\n".join(lines)

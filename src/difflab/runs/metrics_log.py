@@ -11,7 +11,7 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from difflab.files import append_text, flush
+from difflab.files import append_text, atomic_file, flush
 from difflab.runs.metrics_file import end_of_step, lines, lines_from_end, row_of
 from difflab.strict_json import dumps
 
@@ -75,8 +75,7 @@ class MetricsLog(Logger):
     def rewind(self, step: int) -> None:
         """Drops what was logged after a step: cuts the file where that ends, and reads nothing of what stays.
 
-        What holds no metrics was not logged here, and is nobody's to throw away: such an end of the file is then kept in
-        metrics.strange.
+        What holds no metrics was not logged here, and is nobody's to throw away: metrics.strange is then a copy of the file as it was.
         """
         if not self.path.exists():
             return
@@ -84,10 +83,11 @@ class MetricsLog(Logger):
         end = end_of_step(self.path, step)
         if any(line.strip() and row_of(line) is None for _, _, line in lines(self.path, end)):
             aside = self.path.with_suffix(".strange")
-            _log.warning("%s ends with lines that hold no metrics: they are now in %s", self.path, aside.name)
-            with self.path.open("rb") as file, aside.open("ab") as copy:
-                file.seek(end)
-                shutil.copyfileobj(file, copy)
+            _log.warning(
+                "%s ends with lines that hold no metrics and go; %s has the file as it was", self.path, aside.name
+            )
+            with atomic_file(aside) as copy:
+                shutil.copyfile(self.path, copy)
         with self.path.open("r+b") as file:
             file.truncate(end)
 

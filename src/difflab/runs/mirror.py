@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from difflab.runs.aside import Aside, Job
 from difflab.runs.directory import RunDirectory
 from difflab.runs.guarded import what
-from difflab.runs.metrics_file import end_of_step, lines, row_of, rows, rows_from_end
+from difflab.runs.metrics_file import rows
+from difflab.runs.metrics_tail import MetricsTail
 from difflab.runs.wandb_file import last_mirrored_step
 from difflab.runs.wandb_login import chosen_mode
 from difflab.runs.wandb_service import WandbService
@@ -70,7 +71,7 @@ class Mirror(Logger):
         self._aside: Aside | None = None
         self._service = WandbService()
         self._sent = -1
-        self._read = 0
+        self._tail: MetricsTail | None = None
         self._params: dict[str, Any] = {}
         self._restarts = 0
         self._given_up = False
@@ -155,8 +156,7 @@ class Mirror(Logger):
         self.experiment.define_metric(STEP)
         self.experiment.define_metric("*", step_metric=STEP, step_sync=True)
         self._sent = max(last_mirrored_step(self.run.path / "wandb"), self.experiment.step - 1)
-        if self.run.metrics.exists():
-            self._read = end_of_step(self.run.metrics, self._sent)
+        self._tail = MetricsTail(self.run.metrics, self._sent)
 
     def _init(self, mode: str) -> Any:
         # a W&B run of its own, whatever others this process has
@@ -171,40 +171,17 @@ class Mirror(Logger):
             )
 
     def _send(self) -> None:
-        for row in self._new_rows():
+        for row in self._tail.new() if self._tail else ():
             step = int(row.pop("step"))
             if step > self._sent:
                 self.experiment.log(row | {STEP: step} | self._pictures(step), step=step, commit=True)
                 self._sent = step
 
-    def _new_rows(self) -> Iterator[dict[str, float]]:
-        """The whole lines that were written since the last look, in order. A run that is interrupted between two writers of one step
-        has that step in two lines."""
-        if not self.run.metrics.exists():
-            return
-        last = next((row["step"] for row in rows_from_end(self.run.metrics)), -1)
-        merged: dict[str, float] = {}
-        for _, end, line in lines(self.run.metrics, self._read):
-            if not line.endswith(b"\n"):
-                break
-            self._read = end
-            row = row_of(line)
-            if (
-                row is None or row["step"] > last
-            ):  # a stray step beyond the last would keep all that follow from being sent
-                continue
-            if merged and row["step"] != merged["step"]:
-                yield merged
-                merged = {}
-            merged |= row
-        if merged:
-            yield merged
-
     def _pictures(self, step: int) -> dict[str, Any]:
         found = {}
-        for path in sorted(self.run.samples.glob(f"*_{step:08d}.png")):
+        for track, path in self.run.pictures(step).items():
             try:
-                found[f"samples/{path.stem.rsplit('_', 1)[0]}"] = wandb.Image(str(path))
+                found[f"samples/{track}"] = wandb.Image(str(path))
             except (OSError, ValueError, SyntaxError) as error:
                 _log.warning("%s is no picture that W&B takes: %s", path, what(error))
         return found

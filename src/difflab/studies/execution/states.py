@@ -224,7 +224,7 @@ def _last_start(run: Path) -> Mapping[str, str]:
         starts = RunDirectory(run).starts()
     except ValueError:
         return {}
-    if not starts:
+    if not starts or "started" not in starts[-1]:
         return {}
     last = starts[-1]
     return last | {"started": datetime.fromisoformat(last["started"]).isoformat(timespec="seconds")}
