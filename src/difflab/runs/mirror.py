@@ -35,7 +35,7 @@ _NAME = re.compile(r"(?!\.{1,2}$)[^/\\#?%:\x00-\x1f]+")
 STEP = "trainer/global_step"
 """The optimizer step as a column: what charts are drawn over."""
 
-TO_BEGIN, TO_STOP, TO_END = 30.0, 20.0, {"online": 300.0, "offline": 60.0, "disabled": 60.0}
+TO_BEGIN, TO_STOP, TO_END = 30.0, 20.0, {"online": 300.0, "offline": 60.0, "disabled": 0.0}
 """Seconds that W&B may take before difflab goes on without it: at the start, where a run is interrupted, and by mode at the end."""
 
 RESTARTS = 2
@@ -88,6 +88,8 @@ class Mirror(Logger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Begins the W&B run."""
+        if self.mode == "disabled":
+            return
         if self._aside is None:
             self._aside = Aside("W&B", self._failed)
             self._aside.do(self._begin)
@@ -210,7 +212,7 @@ class Mirror(Logger):
 
     def _failed(self, job: Job, error: BaseException) -> bool:
         """Starts W&B again and repeats the job, or gives W&B up."""
-        while self.experiment is not None and self._restarts < RESTARTS and not self._given_up:
+        while self._service.ours and self.experiment and self._restarts < RESTARTS and not self._given_up:
             self._restarts += 1
             _log.warning("W&B has failed (%s) and is started again: it gets what it lacks", what(error))
             self._let_go()

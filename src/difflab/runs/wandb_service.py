@@ -24,11 +24,13 @@ class WandbService:
     """
 
     def __init__(self) -> None:
-        self.ours = _STARTED_ELSEWHERE not in os.environ and wandb_setup._singleton is None
+        self.ours = False
         self._hooked = sys.exit, sys.excepthook
 
     def start(self) -> None:
         """Starts it, unless there is one; W&B is silent unless $WANDB_SILENT says otherwise."""
+        self.ours = _STARTED_ELSEWHERE not in os.environ
+        self._hooked = sys.exit, sys.excepthook
         if self.ours:
             wandb.setup(wandb.Settings(silent=os.environ.get("WANDB_SILENT", "true").lower() in ("true", "1", "yes")))
 
