@@ -484,3 +484,19 @@ def test_a_study_trusts_in_its_evaluations_what_its_rows_name(honest):
     own["module"]["denoiser"]["network"]["_target_"] = "my_work.net.Net"
     own["logger"] = {"mine": {"_target_": "my_logger.Logger"}}
     assert packages_of(own) == ["my_work"]
+
+
+def test_a_planned_evaluation_is_told_to_trust_the_rows_package(place):
+    (place / "own_net.py").write_text(
+        "from difflab.networks import UNet\n\n\ndef net(**settings):\n    return UNet(**settings)\n", encoding="utf-8"
+    )
+    words = [*SMALL[1:], f"run.root={place / 'runs'}"]
+    node = {
+        **{"question": "?", "baseline": "a", "seeds": [0], "experiment": "cosine_adagn", "overrides": words},
+        "evaluation": {"decides": "fd_digits", "overrides": ["num_samples=20", "metric=[frechet]"]},
+        "rows": {"a": {}, "b": {"change": ["network"], "overrides": ["network._target_=own_net.net"]}},
+    }
+    (place / "study.yaml").write_text(yaml.safe_dump(node), encoding="utf-8")
+    cells = {cell.row: cell for cell in plan_study(load_study(place / "study.yaml"), (), None, "network.width").cells}
+    assert "trust=[own_net]" in cells["b"].overrides
+    assert not [word for word in cells["a"].overrides if word.startswith("trust")]
