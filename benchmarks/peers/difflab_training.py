@@ -19,7 +19,7 @@ from difflab.cli import resolvers
 from difflab.cli.check import composed
 from difflab.cli.division import divide
 from difflab.cli.quiet import quiet_lightning
-from difflab.cli.train import _trainer
+from difflab.cli.watched_trainer import watched_trainer
 from difflab.data import ArrayImages, ImageData
 from difflab.launch import Interruption
 from difflab.networks import initialise
@@ -66,7 +66,7 @@ class DifflabTraining(Training):
         run.path.mkdir(parents=True, exist_ok=True)
         evaluation = instantiate(config.evaluation, _convert_="all")
         strategy = instantiate(config.strategy, _convert_="all").lightning(1)
-        trainer = _trainer(config, run, self.module, data, evaluation, Interruption("", 0.0), strategy)
+        trainer = watched_trainer(config, run, self.module, data, evaluation, Interruption("", 0.0), strategy)
         trainer.progress_bar_callback.disable()
         self._turnstile = Turnstile()
         trainer.callbacks.insert(0, self._turnstile)

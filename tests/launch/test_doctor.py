@@ -306,7 +306,7 @@ def test_places(monkeypatch):
     }
     for key, value in (step | {"SLURM_PROCID": "3", "SLURM_LOCALID": "1"}).items():
         monkeypatch.setenv(key, value)
-    assert placement() == Placement("srun", 3, 4, 1, 2, "node3", 15000 + 2345, False, "12345.2")
+    assert placement() == Placement("srun", 3, 4, 1, 2, "node3", 15000 + 2345 + 2 * 1009, False, "12345.2")
 
 
 @pytest.mark.slow

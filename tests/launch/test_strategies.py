@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from difflab.cli.division import divide
 from difflab.data import DataError
+from difflab.launch.placement import started_shape
 from difflab.launch.strategies import DDP, FSDP, Automatic, DeepSpeed, Single
-from difflab.launch.world import process_count, torchrun_shape
+from difflab.launch.world import process_count
 from difflab.runs import RunDirectory, read_metrics
 from running import composed, saved_state, train_small
 
@@ -289,7 +290,7 @@ def test_the_micro_batch_means_an_accumulation(monkeypatch):
 
 
 def test_torchrun_says_how_many_processes_there_are(monkeypatch):
-    assert torchrun_shape() is None
+    assert started_shape() is None
     for key, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(key, value)
     trainer = division(8)

@@ -2,14 +2,13 @@
 
 import json
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from difflab.launch.slurm import agreed_in_job, ends_recorded, record_end, record_run
+from difflab.launch.slurm import ends_recorded, record_end, record_run
+from difflab.launch.slurm.account import Attempt, describe, first_death
 from difflab.launch.slurm.attempt import ProcessEnd, process_ends
-from difflab.launch.slurm.verdict import Attempt, describe, first_death, judge, main, shell
+from difflab.launch.slurm.verdict import judge, main, shell
 from running import train_small
 
 KILLED = "srun: error: node2: task 1: Killed\nsrun: Terminating StepId=1.0\nsrun: error: node1: task 0: Exited with exit code 1\n"
@@ -106,7 +105,11 @@ def job(tmp_path, monkeypatch):
     for key, value in {
         "DIFFLAB_JOB": str(folder),
         "SLURM_JOB_ID": "12",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NUM_NODES": "2",
         "SLURM_PROCID": "1",
+        "SLURM_LOCALID": "0",
         "SLURMD_NODENAME": "node2",
     }.items():
         monkeypatch.setenv(key, value)
@@ -139,20 +142,6 @@ def test_outside_of_a_job_nothing_is_written(job, monkeypatch, tmp_path):
     assert not list(job.iterdir())
 
 
-def test_all_processes_of_a_start_take_what_the_first_one_chooses(job, monkeypatch):
-    """The second one comes first, and would have chosen otherwise."""
-    with ThreadPoolExecutor() as pool:
-        late = pool.submit(agreed_in_job, "run", lambda: "mine")
-        time.sleep(0.3)
-        assert not late.done()
-        monkeypatch.setenv("SLURM_PROCID", "0")
-        assert agreed_in_job("run", lambda: "the first's") == "the first's"
-        assert late.result(timeout=10) == "the first's"
-    monkeypatch.setenv("SLURM_PROCID", "1")
-    with pytest.raises(TimeoutError, match="all nodes"):
-        agreed_in_job("another", str, patience=0.1)
-
-
 def said_by(main_, capsys, monkeypatch, status: str, restarts: int) -> tuple[list[str], str]:
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
     monkeypatch.setattr("sys.argv", ["verdict", status])
@@ -183,7 +172,7 @@ def test_the_batch_script_is_told_what_to_do(job, tmp_path, capsys, monkeypatch)
 
 def test_the_record_of_a_completed_job_says_so(job, tmp_path, capsys, monkeypatch):
     """A run that trains to its end in one start after one that was interrupted; neither has failed."""
-    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     run = train_small(tmp_path / "runs").run  # says how it ended, since $DIFFLAB_JOB is set
     for path in (run.complete, job / "attempts" / "0" / "0.json"):
         path.rename(path.with_suffix(".aside"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-STARTED_BY = {"SLURM_NTASKS", "MASTER_ADDR", "NODE_RANK"}
+STARTED_BY = {"MASTER_ADDR", "NODE_RANK"}
 """Variables by one of which a process knows that somebody has started it beside others."""
 
 BATCH_VALUES = {
@@ -26,21 +26,22 @@ BATCH_VALUES = {
 
 
 def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
-    """The number of processes. Completes `trainer` by what torchrun says of them and by the accumulation that data.micro_batch means;
+    """The number of processes. Completes `trainer` by what torchrun or srun says and by the accumulation that data.micro_batch means;
     raises a DataError if the batch cannot be divided so.
 
     launched   the processes that the trainer would start by itself -> those that there will be
     """
     from difflab.cli.check import ConfigError
     from difflab.data.stream import accumulated_batches, images_per_micro_batch
-    from difflab.launch.world import process_count, torchrun_shape
+    from difflab.launch.placement import started_shape
+    from difflab.launch.world import process_count
 
     check_values(config, BATCH_VALUES)
     trainer, data = config.trainer, config.data
     if trainer.devices in (0, "0"):
         raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")
     try:
-        shape = torchrun_shape()
+        shape = started_shape()
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if shape is not None:
@@ -51,8 +52,8 @@ def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
         and str(config.launcher._target_).endswith(".Local")
     ):
         raise ConfigError(
-            f"trainer.num_nodes={trainer.num_nodes}, but nobody starts the processes of the other machines: use launcher=slurm, torchrun "
-            "on every machine, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each and run the same command there"
+            f"trainer.num_nodes={trainer.num_nodes}, but nobody starts the processes of the other machines: use launcher=slurm, srun, "
+            "torchrun on every machine, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each and run the same command there"
         )
     processes = launched(process_count(trainer.accelerator, trainer.devices, trainer.num_nodes))
     if data.micro_batch is not None:

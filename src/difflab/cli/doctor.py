@@ -40,6 +40,7 @@ def main() -> None:
     rank, report, hanging = doctor(options.overrides, options.timeout)
     if rank == 0:
         show(report, options.json)
+        tell_job(report)
     leave(report.exit_code, hanging)
 
 
@@ -158,6 +159,20 @@ def show(report: Report, as_json: bool) -> None:
     else:
         width = None if sys.stdout.isatty() else 140
         Console(width=width, highlight=False).print(report.as_table())
+
+
+def tell_job(report: Report) -> None:
+    """What the job in which this is the beginning has to know: whether it can work at all, or which machines to leave out."""
+    from difflab.launch.doctor import Verdict
+    from difflab.launch.slurm import record_end
+
+    failures = {name: finding for name, finding in report.findings.items() if finding.verdict is Verdict.FAILED}
+    if not failures:
+        return
+    words = "; ".join(f"{name}: {finding.found}" for name, finding in failures.items())
+    everywhere = [finding for finding in failures.values() if not finding.nodes]
+    nodes = () if everywhere else dict.fromkeys(node for finding in failures.values() for node in finding.nodes)
+    record_end(1 if nodes else 2, error=f"difflab doctor: {words}", nodes=tuple(nodes))
 
 
 def leave(code: int, hanging: bool) -> NoReturn:

@@ -27,6 +27,7 @@ from torchvision.utils import save_image
 from difflab.callbacks import GuidanceCallback
 from difflab.callbacks.evaluation import grid_columns, grid_of
 from difflab.cli.choices import as_chosen
+from difflab.cli.chosen import own_code
 from difflab.cli.enlarged import enlarged_by
 from difflab.cli.model_source import ModelSource, load_model
 from difflab.cli.set_plan import PRECISIONS, SetPlan
@@ -34,6 +35,7 @@ from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.data.errors import some, warn
 from difflab.files import atomic_file
 from difflab.launch import Interruption, Processes
+from difflab.launch.meeting import meeting
 from difflab.launch.processes import PATIENCE
 from difflab.launch.signals import DRAWING, KEEPING, signals
 from difflab.metrics import Protocol
@@ -163,6 +165,8 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
         folder.hold(draw_planned(plan.before, processes).folder)
         plan.before.leave()
         progress.say(f"stage {len(plan.before.stages)}: enlarged by {plan.source.file}")
+    meeting().roll_call({"model or settings": folder.plan.fingerprint, "difflab": own_code()})
+    meeting().adjourn()
     processes.start()
     interruption = Interruption("", _MARGIN, PATIENCE.total_seconds() / 60)
     interruption.connect()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from difflab.cli.ended import Ended
@@ -42,16 +44,64 @@ def help_text(
     return "\n".join(lines)
 
 
-def fail(message: str) -> NoReturn:
-    """One line to the standard error, and exit status 2."""
-    print(f"error: {message}", file=sys.stderr)
-    raise Ended(2, message)
+def fail(message: str, status: int = 2) -> NoReturn:
+    """One line to the standard error, by one of the processes, and an exit status: the one given where all processes fail so, 1 where
+    others do not, which is the fault of a machine."""
+    from difflab.launch.rank import launched_together
+
+    speaks, nodes = True, ()
+    if launched_together():
+        from difflab.launch.meeting import NodeError, ProcessMissingError, meeting
+
+        try:
+            speaks = meeting().refuse(message, status)
+        except NodeError as error:
+            message, status, nodes, speaks = str(error), 1, error.nodes, error.speaks
+        except ProcessMissingError as error:
+            message, status = f"{message} ({error})", 1
+    end(message, status, nodes, speaks)
+
+
+def end(message: str, status: int, nodes: Sequence[str] = (), speaks: bool = True) -> NoReturn:
+    """Ends this process; what a job is to know of it is written down.
+
+    Args:
+        message: Why.
+        status: With which it ends.
+        nodes: Machines whose fault it is.
+        speaks: Whether it is this process that says why.
+    """
+    if "DIFFLAB_JOB" in os.environ:
+        from difflab.launch.slurm import record_end
+
+        record_end(status, error=message, nodes=nodes)
+    if speaks:
+        print(f"error: {message}", file=sys.stderr)
+    raise Ended(status, message)
+
+
+@contextmanager
+def ended_together() -> Iterator[None]:
+    """What another process, or a machine, has to do with the end of this one becomes a line of one of them."""
+    from difflab.launch.meeting import EndedElsewhere, NodeError, ProcessMissingError, attended
+
+    with attended():
+        try:
+            yield
+        except EndedElsewhere as other:
+            end(str(other), other.status, speaks=False)
+        except NodeError as error:
+            end(str(error), 1, error.nodes, error.speaks)
+        except ProcessMissingError as error:
+            end(str(error), 1)
 
 
 def run_hydra(config_name: str, function: Callable[..., object], check: Callable[[DictConfig], object]) -> None:
     """Runs function(config), composed from conf/<config_name>.yaml and the command line; for each row of a sweep, once all are checked."""
     end_at_once()
     end_with_first()
+    # a process that has gone costs the others 30 lines of C++ each
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with spared():
         _check_arguments(config_name)
         for module in NEEDED:

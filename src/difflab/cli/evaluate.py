@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import end, ended_together, fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -68,23 +68,27 @@ def evaluate(config: DictConfig) -> None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    from difflab.cli.chosen import OlderStateError
     from difflab.cli.quiet import quiet_lightning
     from difflab.cli.train import cause
     from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
-    from difflab.sampling import SamplingStopped
+    from difflab.sampling import SamplingError, SamplingStopped
 
     quiet_lightning()
-    try:
-        _evaluate(config)
-    except SamplingStopped as reason:
-        if launched_rank() == 0:
-            print(f"{reason}", file=sys.stderr)
+    with ended_together():
+        try:
+            _evaluate(config)
+        except SamplingStopped as reason:
+            if launched_rank() == 0:
+                print(f"{reason}", file=sys.stderr)
             sys.exit(REQUEUE_EXIT_CODE)
-    except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
-        if launched_rank() == 0:
+        except SamplingError as error:  # of all processes
+            end(" ".join(str(error).split()), 2, speaks=launched_rank() == 0)
+        except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
-    except InstantiationException as error:
-        if launched_rank() == 0:
+        except OlderStateError as error:
+            fail(str(error), 1)
+        except InstantiationException as error:
             fail(cause(error))
 
 
@@ -101,6 +105,9 @@ def checked(config: DictConfig) -> None:
 
 
 def _evaluate(config: DictConfig) -> None:
+    from hashlib import sha256
+
+    from difflab.cli.chosen import own_code
     from difflab.cli.drawing import processes_of
     from difflab.cli.judge import judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
@@ -109,6 +116,7 @@ def _evaluate(config: DictConfig) -> None:
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
     from difflab.cli.trust import trust
+    from difflab.launch.meeting import meeting
 
     checked(config)
     if config.compare:
@@ -123,6 +131,11 @@ def _evaluate(config: DictConfig) -> None:
             return
         subjects = subjects_of(config)
         judges = [judge_of(config, subject) for subject in subjects]
+        told = [(subject.fields, subject.about) for subject in subjects]
+        meeting().roll_call(
+            {"subject or settings": sha256(repr(told).encode()).hexdigest()[:10], "difflab": own_code()}
+        )
+        meeting().adjourn()
         pairs = zip(subjects, judges, strict=True)
         measured = [measure_subject(config, subject, judge, processes) for subject, judge in pairs]
         if processes.rank == 0:

@@ -50,7 +50,7 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     except RunLostError as reason:
         return Outcome("lost", str(reason), exit_code=4)
     except DataError as reason:
-        record_end(2, trainer.global_step or None, f"DataError: {reason}")
+        record_end(2, trainer.global_step or None, f"DataError: {reason}", local=of_this_machine(reason))
         last = _last_good(trainer)
         if last is None or not trainer.is_global_zero:
             raise
@@ -77,6 +77,16 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     finally:
         trainer.fit_loop.teardown()  # ends the data workers, of which Lightning forgets those of an evaluation that has failed
     return Outcome("complete")
+
+
+def of_this_machine(error: BaseException) -> bool:
+    """Whether the system refused something, which it may do on this machine alone, as a file that is not there."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from difflab.cli.check import ConfigError
+from difflab.cli.chosen import chosen_checkpoint
 from difflab.cli.trust import read_back
-from difflab.runs import newest, reconstruct
+from difflab.runs import reconstruct
 from difflab.runs.export import model_weights, read_exported
 from difflab.runs.saved_checkpoints import is_whole
 
@@ -67,7 +68,7 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
         weights, step = reconstruct(path / "snapshots", posthoc_std)
         return RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
     if path.is_dir():
-        checkpoint = newest(path / "checkpoints")
+        checkpoint = chosen_checkpoint(path / "checkpoints")
         if checkpoint is None:
             if (path / "checkpoints").is_dir():
                 raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")

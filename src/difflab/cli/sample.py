@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import end, ended_together, fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,21 +76,25 @@ def sample(config: DictConfig) -> None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    from difflab.cli.chosen import OlderStateError
     from difflab.cli.train import cause
     from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
-    from difflab.sampling import SamplingStopped
+    from difflab.sampling import SamplingError, SamplingStopped
 
-    try:
-        _sample(config)
-    except SamplingStopped as reason:
-        if launched_rank() == 0:
-            print(f"{config.out}: {reason}", file=sys.stderr)
+    with ended_together():
+        try:
+            _sample(config)
+        except SamplingStopped as reason:
+            if launched_rank() == 0:
+                print(f"{config.out}: {reason}", file=sys.stderr)
             sys.exit(REQUEUE_EXIT_CODE)
-    except (ValueError, OmegaConfBaseException) as error:
-        if launched_rank() == 0:
+        except SamplingError as error:  # of all processes
+            end(" ".join(str(error).split()), 2, speaks=launched_rank() == 0)
+        except (ValueError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
-    except InstantiationException as error:
-        if launched_rank() == 0:
+        except OlderStateError as error:
+            fail(str(error), 1)
+        except InstantiationException as error:
             fail(cause(error))
 
 
@@ -116,9 +120,11 @@ def _sample(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from difflab.cli.cascade import is_cascade, plan_cascade
+    from difflab.cli.chosen import own_code
     from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
     from difflab.cli.trust import trust
     from difflab.launch import launched_rank
+    from difflab.launch.meeting import meeting
     from difflab.sampling import SamplingError
     from difflab.sampling.formats import check_pictures
 
@@ -136,10 +142,14 @@ def _sample(config: DictConfig) -> None:
         "format": OmegaConf.to_container(config.format),
         "plan": plan.folder.plan.fingerprint,
     }
+    meeting().roll_call({"model or settings": plan.folder.plan.fingerprint, "difflab": own_code()})
     done = plan.folder.finished(request)
-    if done is not None:
-        print(f"already complete: the same command has drawn its {config.num_samples} images")
-        return _report(done)
+    if meeting().agree(f"end of {out}", lambda: "" if done is None else "there"):
+        if launched_rank() == 0 and done is not None:
+            print(f"already complete: the same command has drawn its {config.num_samples} images")
+            _report(done)
+        return
+    meeting().adjourn()
     if launched_rank() == 0 and plan.folder.was_emptied():
         print(
             "the shards of what was written before are gone (keep_shards=true keeps them): all images are drawn again"

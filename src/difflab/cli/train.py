@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.ended import Ended
-from difflab.cli.entry import fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import ended_together, fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from omegaconf import DictConfig
 
 EXAMPLES = [
@@ -61,6 +63,7 @@ def train(config: DictConfig) -> float | None:
 
     from difflab.cli import resolvers
     from difflab.cli.check import ConfigError
+    from difflab.cli.chosen import OlderStateError
     from difflab.data import DataError
     from difflab.files import WriteError
     from difflab.launch.signals import signals, starting
@@ -68,12 +71,16 @@ def train(config: DictConfig) -> float | None:
     from difflab.runs import RunBusyError
 
     resolvers.register()  # a sweep's launcher may call this in a process of its own
-    with ends_recorded(), signals.held():
+    with ends_recorded(), signals.held(), ended_together():
         try:
             signals.enter(starting())
             return _launch(config)
-        except (ConfigError, DataError, RunBusyError, SubmissionError, WriteError, OmegaConfBaseException) as error:
+        except (ConfigError, DataError, SubmissionError, WriteError, OmegaConfBaseException) as error:
             fail(" ".join(str(error).split()))
+        except RunBusyError as error:
+            fail(str(error), error.exit_code)
+        except OlderStateError as error:
+            fail(str(error), 1)
         except InstantiationException as error:
             fail(cause(error))
 
@@ -95,28 +102,33 @@ def _launch(config: DictConfig) -> float | None:
     quiet_lightning()
     launcher, strategy, processes = checked_training(config)
     overrides = list(HydraConfig.get().overrides.task)
-    return launcher.launch(lambda: _train(config, strategy.lightning(processes)), overrides, str(config.run.name))
+    return launcher.launch(
+        lambda: _train(config, strategy.lightning(processes), strategy.timeout), overrides, str(config.run.name)
+    )
 
 
-def _train(config: DictConfig, strategy: Any) -> float | None:
+def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | None:
     import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     from difflab.cli.check import ConfigError
-    from difflab.cli.chosen_directory import chosen_directory
+    from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
     from difflab.cli.outcome import Outcome, fit
     from difflab.cli.recipe import recipe
     from difflab.cli.rows import works_on
     from difflab.cli.score import report, score
+    from difflab.cli.watched_trainer import watched_trainer
     from difflab.files import WriteError
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
+    from difflab.launch.meeting import meeting
+    from difflab.launch.placement import idle_tasks
     from difflab.launch.signals import TRAINING, signals
     from difflab.launch.slurm import record_run
-    from difflab.launch.world import connect_under_torchrun
+    from difflab.launch.world import connect
     from difflab.networks import initialise
-    from difflab.runs import RunDirectory, RunLock, detour_count, go_back, identity, newest, provenance
+    from difflab.runs import RunDirectory, RunLock, go_back, identity, newest, provenance
     from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
     from difflab.runs.export import export_all
@@ -134,9 +146,10 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
 
     code = code_of(resolved)
     name = identity(resolved, data.fingerprint, evaluation.fingerprint, code.fingerprints())
+    meeting().roll_call({"configuration, data or code of the user's": name, "difflab": own_code()})
     run = RunDirectory(chosen_directory(config, name))
     works_on(run.path)
-    if run.complete.exists():
+    if chosen_end(run):
         if launched_rank() == 0:
             print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
             for line in changes(run, code, evaluation.all_protocols(config, module, data)):
@@ -149,13 +162,12 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         return score(evaluation, run)
 
     try:
-        module.detours = detour_count(run)
+        module.detours = chosen_detours(run)
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
         interruption = Interruption(limit, config.run.margin, config.strategy.get("timeout", 30))
-        connect_under_torchrun(config.trainer.accelerator)
         lock = RunLock(run.path)
-        trainer = _trainer(config, run, lock, module, data, evaluation, interruption, strategy)
+        trainer = watched_trainer(config, run, lock, module, data, evaluation, interruption, strategy)
         module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
@@ -166,17 +178,29 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
             "put that back, or begin anew beside it by run.restart=true"
         )
     unfit = unfit_for(module.state_dict())
-    signals.enter(TRAINING)
+    if trainer.world_size == 1 and (idle := idle_tasks()):
+        print(
+            f"this SLURM allocation has {idle + 1} tasks and this command is one process: `srun python train.py ...` uses all of them",
+            file=sys.stderr,
+        )
+    meeting().roll_call({})
     if not trainer.is_global_zero:
-        outcome = fit(trainer, module, data, newest(run.checkpoints, unfit))
+        checkpoint = chosen_checkpoint(run.checkpoints, unfit)
+        meeting().roll_call({"state": str(checkpoint)})
+        meeting().adjourn()
+        signals.enter(TRAINING)
+        connect(config.trainer.accelerator, patience)
+        outcome = fit(trainer, module, data, checkpoint)
         if outcome.name == "failed":
             raise Ended(outcome.exit_code, outcome.message)
         return None
-    lock.acquire()
-    record_run(run.path)
     try:
-        checkpoint = newest(run.checkpoints, unfit)
+        checkpoint = chosen_checkpoint(run.checkpoints, unfit, before=lock.acquire)
         set_aside(run.checkpoints, checkpoint)
+        meeting().roll_call({"state": str(checkpoint)})
+        meeting().adjourn()
+        signals.enter(TRAINING)
+        record_run(run.path)
         step = step_of(checkpoint) if checkpoint else 0
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
         told = new_code(run.path, configuration, code)
@@ -199,6 +223,7 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": without_diffs(start)})
         try:
+            connect(config.trainer.accelerator, patience)
             outcome = fit(trainer, module, data, checkpoint)
         except BaseException:
             with suppress(WriteError):
@@ -229,61 +254,6 @@ def _train(config: DictConfig, strategy: Any) -> float | None:
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
         raise Ended(outcome.exit_code, outcome.message, interruption.ends_others)
     return score(evaluation, run)
-
-
-def _trainer(
-    config: DictConfig, run: Any, lock: Any, module: Any, data: Any, evaluation: Any, interruption: Any, strategy: Any
-) -> Any:
-    """The Trainer with its watchers and loggers."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
-    from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
-    from difflab.data import DataError
-    from difflab.launch import launched_rank
-    from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
-    from difflab.runs.guarded import guarded
-
-    every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
-    judge.check(module)
-    checkpoints = Checkpoints(
-        run.checkpoints,
-        config.checkpoint.every,
-        config.checkpoint.keep_last,
-        config.checkpoint.milestone,
-        monitor=evaluation.monitor,
-        evaluated_every=config.eval.every,
-        interruption=interruption,
-        between_steps=(DataError,),
-    )
-    watchers = [
-        LockCallback(lock),
-        judge,
-        DivergenceCallback(instantiate(config.divergence), run.diverged, every),
-        ThroughputCallback(config.data.batch_size, every, data.seconds_waited, lambda: checkpoints.seconds),
-        *(
-            []
-            if config.trainer.get("enable_progress_bar") is False
-            else [ProgressCallback(config.data.batch_size, every)]
-        ),
-        SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
-        *given_callbacks(config.trainer),
-        checkpoints,
-    ]
-    loggers: list[Any] = [MetricsLog(run.metrics)]
-    if launched_rank() == 0:
-        loggers += [guarded(made_logger(node, known_to_loggers(config, run))) for node in config.logger.values()]
-    return instantiate(
-        OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
-        strategy=strategy,
-        callbacks=watchers,
-        logger=loggers,
-        plugins=[instantiate(config.checkpoint_io)],
-        default_root_dir=str(run.path),
-        max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
-        _convert_="all",
-    )
 
 
 def cause(error: BaseException) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from difflab.launch.freed_memory import keep_freed_memory
+from difflab.launch.placement import started_shape
 from difflab.launch.signals import KEEPING, signals
-from difflab.launch.world import torchrun_shape
+from difflab.launch.world import connect, environment
 
 PATIENCE = timedelta(hours=12)
 """How long processes wait for each other: the first may compute metrics for long. A process that dies is noticed at once."""
@@ -32,17 +31,25 @@ class Processes:
         for name, value in (("devices", devices), ("num_nodes", num_nodes), ("threads", threads)):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name}={value} must be a number, at least 1")
-        started, on_nodes = _started()
+        started, on_nodes = started_shape() or (1, 1)
         devices, num_nodes = devices or started, num_nodes or on_nodes
         strategy = DDPStrategy(timeout=PATIENCE) if devices * num_nodes > 1 else "auto"
         try:
-            self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
+            self._fabric = Fabric(
+                accelerator=accelerator,
+                devices=devices,
+                num_nodes=num_nodes,
+                strategy=strategy,
+                plugins=[*environment()],
+            )
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"accelerator={accelerator} devices={devices} num_nodes={num_nodes}: {error}") from error
+        self._accelerator = accelerator
         self._threads = threads
 
     def start(self) -> None:
         """From here on all processes run, each of them this same program."""
+        connect(self._accelerator, PATIENCE)
         self._fabric.launch()
         signals.enter(KEEPING)
         if self.device.type == "cpu":
@@ -61,13 +68,3 @@ class Processes:
         """Leaves the group; a process then ends without waiting for others."""
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
-
-
-def _started() -> tuple[int, int]:
-    """(processes per node, nodes) that somebody else has started."""
-    if shape := torchrun_shape():
-        return shape
-    if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
-        nodes = int(os.environ.get("SLURM_NNODES", "1"))
-        return int(os.environ.get("SLURM_NTASKS_PER_NODE") or int(os.environ["SLURM_NTASKS"]) // nodes), nodes
-    return 1, 1

@@ -10,14 +10,27 @@ PARENT = "DIFFLAB_PARENT"
 """Variable that names the process by which this one may have been started."""
 
 
+def in_step() -> bool:
+    """Whether srun has started this process beside others. (A shell that srun has given a terminal is alone.)"""
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    return "SLURM_STEP_ID" in os.environ and "SLURM_PTY_PORT" not in os.environ and int(tasks) > 1
+
+
 def launched_rank() -> int:
     """The number of this process among those of the command."""
-    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), "0"))
+    if in_step() and "TORCHELASTIC_RUN_ID" not in os.environ:
+        return int(os.environ["SLURM_PROCID"])
+    return int(next((os.environ[key] for key in ("RANK", "LOCAL_RANK") if key in os.environ), "0"))
+
+
+def launched_together() -> bool:
+    """Whether torchrun or srun has started this process beside others."""
+    return in_step() or ("TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1)
 
 
 def is_beside_first() -> bool:
     """Whether another process of the command has started this one: Lightning does, where neither torchrun nor srun has started them all."""
-    started_by_others = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_PROCID" in os.environ
+    started_by_others = "TORCHELASTIC_RUN_ID" in os.environ or in_step()
     return not started_by_others and os.environ.get("LOCAL_RANK", "0") != "0"
 
 

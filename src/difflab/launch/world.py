@@ -1,15 +1,18 @@
-"""How many processes a run has, and what they have to know of each other before Lightning connects them."""
+"""How many processes a run has, and how they are connected."""
 
 from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+from difflab.launch.meeting import meeting
+from difflab.launch.placement import ALONE, Placement, placement
 
 
 def process_count(accelerator: str, devices: object, num_nodes: int) -> int:
@@ -17,53 +20,80 @@ def process_count(accelerator: str, devices: object, num_nodes: int) -> int:
     return _devices_of_a_node(accelerator, devices) * num_nodes
 
 
-def torchrun_shape() -> tuple[int, int] | None:
-    """(processes on this machine, machines) if torchrun has started this process; None if not."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return None
-    world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-    nodes, rest = divmod(world, local)
-    if rest:
-        raise ValueError(
-            f"torchrun has started {world} processes, {local} of them on this machine: every machine needs as many"
-        )
-    return local, nodes
+def connect(accelerator: str, timeout: timedelta) -> None:
+    """The process group of what torchrun or srun has started, before Lightning would make it.
 
-
-def agreed_under_torchrun(topic: str, choose: Callable[[], str]) -> str:
-    """What process 0 chooses, for all processes that torchrun has started and for those that it starts in place of dead ones."""
-    store = _store_of_torchrun()
-    key = f"difflab/{os.environ['TORCHELASTIC_RUN_ID']}/{topic}"
-    if os.environ["RANK"] == "0" and not store.check([key]):
-        store.set(key, choose())
-    return store.get(key).decode()
-
-
-def connect_under_torchrun(accelerator: str) -> None:
-    """The process group of what torchrun has started, before Lightning would make it.
-
-    torchrun keeps one store for all attempts, so a process that is started in place of a dead one may find the dead one's address in it
-    and fail with "connection refused". Each attempt gets a part of the store of its own.
+    It meets where the processes have met already. torchrun keeps one store for all attempts, so a process that is started in place of a
+    dead one may find the dead one's address in it and fail with "connection refused": each attempt has a part of the store of its own.
     """
-    if torchrun_shape() is None or dist.is_initialized():
+    place = placement()
+    if place == ALONE or dist.is_initialized():
         return
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(place.local_rank)
+    store = meeting().store("training")
+    store.set_timeout(timeout)
     dist.init_process_group(
-        "nccl" if on_gpu else "gloo",
-        store=PrefixStore(f"difflab/attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", _store_of_torchrun()),
-        rank=int(os.environ["RANK"]),
-        world_size=int(os.environ["WORLD_SIZE"]),
+        "nccl" if on_gpu else "gloo", store=store, rank=place.rank, world_size=place.size, timeout=timeout
     )
     if on_gpu:
         atexit.register(dist.destroy_process_group)
 
 
-def _store_of_torchrun() -> TCPStore:
-    return TCPStore(
-        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=timedelta(minutes=5)
-    )
+def environment() -> list[ClusterEnvironment]:
+    """What tells Lightning which process this is, where it would not find out by itself.
+
+    Lightning goes by the SLURM job: it does not connect what srun has started where the job's name is bash or interactive, and waits for
+    processes that nobody has started where a job has several tasks and srun was not used.
+    """
+    place = placement()
+    if place.started_by == "srun":
+        return [StepOfSlurm(place)]
+    if "SLURM_NTASKS" in os.environ and not place.started_by:
+        return [LightningEnvironment()]
+    return []
+
+
+class StepOfSlurm(LightningEnvironment):
+    """The processes that one srun has started."""
+
+    def __init__(self, place: Placement):
+        super().__init__()
+        self.place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self.place.address
+
+    @property
+    def main_port(self) -> int:
+        return self.place.port
+
+    def world_size(self) -> int:
+        return self.place.size
+
+    def set_world_size(self, size: int) -> None:
+        """It is what srun says."""
+
+    def global_rank(self) -> int:
+        return self.place.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """It is what srun says."""
+
+    def local_rank(self) -> int:
+        return self.place.local_rank
+
+    def node_rank(self) -> int:
+        return int(os.environ.get("SLURM_NODEID", "0"))
+
+    def teardown(self) -> None:
+        """Nothing of the environment was changed."""
 
 
 def _devices_of_a_node(accelerator: str, devices: object) -> int:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from difflab.files import WriteError, make_folder
+from difflab.launch.exit_code import BUSY_EXIT_CODE
 from difflab.runs.holder import Holder
 
 _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
@@ -20,7 +21,13 @@ _SETTLING = 2.0
 
 
 class RunBusyError(RuntimeError):
-    """Another process is working on the run."""
+    """Another process is working on the run.
+
+    Attributes:
+        exit_code: Of a command that finds it so and has nothing to do.
+    """
+
+    exit_code = BUSY_EXIT_CODE
 
 
 class RunLostError(RuntimeError):

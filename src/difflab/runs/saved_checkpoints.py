@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import re
 import zipfile
 import zlib
@@ -95,6 +97,17 @@ def is_whole(path: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
         return False
+
+
+def table_of(path: Path) -> str | None:
+    """A hash of the archive's table: names, sizes and checksums of its entries. None where there is no such archive."""
+    try:
+        os.listdir(path.parent)  # a network's file system looks again, then
+        with zipfile.ZipFile(path) as archive:
+            table = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return None
+    return hashlib.sha256(repr(table).encode()).hexdigest()[:16]
 
 
 def saved(directory: Path) -> list[Path]:

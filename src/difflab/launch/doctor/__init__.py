@@ -8,15 +8,15 @@ from difflab.launch.doctor.disk_space import DiskSpace
 from difflab.launch.doctor.examination import Examination
 from difflab.launch.doctor.finding import Finding, Verdict
 from difflab.launch.doctor.gpus import GPUs
-from difflab.launch.doctor.group import Group, ProcessMissingError
 from difflab.launch.doctor.open_files import OpenFiles
-from difflab.launch.doctor.placement import ALONE, Placement, placement
 from difflab.launch.doctor.report import Report
 from difflab.launch.doctor.shared_folder import SharedFolder
 from difflab.launch.doctor.shared_memory import SharedMemory
 from difflab.launch.doctor.slurm_limits import SlurmLimits
 from difflab.launch.doctor.versions import Versions
 from difflab.launch.doctor.wandb_login import WandbLogin
+from difflab.launch.group import Group, ProcessMissingError
+from difflab.launch.placement import ALONE, Placement, placement
 
 __all__ = [
     "ALONE",

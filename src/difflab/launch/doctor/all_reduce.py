@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 SIZES_MB = (1, 64)
 SLOW_GB_S = {"gloo": 0.05, "nccl": 2.0}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difflab.launch.doctor.finding import Finding
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 
 class NotApplicableError(Exception):

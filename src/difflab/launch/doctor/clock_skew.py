@@ -8,7 +8,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 NOTICEABLE, HARMFUL = 1.0, 30.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError, differing
 from difflab.launch.doctor.finding import Finding, failed, ok, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 
 class DataReachable(Check):

@@ -9,7 +9,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured
 from difflab.launch.doctor.finding import Finding, failed, ok, warning
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 NEVER_LESS = 2**30
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, Verdict, failed, ok, skipped
-from difflab.launch.doctor.group import Group, ProcessMissingError
 from difflab.launch.doctor.report import Report
+from difflab.launch.group import Group, ProcessMissingError
 
 GRACE = 10.0
 """Seconds for what lies between two checks."""
@@ -91,11 +91,14 @@ class Examination:
             parts = [f"{self.group.named([rank])}: {error}" for rank, error in errors.items()]
             parts += [f"{self.group.named(hung)} hung for {self.seconds:g} s"] if hung else []
             parts += [f"{self.group.named(silent)} has gone silent"] if silent else []
-            return failed("; ".join(parts), check.remedy)
+            troubled = {hosts[rank] for rank in {*errors, *hung, *silent}}
+            fine = set(hosts.values()) - troubled
+            return replace(failed("; ".join(parts), check.remedy), nodes=tuple(sorted(troubled)) if fine else ())
         measured = [Measured(rank, hosts[rank], a["facts"]) for rank, a in answers.items() if "facts" in a]
         if not measured:
             return skipped(next(iter(answers.values()))["skipped"])
-        return check.judge(measured)
+        found = check.judge(measured)
+        return replace(found, nodes=failing(check, measured)) if found.verdict is Verdict.FAILED else found
 
     def _same_everywhere(self, name: str, finding: Finding | None) -> Finding:
         """The finding of process 0, on every process."""
@@ -103,4 +106,18 @@ class Examination:
             self.group.say(f"{name}: finding", asdict(finding))
             return finding
         heard = self.group.hear(f"{name}: finding", self.seconds + 2 * GRACE)
-        return Finding(Verdict(heard["verdict"]), heard["found"], heard["advice"])
+        return Finding(Verdict(heard["verdict"]), heard["found"], heard["advice"], tuple(heard["nodes"]))
+
+
+def failing(check: Check, measured: Sequence[Measured]) -> tuple[str, ...]:
+    """The machines by whose fault the check fails, if others are fine: those that fail by themselves, or the one without which it holds."""
+    hosts = list(dict.fromkeys(one.host for one in measured))
+
+    def fails(chosen: Sequence[str]) -> bool:
+        return check.judge([one for one in measured if one.host in chosen]).verdict is Verdict.FAILED
+
+    found = [host for host in hosts if fails([host])]
+    if not found and len(hosts) > 2:
+        found = [host for host in hosts if not fails([other for other in hosts if other != host])]
+        found = found if len(found) == 1 else []
+    return tuple(found) if len(found) < len(hosts) else ()

@@ -18,11 +18,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, what was found, and what to do about it ("" if nothing is to be done)."""
+    """A verdict, what was found, what to do about it ("" if nothing is to be done), and the machines on which it fails while it does not
+    on others."""
 
     verdict: Verdict
     found: str
     advice: str = ""
+    nodes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.verdict in (Verdict.WARNING, Verdict.FAILED)) != bool(self.advice):

@@ -10,7 +10,7 @@ import torch
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 OCCUPIED = 0.1
 """Share of the memory that may be taken; a context alone takes some hundred MB."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 ALWAYS, PER_WORKER, PER_PROCESS = 256, 128, 4
 """Files of Python, torch and the logger; of a data worker and the batches under way; of another process."""

@@ -13,7 +13,7 @@ from typing import Any
 from difflab.files import write_bytes
 from difflab.launch.doctor.check import Check, Measured
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 BLOCK = 65536
 REPLACEMENTS, REPLACING = 50, 5.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 PREFETCHED = 2
 """Batches that each worker has ready (torch's default), besides the one it makes."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 UNDETECTED = ("bash", "interactive")
 LITTLE_MEMORY_MB = 2048

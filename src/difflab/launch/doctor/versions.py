@@ -13,7 +13,7 @@ import torch
 
 from difflab.launch.doctor.check import Check, Measured, differing
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb", "deepspeed")
 COMPROMISED = {"pytorch-lightning": ("2.6.2", "2.6.3"), "lightning": ("2.6.2", "2.6.3")}

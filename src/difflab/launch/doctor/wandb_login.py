@@ -12,7 +12,7 @@ from requests.utils import get_netrc_auth
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
 from difflab.launch.doctor.finding import Finding, failed, ok, warning
-from difflab.launch.doctor.group import Group
+from difflab.launch.group import Group
 
 KEY_LENGTH = 40
 CONNECT_WITHIN = 3.0

@@ -1,8 +1,7 @@
 """What the processes of a job leave behind for whoever decides whether the job starts again.
 
-$DIFFLAB_JOB/run                          the run's directory
-$DIFFLAB_JOB/attempts/<n>/<rank>.json     how a process of the n-th start ended, if it could still say so
-$DIFFLAB_JOB/attempts/<n>/agreed-<topic>  what process 0 has chosen for all
+$DIFFLAB_JOB/run                       the run's directory
+$DIFFLAB_JOB/attempts/<n>/<rank>.json  how a process of the n-th start ended, if it could still say so
 
 Outside of a job that slurm/train.sbatch has started nothing is written.
 """
@@ -12,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from difflab.files import write_json, write_text
+from difflab.launch.placement import host
+from difflab.launch.rank import launched_rank
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class ProcessEnd:
 
     step    optimizer steps done, None if training had not begun or the step does not matter
     error   "" if it ended as it should
+    nodes   machines whose fault it is, if that is known
+    local   whether what went wrong may be so on this machine alone, as a file that is not there
     """
 
     rank: int
@@ -34,6 +36,8 @@ class ProcessEnd:
     exit_code: int
     step: int | None
     error: str
+    nodes: tuple[str, ...] = ()
+    local: bool = False
 
 
 def record_run(directory: str | Path) -> None:
@@ -43,33 +47,19 @@ def record_run(directory: str | Path) -> None:
         write_text(job / "run", str(Path(directory).resolve()))
 
 
-def record_end(exit_code: int, step: int | None = None, error: str = "") -> None:
+def record_end(
+    exit_code: int, step: int | None = None, error: str = "", nodes: Sequence[str] = (), local: bool = False
+) -> None:
     """Says how this process ends. The first word counts: it is nearest to the cause."""
     job = _job()
     if job is None:
         return
-    rank = _rank()
+    rank = launched_rank()
     path = attempt_directory(job, _start()) / f"{rank}.json"
     if path.exists():
         return
-    end = ProcessEnd(rank, os.environ.get("SLURMD_NODENAME", platform.node()), exit_code, step, error[:2000])
+    end = ProcessEnd(rank, host(), exit_code, step, error[:2000], tuple(nodes), local)
     write_json(path, asdict(end), indent=None)
-
-
-def agreed_in_job(topic: str, choose: Callable[[], str], patience: float = 300.0) -> str | None:
-    """What process 0 chooses, for all processes of this start; None outside of a job. Before the processes are connected."""
-    job = _job()
-    if job is None:
-        return None
-    path = attempt_directory(job, _start()) / f"agreed-{topic}"
-    if _rank() == 0:
-        write_text(path, choose())
-    deadline = time.monotonic() + patience
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process 0 has not written {path} in {patience:.0f} s: do all nodes see that folder?")
-        time.sleep(0.1)
-    return path.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -89,18 +79,18 @@ def ends_recorded() -> Iterator[None]:
 def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
     """What the processes of a start have said, in order of ranks."""
     ends = [
-        ProcessEnd(**json.loads(path.read_text(encoding="utf-8")))
-        for path in attempt_directory(job, attempt).glob("*.json")
+        _end_of(json.loads(path.read_text(encoding="utf-8"))) for path in attempt_directory(job, attempt).glob("*.json")
     ]
     return sorted(ends, key=lambda end: end.rank)
 
 
+def _end_of(row: dict[str, Any]) -> ProcessEnd:
+    row["nodes"] = tuple(row["nodes"])
+    return ProcessEnd(**row)
+
+
 def attempt_directory(job: Path, attempt: int) -> Path:
     return job / "attempts" / str(attempt)
-
-
-def _rank() -> int:
-    return int(os.environ.get("SLURM_PROCID", "0"))
 
 
 def _start() -> int:

@@ -17,7 +17,9 @@ from difflab.launch.slurm.files import slurm_directory
 from difflab.launch.slurm.profile import load_profile
 
 DURATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
-EXAMINATION = 'srun "${srun_options[@]}" "${container[@]}" "$python" -m difflab doctor "$@" "${arguments[@]}" || exit'
+EXAMINATION = (
+    'srun "${srun_options[@]}" "${container[@]}" "$python" -m difflab doctor "$@" "${arguments[@]}" || judged $?'
+)
 WITHOUT_DETECTION = ("bash", "interactive")
 
 

@@ -59,7 +59,11 @@ class Profile:
 
     def shell(self) -> list[str]:
         """Lines of the batch script that prepare training; its variables srun_options, container and arguments are extended."""
-        lines = [f"module load {shlex.join(self.modules)}"] if self.modules else []
+        lines = []
+        if self.modules:
+            load = f"module load {shlex.join(self.modules)}"  # on the first node: where it fails, the others are asked as well
+            there = f"everywhere {shlex.quote(load)} bash -c {shlex.quote(load)}"
+            lines.append(f"{load} || {{ {there}; judged 2 {shlex.quote(load)}; }}")
         variables = {str(key): str(value) for key, value in self.environment.items()}
         if self.network_interface:
             variables |= dict.fromkeys(("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"), self.network_interface)
@@ -71,7 +75,7 @@ class Profile:
         for key, source in self.stage_in.items():
             place = f'"{self.scratch}/{Path(source).name}"'
             copy = f'mkdir -p "{self.scratch}" && cp -ru {shlex.quote(source)} "{self.scratch}/"'
-            lines.append(f"srun --ntasks=$SLURM_JOB_NUM_NODES --ntasks-per-node=1 bash -c {shlex.quote(copy)} || exit")
+            lines.append(f"everywhere {shlex.quote(f'stage_in of {key}')} bash -c {shlex.quote(copy)}")
             lines.append(f"arguments+=({key}={place})")
         return [*lines, *self.setup]
 

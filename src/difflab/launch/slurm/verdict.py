@@ -1,6 +1,6 @@
 """A start of a job has ended: is the run done, is the job to start again, and where?
 
-    eval "$(python -m difflab.launch.slurm.verdict <status of srun>)"       # the last line of slurm/train.sbatch
+    python -m difflab.launch.slurm.verdict <status of srun> [<what was being prepared>]        # judged() of slurm/train.sbatch
 
 Reads what the processes have left in $DIFFLAB_JOB (see attempt.py) and not the status alone: with --kill-on-bad-exit that is whichever of
 75, 137 and 143 comes first. Says what it found on the standard error, hence in the job's log, and prints lines of shell that do it.
@@ -14,23 +14,23 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from difflab.files import write_json
-from difflab.launch.exit_code import REQUEUE_EXIT_CODE
+from difflab.launch.exit_code import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
+from difflab.launch.placement import host
+from difflab.launch.slurm.account import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
 
-HOPELESS = {
-    2: "the command or the data are wrong",
-    3: "training diverged",
-    4: "a checkpoint could not be written",
-}
-"""Exit statuses after which the same command would end in the same way."""
-
 WITHOUT_PROGRESS = 3
-"""Starts in a row that may end without a new checkpoint."""
+"""Starts in a row that may fail without a new checkpoint."""
+
+WITHOUT_A_STEP = 5
+"""Starts in a row that may be interrupted before they have made a step: a signal may come early, but not always."""
 
 HARDWARE = re.compile(
     r"uncorrectable|\becc\b|fallen off the bus|nvlink|xid|hardware|input/output error|stale file handle|"
@@ -38,24 +38,6 @@ HARDWARE = re.compile(
     re.IGNORECASE,
 )
 """Last words that speak against the node rather than against the program."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """How a start ended.
-
-    failed      or was it interrupted and saved, or did it complete the run?
-    step        optimizer steps done when it ended, None if nobody could say
-    checkpoint  step of the newest checkpoint, -1 without one
-    node        where the first process ended that ended badly, "" if unknown
-    reason      its last words
-    """
-
-    failed: bool
-    step: int | None
-    checkpoint: int
-    node: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -73,79 +55,90 @@ def judge(status: int, complete: bool, ends: Sequence[ProcessEnd], now: Attempt,
     said = {end.exit_code for end in ends}
     if complete or (status == 0 and said <= {0}):
         return Verdict(False, 0, "the run is complete")
+    if BUSY_EXIT_CODE in said:
+        return Verdict(False, 0, f"there is nothing to do: {now.reason}")
     hopeless = [code for code in (*sorted(said), status) if code in HOPELESS]
-    if hopeless:
-        return Verdict(False, hopeless[0], f"{HOPELESS[hopeless[0]]}: starting again would not help")
-    stuck = [*before[-(WITHOUT_PROGRESS - 1) :], now]
-    if len(stuck) == WITHOUT_PROGRESS and len({attempt.checkpoint for attempt in stuck}) == 1:
+    if hopeless and not now.blamed and not passed_before(now, before):
+        why = f" ({now.reason})" if now.step is None else ""
+        return Verdict(False, hopeless[0], f"{HOPELESS[hopeless[0]]}: starting again would not help{why}")
+    stuck = stuck_starts([*before, now])
+    if sum(attempt.failed for attempt in stuck) >= WITHOUT_PROGRESS:
         return Verdict(
             False,
             1,
-            f"{WITHOUT_PROGRESS} starts in a row have brought no new checkpoint: giving up. The last one: {now.reason}",
+            f"{len(stuck)} starts in a row have brought no new checkpoint: giving up. The last one: {now.reason}",
+        )
+    if len(stuck) >= WITHOUT_A_STEP:
+        return Verdict(
+            False,
+            1,
+            f"{len(stuck)} starts in a row were interrupted before they had made a step: giving up. The time of a start and run.margin "
+            "leave no room for one: give more time (launcher.time), or a smaller run.margin",
         )
     if not now.failed:
-        return Verdict(True, REQUEUE_EXIT_CODE, "interrupted and saved: starts again")
+        step = "and saved" if len(stuck) == 1 and now.checkpoint >= 0 else "before it had made a step"
+        return Verdict(True, REQUEUE_EXIT_CODE, f"interrupted {step}: starts again", left_out([*before, now]))
     where = "before the first step" if now.step is None else f"at optimizer step {now.step}"
     what = f"failed {where}{f' on {now.node}' if now.node else ''} ({now.reason})"
-    if any(attempt.failed and attempt.step == now.step and now.step is not None for attempt in before):
+    if any(repeats(now, attempt) for attempt in before):
         return Verdict(False, 1, f"{what}, as in an earlier start: that will not change, giving up")
-    blamed = [a.node for a in (*before, now) if a.failed and a.node and HARDWARE.search(a.reason)]
-    exclude = tuple(dict.fromkeys(blamed))
-    return Verdict(True, REQUEUE_EXIT_CODE, f"{what}: starts again", exclude)
+    return Verdict(True, REQUEUE_EXIT_CODE, f"{what}: starts again", left_out([*before, now]))
 
 
-def first_death(errors: str) -> tuple[str, int | None, str]:
-    """(node, rank, what) of the first process that srun says ended badly; ("", None, "") if it says nothing."""
-    for line in errors.splitlines():
-        found = re.match(r"srun: error: (\S+): tasks? (\d+)\S*: (.*)", line)
-        if found:
-            node = found[1] if "[" not in found[1] else ""  # several at once: nobody was first
-            return node, int(found[2]), found[3]
-    return "", None, ""
+def stuck_starts(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The last starts that have brought no new checkpoint: with one alone, it may have brought one."""
+    last = attempts[-1].checkpoint
+    return list(takewhile(lambda attempt: attempt.checkpoint == last, reversed(attempts)))
 
 
-def describe(
-    job: Path, number: int, status: int, ends: Sequence[ProcessEnd], checkpoint: int, complete: bool = False
-) -> Attempt:
-    """What is known of a start.
+def passed_before(now: Attempt, before: Sequence[Attempt]) -> bool:
+    """Whether a command that is refused now, before a step, has trained in an earlier start of the job: then it is not the command."""
+    return now.step is None and any(attempt.step is not None for attempt in before)
 
-    complete   whether the run has reached its end: whatever a process said afterwards, nothing failed
-    """
-    path = attempt_directory(job, number) / "errors"
-    node, rank, death = first_death(path.read_text(errors="replace", encoding="utf-8") if path.exists() else "")
-    failures = [end for end in ends if end.exit_code not in (0, REQUEUE_EXIT_CODE)]
-    first = next((end for end in failures if rank in (end.rank, None)), None)
-    killed = bool(death) and not death.startswith("Exited") and not death.startswith("Terminated")
-    interrupted = status == REQUEUE_EXIT_CODE or any(end.exit_code == REQUEUE_EXIT_CODE for end in ends)
-    steps = [end.step for end in failures if end.step is not None]
-    if complete or (status == 0 and not failures and not interrupted):
-        return Attempt(False, checkpoint if checkpoint >= 0 else None, checkpoint, "", "complete")
-    if interrupted and not failures and not killed:
-        return Attempt(False, checkpoint if checkpoint >= 0 else None, checkpoint, "", "interrupted and saved")
-    return Attempt(
-        failed=True,
-        step=max(steps, default=checkpoint if checkpoint >= 0 and not steps else None),
-        checkpoint=checkpoint,
-        node=node or (first.host if first else ""),
-        reason=(first.error if first else "") or death or f"status {status}",
-    )
+
+def repeats(now: Attempt, earlier: Attempt) -> bool:
+    """Whether a failure is an earlier one again: at the same step, and not by the fault of one node that can be left out."""
+    same_step = earlier.failed and earlier.step == now.step and now.step is not None
+    its_node = now.blamed or SILENT in now.reason
+    return same_step and not (its_node and now.node == earlier.node)
+
+
+def left_out(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """The nodes that are not to be used any more."""
+    silent = Counter(attempt.node for attempt in attempts if attempt.node and SILENT in attempt.reason)
+    found: list[str] = []
+    for attempt in attempts:
+        found += attempt.blamed
+        if attempt.failed and attempt.node and (HARDWARE.search(attempt.reason) or silent[attempt.node] > 1):
+            found.append(attempt.node)
+    return tuple(dict.fromkeys(found))
 
 
 def main() -> None:
-    """Judges the start that has just ended, remembers it, and prints what the batch script is to do."""
-    status = int(sys.argv[1])
+    """Judges the start that has just ended, remembers it, and prints what the batch script is to do.
+
+    A second argument names what was being prepared: training had not begun.
+    """
+    status, what = int(sys.argv[1]), "".join(sys.argv[2:])
     job, number = Path(os.environ["DIFFLAB_JOB"]), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     run = Path((job / "run").read_text(encoding="utf-8")) if (job / "run").exists() else None
     checkpoints = run.glob("checkpoints/step-*.ckpt") if run else ()
     checkpoint = max((int(path.stem.removeprefix("step-")) for path in checkpoints), default=-1)
     history = job / "history.json"
     before = (
-        [Attempt(**row) for row in json.loads(history.read_text(encoding="utf-8"))]
+        [attempt_of(row) for row in json.loads(history.read_text(encoding="utf-8"))]
         if number and history.exists()
         else []
     )
     ends, complete = process_ends(job, number), bool(run and (run / "complete.json").exists())
-    now = describe(job, number, status, ends, checkpoint, complete)
+    if what:
+        errors = attempt_directory(job, number) / "errors"
+        said = errors.read_text(errors="replace", encoding="utf-8") if errors.exists() else ""
+        now, ends, status = describe_preparation(what, said, checkpoint), [], 2
+    else:
+        now = describe(job, number, status, ends, checkpoint, complete)
+    if now.failed and passed_before(now, before) and os.environ.get("SLURM_JOB_NUM_NODES", "1") == "1":
+        now = replace(now, node=host(), blamed=(host(),))  # nobody beside it could tell
     verdict = judge(status, complete, ends, now, before)
     write_json(history, [asdict(attempt) for attempt in (*before, now)])
     print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)

@@ -10,7 +10,13 @@ from torch.optim import Optimizer
 
 
 class TrainingStrategy(ABC):
-    """How the processes of a run share its work and its memory. What comes out of a run does not depend on it."""
+    """How the processes of a run share its work and its memory. What comes out of a run does not depend on it.
+
+    Attributes:
+        timeout: How long a process waits for the others before it fails.
+    """
+
+    timeout: timedelta = timedelta(minutes=30)
 
     @abstractmethod
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:

@@ -7,7 +7,6 @@ nothing hangs, and who is missing has a name.
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -15,10 +14,12 @@ from typing import Any
 
 from torch.distributed import HashStore, PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-from difflab.launch.doctor.placement import Placement
+from difflab.launch.placement import Placement, host
 from difflab.strict_json import dumps
 
 _POLL = 0.002
+_ANSWER = 10.0
+"""Seconds to wait for who keeps the meeting place."""
 
 
 class ProcessMissingError(Exception):
@@ -50,27 +51,30 @@ class Group:
         """A store of all processes for one thing alone: waiting in it keeps nobody from using the others."""
         if self.size == 1:
             return HashStore()
+        return PrefixStore(f"difflab/{self._place.occasion}/{topic}", self.whole_store(topic == "talk"))
+
+    def whole_store(self, first: bool = False) -> TCPStore:
+        """A connection to the meeting place, of which torchrun keeps one for all of its attempts; the first one of process 0 makes it."""
         place, patience = self._place, timedelta(seconds=self.arrival)
-        is_host = place.rank == 0 and not place.hosted and topic == "talk"
+        is_host = place.rank == 0 and not place.hosted and first
         try:
-            store = TCPStore(place.address, place.port, is_master=is_host, timeout=patience, wait_for_workers=False)
+            return TCPStore(place.address, place.port, is_master=is_host, timeout=patience, wait_for_workers=False)
         except RuntimeError as error:
             if is_host:
                 raise ProcessMissingError(
-                    f"{platform.node()} cannot listen on port {place.port}, where the processes are to meet: {error}"
+                    f"{host()} cannot listen on port {place.port}, where the processes are to meet: {error}"
                 ) from error
             raise ProcessMissingError(
-                f"process 0 cannot be reached from {platform.node()} at {place.address}:{place.port} within {self.arrival:g} s: is it "
+                f"process 0 cannot be reached from {host()} at {place.address}:{place.port} within {self.arrival:g} s: is it "
                 "running, does the name resolve, does a firewall stand between the nodes?"
             ) from error
-        return PrefixStore(f"difflab/doctor/{place.occasion}/{topic}", store)
 
     def meet(self) -> None:
         """Waits for everybody; from here on every process knows who is there and where."""
-        self.answer("host", platform.node())
+        self.answer("host", host())
         if self.rank == 0:
             self.say("hosts", list(self.answers("host", self.arrival).items()))
-        self.hosts = {int(rank): host for rank, host in self.hear("hosts", 2 * self.arrival)}
+        self.hosts = {int(rank): where for rank, where in self.hear("hosts", 2 * self.arrival)}
         self.missing = set(range(self.size)) - self.hosts.keys()
 
     def answer(self, topic: str, what: Any) -> None:
@@ -92,6 +96,14 @@ class Group:
         if self._unset([f"said/{topic}"], patience):
             raise ProcessMissingError(f"process 0 has said nothing of {topic!r} for {patience:g} s")
         return json.loads(self._store.get(f"said/{topic}"))
+
+    def first(self, topic: str) -> bool:
+        """Whether nobody has asked before; also if nobody can be asked any more."""
+        try:
+            self._store.set_timeout(timedelta(seconds=_ANSWER))
+            return self._store.add(f"first/{topic}", 1) == 1
+        except RuntimeError:
+            return True
 
     def barrier(self, name: str) -> None:
         """Waits for everybody, once per name. A ProcessMissingError names who does not come."""

@@ -1,0 +1,64 @@
+"""Lightning's Trainer as a run needs it: with its watchers, loggers and places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def watched_trainer(
+    config: DictConfig, run: Any, lock: Any, module: Any, data: Any, evaluation: Any, interruption: Any, strategy: Any
+) -> Any:
+    """The Trainer with its watchers and loggers."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
+    from difflab.data import DataError
+    from difflab.launch import launched_rank
+    from difflab.launch.world import environment
+    from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
+    from difflab.runs.guarded import guarded
+
+    every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
+    judge.check(module)
+    checkpoints = Checkpoints(
+        run.checkpoints,
+        config.checkpoint.every,
+        config.checkpoint.keep_last,
+        config.checkpoint.milestone,
+        monitor=evaluation.monitor,
+        evaluated_every=config.eval.every,
+        interruption=interruption,
+        between_steps=(DataError,),
+    )
+    watchers = [
+        LockCallback(lock),
+        judge,
+        DivergenceCallback(instantiate(config.divergence), run.diverged, every),
+        ThroughputCallback(config.data.batch_size, every, data.seconds_waited, lambda: checkpoints.seconds),
+        *(
+            []
+            if config.trainer.get("enable_progress_bar") is False
+            else [ProgressCallback(config.data.batch_size, every)]
+        ),
+        SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
+        *given_callbacks(config.trainer),
+        checkpoints,
+    ]
+    loggers: list[Any] = [MetricsLog(run.metrics)]
+    if launched_rank() == 0:
+        loggers += [guarded(made_logger(node, known_to_loggers(config, run))) for node in config.logger.values()]
+    return instantiate(
+        OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
+        strategy=strategy,
+        callbacks=watchers,
+        logger=loggers,
+        plugins=[instantiate(config.checkpoint_io), *environment()],
+        default_root_dir=str(run.path),
+        max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
+        _convert_="all",
+    )
