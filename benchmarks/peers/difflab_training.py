@@ -23,7 +23,7 @@ from difflab.cli.watched_trainer import watched_trainer
 from difflab.data import ArrayImages, ImageData
 from difflab.launch import Interruption
 from difflab.networks import initialise
-from difflab.runs import RunDirectory
+from difflab.runs import RunDirectory, RunLock
 from difflab.types import Condition
 
 ENDLESS = 10**9
@@ -66,7 +66,9 @@ class DifflabTraining(Training):
         run.path.mkdir(parents=True, exist_ok=True)
         evaluation = instantiate(config.evaluation, _convert_="all")
         strategy = instantiate(config.strategy, _convert_="all").lightning(1)
-        trainer = watched_trainer(config, run, self.module, data, evaluation, Interruption("", 0.0), strategy)
+        trainer = watched_trainer(
+            config, run, RunLock(run.path), self.module, data, evaluation, Interruption("", 0.0, 30), strategy
+        )
         trainer.progress_bar_callback.disable()
         self._turnstile = Turnstile()
         trainer.callbacks.insert(0, self._turnstile)

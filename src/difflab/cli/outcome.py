@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-LOST = ("onnection reset by peer", "onnection closed by peer", "Broken pipe", "NCCL error", "remote process exited")
+LOST = (
+    "onnection reset by peer",
+    "onnection closed by peer",
+    "Broken pipe",
+    "NCCL error",
+    "remote process exited",
+    "imed out waiting",
+)
 """What gloo and NCCL say where a process with which they speak has died."""
 
 
@@ -63,7 +70,7 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
     except RuntimeError as error:
         record_end(1, trainer.global_step or None, f"{type(error).__name__}: {error}")
         if trainer.world_size > 1 and any(sign in str(error) for sign in LOST):
-            lost = f"another process of this run has ended, or its machine is out of reach ({_first_line(error)})"
+            lost = f"another process of this run has ended, does not answer, or its machine is out of reach ({_first_line(error)})"
             return Outcome("failed", f"{lost}; {again}", exit_code=1)
         raise
     except OSError as error:

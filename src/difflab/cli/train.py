@@ -124,6 +124,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
     from difflab.launch import Interruption, launched_rank
     from difflab.launch.meeting import meeting
     from difflab.launch.placement import idle_tasks
+    from difflab.launch.rank import SLACK
     from difflab.launch.signals import TRAINING, signals
     from difflab.launch.slurm import record_run
     from difflab.launch.world import connect
@@ -165,7 +166,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
         module.detours = chosen_detours(run)
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
-        interruption = Interruption(limit, config.run.margin, config.strategy.get("timeout", 30))
+        interruption = Interruption(limit, config.run.margin, (patience + SLACK).total_seconds() / 60)
         lock = RunLock(run.path)
         trainer = watched_trainer(config, run, lock, module, data, evaluation, interruption, strategy)
         module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)

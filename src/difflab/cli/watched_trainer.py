@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def watched_trainer(
     from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
+    from difflab.launch.pulse import Pulse
     from difflab.launch.world import environment
     from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
     from difflab.runs.guarded import guarded
@@ -37,6 +39,7 @@ def watched_trainer(
     )
     watchers = [
         LockCallback(lock),
+        Pulse(timedelta(minutes=config.strategy.get("timeout", 30))),
         judge,
         DivergenceCallback(instantiate(config.divergence), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every, data.seconds_waited, lambda: checkpoints.seconds),

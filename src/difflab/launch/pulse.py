@@ -24,9 +24,6 @@ from difflab.launch.rank import is_beside_first
 from difflab.launch.slurm.attempt import record_end
 from difflab.strict_json import dumps
 
-SLACK = timedelta(seconds=30)
-"""By how much longer torch waits than difflab: it cannot say for whom."""
-
 
 @dataclass(frozen=True)
 class Beat:
@@ -141,6 +138,7 @@ class Pulse(pl.Callback):
                 unanswered = 0.0
                 talk = threading.Thread(target=self._talk, args=(store, rank, size if asks else 0, mine), daemon=True)
                 talk.start()
+                talk.join(min(1.0, self.interval))
             if not asks:
                 seen.clear()
                 continue

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 from difflab.child_processes import end_with_parent
+
+SLACK = timedelta(seconds=30)
+"""By how much longer than a strategy's timeout torch waits: it cannot say for whom, and says so on a page of C++."""
 
 PARENT = "DIFFLAB_PARENT"
 """Variable that names the process by which this one may have been started."""

@@ -13,6 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from difflab.launch.meeting import meeting
 from difflab.launch.placement import ALONE, Placement, placement
+from difflab.launch.rank import SLACK
 
 
 def process_count(accelerator: str, devices: object, num_nodes: int) -> int:
@@ -33,6 +34,7 @@ def connect(accelerator: str, timeout: timedelta) -> None:
     if on_gpu:
         torch.cuda.set_device(place.local_rank)
     store = meeting().store("training")
+    timeout += SLACK
     store.set_timeout(timeout)
     dist.init_process_group(
         "nccl" if on_gpu else "gloo", store=store, rank=place.rank, world_size=place.size, timeout=timeout

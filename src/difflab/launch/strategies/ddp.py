@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytorch_lightning.strategies import DDPStrategy
 from torch.optim import Optimizer
 
+from difflab.launch.rank import SLACK
 from difflab.launch.strategies.strategy import TrainingStrategy, patience
 
 
@@ -25,6 +26,6 @@ class DDP(TrainingStrategy):
     def lightning(self, processes: int) -> DDPStrategy:
         return DDPStrategy(
             find_unused_parameters=self.find_unused_parameters,
-            timeout=self.timeout,
+            timeout=self.timeout + SLACK,
             gradient_as_bucket_view=True,  # gradients lie where they are exchanged from, instead of there as well
         )

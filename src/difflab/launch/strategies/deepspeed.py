@@ -10,6 +10,7 @@ from pytorch_lightning.strategies import Strategy
 from torch import optim
 from torch.optim import Optimizer
 
+from difflab.launch.rank import SLACK
 from difflab.launch.strategies.strategy import TrainingStrategy, check_sharded_precision, patience
 
 ELEMENTWISE = (
@@ -52,4 +53,4 @@ class DeepSpeed(TrainingStrategy):
     def lightning(self, processes: int) -> Strategy:
         from difflab.launch.strategies.zero import ZeROStrategy  # imports DeepSpeed
 
-        return ZeROStrategy(self.zero, self.timeout)
+        return ZeROStrategy(self.zero, self.timeout + SLACK)

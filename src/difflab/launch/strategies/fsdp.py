@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch.optim import Optimizer
 
+from difflab.launch.rank import SLACK
 from difflab.launch.strategies.fully_sharded import FullyShardedStrategy
 from difflab.launch.strategies.strategy import TrainingStrategy, check_sharded_precision, patience
 
@@ -22,4 +23,4 @@ class FSDP(TrainingStrategy):
         check_sharded_precision("fsdp", precision)
 
     def lightning(self, processes: int) -> FullyShardedStrategy:
-        return FullyShardedStrategy(timeout=self.timeout)
+        return FullyShardedStrategy(timeout=self.timeout + SLACK)
