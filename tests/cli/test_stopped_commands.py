@@ -154,7 +154,7 @@ def test_two_processes_are_told_to_stop(tmp_path, moment):
 @pytest.mark.parametrize("moment", ["judged by", "step 1/", "step 2/"])
 def test_a_second_ctrl_c_ends_a_training_at_once(tmp_path, moment):
     """Steps that take longer than the time between the two."""
-    arguments = (*TRAIN, "network.width=256", "data.batch_size=512", f"run.root={tmp_path / 'runs'}")
+    arguments = (*TRAIN, "network.width=64", "data.batch_size=256", f"run.root={tmp_path / 'runs'}")
     status, said = told(tmp_path, has_said(moment), signal.SIGINT, "train.py", *arguments, twice=True)
     assert status in (75, 130)
     assert "Traceback" not in said
