@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -13,9 +14,13 @@ from running import SMALL
 WITH_DEFAULT_LOGGER = [word for word in SMALL if word != "logger=none"]
 
 
-def swept(folder, *arguments: str) -> str:
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "difflab", "train", "-m", *WITH_DEFAULT_LOGGER, "trainer.max_steps=2", *arguments]
+
+
+def swept(folder, *arguments: str, status: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "difflab", "train", "-m", *WITH_DEFAULT_LOGGER, "trainer.max_steps=2", *arguments],
+        command(*arguments),
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -23,8 +28,8 @@ def swept(folder, *arguments: str) -> str:
         timeout=900,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_a_sweep_leaves_runs_and_nothing_beside_them(tmp_path):
@@ -38,6 +43,57 @@ def test_a_sweep_leaves_runs_and_nothing_beside_them(tmp_path):
     }
     assert seeds == {2}
     assert len(list(tmp_path.glob("runs/cosine_adagn/*"))) == 2
+    again = swept(tmp_path, "seed=0,1")
+    assert again.count("already complete") == 2
+    assert "sweep of 2 rows: 2 complete" in again
+
+
+DIVERGES = ("optimizer.lr=1e30,1e-4", "data.num_workers=1", "eval.every=2")
+
+
+def assert_one_diverged(said: str) -> None:
+    assert "sweep of 2 rows: 1 complete, 1 failed" in said
+    assert "row 0  optimizer.lr=1e+30  failed (status 3): loss or gradient of step 2 is not finite" in said
+    assert "Traceback" not in said
+
+
+def test_a_row_that_diverges_ends_no_other(tmp_path):
+    """With W&B and data workers, in a folder with a space in its name."""
+    (tmp_path / "of mine").mkdir()
+    assert_one_diverged(swept(tmp_path / "of mine", *DIVERGES, status=3))
+    (complete,) = tmp_path.glob("of mine/runs/cosine_adagn/*/complete.json")
+    assert json.loads(complete.read_text(encoding="utf-8"))["step"] == 2
+    assert not list(tmp_path.glob("of mine/runs/sweeps/*/rows-*"))
+
+
+@pytest.mark.slow
+def test_a_row_that_diverges_ends_no_other_beside_it(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    assert_one_diverged(swept(tmp_path, *DIVERGES, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=3))
+    assert len(list(tmp_path.glob("runs/cosine_adagn/*/complete.json"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]])
+def test_a_signal_has_the_row_saved_and_begins_no_other(tmp_path, launcher):
+    words = ["seed=0,1", "trainer.max_steps=100000", "checkpoint.every=50000", "eval.every=50000", *launcher]
+    sweep = subprocess.Popen(
+        command(*words),
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    deadline = time.monotonic() + 200
+    while not any(path.stat().st_size for path in tmp_path.glob("runs/*/*/metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    sweep.terminate()
+    said = sweep.communicate(timeout=200)[0]
+    assert sweep.returncode == 75, said
+    assert "sweep of 2 rows: 1 stopped and saved, 1 not begun" in said
+    assert len(list(tmp_path.glob("runs/cosine_adagn/*/checkpoints/step-*.ckpt"))) == 1
 
 
 @pytest.mark.slow
@@ -59,13 +115,17 @@ def test_several_runs_at_a_time_are_the_same_runs(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_finds_the_run_with_the_lowest_distance(tmp_path):
+    """One of its trials diverges."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     swept(
         tmp_path,
-        "optimizer.lr=choice(1e-5,1e-2)",
+        "optimizer.lr=choice(1e-5,1e-2,1e30)",
         "hydra/sweeper=optuna",
-        "hydra.sweeper.n_trials=4",
+        "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.n_trials=3",
         "hydra.sweeper.n_jobs=1",
+        "eval.every=2",
+        status=3,
     )
     (results,) = tmp_path.glob("runs/sweeps/*/optimization_results.yaml")
     best = float(
