@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="the scenarios")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and signals of the kills")
     parser.add_argument("--longest-wait", type=float, default=1.0, help="seconds of training before a kill, at most")
     parser.add_argument("overrides", nargs="*", help="more overrides of the command; put them behind --")
