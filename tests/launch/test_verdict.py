@@ -208,3 +208,85 @@ def test_nodes_are_left_out_only_if_enough_remain(job, monkeypatch, tmp_path, ca
         monkeypatch.setenv("SLURM_JOB_NUM_NODES", nodes)
         assert any("ExcNodeList=node2" in line for line in shell(verdict)) == left_out
     assert "too few nodes remain" in capsys.readouterr().err
+
+
+def test_a_machine_that_lacks_what_the_others_have_is_left_out(tmp_path):
+    """Its processes said so at the meeting; the status alone would say that the command is wrong."""
+    ends = [
+        ProcessEnd(rank, f"node{rank + 1}", 1, None, "process 1 on node2: /data: no such folder", ("node2",))
+        for rank in range(2)
+    ]
+    now = describe(tmp_path, 0, 1, ends, checkpoint=-1)
+    verdict = judge(1, False, ends, now, [])
+    assert (verdict.again, verdict.exclude) == (True, ("node2",))
+    assert "node2" in verdict.message
+    assert "no such folder" in verdict.message
+
+
+def test_a_file_that_one_process_alone_does_not_get_is_its_machines_fault(tmp_path, monkeypatch):
+    """In training, where each process reads files of its own; the same at the same step elsewhere is the data's."""
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    ends = [ProcessEnd(1, "node2", 2, 7, "DataError: cannot read x.png: Stale file handle", (), True)]
+    first = describe(tmp_path, 0, 2, ends, checkpoint=5)
+    assert judge(2, False, ends, first, []).exclude == ("node2",)
+    ends = [ProcessEnd(1, "node3", 2, 7, ends[0].error, (), True)]
+    assert not judge(2, False, ends, describe(tmp_path, 1, 2, ends, checkpoint=6), [first]).again
+
+
+def test_who_was_silent_is_blamed_and_on_repetition_left_out(tmp_path):
+    words = "process 1 on node2 is silent: it no longer answers at optimizer step 7"
+    ends = [ProcessEnd(0, "node1", 1, 7, words, ("node2",))]
+    folder = tmp_path / "attempts" / "0"
+    folder.mkdir(parents=True)
+    (folder / "errors").write_text("srun: error: node1: task 0: Exited with exit code 1\n", encoding="utf-8")
+    now = describe(tmp_path, 0, 1, ends, checkpoint=5)
+    assert (now.node, now.step) == ("node2", 7)
+    once = judge(1, False, ends, now, [])
+    assert (once.again, once.exclude) == (True, ())
+    twice = judge(1, False, ends, now, [now])
+    assert (twice.again, twice.exclude) == (True, ("node2",))
+
+
+def test_a_run_that_is_busy_is_no_failure(tmp_path):
+    ends = [end(0, 5, error="it is being worked on by process 7 on node4"), end(1, 5)]
+    verdict = judge(5, False, ends, describe(tmp_path, 0, 5, ends, checkpoint=5), [])
+    assert (verdict.again, verdict.status) == (False, 0)
+    assert "process 7 on node4" in verdict.message
+
+
+def test_starts_that_are_interrupted_before_a_step_come_to_an_end_later():
+    """A signal may come early, but where it always does, the time is too short."""
+    early = attempt(step=None, checkpoint=-1, failed=False)
+    assert judge(75, False, [end(0, 75)], early, [early] * 3).again
+    verdict = judge(75, False, [end(0, 75)], early, [early] * 4)
+    assert (verdict.again, verdict.status) == (False, 1)
+    assert "run.margin" in verdict.message
+
+
+def test_what_a_command_that_has_trained_before_lacks_is_the_machines_fault():
+    refused = attempt(step=None, checkpoint=5, reason="/data: no such folder")
+    assert not judge(2, False, [end(0, 2)], refused, []).again
+    assert judge(2, False, [end(0, 2)], refused, [attempt(step=5, checkpoint=5, failed=False)]).again
+
+
+def prepared(job, capsys, monkeypatch, errors: str, nodes: str) -> tuple[list[str], str]:
+    (job / "attempts" / "0").mkdir(parents=True, exist_ok=True)
+    (job / "attempts" / "0" / "errors").write_text(errors, encoding="utf-8")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", nodes)
+    monkeypatch.setattr("sys.argv", ["verdict", "1", "stage_in of data.dataset.root"])
+    main()
+    out = capsys.readouterr()
+    return out.out.splitlines(), out.err
+
+
+def test_what_cannot_be_prepared_on_one_node_is_prepared_elsewhere(job, capsys, monkeypatch):
+    errors = (
+        "cp: cannot stat '/shared': No such file or directory\nsrun: error: node2: task 1: Exited with exit code 1\n"
+    )
+    lines, said = prepared(job, capsys, monkeypatch, errors, "2")
+    assert "scontrol requeue 12 || exit 75" in lines
+    assert "on node2 (stage_in of data.dataset.root fails: cp: cannot stat" in said
+    errors += "srun: error: node1: task 0: Exited with exit code 1\n"
+    lines, said = prepared(job, capsys, monkeypatch, errors, "2")
+    assert lines == ["exit 2"]
+    assert "stage_in of data.dataset.root fails" in said

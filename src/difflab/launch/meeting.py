@@ -96,7 +96,7 @@ def judge(
         nodes = tuple(dict.fromkeys(report.host for report in failed.values()))
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return (
-            f"process {first} on {failed[first].host}{others}: {failed[first].error}. The other processes do not find that",
+            f"process {first} on {failed[first].host}{others}: {failed[first].error.rstrip('.')}. The other processes do not find that",
             nodes,
         )
     if failed:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from difflab.launch import REQUEUE_EXIT_CODE
+from difflab.launch.exit_code import BUSY_EXIT_CODE
 from difflab.runs import RunDirectory, RunLock
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.last_words import last_error
@@ -157,6 +158,8 @@ def _training(
         record = None
     if record and start and start.get("started", "") > (record.ended or record.started) and record.ended:
         record = None  # somebody has gone on with it since
+    if record and record.exit_code == BUSY_EXIT_CODE:
+        record = None  # somebody else was at it, and how that has ended is what counts
     outcome = start.get("outcome", "killed") if start else "missing"
     if outcome in ("interrupted", "went back") and (record is None or record.exit_code in (None, REQUEUE_EXIT_CODE)):
         return _Found("interrupted")
