@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cluster import Cluster
 from difflab.runs import RunDirectory
@@ -170,6 +171,53 @@ def test_the_same_failure_twice_ends_the_job(cluster: Cluster, tmp_path):
     assert "ArithmeticError: seven" in log
     assert "as in an earlier start: that will not change, giving up" in log
     assert "from now on" not in log  # no node is blamed for the program
+
+
+def test_a_node_whose_mount_is_missing_is_left_out(cluster: Cluster, tmp_path):
+    """Its process alone would say that the command is wrong."""
+    images, empty = tmp_path / "images", tmp_path / "empty"
+    empty.mkdir()
+    for k in range(2):
+        (images / str(k)).mkdir(parents=True)
+        for i in range(20):
+            Image.new("L", (8, 8), 10 * i + k).save(images / str(k) / f"{i}.png")
+    wrapper = tmp_path / "wrapper.sh"
+    wrapper.write_text(
+        "#!/bin/bash\n"
+        f'hide="mount --bind {empty} {images}"\n'
+        '[ "$SLURMD_NODENAME" != node2 ] || exec unshare --mount bash -c "$hide && exec \\"\\$@\\"" wrapper "$@"\n'
+        'exec "$@"\n',
+        encoding="utf-8",
+    )
+    wrapper.chmod(0o755)
+    profile = tmp_path / "mount.yaml"
+    profile.write_text(f"container: {wrapper}\n", encoding="utf-8")
+    data = ["data=folder", f"data.dataset.root={images}", "data.image_size=8", "data.channels=1", "data.num_classes=2"]
+    small = [one for one in SMALL if not one.startswith("data.")]
+    job = cluster.submit(
+        *small,
+        *data,
+        "data.batch_size=32",
+        "data.num_workers=1",
+        "extractor=digits",
+        "launcher.nodes=2",
+        "launcher.time=10",
+        f"launcher.profile={profile}",
+        f"run.root={tmp_path}",
+    )
+    log = finished(cluster, job, tmp_path)
+    assert "process 1 on node2: " in log
+    assert "contains no images" in log
+    assert "without node2 from now on" in log
+    assert log.count("error: process 1 on node2") == 1
+
+
+def test_what_srun_starts_in_an_allocation_is_one_run(cluster: Cluster, tmp_path):
+    """In salloc, whose job is called interactive, and without --ntasks-per-node."""
+    command = [sys.executable, "-m", "difflab", "train", *SMALL, f"run.root={tmp_path}"]
+    said = cluster.run("salloc", "-n2", "srun", "-n2", *command)
+    assert said.count("identity") == 1
+    assert run_of(tmp_path).complete.exists()
 
 
 def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
