@@ -77,7 +77,7 @@ MACHINERY = {
         "launch",
     },
     "studies": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
-    "interop": {*MATHEMATICS},
+    "interop": {*MATHEMATICS, "reading"},
 }
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli", "stop_signals"}}
 """Room -> rooms whose modules it may import."""

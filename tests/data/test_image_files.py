@@ -9,6 +9,7 @@ from PIL import Image
 
 from difflab.data import DataError, HuggingFaceImages, ImageFolder, ImageZip, checked_files
 from difflab.data.adm_crop import adm_crop
+from difflab.data.packing import WebDataset, open_source, pack
 
 FILES = {"cat/b.png": 1, "dog/a.png": 2, "cat/a.png": 3, "ant/deep/x.png": 4}  # file -> seed of its pixels
 IN_ORDER = ["ant/deep/x.png", "cat/a.png", "cat/b.png", "dog/a.png"]
@@ -134,7 +135,7 @@ def test_an_unreadable_image_is_named_at_once(folder, damage):
         ('{"labels": [["cat/a.png", 0], ["z.png", 0], %s]}', "label for z.png, which is not there"),
         ('{"classes": []}', "expected {"),
         ('{"labels": [3]}', "expected {"),
-        ("{", "expected {"),
+        ("{", "is no JSON"),
     ],
 )
 def test_a_json_with_wrong_labels_is_refused(folder, index, message):
@@ -166,9 +167,9 @@ def hub(tmp_path, write_image, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets.disable_progress_bars()
-    files = [str(tmp_path / f"{number}.png") for number in range(4)]
-    for number, file in enumerate(files):
-        write_image(tmp_path / file, number, (10, 8))
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png", number, (10, 8))
+    files = [{"bytes": (tmp_path / f"{n}.png").read_bytes(), "path": f"{n}.png"} for n in range(4)]
     features = datasets.Features(
         {"img": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"]), "text": datasets.Value("string")}
     )
@@ -193,6 +194,34 @@ def test_hugging_face_sets_by_name(hub):
     other = HuggingFaceImages(str(hub), "train[2:]", "img", None, image_size=8)
     assert len({part.fingerprint, other.fingerprint, dataset.fingerprint}) == 3
     assert dataset.fingerprint == HuggingFaceImages(str(hub), "train", "img", "label", image_size=8).fingerprint
+
+
+def test_a_row_that_names_a_file_elsewhere_is_not_read(hub, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "0.png").symlink_to(tmp_path / "1.png")
+    for number, path in enumerate((str(tmp_path / "0.png"), "../0.png", "/etc/passwd", f"{tmp_path}/link/../0.png")):
+        other = tmp_path / f"set{number}"
+        other.mkdir()
+        image = pyarrow.array([{"bytes": None, "path": path}], pyarrow.struct({"bytes": "binary", "path": "string"}))
+        features = {"img": {"_type": "Image"}, "label": {"names": ["no"], "_type": "ClassLabel"}}
+        table = pyarrow.table({"img": image, "label": pyarrow.array([0], "int64")})
+        said = json.dumps({"info": {"features": features}})
+        parquet.write_table(table.replace_schema_metadata({"huggingface": said}), other / "train.parquet")
+        said = error(
+            lambda place=other: HuggingFaceImages(str(place), "train", "img", "label", image_size=8).images([0])
+        )
+        assert "row 0" in said
+        with pytest.raises(DataError, match="row 0"):
+            pack(
+                open_source(f"hub:{other}", image_column="img"),
+                tmp_path / f"out{number}",
+                WebDataset(),
+                1,
+                lambda *_: None,
+            )
+        assert not list((tmp_path / f"out{number}").glob("*.tar"))
 
 
 def test_hugging_face_errors_say_what_to_set(hub):

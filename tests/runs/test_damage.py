@@ -88,7 +88,7 @@ def test_flipped_bits_in_a_checkpoint_are_found(outcome, tmp_path, capsys, caplo
 def test_flipped_bits_in_a_released_file_are_found(tmp_path):
     torch.save({"out.0.weight": torch.randn(1000)}, tmp_path / "lsun_cat.pt")
     flipped(tmp_path / "lsun_cat.pt", tmp_path / "lsun_cat.pt", 2000)
-    with pytest.raises(ValueError, match=r"lsun_cat\.pt is damaged: .*fetch the file again"):
+    with pytest.raises(ValueError, match=r"lsun_cat\.pt is damaged .*Get it again"):
         openai.load(tmp_path / "lsun_cat.pt")
 
 

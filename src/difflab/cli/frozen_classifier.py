@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import ConfigError
-from difflab.cli.run_weights import once, run_weights
+from difflab.cli.run_weights import load_weights, once, run_weights
 from difflab.module import ClassifierModule
 
 
@@ -40,7 +40,7 @@ def _of_run(checkpoint: str, track: str | None) -> NoisyClassifier:
             f"checkpoint={checkpoint} is a {type(module.model).__name__}, and no classifier of noised images: train one with "
             "module=classifier, as python train.py +experiment=digits_classifier does"
         )
-    module.classifier.load_state_dict(found.weights)
+    load_weights(module.classifier, found)
     return module.classifier
 
 

@@ -27,6 +27,7 @@ from difflab.data.cache import cache_directory
 from difflab.file_stamp import file_stamp, file_stamps
 from difflab.files import WriteError, write_json
 from difflab.foreign_code import foreign_code
+from difflab.reading import read_json
 from difflab.studies.plan import Cell, Plan, Training
 
 SHAPING = ("match", "solve")
@@ -76,7 +77,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
 def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
     """What was planned last by the same words in the same folder; None if it would be planned otherwise now."""
     try:
-        content = json.loads(_file(request, overrides).read_text(encoding="utf-8"))
+        content = read_json(_file(request, overrides), limit=2**28)
         if content["of"] != _digest(request, overrides) or _has_other_code(content):
             return None
         return KnownPlan(

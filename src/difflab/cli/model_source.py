@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
-from difflab.cli.run_weights import RunWeights, run_weights
+from difflab.cli.run_weights import RunWeights, load_weights, run_weights
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
 from difflab.foreign_code import foreign_code
@@ -74,7 +74,7 @@ def _of_run(found: RunWeights) -> ModelSource:
             f"checkpoint={found.file} is a {type(module.model).__name__}, which draws no images: choose a diffusion model, and give this "
             "one to a guidance, as in guidance.classifier.classify.checkpoint"
         )
-    module.denoiser.load_state_dict(found.weights)
+    load_weights(module.denoiser, found)
     averaging = module.ema.tracks.averagings.get(found.track)
     if averaging is not None and (young := youth(found.track, averaging, found.step)):
         _log.warning("%s: %s", found.file, young)

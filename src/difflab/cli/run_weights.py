@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.cli.check import ConfigError
 from difflab.cli.chosen import chosen_checkpoint
 from difflab.cli.trust import read_back
+from difflab.reading import shown
+from difflab.reading.json import fields
 from difflab.runs import reconstruct
-from difflab.runs.export import model_weights, read_exported
+from difflab.runs.export import model_weights, read_exported, read_run
 from difflab.runs.saved_checkpoints import is_whole
 
 _being_read: set[Path] = set()
@@ -105,7 +106,7 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     config = _config(file)
     if not is_whole(checkpoint):
         raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    saved = read_run(checkpoint)
     weights = model_weights(saved)
     chosen = track or next(iter(weights))
     if chosen not in weights:
@@ -122,7 +123,32 @@ def _exported(path: Path, track: str | None) -> RunWeights:
     weights, header = read_exported(path)
     if "config" not in header:
         raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
+    fields(header, f"{path}: its header", {"track": str, "step": str})
+    if not header["step"].isdecimal() or len(header["step"]) > 15:
+        raise ConfigError(f"checkpoint={path}: its header gives the step {shown(header['step'])}. Export it again")
     config = read_back(header["config"], path)
     if track not in (None, header["track"]):
         raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
     return RunWeights(config, weights, header["track"], path, int(header["step"]))
+
+
+def load_weights(model: nn.Module, found: RunWeights) -> None:
+    """Puts weights into the model that their run's configuration describes. A ConfigError says what does not fit, or is no number."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    wrong = sorted(
+        name
+        for name in expected.keys() | found.weights.keys()
+        if name not in expected or name not in found.weights or tuple(found.weights[name].shape) != expected[name]
+    )
+    if wrong:
+        raise ConfigError(
+            f"checkpoint={found.file} does not hold the weights of the {type(model).__name__} that its configuration describes: "
+            f"{len(wrong):,} tensors are missing, left over or of another shape, as {shown(wrong[0])}. Get both from the same run"
+        )
+    for name, value in found.weights.items():
+        if value.is_complex() or (value.is_floating_point() and not value.isfinite().all()):
+            raise ConfigError(
+                f"checkpoint={found.file}: {shown(name)} holds values that are no numbers: training has diverged, or the file is damaged. "
+                "Name an earlier checkpoint"
+            )
+    model.load_state_dict(found.weights)

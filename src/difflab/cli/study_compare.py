@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-import yaml
-
 from difflab.metrics import MetricInfo
+from difflab.reading import parse_yaml
 from difflab.strict_json import dumps
 from difflab.studies import StudyError
 from difflab.studies.ad_hoc import as_data, as_text, side_by_side
@@ -48,9 +47,9 @@ def compare(words: Sequence[str]) -> None:
 def _stated(text: str) -> dict[str, MetricInfo]:
     """What a person says of metrics whose results say nothing."""
     try:
-        node = yaml.safe_load(text)
+        node = parse_yaml(text, "info")
         if not isinstance(node, dict):
             raise ValueError("expected {METRIC: {higher_is_better: true}}")
         return {str(metric): MetricInfo.read(one, f"info.{metric}") for metric, one in node.items()}
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise StudyError(f"info={text}: {' '.join(str(error).split())}") from error

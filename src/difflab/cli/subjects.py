@@ -22,6 +22,7 @@ from difflab.metrics import Pairs, Protocol, Results
 from difflab.metrics.embed import LabelledSource
 from difflab.metrics.published import STATED
 from difflab.metrics.spread import spread
+from difflab.reading import read_text
 from difflab.sampling import PLAN_FILE, SetFolder, check_written, read_set
 
 DRAWING_KEYS = frozenset(
@@ -94,7 +95,7 @@ class Subject(ABC):
             raise ConfigError(f"out={self.folder} is a file: name a folder")
         if not self.file.exists():
             return Results([])
-        results = Results.from_json(self.file.read_text(encoding="utf-8"), self.file)
+        results = Results.from_json(read_text(self.file), self.file)
         for key in ("content", "weights_sha256"):
             if results.subject.get(key) != self.about.get(key):
                 raise ConfigError(f"{self.file} holds the numbers of {_called(results.subject)}: choose another out")

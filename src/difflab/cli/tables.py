@@ -11,6 +11,7 @@ from difflab.metrics import Difference, Measurement, MetricInfo, ProtocolMismatc
 from difflab.metrics.protocol import is_covered
 from difflab.metrics.results import declared
 from difflab.metrics.variance_components import variance_components
+from difflab.reading import read_text
 
 INTERVAL = (
     "95 % interval: of this number's expectation over other samples of as many images from the same weights, the reference being fixed; "
@@ -126,10 +127,7 @@ def _place(path: Path) -> Path:
 def _read(place: Path) -> Results:
     if not place.is_file():
         raise ValueError(f"compare: there is no file {place}")
-    try:
-        return Results.from_json(place.read_text(encoding="utf-8"), place)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{place} is no file of results, as evaluate.py writes them") from error
+    return Results.from_json(read_text(place), place)
 
 
 def _has(results: Results, metric: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.cli.check import ConfigError
 from difflab.data import DataError, ImageDataset
 from difflab.metrics.spread import Spread
+from difflab.reading import FileError, parse_json, read_json
+from difflab.reading.json import fields
 from difflab.runs.export import read_header
 from difflab.sampling import Shuffled
 
@@ -114,16 +115,16 @@ def _run_of(file: Path) -> Path | None:
 
 
 def _of_training(run: Path) -> Recorded | None:
-    for start in reversed(_json(run / "provenance.json", [])):
-        if "data" in start:
-            return Recorded(start["data"]["fingerprint"], start["data"]["images"], run / "provenance.json")
+    for start in reversed(_starts(run)):
+        if isinstance(data := start.get("data"), dict) and {"fingerprint", "images"} <= data.keys():
+            return Recorded(data["fingerprint"], data["images"], run / "provenance.json")
     return _of_protocol(run, "reference")  # a run of an earlier version
 
 
 def _of_protocol(run: Path, role: str) -> Recorded | None:
-    for fields in _json(run / "protocol.json", {}).values():
-        if f"{role}.fingerprint" in fields and f"{role}.images" in fields:
-            return Recorded(fields[f"{role}.fingerprint"], fields[f"{role}.images"], run / "protocol.json")
+    for protocol in _json(run / "protocol.json", {}).values():
+        if isinstance(protocol, dict) and (f"{role}.fingerprint" in protocol and f"{role}.images" in protocol):
+            return Recorded(protocol[f"{role}.fingerprint"], protocol[f"{role}.images"], run / "protocol.json")
     return None
 
 
@@ -131,7 +132,7 @@ def _of_header(file: Path) -> Recorded | None:
     header = read_header(file) if file.suffix == ".safetensors" else {}
     if "data" not in header:
         return None
-    said = json.loads(header["data"])
+    said = fields(parse_json(header["data"], f"{file}: data in its header"), file, {"fingerprint": str, "images": int})
     return Recorded(said["fingerprint"], said["images"], file)
 
 
@@ -140,7 +141,7 @@ def _started_in(run: Path | None, model: DictConfig) -> list[Path]:
     if run is None:
         return []
     directories = [
-        Path(start["directory"]) for start in reversed(_json(run / "provenance.json", [])) if "directory" in start
+        Path(start["directory"]) for start in reversed(_starts(run)) if isinstance(start.get("directory"), str)
     ]
     below = Path(model.run.root) / model.run.name
     if not below.is_absolute() and run.parent.parts[-len(below.parts) :] == below.parts:
@@ -188,8 +189,12 @@ def _reason(error: Exception) -> str:
     return cause(error)
 
 
+def _starts(run: Path) -> list[dict[str, Any]]:
+    return [start for start in _json(run / "provenance.json", []) if isinstance(start, dict)]
+
+
 def _json(path: Path, otherwise: Any) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, type(otherwise))
+    except FileError:
         return otherwise

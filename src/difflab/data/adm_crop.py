@@ -9,6 +9,9 @@ The box filter comes first since Pillow once did not antialias well over large f
 
 from PIL import Image
 
+LARGEST = 2**28
+"""Pixels of an image between scaling and cropping, at most: a strip of a pixel's width and a million's length is no picture."""
+
 
 def adm_crop(image: Image.Image, size: int) -> Image.Image:
     """The centre square of `image`, size x size; `image` itself where nothing is to be done."""
@@ -16,6 +19,10 @@ def adm_crop(image: Image.Image, size: int) -> Image.Image:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = size / min(image.size)
     width, height = round(image.width * scale), round(image.height * scale)
+    if width * height > LARGEST:
+        raise ValueError(
+            f"{image.width}x{image.height} pixels become {width}x{height} at image_size={size}, of which the centre is taken: crop it first"
+        )
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -21,6 +20,7 @@ from difflab.data.errors import DataError, some
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import REPLACE, SCALED, ImageFileError, Picture, Trait, examined
 from difflab.data.shard_index import digest_of, hash_of
+from difflab.reading import parse_json
 from difflab.strict_json import dumps
 
 LIMIT = "DIFFLAB_DECODED_IMAGES"
@@ -122,7 +122,7 @@ def checked_files(files: FileStore, names: Sequence[str]) -> Findings:
 
     stamps = [files.stamp(names)]
     if stamps[0] is None:
-        return Findings(**json.loads(look()))
+        return Findings(**parse_json(look(), files.name))
 
     def stamp() -> str:
         known = (
@@ -130,7 +130,7 @@ def checked_files(files: FileStore, names: Sequence[str]) -> Findings:
         )  # asking a million files twice before the look takes long
         return repr(("decoded files", decoded, known, list(names)))
 
-    return Findings(**json.loads(checked_content(files.where(names[0]), stamp, look)))
+    return Findings(**parse_json(checked_content(files.where(names[0]), stamp, look), files.name))
 
 
 def each_file(count: int, examine: Callable[[int], T], name: str) -> Iterator[T]:

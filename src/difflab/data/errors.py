@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from difflab.reading import FileError
 
-
-class DataError(FileError):
-    """A data set or its layout cannot be used. The message names the file or the setting, and the remedy."""
+DataError = FileError
+"""A data set or its layout cannot be used: what `reading` says of a file of it is one. The message names the file or the setting, and
+the remedy."""
 
 
 def warn(message: str) -> None:

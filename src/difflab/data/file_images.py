@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from difflab.data.errors import warn
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import ImageFileError, Trait, decoded, examined
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
+from difflab.reading import parse_json
 from difflab.strict_json import dumps
 
 
@@ -34,7 +34,7 @@ class FileImages(ImageSet):
     def __init__(self, files: FileStore, names: Sequence[str], labels: Int[Tensor, " n"] | None):
         self._files, self._names = files, list(names)
         self._like = self._decoded(0).shape
-        found = json.loads(checked_content(self.where(0), self._stamp, self._check))
+        found = parse_json(checked_content(self.where(0), self._stamp, self._check), f"what was found in {files.name}")
         for remark in trait_remarks(found["traits"], self.where, len(self._names)):
             warn(f"{files.name}: {remark}")
         height, width, channels = self._like

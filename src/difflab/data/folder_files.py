@@ -9,8 +9,9 @@ from pathlib import Path
 from difflab.data.errors import DataError, some, warn
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
-from difflab.data.labels import INDEX, Listing, list_images
+from difflab.data.labels import INDEX, LARGEST_INDEX, Listing, list_images
 from difflab.file_stamp import file_stamps
+from difflab.reading import read_bytes
 
 _SHOWN = 3
 """Names in a message."""
@@ -49,7 +50,7 @@ class FolderFiles(FileStore):
                 f"{some(self._circles[:_SHOWN], len(self._circles))}"
             )
         index = self.root / INDEX
-        content = index.read_bytes() if index.is_file() else None
+        content = read_bytes(index, LARGEST_INDEX) if index.is_file() else None
         top = [folder for folder in folders if "/" not in folder]
         return list_images(files, content, str(self.root), extensions, top)
 

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from difflab.data.errors import DataError
 from difflab.data.file_store import FileStore
+from difflab.data.labels import CLASSES
+from difflab.data.zip_files import LARGEST
 from difflab.file_stamp import file_stamps
+from difflab.reading import read_bytes, shown
 
 
 class HuggingFaceRows(FileStore):
@@ -44,6 +47,14 @@ class HuggingFaceRows(FileStore):
         self._files = [entry["filename"] for entry in rows.cache_files]
         self._rows = rows.select_columns(image_column).cast_column(image_column, datasets.Image(decode=False))
         self._column = image_column
+        config: Any = datasets.config  # pyright: ignore[reportAttributeAccessIssue]
+        caches = (
+            config.HF_DATASETS_CACHE,
+            config.DOWNLOADED_DATASETS_PATH,
+            config.HF_CACHE_HOME,
+        )
+        own = [Path(name)] if Path(name).is_dir() else [Path(str(cache)) for cache in caches]
+        self._roots = [place.resolve() for place in own]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,7 +63,19 @@ class HuggingFaceRows(FileStore):
         image = self._rows[int(name)][self._column]
         if image is None:
             raise DataError(f"{self.where(name)} has no image. Choose a split without gaps, or filter the data set.")
-        return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+        return self._file(image["path"], name) if image["bytes"] is None else image["bytes"]
+
+    def _file(self, path: Any, name: str) -> bytes:
+        """A file that a row names and does not hold: one of the data set's own, and no other of this computer."""
+        where = f"{self.where(name)} names the file {shown(path)}"
+        if not isinstance(path, str):
+            raise DataError(f"{self.where(name)} has no image. Choose a split without gaps, or filter the data set.")
+        place = Path(path).resolve()
+        if not any(place.is_relative_to(root) for root in self._roots):
+            raise DataError(
+                f"{where}, which lies outside of the data set: it is not read. Put the image into the data set, or remove the row."
+            )
+        return read_bytes(place, LARGEST)
 
     def where(self, name: str) -> str:
         return f"{self.name}, row {name}"
@@ -65,11 +88,11 @@ class HuggingFaceRows(FileStore):
 
 def _labels(rows: Any, column: str, name: str) -> tuple[Tensor, list[str]]:
     values = rows[column][:]
-    wrong = [row for row, value in enumerate(values) if type(value) is not int or value < 0]
+    wrong = [row for row, value in enumerate(values) if type(value) is not int or not 0 <= value < CLASSES]
     if wrong:
-        found = values[wrong[0]]
+        found = shown(repr(values[wrong[0]]))
         raise DataError(
-            f"{name}, row {wrong[0]}: the label {found!r} in column {column!r} is no class number. "
+            f"{name}, row {wrong[0]}: the label {found} in column {column!r} is no class number. "
             "Choose another split or column, or set data.dataset.label_column=null."
         )
     labels = torch.tensor(values)

@@ -10,6 +10,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,9 @@ _GREY = frozenset({"1", "L", "LA", "La", "I", "F"})
 
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa", "1", "L", "P", "RGB"})
 """Modes that hold transparency: a channel, or one colour that stands for it."""
+
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "PPM", "TIFF", "GIF", "JPEG2000")
+"""Pillow's names of what is decoded. For others it starts a program (EPS: Ghostscript), or reads what nobody keeps images in."""
 
 # Pillow's warnings name no file, and each worker would give them; what matters of them is a `Trait`, said once for the whole set
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -141,7 +145,7 @@ def examined(content: bytes, where: Callable[[], str], decode: bool = True) -> P
         raise unreadable(where(), error, content) from error
 
 
-def unreadable(where: str, error: Exception, content: bytes | None = None) -> ImageFileError:
+def unreadable(where: str, error: BaseException, content: bytes | None = None) -> ImageFileError:
     """The error that names a file; `content` is what was read of it."""
     reason = str(error) or type(error).__name__
     if content is not None and isinstance(error, UnidentifiedImageError):
@@ -151,7 +155,13 @@ def unreadable(where: str, error: Exception, content: bytes | None = None) -> Im
 
 def _opened(content: bytes) -> Image.Image:
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries set it, and half of an image would be grey
-    return Image.open(io.BytesIO(content))
+    return Image.open(io.BytesIO(content), formats=_readable())
+
+
+@cache
+def _readable() -> tuple[str, ...]:
+    Image.init()  # a build of Pillow may lack some
+    return tuple(form for form in _FORMATS if form in Image.OPEN)
 
 
 def _in_eight_bits(image: Image.Image, mode: str | None) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections import Counter
@@ -15,8 +14,19 @@ from torch import Tensor
 
 from difflab.data.errors import DataError, some, warn
 from difflab.data.image_file import EXTENSIONS
+from difflab.reading import parse_json, shown
+from difflab.reading.archives import check_inside
 
 INDEX = "dataset.json"
+
+CLASSES = 1_000_000
+"""Of a data set at most. A class number is a row of an embedding, so one that is out of place would ask for all memory."""
+
+LARGEST_LIST = 5_000_000
+"""Images in a list of labels, at most."""
+
+LARGEST_INDEX = 2**28
+"""Bytes of a list of labels: 256 MiB, enough for five million images."""
 
 _SHOWN = 3
 """Names in a message."""
@@ -71,8 +81,23 @@ def list_images(
     return listing
 
 
+def check_class(label: Any, where: str) -> None:
+    """Refuses what is no class number.
+
+    Args:
+        label: As a file has it.
+        where: Of which image, and where it stands.
+    """
+    if type(label) is not int or label < 0:
+        raise DataError(f"{where} is {shown(label)}, expected a class number 0, 1, ...")
+    if label >= CLASSES:
+        raise DataError(
+            f"{where} is {label}, expected a class number 0, 1, ... below {CLASSES:,}. Number the classes without gaps."
+        )
+
+
 def check_names(names: Sequence[str], where: str) -> None:
-    """Refuses names that are no UTF-8, and names twice; says which look alike, or would not on another computer.
+    """Refuses names that are no UTF-8 or lead elsewhere, and names twice; says which look alike, or would not on another computer.
 
     Args:
         names: Relative paths with forward slashes.
@@ -85,6 +110,7 @@ def check_names(names: Sequence[str], where: str) -> None:
             f"{where}: {len(wrong):,} names are not UTF-8: {some(bytes_of, len(wrong))}. Rename them, as with "
             "convmv -f latin1 -t utf8 -r --notest."
         )
+    check_inside(names, where)
     twice = [name for name, count in Counter(names).items() if count > 1] if len(set(names)) < len(names) else []
     if twice:
         raise DataError(f"{where}: {len(twice):,} names stand for two files each: {_some(twice)}. Keep one.")
@@ -117,13 +143,15 @@ def _with_folders(names: Sequence[str]) -> set[str]:
 
 def _from_index(files: list[str], index: bytes, where: str) -> Listing:
     """{"labels": [[file, class number], ...]}, or {"labels": null} for images without classes."""
-    try:
-        entries = json.loads(index)["labels"]
-        table = None if entries is None else dict(entries)
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f'{where}: expected {{"labels": [["file.png", 0], ...]}} or null ({error!r}).') from error
-    if table is None:
+    content = parse_json(index, where, containers=LARGEST_LIST)
+    entries = content.get("labels")
+    if "labels" in content and entries is None:
         return Listing(files, None, [])
+    if not isinstance(entries, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in entries
+    ):
+        raise DataError(f'{where}: expected {{"labels": [["file.png", 0], ...]}} or null, found {shown(content)}.')
+    table = dict(entries)
     _check_entries(entries, table, where)
     composed = {unicodedata.normalize("NFC", str(name)): name for name in table}
     for file in files:
@@ -131,8 +159,7 @@ def _from_index(files: list[str], index: bytes, where: str) -> Listing:
             other = composed.get(unicodedata.normalize("NFC", file))
             alike = "" if other is None else f" It has one for the same name in another spelling of Unicode, {other!a}."
             raise DataError(f"{where} has no label for {file}. Add one, or remove the image.{alike}")
-        if type(table[file]) is not int or table[file] < 0:
-            raise DataError(f"{where}: the label of {file} is {table[file]!r}, expected a class number 0, 1, ...")
+        check_class(table[file], f"{where}: the label of {file}")
     if absent := sorted(table.keys() - set(files)):
         raise DataError(f"{where} has a label for {absent[0]}, which is not there. Add the image, or remove the label.")
     labels = torch.tensor([table[file] for file in files])

@@ -8,24 +8,27 @@ import shutil
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difflab.data.errors import DataError
+from difflab.reading import FileError, shown
+from difflab.reading.archives import BROKEN as DAMAGED
+from difflab.reading.arrays import read_header
 
-DAMAGED = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
-"""What reading a broken zip may raise."""
+SMALL = 2**29
+"""Bytes of an array that is read as a whole, at most: 512 MiB, a covariance of 8192 dimensions."""
 
 
 def array_names(path: Path) -> list[str]:
     """The names of the arrays in an npz."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
+            return [shown(name.removesuffix(".npy")) for name in archive.namelist()]
     except DAMAGED as error:
         raise DataError(f"{path} cannot be read as an npz ({error}); it may be truncated. Get it again.") from error
 
@@ -44,17 +47,15 @@ class NpzArray:
         try:
             with zipfile.ZipFile(path) as archive, archive.open(self._member) as stream:
                 entry = archive.getinfo(self._member)
-                self.shape, fortran, self.dtype = _header(stream)
+                self.shape, fortran, self.dtype, size = read_header(stream, f"{path}: {name}")
                 self._header_size = stream.tell()
+        except FileError:
+            raise
         except DAMAGED as error:
             raise self._damaged(error) from error
-        if self.dtype.hasobject:
-            raise DataError(
-                f"{path}: {name} holds pickled objects, which may run code when read. Save numbers instead."
-            )
         if fortran and len(self.shape) > 1:
             raise DataError(f"{path}: {name} is stored column by column. Save numpy.ascontiguousarray of it.")
-        if entry.file_size - self._header_size != math.prod(self.shape) * self.dtype.itemsize:
+        if entry.file_size - self._header_size != size:
             raise DataError(
                 f"{path}: {name} should hold {list(self.shape)} {self.dtype}, but has {entry.file_size} bytes. Get it again."
             )
@@ -88,7 +89,7 @@ class NpzArray:
                     count = min(step, len(self) - first)
                     yield first, np.frombuffer(stream.read(count * row), self.dtype).reshape(count, *self.shape[1:])
                 stream.read()  # the checksum is looked at when the end is reached
-        except DataError:
+        except FileError:
             raise
         except DAMAGED as error:
             raise self._damaged(error) from error
@@ -98,6 +99,15 @@ class NpzArray:
         return f"{self.name}.npy"
 
     def _unpacked(self):
+        size, free = (
+            self._header_size + math.prod(self.shape) * self.dtype.itemsize,
+            disk_usage(tempfile.gettempdir()).free,
+        )
+        if size > free:
+            raise DataError(
+                f"{self.path}: {self.name} is compressed and unpacks to {size / 1e9:,.1f} GB, but {tempfile.gettempdir()} has "
+                f"{free / 1e9:,.1f} GB of room. Set TMPDIR to a folder with more, or save with numpy.savez."
+            )
         aside = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this object
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as stream:
@@ -117,18 +127,10 @@ class NpzArray:
 def whole_array(path: Path, name: str) -> NDArray:
     """A small array in memory, checked as `NpzArray` does."""
     array = NpzArray(path, name)
+    if math.prod(array.shape) * array.dtype.itemsize > SMALL:
+        raise DataError(f"{path}: {name} has the shape {list(array.shape)}, which is far more than belongs there.")
     rows = [block for _, block in array.blocks()] if array.shape else [array.rows(0, 1)]
     return np.concatenate(rows) if rows else np.empty(array.shape, array.dtype)
-
-
-def _header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, whether column-major, type) of a .npy file (numpy.lib.format, versions 1 and 2)."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"version {version} of the npy format")
 
 
 def _start_of(path: Path, entry: zipfile.ZipInfo) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
 from difflab.data.image_set import ImageSet, content_of, pixel_digest
+from difflab.data.labels import CLASSES, check_class
 from difflab.data.npz_array import NpzArray, array_names, whole_array
 from difflab.data.pixel_values import PixelValues
 from difflab.file_stamp import file_stamps
@@ -98,6 +99,8 @@ def _labels(path: Path, count: int) -> Tensor:
     if (negative := np.flatnonzero(labels < 0)).size:
         index = int(negative[0])
         raise DataError(f"{path}: {LABELS}[{index}] is {labels[index]}; expected class numbers 0, 1, ...")
+    for index in np.flatnonzero(labels >= CLASSES)[:1]:
+        check_class(int(labels[index]), f"{path}: {LABELS}[{index}]")
     return torch.from_numpy(labels)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
+from difflab.data.labels import LARGEST_INDEX, check_class, check_names
 from difflab.file_stamp import file_stamps
 from difflab.files import write_json
+from difflab.reading import read_json, shown
+from difflab.reading.archives import check_inside
+from difflab.reading.json import fields
 
 INDEX = "packed.json"
 WORK = ".packing"
@@ -22,6 +26,27 @@ WORK = ".packing"
 
 VERSION = 1
 AGAIN = "Copy it again, or pack the data set again."
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "format": str,
+    "source": str,
+    "image_size": (int, type(None)),
+    "shape": (list, type(None)),
+    "class_names": list,
+    "content": str,
+    "plan": str,
+    "shards": list,
+}
+_KINDS_OF_SHARD: dict[str, type | tuple[type, ...]] = {
+    "file": str,
+    "bytes": int,
+    "crc32": int,
+    "names": list,
+    "labels": (list, type(None)),
+    "offsets": list,
+    "sizes": list,
+}
 
 
 @dataclass(frozen=True)
@@ -100,19 +125,50 @@ class ShardIndex:
 def read_index(folder: Path) -> ShardIndex:
     """The index beside the shards."""
     path = folder / INDEX
+    content = fields(read_json(path, limit=LARGEST_INDEX), path, {"version": int})
+    if content["version"] != VERSION:
+        raise DataError(f"{path} is of version {content['version']}, this difflab reads {VERSION}. Pack again.")
+    fields(content, path, _KINDS)
+    shards = [_shard(node, path) for node in content["shards"]]
+    labelled = bool(content["class_names"])
+    if any((shard.labels is not None) != labelled for shard in shards):
+        raise DataError(f"{path} has class names and no labels, or labels and no class names. {AGAIN}")
+    content["shards"] = shards
     try:
-        fields = json.loads(path.read_bytes())
-        if fields["version"] != VERSION:
-            raise DataError(f"{path} is of version {fields['version']}, this difflab reads {VERSION}. Pack again.")
-        index = ShardIndex(**{**fields, "shards": [Shard(**shard) for shard in fields["shards"]]})
-        counts = [[len(x) for x in (s.labels or s.names, s.offsets, s.sizes)] for s in index.shards]
-        if any(count != [len(s.names)] * 3 for s, count in zip(index.shards, counts, strict=True)):
-            raise ValueError("its columns differ in length")
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read as an index ({error!r}). {AGAIN}") from error
+        index = ShardIndex(**content)
+    except TypeError as error:
+        raise DataError(f"{path} cannot be read as an index ({error}). {AGAIN}") from error
+    if not all(isinstance(name, str) for name in index.class_names):
+        raise DataError(f"{path}: the class names are no texts. {AGAIN}")
+    if index.shape is not None and [type(side) for side in index.shape] != [int] * 3:
+        raise DataError(f"{path}: the shape is {shown(index.shape)}, expected [C, H, H]. {AGAIN}")
+    if index.labels is not None and max(index.labels, default=0) >= len(index.class_names):
+        raise DataError(f"{path}: label {max(index.labels)} has no class name. {AGAIN}")
+    if not len(index):
+        raise DataError(f"{path} lists no examples. {AGAIN}")
     return index
+
+
+def _shard(node: Any, path: Path) -> Shard:
+    """One of an index's shards, checked: it lies beside the index, and its examples within it."""
+    fields(node, f"{path}: a shard", _KINDS_OF_SHARD)
+    try:
+        shard = Shard(**node)
+    except TypeError as error:
+        raise DataError(f"{path}: a shard cannot be read ({error}). {AGAIN}") from error
+    columns = (shard.names, shard.offsets, shard.sizes, shard.names if shard.labels is None else shard.labels)
+    if len({len(column) for column in columns}) > 1:
+        raise DataError(f"{path}: the columns of {shown(shard.file)} differ in length. {AGAIN}")
+    check_inside([shard.file], path)
+    if not all(isinstance(name, str) for name in shard.names):
+        raise DataError(f"{path}: the names in {shard.file} are no texts. {AGAIN}")
+    check_names(shard.names, f"{path}: {shard.file}")
+    for offset, size in zip(shard.offsets, shard.sizes, strict=True):
+        if not (type(offset) is int and type(size) is int and 0 <= offset <= offset + size <= shard.bytes):
+            raise DataError(f"{path}: an example of {shard.file} lies at {shown(offset)}, beyond it. {AGAIN}")
+    for label in set(shard.labels or ()) if all(type(label) is int for label in shard.labels or ()) else (None,):
+        check_class(label, f"{path}: a label of {shard.file}")
+    return shard
 
 
 def digest_of(content: bytes) -> bytes:

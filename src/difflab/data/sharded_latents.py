@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.data.packed_files import PackedFiles
 from difflab.data.shard_index import INDEX, read_index
+from difflab.reading.arrays import parse_array
 
 
 class ShardedLatents(ImageDataset):
@@ -52,8 +52,5 @@ class ShardedLatents(ImageDataset):
         return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
     def _array(self, name: str) -> Tensor:
-        try:
-            array = np.load(io.BytesIO(self._files.read(name)), allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self._files.where(name)} cannot be read as an array ({error}). Pack again.") from error
+        array = parse_array(self._files.read(name), self._files.where(name))
         return torch.from_numpy(array.astype(np.float32, copy=False))

@@ -12,6 +12,7 @@ from pathlib import Path
 from difflab.data.errors import DataError
 from difflab.data.npz_array import array_names
 from difflab.data.npz_images import IMAGES
+from difflab.reading.archives import open_zip
 
 
 class SourceKind(Enum):
@@ -47,16 +48,21 @@ def kind_of(path: str | Path, data_sets: Collection[str] = ()) -> SourceKind:
     if place.suffix == ".npz":  # a truncated one is no zip any more
         return _kind_of_npz(place)
     if zipfile.is_zipfile(place):
-        try:
-            names = [name for name in zipfile.ZipFile(place).namelist() if not name.endswith("/")]
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise DataError(f"{place} cannot be read as a zip ({error}). Make it again.") from error
+        with open_zip(place) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
         return _kind_of_npz(place) if names and all(name.endswith(".npy") for name in names) else SourceKind.ZIP
     if place.suffix == ".zip":
         raise DataError(f"{place} cannot be read as a zip; it may be truncated. Make it again.")
-    if place.suffix == ".tar" or tarfile.is_tarfile(place):
+    if place.suffix == ".tar" or _is_tar(place):
         return SourceKind.TAR_SHARDS
     raise DataError(f"{place} is nothing that difflab evaluates. {_REMEDIES.get(place.suffix, _EXPECTED)}")
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, ValueError, EOFError, OverflowError, RecursionError, MemoryError):
+        return False
 
 
 def _kind_of_npz(path: Path) -> SourceKind:

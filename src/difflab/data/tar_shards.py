@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,16 @@ from difflab.data.errors import DataError, some, warn
 from difflab.data.file_spans import FileSpans
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import EXTENSIONS, unreadable
-from difflab.data.labels import check_names
+from difflab.data.labels import LARGEST_LIST, check_class, check_names
 from difflab.file_stamp import file_stamps
+from difflab.reading import parse_json, shown
+from difflab.strict_json import dumps
 
 LABEL = ".cls"
 """Extension of the file that holds an example's class number as text."""
+
+_LABEL = 64
+"""Bytes of such a file that are read."""
 
 
 class TarShards(FileStore):
@@ -39,9 +43,9 @@ class TarShards(FileStore):
         headers = checked_content(
             str(path),
             lambda: repr(("tar headers", self.stamp([]))),
-            lambda: json.dumps(self._scanned(), allow_nan=False),
+            lambda: dumps(self._scanned()),
         )
-        scanned = json.loads(headers)
+        scanned = parse_json(headers, f"what was found in {path}", list, LARGEST_LIST)
         self._places: dict[str, tuple[Path, int, int]] = {
             f"{shard.name}/{member}": (shard, offset, size)
             for shard, found in zip(self.shards, scanned, strict=True)
@@ -102,11 +106,13 @@ def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
                     images[key] = (member.name, member.offset_data, member.size)
                 elif extension == LABEL:
                     stream = archive.extractfile(member)
-                    classes[key] = _class_number(stream.read() if stream else b"", f"{shard}/{member.name}")
+                    classes[key] = _class_number(stream.read(_LABEL) if stream else b"", f"{shard}/{member.name}")
                 else:
                     others[key] = member.name
             _check_end(shard, archive.offset)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except DataError:
+        raise
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise DataError(
             f"{shard} cannot be read as an uncompressed tar ({error}); it may be truncated. Make it again."
         ) from error
@@ -120,7 +126,8 @@ def _scan(shard: Path) -> list[tuple[str, int, int, int | None]]:
 def _class_number(content: bytes, where: str) -> int:
     text = content.decode("ascii", "replace").strip()
     if not text.isdecimal():
-        raise DataError(f"{where} holds {text[:20]!r}; expected a class number 0, 1, ...")
+        raise DataError(f"{where} holds {shown(text, 20)!r}; expected a class number 0, 1, ...")
+    check_class(int(text), f"{where}: its class")
     return int(text)
 
 

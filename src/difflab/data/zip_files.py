@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from difflab.data.errors import DataError, some, warn
+from difflab.data.errors import some, warn
 from difflab.data.file_store import FileStore
 from difflab.data.image_file import unreadable
-from difflab.data.labels import INDEX, Listing, list_images
+from difflab.data.labels import INDEX, LARGEST_INDEX, Listing, list_images
+from difflab.reading import FileError
+from difflab.reading.archives import open_zip, read_member
+
+LARGEST = 2**28
+"""Bytes of an image file at most: 256 MiB."""
 
 _UTF8 = 0x800
 """The flag of an entry that says how its name is written."""
@@ -36,16 +39,16 @@ class ZipFiles(FileStore):
             )
         files = [entry.filename for entry in entries if not entry.is_dir()]
         folders = {entry.filename.split("/")[0] for entry in entries if "/" in entry.filename}
-        index = self.read(INDEX) if INDEX in files else None
+        index = read_member(self._archive, INDEX, LARGEST_INDEX) if INDEX in files else None
         return list_images(files, index, str(self.path), folders=sorted(folders))
 
     def read(self, name: str) -> bytes:
         if self._process != os.getpid():  # a forked worker must not share the file's position with its parent
             self._open()
         try:
-            return self._archive.read(name)
-        except (OSError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise unreadable(self.where(name), error) from error
+            return read_member(self._archive, name, LARGEST)
+        except FileError as error:
+            raise unreadable(self.where(name), error.__cause__ or error) from error
 
     def where(self, name: str) -> str:
         return f"{self.path}/{name}"
@@ -54,10 +57,7 @@ class ZipFiles(FileStore):
         return repr([self._archive.getinfo(name).CRC for name in names])
 
     def _open(self) -> None:
-        try:
-            self._archive = zipfile.ZipFile(self.path)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:  # a ValueError: names that are no UTF-8
-            raise DataError(f"{self.path} cannot be read as a zip ({error}). Make it again.") from error
+        self._archive = open_zip(self.path)
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:

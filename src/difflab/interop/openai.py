@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from difflab.interop.openai_flags import RELEASED, DiffusionFlags, Flags, completed, diffusion, flags_for, small_size
 from difflab.interop.openai_networks import Architecture, architecture, build
 from difflab.networks import Encoder, SuperRes, UNet
+from difflab.reading.archives import check_sums
+from difflab.reading.weights import read_checkpoint
 from difflab.types import Condition
 
 __all__ = [
@@ -124,10 +126,14 @@ def load(path: str | Path, flags: Flags | None = None) -> OpenAINetwork:
     """The network of a checkpoint file in evaluation mode, float32. Without flags, the file's name must be a released one."""
     flags = flags_for(path) if flags is None else flags
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
-            if broken := archive.testzip():
-                raise ValueError(f"{path} is damaged: {broken} in it disagrees with its checksum; fetch the file again")
-    weights = convert(torch.load(path, map_location="cpu", weights_only=True), flags)
+        check_sums(path)  # at which torch does not look
+    state = read_checkpoint(path)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no weights by name, as OpenAI's models do: give another file")
+    try:
+        weights = convert(state, flags)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {error}") from error
     with torch.device("meta"):
         network = unet(flags)
     network.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)

@@ -13,12 +13,12 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from difflab.data.cache import cache_root
 from difflab.files import write_bytes
 from difflab.metrics.moments import Gaussian
+from difflab.reading.weights import opened_safetensors
 
 
 class StatisticsCache:
@@ -36,7 +36,7 @@ class StatisticsCache:
         if not path.exists():
             return None
         try:
-            with safe_open(path, framework="pt") as file:
+            with opened_safetensors(path) as file:
                 metadata = file.metadata() or {}
                 if metadata.get("fields") != _text(fields) or metadata.get("sha256") is None:
                     raise ValueError("it describes other statistics than its name says")
@@ -44,7 +44,7 @@ class StatisticsCache:
             if metadata["sha256"] != _checksum(mean, covariance):
                 raise ValueError("its checksum is wrong")
             return Gaussian(mean, covariance, int(metadata["count"]))
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError) as error:
             warnings.warn(f"the cached statistics {path} are damaged ({error}); they are computed again", stacklevel=2)
             return None
 

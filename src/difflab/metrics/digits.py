@@ -22,10 +22,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity
+from difflab.reading.weights import read_safetensors
 
 WEIGHTS = Path(__file__).parent / "weights" / "digits.safetensors"
 
@@ -67,7 +67,7 @@ class DigitsExtractor(FeatureExtractor):
 
     def __init__(self) -> None:
         network = DigitsNetwork()
-        network.load_state_dict(load_file(WEIGHTS))
+        network.load_state_dict(read_safetensors(WEIGHTS))
         identity = Identity(
             name="digits",
             dimension=64,

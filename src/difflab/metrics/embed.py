@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -36,6 +35,7 @@ from difflab.metrics.kept import Kept
 from difflab.metrics.one_ahead import one_ahead
 from difflab.metrics.quantize import to_uint8
 from difflab.metrics.reference import ImageSource
+from difflab.reading.weights import opened_safetensors
 
 PROTOCOL_VERSION = 1
 """Raised when the way from images to features changes, so that older parts are not found any more."""
@@ -183,7 +183,7 @@ class _Parts:
         if not self.path(i).exists():
             return False
         try:
-            with safe_open(self.path(i), framework="pt") as file:
+            with opened_safetensors(self.path(i)) as file:
                 checksum = (file.metadata() or {}).get("sha256")
             columns = self.read(i)
             shapes = {name: tuple(value.shape) for name, value in columns.items() if name != DIGESTS}
@@ -191,7 +191,7 @@ class _Parts:
                 raise ValueError(f"it holds {shapes}")
             if checksum != self._checksum(i, columns):
                 raise ValueError("its checksum is wrong")
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError) as error:
             warnings.warn(
                 f"the stored features {self.path(i)} are damaged ({error}); they are computed again", stacklevel=3
             )
@@ -200,7 +200,7 @@ class _Parts:
 
     def read(self, i: int) -> dict[str, Tensor]:
         """The columns, memory-mapped."""
-        with safe_open(self.path(i), framework="pt") as file:
+        with opened_safetensors(self.path(i)) as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
 
     def write(self, i: int, columns: dict[str, Tensor], begun: Kept) -> None:

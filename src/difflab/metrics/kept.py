@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from difflab.files import write_bytes
+from difflab.reading.weights import opened_safetensors
 
 EVERY = 20.0
 """Seconds between two writes."""
@@ -39,12 +39,12 @@ class Kept:
     def load(self) -> tuple[int, dict[str, Tensor]]:
         """How many images are done and what came out; (0, {}) where nothing was kept."""
         try:
-            with safe_open(self.path, framework="pt") as file:
+            with opened_safetensors(self.path) as file:
                 said = file.metadata() or {}
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
             if said.get("fields") == self._fields and said.get("sha256") == self._checksum(int(said["done"]), tensors):
                 return int(said["done"]), tensors
-        except (OSError, SafetensorError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError):
             pass
         return 0, {}
 

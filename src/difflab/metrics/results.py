@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,8 @@ from scipy.stats import t as student
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.recognised import recognised
+from difflab.reading import FileError, parse_json, shown
+from difflab.reading.json import fields
 from difflab.strict_json import dumps, in_words, restored
 
 
@@ -140,10 +141,10 @@ class Results:
     def from_json(cls, text: str, where: str | Path = "results") -> Results:
         """ValueError if the text is no results file, or if a protocol was changed by hand."""
         try:
-            content = json.loads(text)
+            content = fields(parse_json(text, where), where, {"measurements": list, "subject": dict})
             return cls([_measurement(row, where) for row in content["measurements"]], content["subject"])
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{where} is no file of results, as evaluate.py writes them ({error!r})") from error
+        except FileError as error:
+            raise ValueError(f"{where} is no file of results, as evaluate.py writes them ({error})") from error
 
 
 def _kept(measurement: Measurement) -> dict[str, Any]:
@@ -155,15 +156,34 @@ def _kept(measurement: Measurement) -> dict[str, Any]:
 
 
 def _measurement(row: Mapping[str, Any], where: str | Path) -> Measurement:
+    fields(row, f"{where}: a measurement", _KINDS)
+    for name, value in row["protocol"].items():
+        if not isinstance(value, str | int | float | None):
+            raise FileError(
+                f"{where}: the protocol of {shown(row['metric'])} has {shown(name)} = {shown(value)}, which is no plain value."
+            )
     protocol = Protocol(restored(row["protocol"]))
     if protocol.fingerprint != row["fingerprint"]:
         raise ValueError(
-            f"{where}: the protocol of {row['metric']} does not have the fingerprint {row['fingerprint']}: it was changed by hand"
+            f"{where}: the protocol of {shown(row['metric'])} does not have the fingerprint {shown(row['fingerprint'])}: "
+            "it was changed by hand"
         )
     metric, node = row["metric"], row.get("info")
     info = recognised(metric, protocol) if node is None else MetricInfo.read(node, f"{where}: info of {metric}")
     value, why = _value(row, info)
     return Measurement(metric, value, row["samples"], protocol, row["std_error"], row["replicates"], info=info, why=why)
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "metric": str,
+    "value": (float, type(None)),
+    "samples": int,
+    "protocol": dict,
+    "std_error": (float, type(None)),
+    "replicates": int,
+    "fingerprint": str,
+}
+"""Of a row. What later versions added may be missing."""
 
 
 def _value(row: Mapping[str, Any], info: MetricInfo | None) -> tuple[Any, str]:

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from difflab.data.source_kind import COVARIANCE, MEAN, SourceKind, kind_of
 from difflab.files import atomic_file
 from difflab.metrics.extractor import FeatureExtractor
 from difflab.metrics.moments import Gaussian
+from difflab.reading import shown
 
 _SUFFIXES = {"features": "", "spatial": "_s"}
 """Column -> what follows mu and sigma in the arrays' names."""
@@ -31,6 +33,8 @@ _COUNT, _EXTRACTOR, _FINGERPRINT = "count", "extractor", "extractor_fingerprint"
 
 _ASYMMETRY = 1e-6
 """Largest |S - S^T| relative to the largest |S|."""
+_LARGEST = 1e30
+"""Of a mean or a covariance: the square of a larger one leaves the range of numbers on the way to a distance."""
 _NEGATIVE = 1e-5
 """Largest -eigenvalue relative to the largest one: what rounding to float32 does at D = 2048."""
 
@@ -55,11 +59,11 @@ def open_statistics(path: str | Path, extractor: FeatureExtractor | None = None)
     if kind not in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
         raise DataError(f"{place} is {kind.value}; expected an npz of statistics ({MEAN} and {COVARIANCE}).")
     present = array_names(place)
-    count = int(whole_array(place, _COUNT)[0]) if _COUNT in present else 0
+    count = _count(place) if _COUNT in present else 0
     made_by = None
     if _EXTRACTOR in present:
-        print_of = str(whole_array(place, _FINGERPRINT)[0]) if _FINGERPRINT in present else ""
-        made_by = (str(whole_array(place, _EXTRACTOR)[0]), print_of)
+        print_of = _text(place, _FINGERPRINT) if _FINGERPRINT in present else ""
+        made_by = (_text(place, _EXTRACTOR), print_of)
     gaussians, digest = {}, hashlib.blake2b(digest_size=16)
     for column, suffix in _SUFFIXES.items():
         mean, covariance = MEAN + suffix, COVARIANCE + suffix
@@ -118,10 +122,36 @@ def _gaussian(path: Path, mean_name: str, covariance_name: str, count: int) -> G
     return Gaussian(mean, covariance, count)
 
 
+def _single(path: Path, name: str) -> Any:
+    """The value of an array of one."""
+    values = whole_array(path, name)
+    if values.size != 1:
+        raise DataError(f"{path}: {name} has the shape {list(values.shape)}; expected a single value. Save it again.")
+    return values.reshape(())[()]
+
+
+def _count(path: Path) -> int:
+    value = _single(path, _COUNT)
+    if not isinstance(value, np.integer | np.floating) or not 0 <= value < 2**53 or value != int(value):
+        raise DataError(f"{path}: {_COUNT} is {shown(value)}; expected the number of images. Save it again.")
+    return int(value)
+
+
+def _text(path: Path, name: str) -> str:
+    value = _single(path, name)
+    if not isinstance(value, str) or not value.isprintable():
+        raise DataError(f"{path}: {name} is {shown(value)!r}; expected a name. Save it again.")
+    return str(value)
+
+
 def _numbers(path: Path, name: str) -> Tensor:
     values = whole_array(path, name)
     if values.dtype.kind != "f":
         raise DataError(f"{path}: {name} holds {values.dtype}; expected floating-point numbers.")
+    if values.size and np.isfinite(values).all() and np.abs(values).max() > _LARGEST:
+        raise DataError(
+            f"{path}: {name} has values up to {np.abs(values).max():.3g}, which no features have. Compute the statistics again."
+        )
     if not np.isfinite(values).all():
         index = np.argwhere(~np.isfinite(values))[0].tolist()
         raise DataError(f"{path}: {name}{index} is {values[tuple(index)]}. Compute the statistics again.")

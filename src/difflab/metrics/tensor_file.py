@@ -7,15 +7,17 @@ which could write files, is refused.
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from difflab.reading import FileError
+from difflab.reading.archives import open_zip, read_member
+from difflab.reading.errors import reason
+from difflab.reading.weights import read_checkpoint, read_safetensors
 
 _SOURCE = 2**24
 """Bytes of a source in a TorchScript archive, at most."""
@@ -23,13 +25,9 @@ _SOURCE = 2**24
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Name -> tensor, on the CPU. ValueError if the file is damaged or holds something else."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = _of_torchscript(path) if is_torchscript(path) else torch.load(path, "cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        first = (str(error).splitlines() or [repr(error)])[0]
-        raise ValueError(f"{path} cannot be read as weights: {first}") from error
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    state = _of_torchscript(path) if is_torchscript(path) else read_checkpoint(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no tensors by name (expected a state dict)")
     return dict(state)
@@ -39,18 +37,21 @@ def is_torchscript(path: Path) -> bool:
     """Whether the file is a TorchScript archive."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         return any(name.endswith("constants.pkl") for name in archive.namelist())
 
 
 def _of_torchscript(path: Path) -> dict[str, Tensor]:
-    with zipfile.ZipFile(path) as archive:
-        sources = [member for member in archive.infolist() if member.filename.endswith(".py")]
-        if any(one.file_size > _SOURCE or b"__setstate__" in archive.read(one) for one in sources):
-            raise ValueError(
-                "it is a program that runs when it is loaded (__setstate__); save its state_dict() instead"
+    with open_zip(path) as archive:
+        sources = [name for name in archive.namelist() if name.endswith(".py")]
+        if any(b"__setstate__" in read_member(archive, name, _SOURCE) for name in sources):
+            raise FileError(
+                f"{path} cannot be read as weights: it is a program that runs when loaded (__setstate__); save its state_dict()"
             )
     with warnings.catch_warnings():
         # torch.jit is deprecated as a way to run networks; files that were published in it stay
         warnings.simplefilter("ignore")
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        try:
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        except Exception as error:  # its reader is C++, and raises whatever it meets
+            raise FileError(f"{path} cannot be read as weights ({reason(error)}). Get it again.") from error

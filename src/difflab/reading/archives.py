@@ -56,6 +56,25 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = _MEMBER) -> by
     return content
 
 
+def check_sums(path: str | Path) -> None:
+    """Compares all members of an archive that only stores, as a checkpoint does, with their checksums.
+
+    Raises:
+        FileError: The archive or a member is damaged, or members are compressed: they might unpack to anything.
+    """
+    with open_zip(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise FileError(f"{path} is compressed, which no checkpoint is. Get it again.")
+        try:
+            for member in members:
+                with archive.open(member) as stream:
+                    while stream.read(2**20):
+                        pass
+        except BROKEN as error:
+            raise FileError(f"{path} is damaged ({reason(error)}). Get it again.") from error
+
+
 def check_inside(names: Iterable[str], where: str | Path) -> None:
     """Refuses names of files that lead out of the folder or archive they are said to lie in, here or on another system.
 
@@ -77,8 +96,8 @@ def check_inside(names: Iterable[str], where: str | Path) -> None:
 
 def _outside(name: str) -> str:
     """What is wrong with a name; nothing for most."""
-    if not name:
-        return "is no name"
+    if not name or len(name) > 1024:
+        return "is no name" if not name else "is longer than any path"
     if name.startswith("/") or _DRIVE.match(name):
         return "is an absolute path"
     if "\\" in name:

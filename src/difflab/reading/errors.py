@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
+
+_SHORT = reprlib.Repr()  # of a list of a million the first few
 
 
 class FileError(ValueError):
@@ -17,7 +20,7 @@ def shown(value: Any, length: int = 60) -> str:
         length: Characters at most.
     """
     try:
-        text = value if isinstance(value, str) else repr(value)
+        text = value if isinstance(value, str) else _SHORT.repr(value)
     except (ValueError, RecursionError):  # a number of more digits than Python writes, or what is nested too deep
         text = f"a huge {type(value).__name__}"
     line = "".join(sign if sign.isprintable() else _visible(sign) for sign in text[: length + 1])

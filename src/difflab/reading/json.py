@@ -13,34 +13,45 @@ from difflab.reading.text import SETTINGS, as_text, read_bytes
 DEPTH = 64
 """Containers within each other, at most."""
 
+CONTAINERS = 1_000_000
+"""Lists and mappings in a text, at most; brackets in its texts count as well."""
+
 _DIGITS = 40
 """Of a whole number, at most: the largest seed has 20."""
 
 _NAMES = {dict: "names with values", list: "a list", str: "a text", int: "a whole number", float: "a number"}
 
 
-def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, limit: int = SETTINGS) -> Any:
+def read_json(
+    path: str | Path, kind: type | tuple[type, ...] = dict, limit: int = SETTINGS, containers: int = CONTAINERS
+) -> Any:
     """The content of a file of JSON, checked as `parse_json` does.
 
     Raises:
         FileError: As `parse_json`, or the file cannot be read.
     """
-    return parse_json(read_bytes(path, limit), path, kind)
+    return parse_json(read_bytes(path, limit), path, kind, containers)
 
 
-def parse_json(text: str | bytes, where: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
+def parse_json(
+    text: str | bytes, where: str | Path, kind: type | tuple[type, ...] = dict, containers: int = CONTAINERS
+) -> Any:
     """The content of a JSON text. NaN and Infinity are read as Python writes them: earlier versions of difflab did.
 
     Args:
         text: To read.
         where: What an error calls it: the file, or the line of it.
         kind: What stands at the top: dict, list, or several.
+        containers: Opening brackets at most: three bytes of text become sixty of memory.
 
     Raises:
-        FileError: It is no JSON, is nested too deep, or another kind of thing stands at the top.
+        FileError: It is no JSON, is nested too deep, has too many parts, or another kind of thing stands at the top.
     """
+    text = as_text(text, str(where)) if isinstance(text, bytes) else text
+    if text.count("[") + text.count("{") > containers:
+        raise FileError(f"{where} has more than {containers:,} parts, which no such file has. Get it again.")
     try:
-        content = json.loads(as_text(text, str(where)) if isinstance(text, bytes) else text, parse_int=_whole)
+        content = json.loads(text, parse_int=_whole)
     except FileError:
         raise
     except RecursionError as error:

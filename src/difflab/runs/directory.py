@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from difflab.files import clear_remains, move, write_json, write_text
-from difflab.reading import FileError, read_json
-from difflab.reading.json import is_a
+from difflab.reading import FileError, read_json, read_yaml
+from difflab.reading.json import fields, is_a
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import lines_from_end, row_of
 from difflab.strict_json import in_words
@@ -83,6 +83,17 @@ class RunDirectory:
     def finish(self, summary: dict[str, Any]) -> None:
         """Marks the run as complete."""
         write_json(self.complete, summary)
+
+    def settings(self) -> dict[str, Any]:
+        """What config.yaml says, with at least the name, the seed, the number of steps and the batch size.
+
+        Raises:
+            FileError: It says something else.
+        """
+        config = fields(read_yaml(self.config), self.config, {"seed": int, "run": dict, "trainer": dict, "data": dict})
+        for node, kinds in (("run", {"name": str}), ("trainer", {"max_steps": int}), ("data", {"batch_size": int})):
+            fields(config[node], f"{self.config}: {node}", kinds)
+        return config
 
     def starts(self) -> list[dict[str, Any]]:
         """What provenance.json says of each start, the first one first. What it does not say as `provenance` does is left out; a file

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 import difflab
 from difflab.files import WriteError, atomic_file
+from difflab.reading import FileError
+from difflab.reading.json import fields
+from difflab.reading.weights import opened_safetensors, read_checkpoint
 from difflab.strict_json import dumps
 
 _WEIGHTS, _HEADER = "weights_sha256", "header_sha256"
 """Names in the header."""
+
+_REMEDY = "Copy it again from where it is intact, or name the run's directory or a .ckpt of it"
 
 
 def export_weights(
@@ -61,13 +65,29 @@ def model_weights(checkpoint: dict) -> dict[str, dict[str, Tensor]]:
     return {**{track: {**online, **shadow} for track, shadow in shadows.items()}, "online": online}
 
 
+def read_run(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of a run, checked for what `model_weights` takes from it.
+
+    Raises:
+        FileError: It is damaged, or another program's.
+    """
+    checkpoint = fields(read_checkpoint(path), path, {"state_dict": dict, "callbacks": dict, "global_step": int})
+    ema = fields(checkpoint["callbacks"].get("EMACallback"), f"{path}: its EMA", {"shadows": dict})
+    for part in (checkpoint["state_dict"], *ema["shadows"].values()):
+        if not isinstance(part, dict) or not all(isinstance(value, Tensor) for value in part.values()):
+            raise FileError(
+                f"{path} holds something else than weights by name: it is no checkpoint of a run. Get it again."
+            )
+    return checkpoint
+
+
 def read_exported(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads weights and header of an exported file. Files of earlier versions carry no hashes and are read as they are.
 
     Raises:
         ValueError: The file is damaged.
     """
-    with _opened(path) as file:
+    with opened_safetensors(path, _REMEDY) as file:
         header = _checked(path, file.metadata() or {})
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if header.get(_WEIGHTS, (found := weights_sha256(weights))) != found:
@@ -83,17 +103,8 @@ def read_header(path: str | Path) -> dict[str, str]:
     Raises:
         ValueError: The header is damaged.
     """
-    with _opened(path) as file:
+    with opened_safetensors(path, _REMEDY) as file:
         return _checked(path, file.metadata() or {})
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    try:
-        with safe_open(str(path), "pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise ValueError(_damaged(path, str(error))) from error
 
 
 def _checked(path: str | Path, header: dict[str, str]) -> dict[str, str]:
@@ -108,7 +119,7 @@ def _header_sha256(header: Mapping[str, str]) -> str:
 
 
 def _damaged(path: str | Path, how: str) -> str:
-    return f"{path} is damaged ({how}): copy it again from where it is intact, or name the run's directory or a .ckpt of it"
+    return f"{path} is damaged ({how}). {_REMEDY}"
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

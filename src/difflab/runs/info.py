@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from difflab.reading import read_yaml
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import newest, step_of
 
@@ -15,22 +14,17 @@ def info(path: str | Path) -> dict[str, Any]:
     run = RunDirectory(path)
     if not run.config.exists():
         raise ValueError(f"{path} is no run directory: it has no config.yaml")
-    config = read_yaml(run.config)
-    try:
-        name, seed, batch = config["run"]["name"], config["seed"], int(config["data"]["batch_size"])
-        max_steps = int(config["trainer"]["max_steps"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{run.config} is no configuration of a run: it lacks {error}, or has it otherwise") from error
+    config = run.settings()
     checkpoint = newest(run.checkpoints)
     step = step_of(checkpoint) if checkpoint else 0
     return {
         "path": str(run.path),
         "status": run.status(),
-        "name": name,
-        "seed": seed,
+        "name": config["run"]["name"],
+        "seed": config["seed"],
         "step": step,
-        "max_steps": max_steps,
-        "images": step * batch,
+        "max_steps": config["trainer"]["max_steps"],
+        "images": step * config["data"]["batch_size"],
         "checkpoint": str(checkpoint) if checkpoint else None,
         "weights_sha256": _hashes(checkpoint) if checkpoint else {},
         "metrics": run.last_scores(),
@@ -41,10 +35,9 @@ def info(path: str | Path) -> dict[str, Any]:
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
     """Track -> hash of its weights."""
-    from difflab.reading.weights import read_checkpoint  # torch: a run without a checkpoint is told of at once
-    from difflab.runs.export import model_weights, weights_sha256
+    from difflab.runs.export import model_weights, read_run, weights_sha256  # torch: only where there is a checkpoint
 
-    state = read_checkpoint(checkpoint)
+    state = read_run(checkpoint)
     return {track: weights_sha256(weights) for track, weights in model_weights(state).items()}
 
 

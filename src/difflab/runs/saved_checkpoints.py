@@ -6,13 +6,13 @@ import hashlib
 import logging
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from difflab.files import move
+from difflab.reading import FileError
+from difflab.reading.archives import check_sums, open_zip
 
 _log = logging.getLogger(__name__)
 
@@ -93,19 +93,19 @@ def set_aside(directory: Path, used: Path | None) -> None:
 def is_whole(path: Path) -> bool:
     """Whether every entry of the archive agrees with its checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
+        check_sums(path)
+    except FileError:
         return False
+    return True
 
 
 def table_of(path: Path) -> str | None:
     """A hash of the archive's table: names, sizes and checksums of its entries. None where there is no such archive."""
     try:
         os.listdir(path.parent)  # a network's file system looks again, then
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             table = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
-    except (zipfile.BadZipFile, OSError, EOFError):
+    except (FileError, OSError):
         return None
     return hashlib.sha256(repr(table).encode()).hexdigest()[:16]
 

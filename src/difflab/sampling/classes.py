@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from difflab.conditioning import Conditions
+from difflab.reading.arrays import read_array
 from difflab.types import Condition
 
 
@@ -112,10 +113,7 @@ def _read(path: Path, num_classes: int, num_samples: int) -> Tensor:
     """Labels of an .npy file, checked."""
     if path.suffix != ".npy" or not path.is_file():
         raise ValueError(f"classes={path}: give a class number, a list of them, or an .npy file of a label per image")
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"classes={path} cannot be read as an .npy file ({error})") from error
+    labels = read_array(path)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"classes={path}: expected whole numbers [N], found {labels.dtype} {list(labels.shape)}")
     if len(labels) < num_samples:

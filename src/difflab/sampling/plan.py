@@ -10,7 +10,6 @@ One folder holds one set: what plan.json and complete.json list of another set, 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,9 @@ from filelock import FileLock, Timeout
 from difflab.data import ImageSet
 from difflab.files import clear_remains, make_folder, write_json
 from difflab.metrics import Difference, Protocol
+from difflab.reading import FileError, read_json
 from difflab.reading.archives import check_inside
+from difflab.reading.json import fields
 from difflab.sampling.errors import SamplingError
 from difflab.sampling.shards import ShardFolder
 from difflab.strict_json import in_words, restored
@@ -144,8 +145,8 @@ class SetFolder:
         if not self._plan_file.exists():
             return None
         try:
-            content = json.loads(self._complete_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = _complete(self.path)
+        except FileError:
             return None
         files = {name: self.path / path for name, path in content["files"].items()}
         return (
@@ -174,8 +175,8 @@ class SetFolder:
     def _before(self) -> dict[str, Any]:
         """What plan.json says; empty if there is none that can be read."""
         try:
-            return dict(restored(json.loads(self._plan_file.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError):
+            return _plan(self.path)
+        except FileError:
             return {}
 
     def _differences(self) -> list[Difference]:
@@ -200,8 +201,8 @@ class SetFolder:
     def _listed(self) -> dict[str, Path]:
         """What was written here and is still there, by the two files' word. Nothing outside of the folder is believed."""
         try:
-            files = dict(json.loads(self._complete_file.read_text(encoding="utf-8"))["files"])
-        except (OSError, ValueError, KeyError, TypeError):
+            files = dict(_complete(self.path)["files"])
+        except FileError:
             files = {}
         paths = {name: self.path / path for name, path in (files | self._before().get("written", {})).items()}
         root = self.path.resolve()
@@ -218,30 +219,45 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def _plan(folder: Path) -> dict[str, Any]:
+    """What plan.json says."""
+    file = folder / PLAN_FILE
+    plan = fields(restored(read_json(file)), file, {"num_samples": int, "plan": dict})
+    written = fields(plan.get("written", {}), file, {})  # earlier versions did not write it down
+    fields(written, file, dict.fromkeys(written, str))
+    return plan
+
+
+def _complete(folder: Path) -> dict[str, Any]:
+    """What complete.json says; its files lie in the folder."""
+    file = folder / COMPLETE_FILE
+    content = fields(read_json(file), file, {"files": dict, "request": dict})
+    fields(content["files"], file, dict.fromkeys(content["files"], str))
+    check_inside(content["files"].values(), file)
+    return content
+
+
 def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     """The forms in which the images of a complete set lie in a folder, and how they were drawn (dotted fields)."""
     try:
-        plan = restored(json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
-        files = json.loads((folder / COMPLETE_FILE).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as error:
+        plan, files = _plan(folder), _complete(folder)["files"]
+    except FileError as error:
         raise SamplingError(
-            f"the images in {folder} are not complete: run the command that draws them again"
+            f"the images in {folder} are not complete: run the command that draws them again ({error})"
         ) from error
     check_inside(map(str, files.values()), folder / COMPLETE_FILE)
     written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
     if not written:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
     drawing = {n: v for n, v in plan["plan"].items() if n in DRAWING or n.startswith(tuple(f"{p}." for p in DRAWING))}
-    first = plan["plan"]["first_seed"]
+    first = fields(plan["plan"], folder / PLAN_FILE, {"first_seed": int})["first_seed"]
     return written, drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
 
 
 def check_written(folder: Path, images: ImageSet) -> None:
     """A SamplingError if these are not the images that were drawn into the folder: what is known of how they were drawn would not hold."""
-    drawn = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))["num_samples"]
-    content = json.loads((folder / COMPLETE_FILE).read_text(encoding="utf-8")).get(
-        "content"
-    )  # earlier versions did not write it down
+    drawn = _plan(folder)["num_samples"]
+    content = _complete(folder).get("content")  # earlier versions did not write it down
     if len(images) != drawn or content not in (None, images.fingerprint):
         raise SamplingError(
             f"{folder} holds {len(images)} images that are not the {drawn} that were drawn there: some were changed, added or removed. "

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Int, UInt8
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
 from difflab.files import write_bytes
+from difflab.reading import FileError
+from difflab.reading.weights import opened_safetensors
 
 
 class ShardFolder:
@@ -38,19 +39,19 @@ class ShardFolder:
         write_bytes(self.file(k), save(columns))
 
     def read(self, k: int, column: str) -> Tensor:
-        with safe_open(self.file(k), framework="pt") as file:
+        with opened_safetensors(self.file(k)) as file:
             return file.get_tensor(column)
 
     def has_labels(self) -> bool:
-        with safe_open(self.file(0), framework="pt") as file:
+        with opened_safetensors(self.file(0)) as file:
             return "labels" in file.keys()  # noqa: SIM118
 
     def holds(self, k: int, count: int) -> bool:
         """Whether shard k is there with at least `count` images. (That of a set smaller than a batch has fewer than its successor's.)"""
         try:
-            with safe_open(self.file(k), framework="pt") as file:
+            with opened_safetensors(self.file(k)) as file:
                 return file.get_slice("images").get_shape()[0] >= count
-        except (OSError, SafetensorError):
+        except FileError:
             return False
 
     def any(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from difflab.metrics import Measurement, Results, Target, read_targets
 from difflab.metrics.results import declared
+from difflab.reading import parse_json, read_text
 from difflab.runs import RunDirectory
 from difflab.studies.comparability import check_measured_alike
 from difflab.studies.evidence import Arm, Evidence, Replicate
@@ -52,10 +52,10 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
     where, training = f"row {cell.row}, seed {cell.seed}", plan.training(cell)
     again = f"remove {file} and launch again"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         results = Results.from_json(text, file)
         subject = dict(results.subject)
-        _check_untouched(results, json.loads(text)["measurements"])
+        _check_untouched(results, parse_json(text, file)["measurements"])
     except (ValueError, TypeError, AttributeError, OSError) as error:
         raise StudyError(f"{where}: {file} cannot be believed ({error}): {again}") from error
     for key, due in (("seed", cell.seed), ("step", training.steps)):

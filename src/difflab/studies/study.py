@@ -38,8 +38,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from difflab.reading import FileError, read_yaml
 from difflab.studies.cited import CitedRow, is_cited, published_targets, read_cited
 from difflab.studies.nodes import Strict, StudyError, check_name, mapping, number, texts, there_are
 from difflab.studies.scale import Margin, read_margin
@@ -135,9 +134,9 @@ def load_study(path: str | Path) -> Study:
     """
     path = Path(path)
     try:
-        node = yaml.load(path.read_text(encoding="utf-8"), Loader=Strict)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+        node = read_yaml(path, Strict)
+    except FileError as error:
+        raise StudyError(str(error)) from error
     place = path.resolve()
     return read_study(node, place.parent.name if place.stem == "study" else place.stem, str(path))
 

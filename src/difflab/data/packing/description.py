@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from difflab.data.checked_files import Findings
 from difflab.data.open_image_set import open_image_set
@@ -16,6 +13,7 @@ from difflab.data.packing.file_source import FileSource
 from difflab.data.packing.open_source import HUB, open_source
 from difflab.data.shard_index import INDEX, digest_of, hash_of, read_index
 from difflab.data.source_kind import SourceKind, kind_of
+from difflab.reading.arrays import parse_array
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def describe(path: str) -> dict[str, Any]:
         "kind": "a data set of the hub" if kind is None else kind.value,
         "images": len(source.names),
         "classes": _per_class(source.labels, source.class_names),
-        **(_of_arrays(source) if (findings := source.findings()) is None else _of_images(source, findings)),
+        **(_of_arrays(source, path) if (findings := source.findings()) is None else _of_images(source, findings)),
     }
 
 
@@ -87,11 +85,11 @@ def _of_images(source: FileSource, findings: Findings) -> dict[str, Any]:
     return facts | {"decoded": findings.decoded, "remarks": source.remarks(findings)}
 
 
-def _of_arrays(source: FileSource) -> dict[str, Any]:
+def _of_arrays(source: FileSource, path: str) -> dict[str, Any]:
     size, shapes, digests = 0, Counter[str](), []
     for content in source.contents(0):
         size += len(content.data)
-        shapes[f"array {list(np.load(io.BytesIO(content.data)).shape)}"] += 1
+        shapes[f"array {list(parse_array(content.data, path).shape)}"] += 1
         digests.append(digest_of(content.data))
     return {"bytes": size, "sizes": dict(shapes.most_common()), "content": hash_of(source.names, digests)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -18,6 +17,7 @@ from difflab.data.packing.shard_format import Example, ShardFormat
 from difflab.data.packing.source import PackSource
 from difflab.data.shard_index import INDEX, WORK, Shard, ShardIndex, crc32, digest_of, hash_of, read_index
 from difflab.files import move, write_bytes, write_json
+from difflab.reading import read_json
 
 Report = Callable[[str, int, int], None]
 """(what is being done, examples done, examples in all)"""
@@ -146,7 +146,7 @@ def _done(out: Path) -> Iterator[_Done]:
     """The finished shards, up to the first that is missing."""
     number = 0
     while (note := out / WORK / f"{number:06}.json").is_file():
-        fields = json.loads(note.read_bytes())
+        fields = read_json(note)
         shard = Shard(**fields["shard"])
         path = out / shard.file
         if not path.is_file() or path.stat().st_size != shard.bytes:
@@ -172,7 +172,7 @@ def _plan(source: PackSource, form: ShardFormat, shard_bytes: int) -> dict[str, 
 def _check_plan(out: Path, plan: dict[str, str]) -> None:
     path = out / WORK / "plan.json"
     if path.is_file():
-        before = json.loads(path.read_bytes())
+        before = read_json(path)
         for key in plan:
             if before[key] != plan[key]:
                 raise DataError(

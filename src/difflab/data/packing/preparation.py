@@ -11,6 +11,7 @@ from difflab.data.adm_crop import adm_crop
 from difflab.data.errors import DataError
 from difflab.data.image_file import decoded, examined
 from difflab.data.packing.source import Content
+from difflab.reading.arrays import parse_array
 
 _EXTENSION = {
     "PNG": ".png",
@@ -87,10 +88,7 @@ class ArrayFile(Preparation):
         self._shape: list[int] | None = None
 
     def __call__(self, content: bytes, where: str) -> Content:
-        try:
-            array = np.load(io.BytesIO(content), allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{where} cannot be read as an array ({error}). Replace it, or remove it.") from error
+        array = parse_array(content, where)
         if array.ndim != 3 or array.shape[1] != array.shape[2] or array.dtype.kind != "f":
             raise DataError(f"{where} is {array.dtype} {list(array.shape)}; expected floats [C, H, H].")
         if self._shape is None:

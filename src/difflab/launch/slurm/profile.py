@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from difflab.launch.slurm.files import slurm_directory
+from difflab.reading import read_yaml
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def load_profile(name: str) -> Profile:
         raise ValueError(
             f"launcher.profile={name}: there is no {path}; {_near(name, names)}. A profile may also be a path that ends with .yaml"
         )
-    content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content: Any = read_yaml(path) or {}
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected lines of the form key: value")
     known = [key.name for key in fields(Profile)]

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from difflab.reading import FileError
 from difflab.runs import RunDirectory
 from difflab.runs.identity import WHERE_AND_HOW
 from difflab.studies.differences import Difference, differences
@@ -87,12 +86,11 @@ def _read(path: Path) -> GivenRun:
     if not file.is_file():
         raise StudyError(f"compare: {path} is no run directory: it has no config.yaml")
     try:
-        config = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        seed, _ = config["seed"], config["trainer"]["max_steps"]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise StudyError(f"compare: {file} is no configuration of a run ({' '.join(str(error).split())})") from error
+        config = RunDirectory(path).settings()
+    except FileError as error:
+        raise StudyError(f"compare: {file} is no configuration of a run ({error})") from error
     resolved = path.resolve()
-    return GivenRun(path, f"{resolved.parent.name}/{resolved.name}", seed, config)
+    return GivenRun(path, f"{resolved.parent.name}/{resolved.name}", config["seed"], config)
 
 
 def grouped(runs: Sequence[GivenRun]) -> list[Group]:

@@ -6,7 +6,6 @@ during training, which have no standard errors.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from difflab.metrics import Difference, Measurement, MetricInfo, Protocol, Proto
 from difflab.metrics.protocol import is_covered
 from difflab.metrics.recognised import recognised
 from difflab.metrics.results import declared
+from difflab.reading import read_text
 from difflab.runs import RunDirectory
 from difflab.strict_json import restored
 from difflab.studies.ad_hoc.given_runs import GivenRun
@@ -165,7 +165,7 @@ def _evaluated(run: GivenRun) -> list[Number]:
     found = []
     for file in sorted(run.path.glob("evaluations/*/results.json")):
         try:
-            results = Results.from_json(file.read_text(encoding="utf-8"), file)
+            results = Results.from_json(read_text(file), file)
         except ValueError as error:
             raise StudyError(f"{file} cannot be read ({error}): remove it and evaluate again") from error
         found += [Number(one, f"evaluations/{file.parent.name}") for one in results.measurements]
@@ -173,9 +173,10 @@ def _evaluated(run: GivenRun) -> list[Number]:
 
 
 def _while_training(run: GivenRun) -> list[Number]:
-    file, found = RunDirectory(run.path).protocol, list[Number]()
+    directory, found = RunDirectory(run.path), list[Number]()
+    file = directory.protocol
     try:
-        protocols = restored(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+        protocols = restored(directory.protocols())
         for name, fields in protocols.items():
             steps, values = run.history.curve(name)
             if len(values):
@@ -184,7 +185,7 @@ def _while_training(run: GivenRun) -> list[Number]:
                 info = recognised(metric, protocol) if node is None else MetricInfo.read(node, f"info of {name}")
                 measurement = Measurement(metric, float(values[-1]), fields["samples"], protocol, info=info)
                 found.append(Number(measurement, f"during training, step {steps[-1]:.0f}"))
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"{file} is no list of protocols, as training writes it ({error!r}): start the run again"
         ) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 
 from difflab.files import write_json
+from difflab.reading import read_json
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.places import Places
 
@@ -30,7 +30,7 @@ class PoolFile:
 
     @classmethod
     def read(cls, places: Places) -> PoolFile:
-        return cls(**json.loads(places.pool.read_text(encoding="utf-8"))) if places.pool.exists() else cls()
+        return cls(**read_json(places.pool)) if places.pool.exists() else cls()
 
     def write(self, places: Places) -> None:
         write_json(places.pool, asdict(self))

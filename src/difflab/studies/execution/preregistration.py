@@ -11,7 +11,6 @@ Until the first result is there the study may be changed freely. A look counts i
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.files import write_json
+from difflab.reading import read_json
 from difflab.studies.execution.places import Places, now
 from difflab.studies.plan import Plan
 
@@ -152,7 +152,7 @@ def _related(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     for file in sorted(root.parent.glob("*/_study/preregistration.json")):
         folder = file.parent.parent
         try:
-            other = json.loads(file.read_text(encoding="utf-8"))
+            other = read_json(file)
             same = (
                 other["experiment"] == record["experiment"] and other["fixed"]["decides"] == record["fixed"]["decides"]
             )
@@ -193,7 +193,7 @@ def _day(when: str) -> str:
 
 
 def _read(places: Places) -> dict[str, Any]:
-    return json.loads(places.preregistration.read_text(encoding="utf-8")) if places.preregistration.exists() else {}
+    return read_json(places.preregistration) if places.preregistration.exists() else {}
 
 
 def _write(places: Places, record: Mapping[str, Any]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from difflab.files import write_json
+from difflab.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,6 @@ class Record:
 
 def read_record(path: Path) -> Record | None:
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        return Record(**read_json(path))
     except (OSError, ValueError, TypeError):
         return None

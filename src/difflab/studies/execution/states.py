@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Literal, Protocol
 
 from difflab.launch import REQUEUE_EXIT_CODE
 from difflab.launch.exit_code import BUSY_EXIT_CODE
+from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.last_words import last_error
@@ -235,7 +235,7 @@ def _last_start(run: Path) -> Mapping[str, str]:
 
 def _holder(run: Path) -> str:
     try:
-        holder = json.loads((run / "lock.json").read_text(encoding="utf-8"))
+        holder = read_json(run / "lock.json")
         return f"process {holder['pid']} on {holder['host']}"
     except (OSError, ValueError, KeyError):
         return ""

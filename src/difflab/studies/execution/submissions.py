@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from difflab.files import write_json
+from difflab.reading import read_json
 from difflab.studies.execution.places import Places
 
 TRAIN, EVALUATE = "train", "evaluate"
@@ -33,11 +33,7 @@ class Submission:
 
 def read_submissions(places: Places) -> list[Submission]:
     """The oldest first."""
-    return (
-        [Submission(**row) for row in json.loads(places.jobs.read_text(encoding="utf-8"))]
-        if places.jobs.exists()
-        else []
-    )
+    return [Submission(**row) for row in read_json(places.jobs, list)] if places.jobs.exists() else []
 
 
 def add_submission(places: Places, submission: Submission) -> None:

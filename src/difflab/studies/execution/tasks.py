@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from difflab.files import write_json
+from difflab.reading import read_json
 from difflab.runs import attempt_directory
 from difflab.studies.execution.places import Places
 from difflab.studies.plan import Plan
@@ -80,7 +80,7 @@ def evaluation_key(identity: str, folder: str) -> str:
 def is_whole(results: Path) -> bool:
     """Whether results are there, and not torn."""
     try:
-        return "measurements" in json.loads(results.read_text(encoding="utf-8"))
+        return "measurements" in read_json(results)
     except (OSError, ValueError, TypeError):
         return False
 
@@ -145,4 +145,4 @@ def _task(row: dict[str, Any]) -> TrainingTask:
 
 
 def _content(places: Places) -> dict[str, Any]:
-    return json.loads(places.plan.read_text(encoding="utf-8")) if places.plan.exists() else {}
+    return read_json(places.plan, limit=2**28) if places.plan.exists() else {}
