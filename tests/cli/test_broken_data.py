@@ -149,6 +149,22 @@ def test_an_extractor_that_does_not_take_the_images_is_named_before_training(dig
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_reference_of_too_few_images_is_named_before_any_is_embedded(digits, tmp_path, capsys):
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(digits.glob("0/*.jpg"))[:3]:
+        (few / path.name).write_bytes(path.read_bytes())
+    words = [
+        f"samples={digits}",
+        f"reference={few}",
+        "metric=[precision_recall]",
+        "extractor=digits",
+        "accelerator=cpu",
+    ]
+    text = error_of(lambda: evaluate(composed("evaluate", *words)), capsys)
+    assert "precision_digits needs at least 4 images of the reference, and it has 3" in text
+
+
 BREAKS = """
 import os
 import multiprocessing

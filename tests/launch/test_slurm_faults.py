@@ -246,8 +246,8 @@ def test_a_sweep_is_a_job_array(cluster: Cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_row_of_an_array_that_diverges_or_is_killed_ends_no_other(cluster: Cluster, tmp_path):
-    """The command waits for all, requeued ones included, and says which failed."""
+def test_a_row_of_an_array_that_diverges_ends_no_other(cluster: Cluster, tmp_path):
+    """The command waits for all, and says which failed."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs difflab[slurm]")
     root = tmp_path / "array"
     words = [*SMALL, "optimizer.lr=1e30,1e-4", "seed=0,1", "data.num_workers=1", f"run.root={root}"]
