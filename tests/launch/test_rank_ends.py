@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def two_ranks(tmp_path):
     """Rank 0, and the number of rank 1, which has just been started."""
     words = [*SMALL, "trainer.devices=2", "strategy=ddp", "trainer.max_steps=100000", f"run.root={tmp_path}"]
-    with (tmp_path / "said").open("w") as said:
+    with (tmp_path / "said").open("w", encoding="utf-8") as said:
         first = subprocess.Popen(
             [sys.executable, "train.py", *words], cwd=ROOT, stdout=said, stderr=said, env={**os.environ}
         )
