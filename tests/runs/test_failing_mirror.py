@@ -137,3 +137,31 @@ def test_a_guarded_logger_is_still_of_its_class_and_works(tmp_path):
     logger.log_metrics({"loss": 1.0}, 3)
     logger.save()
     assert "1.0" in (Path(logger.log_dir) / "metrics.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("mode", "environment"),
+    [("online", {}), ("auto", {"WANDB_MODE": "online"}), ("onlien", {}), ("auto", {"WANDB_MODE": "on"})],
+)
+def test_a_mode_that_cannot_be_is_said_before_there_is_a_run(mode, environment, tmp_path, monkeypatch, capsys):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as exit_:
+        train_small(tmp_path / "runs", *SHORT, "logger=[wandb]", f"logger.wandb.mode={mode}")
+    said = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said.count("\n") == 1
+    assert ("`wandb login`" if "online" in (mode, *environment.values()) else "expected auto, online") in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_server_that_is_away_costs_a_warning_and_the_run_is_recorded_offline(whole, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
+    run = train_small(tmp_path, *SHORT, "logger=[wandb]", "data.num_workers=1").run
+    assert_same_end(run, whole)
+    (warned,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("W&B")]
+    assert "does not take this run online" in warned
+    assert "`wandb sync` sends it" in warned
+    check_every_line_is_there_once(run)

@@ -144,9 +144,9 @@ class Mirror(Logger):
         self._service.start()
         atexit.register(self._end, 1, TO_STOP)  # before W&B's own, which waits for ever
         try:
-            self.experiment = self._init(self.mode)
+            self.experiment = self._init("offline" if self._offline else self.mode)
         except Exception as error:
-            if self.mode != "online":
+            if self._offline:
                 raise
             _log.warning(
                 "W&B does not take this run online (%s): this start is recorded in %s, from where `wandb sync` sends it",
@@ -154,6 +154,9 @@ class Mirror(Logger):
                 self.run.path / "wandb",
             )
             self._offline = True
+            self._service.kill()  # it keeps the run's name for the one that failed
+            self._service.end()
+            self._service.start()
             self.experiment = self._init("offline")
         self.experiment.define_metric(STEP)
         self.experiment.define_metric("*", step_metric=STEP, step_sync=True)
