@@ -283,6 +283,8 @@ def attended() -> Iterator[None]:
     except BaseException as error:
         meeting().leave(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500], status_of(error))
         raise
+    finally:
+        os.environ.pop(_DECIDED, None)  # of this run, and no matter of the next one in this process
 
 
 def _agreed_by_environment(topic: str, choose: Callable[[], str]) -> str:
