@@ -20,7 +20,10 @@ OTHER = ("seed=3", "trainer.precision=bf16-mixed", "network.width=32", "checkpoi
 
 
 def state_of_the_process() -> dict[str, Any]:
-    """What a run could leave behind for the next one."""
+    """What a run could leave behind for the next one; a thread that has been told to end is waited for."""
+    for thread in threading.enumerate():
+        if thread.name == "run lock":
+            thread.join(30)
     loggers = [
         logging.root,
         *(log for log in logging.root.manager.loggerDict.values() if isinstance(log, logging.Logger)),
