@@ -181,11 +181,13 @@ def test_a_node_whose_mount_is_missing_is_left_out(cluster: Cluster, tmp_path):
         (images / str(k)).mkdir(parents=True)
         for i in range(20):
             Image.new("L", (8, 8), 10 * i + k).save(images / str(k) / f"{i}.png")
-    wrapper = tmp_path / "wrapper.sh"
+    wrapper, bad = tmp_path / "wrapper.sh", tmp_path / "bad"  # the second node of the first start
     wrapper.write_text(
         "#!/bin/bash\n"
         f'hide="mount --bind {empty} {images}"\n'
-        '[ "$SLURMD_NODENAME" != node2 ] || exec unshare --mount bash -c "$hide && exec \\"\\$@\\"" wrapper "$@"\n'
+        f'[ "$SLURM_NODEID" != 1 ] || [ -e {bad} ] || echo "$SLURMD_NODENAME" > {bad}\n'
+        f'[ "$SLURMD_NODENAME" != "$(cat {bad})" ] || '
+        'exec unshare --mount bash -c "$hide && exec \\"\\$@\\"" wrapper "$@"\n'
         'exec "$@"\n',
         encoding="utf-8",
     )
@@ -206,10 +208,12 @@ def test_a_node_whose_mount_is_missing_is_left_out(cluster: Cluster, tmp_path):
         f"run.root={tmp_path}",
     )
     log = finished(cluster, job, tmp_path)
-    assert "process 1 on node2: " in log
+    node = bad.read_text(encoding="utf-8").strip()
+    assert f"process 1 on {node}: " in log
     assert "contains no images" in log
-    assert "without node2 from now on" in log
-    assert log.count("error: process 1 on node2") == 1
+    assert f"without {node} from now on" in log
+    assert log.count(f"error: process 1 on {node}") == 1
+    assert cluster.job(job)["ExcNodeList"] == node
 
 
 def test_what_srun_starts_in_an_allocation_is_one_run(cluster: Cluster, tmp_path):
