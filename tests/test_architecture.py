@@ -48,10 +48,11 @@ MACHINERY = {
     "on_demand": set(),
     "stop_signals": set(),
     "file_stamp": set(),
+    "home": set(),
     "child_processes": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
-    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "types", "noise", "on_demand", "stop_signals"},
+    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "home", "types", "noise", "on_demand", "stop_signals"},
     "metrics": {*TEXT_AND_FILES, "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
     "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
     "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},

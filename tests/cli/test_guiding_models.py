@@ -9,12 +9,12 @@ import torch
 from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
+from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError
 from difflab.cli.drawing import plan_set, source_of
 from difflab.cli.frozen_denoiser import frozen_denoiser
 from difflab.cli.resolving import resolve_row
 from difflab.cli.row_facts import RowFacts
-from difflab.cli.train import cause
 from difflab.runs.export import weights_sha256
 from running import SMALL, Outcome, composed, sample_from, saved_state, train_small
 

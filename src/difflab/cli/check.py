@@ -6,9 +6,8 @@ configuration is compared with what can use it: the constructor's arguments of t
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -21,9 +20,20 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.choice_names import is_group, path_among
+from difflab.cli.groups import (
+    ConfigError,
+    check_choice,
+    choose,
+    command_words,
+    direct_choices,
+    explain_choice,
+    explain_group,
+    near_name,
+    whose,
+)
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
-from difflab.cli.trainer_arguments import check_trainer
+from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
 
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
@@ -33,11 +43,11 @@ FREE_NAMES = frozenset(
 )
 """Nodes whose keys are names of the user's choice."""
 
+READ = frozenset({"trainer", "data"})
+"""Parts whose keys are read by others as well: none of them can be deleted."""
+
+
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message is one line that says what to change."""
 
 
 def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
@@ -45,17 +55,20 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     overrides = readable(overrides)
     if refused := path_among(overrides):
         raise ConfigError(refused)
+    parsed = [_parsed(override) for override in overrides]
+    chosen = [override for override in parsed if is_group(override.key_or_group)]
+    for override in chosen:
+        check_choice(override)
     try:
         return compose(config_name, overrides=overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        parsed = [_parsed(override) for override in overrides]
-        chosen = [override for override in parsed if is_group(override.key_or_group)]
-        if "Could not find" in str(error) or "Could not load" in str(error):  # a choice, one of several choices
-            for override in chosen:
-                _explain_choice(override.key_or_group, override.value(), str(error))
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        if "Could not find" in str(error) or "Could not load" in str(error) or isinstance(error, OSError):
+            for override in chosen:  # a choice, one of several choices
+                explain_choice(override.key_or_group, override.value(), str(error))
         base = _base(config_name, chosen)
+        explain_group(str(error), chosen, base)
         for override in parsed:
-            if override not in chosen and not override.is_add() and not override.is_delete():
+            if override not in chosen and not override.is_add():
                 _explain_path(base, override.key_or_group)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
@@ -87,32 +100,6 @@ def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
         return compose(config_name, return_hydra_config=True)
 
 
-def _explain_choice(group: str, choice: object, problem: str = "") -> None:
-    """Raises if a group has no such choice.
-
-    Args:
-        group: As it was named.
-        choice: A name, or several; those of a folder of the user's own are not known here.
-        problem: What Hydra says of it, with the one that it has not found.
-    """
-    names = choice if isinstance(choice, list) else [choice]
-    for name in [name for name in names if f"{group}/{name}'" in problem] or names:
-        choices = _choices(group)
-        if isinstance(name, str) and name not in choices and choices:
-            near = _near(name, choices)
-            several = (
-                f"there are {', '.join(choices)}" if len(choices) < 20 else f"python train.py +{group}=list names them"
-            )
-            raise ConfigError(
-                f"{group}={name}: there is no such choice; {f'did you mean {near!r}?' if near else several}"
-            )
-
-
-def _choices(group: str) -> list[str]:
-    folder = config_directory() / group
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-
-
 def drop_unchosen(config: DictConfig) -> None:
     """Takes out an experiment's settings of parts that the command has deselected.
 
@@ -123,9 +110,13 @@ def drop_unchosen(config: DictConfig) -> None:
         node = config.get(group)
         if not isinstance(node, DictConfig):
             continue
-        choices = sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+        choices = direct_choices(group)
         for name in [str(name) for name in node]:
-            part = node._get_node(name)
+            part: Any = node._get_node(name)
+            if not isinstance(part, DictConfig) and not part._is_interpolation():
+                raise ConfigError(
+                    f"{group}.{name}={part._value()} stands where a part must be{choose(f'{group}.{name}')}"
+                )
             if isinstance(part, DictConfig) and "_target_" not in part:
                 if name not in choices:
                     raise ConfigError(_unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
@@ -134,13 +125,18 @@ def drop_unchosen(config: DictConfig) -> None:
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:
-    """Raises a ConfigError for a key that nothing uses.
+    """Raises a ConfigError for a key that nothing uses, and for one that is needed and was deleted.
 
     base   the same configuration without an experiment: what keys there are outside of constructors' arguments
     """
     for key in config:
         if str(key) not in base:
             raise ConfigError(_unknown(str(key), "the configuration", map(str, base)))
+    for key in base:
+        if key not in config and is_group(str(key)):
+            continue
+        if key not in config:
+            raise ConfigError(f"{key} is needed: leave ~{key} out")
         _check_node(config._get_node(key), base._get_node(key), str(key))
     if "trainer" in base:
         check_trainer(config.trainer, base.trainer)
@@ -177,29 +173,72 @@ def _check_node(node: Any, base: Any, path: str) -> None:
     if isinstance(node, ListConfig) and not node._is_interpolation() and not node._is_none():
         for i in range(len(node)):
             _check_node(node._get_node(i), None, f"{path}[{i}]")
+    if isinstance(base, DictConfig) and path not in FREE_NAMES and not base._is_none():
+        _check_like(node, base, path)
     if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_missing() or node._is_none():
         return
     keys = [str(key) for key in node]
     if "_target_" in keys:
-        allowed = _arguments(str(node._get_node("_target_")), path)
+        function = check_callable(str(node._get_node("_target_")), path)
+        allowed = _arguments(function)
+        if "_partial_" not in keys:
+            _check_given(function, [*keys, *(KNOWN_TO_LOGGERS if path.startswith("logger.") else ())], path)
         user = f"{path} ({str(node._get_node('_target_')).rsplit('.', 1)[-1]})"
     elif path in FREE_NAMES or not isinstance(base, DictConfig):
         allowed, user = None, path
     else:
         allowed, user = [str(key) for key in base], path
+    unused = [key for key in keys if key not in _HYDRA_KEYS and allowed is not None and key not in allowed]
+    if unused and allowed is not None:
+        paths = [f"{path}.{key}" for key in unused]
+        origin = whose(paths)
+        remedy = f": {' '.join(f'~{one}' for one in paths)} leaves them out" if origin else ""
+        raise ConfigError(_unknown(paths[0], user, allowed) + origin + remedy)
     for key in keys:
-        if key not in _HYDRA_KEYS and allowed is not None and key not in allowed:
-            raise ConfigError(_unknown(f"{path}.{key}", user, allowed))
         inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
         _check_node(node._get_node(key), inner, f"{path}.{key}")
 
 
-def _arguments(target: str, path: str) -> list[str] | None:
-    """Names of a constructor's arguments; None if it takes any."""
+def _check_like(node: Any, base: DictConfig, path: str) -> None:
+    """Raises where something else stands in the place of keys, and where one of them was deleted that no constructor has a value for."""
+    is_part = "_target_" in base
+    if not isinstance(node, DictConfig) or node._is_none():
+        if not node._is_interpolation() and not node._is_missing():
+            what = "a part" if is_part else f"keys ({', '.join(str(key) for key in base)})"
+            raise ConfigError(f"{path}={node._value()} stands where {what} must be{choose(path) if is_part else ''}")
+    elif not node._is_interpolation():
+        read = path in READ or not is_part
+        for key in [key for key in base if read and key not in list(node)]:
+            raise ConfigError(f"{path}.{key} is needed: leave ~{path}.{key} out, or say what it is")
+        if is_part and "_target_" not in node and not {f"~{path}", f"~{path}._target_"}.isdisjoint(command_words()):
+            raise ConfigError(f"{path} has lost its _target_, which says what it is{choose(path)}")
+
+
+def _check_given(function: Callable[..., Any], keys: Sequence[str], path: str) -> None:
+    """Raises for an argument that a constructor cannot do without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # as of dict: it does not say
+        return
+    for p in parameters:
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in keys:
+            raise ConfigError(f"{path} ({function.__name__}) needs {p.name}: add {path}.{p.name}=...")
+
+
+def check_callable(target: str, path: str) -> Callable[..., Any]:
+    """What a `_target_` names; a ConfigError where it names nothing that makes a part."""
     try:
         function = get_object(target)
     except Exception as error:
-        raise ConfigError(f"{path}._target_: there is no {target} ({' '.join(str(error).split())})") from error
+        reason = " ".join(str(error).split()) if target else "it is empty"
+        raise ConfigError(f"{path}._target_: there is no {target} ({reason})") from error
+    if not callable(function):
+        raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
+    return function
+
+
+def _arguments(function: Callable[..., Any]) -> list[str] | None:
+    """Names of a constructor's arguments; None if it takes any."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # as of dict: it does not say
@@ -217,8 +256,8 @@ def _explain_path(base: DictConfig, path: str) -> None:
         if isinstance(node, DictConfig) and part not in list(node):  # `part in node` says no of a value that is missing
             above = ".".join(parts[:depth])
             if above == "" and base.hydra.runtime.choices.get(part, part) is None:
-                direct = [choice for choice in _choices(part) if "/" not in choice]
-                raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={'|'.join(direct)}")
+                direct = "|".join(direct_choices(part))
+                raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={direct}")
             elsewhere = [leaf for leaf in _leaves(base, "") if leaf.rsplit(".", 1)[-1] == parts[-1]]
             if len(parts) == 1 and elsewhere:
                 raise ConfigError(f"unknown key {path!r}: did you mean {elsewhere[0]!r}?")
@@ -244,13 +283,7 @@ def _leaves(node: DictConfig, path: str) -> list[str]:
 def _unknown(path: str, user: str, allowed: Iterable[str]) -> str:
     names = [name for name in allowed if name not in _HYDRA_KEYS and name != "hydra"]
     key = path.rsplit(".", 1)[-1]
-    near = _near(key, names)
+    near = near_name(key, names)
     there_are = f"there are {', '.join(sorted(names))}" if names else "it has no settings"
     hint = f"did you mean {near!r}?" if near else there_are
     return f"unknown key {path!r}: {user} has no {key!r}; {hint}"
-
-
-def _near(name: str, names: Iterable[str]) -> str | None:
-    """The name that was perhaps meant: among the nearest ones one of the same letters, as npz is for nzp."""
-    near = difflib.get_close_matches(name, list(names), n=3)
-    return max(near, key=lambda candidate: sorted(candidate) == sorted(name), default=None)

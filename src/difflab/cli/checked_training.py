@@ -9,12 +9,14 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from difflab.cli.arguments import cause, check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
 from difflab.cli.division import divide
-from difflab.cli.train import cause
+from difflab.cli.place import check_place
 from difflab.cli.trust import trust
 from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 from difflab.data import DataError
+from difflab.data.errors import warn
 
 
 def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
@@ -27,6 +29,10 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     check_keys(config, composed("train"))
     check_nothing_missing(config)
     check_values(config, SEEDS | OF_A_RUN)
+    check_arguments(config)
+    if config.condition_dropout and not config.embedder and not config.conditioning:
+        warn(f"condition_dropout={config.condition_dropout} drops nothing: the network is told nothing (embedder=none)")
+    check_place(f"run.root={config.run.root} run.name={config.run.name}", f"{config.run.root}/{config.run.name}")
     trust(config.trust)
     try:
         launcher = instantiate(config.launcher, _convert_="all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
 
     check_values(config, BATCH_VALUES)
     trainer, data = config.trainer, config.data
-    if trainer.devices in (0, "0"):
+    if not re.fullmatch(r"auto|-1|0*[1-9]\d*|\[?\d+(, ?\d+)*,?\]?", str(trainer.devices)):
         raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")
     try:
         shape = started_shape()

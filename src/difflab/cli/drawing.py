@@ -117,7 +117,7 @@ def plan_set(
     check_values(config, DRAWING_VALUES)  # again: a sweep has set some of them since the command began
     model = as_chosen(config, source.config)
     sampler = instantiate(model.sampler, _convert_="all")
-    sampler.grid(source.denoiser.schedule)
+    sampler.check(source.denoiser.schedule)
     guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
     guidance.check(source.condition_dropout)
     num_classes = source.num_classes or guidance.num_classes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
 from difflab.cli.places import config_directory
+from difflab.cli.surroundings import check_surroundings
 from difflab.launch.rank import end_with_first
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
     end_with_first()
     # a process that has gone costs the others 30 lines of C++ each
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if missing := check_surroundings():
+        fail(missing)
     with spared():
         _check_arguments(config_name)
         for module in NEEDED:

@@ -15,13 +15,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.drawing import DRAWING_VALUES
 from difflab.cli.judge import VALUES_OF_ITS_OWN
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.row_facts import RowFacts, match_row
 from difflab.cli.stage_words import gathered, stage_words
-from difflab.cli.train import cause
 from difflab.cli.trust import packages_of
 from difflab.cli.values import check_values
 from difflab.data import DataError

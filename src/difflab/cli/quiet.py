@@ -1,4 +1,4 @@
-"""Less talk from Lightning."""
+"""Less talk from Lightning and Hydra."""
 
 import logging
 import warnings
@@ -7,6 +7,7 @@ import warnings
 def quiet_lightning() -> None:
     """Lightning speaks of devices, hooks and loaders at length; its warnings stay."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it cannot find is raised as well
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*`srun` command is available.*")

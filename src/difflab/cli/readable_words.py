@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from difflab.cli.places import config_directory
+
 _ONE_TEXT = re.compile(r"(?P<key>[^=]+)=(?P<text>[^\[\]{},\"'=]+)")
 """key=value whose value is neither a list, a dictionary nor a sweep."""
 
@@ -15,8 +17,12 @@ _STRANGE = re.compile(r"[^ -~]|/.*[()!&;#^<>`~]|[()!&;#^<>`~].*/", re.DOTALL)
 """A letter that is not ASCII, or a path with a sign that means something to Hydra, or nothing."""
 
 
+_NOTHING = re.compile(r"(?P<group>\+?[\w/]+)=\[ *\]")
+"""group=[]: nothing of a group is chosen, which Hydra takes out of the configuration."""
+
+
 def readable(words: Sequence[str]) -> list[str]:
-    """The words with such values in quotes. What Hydra can read, and what is wrong in another way, stays."""
+    """The words with such values in quotes, and group=none for group=[]. What Hydra can read, and what is wrong in another way, stays."""
     return [_readable(word) for word in words]
 
 
@@ -26,6 +32,9 @@ def quoted(text: str) -> str:
 
 
 def _readable(word: str) -> str:
+    nothing = _NOTHING.fullmatch(word)
+    if nothing is not None and (config_directory() / nothing["group"].lstrip("+") / "none.yaml").is_file():
+        return f"{nothing['group']}=none"
     match = _ONE_TEXT.fullmatch(word)
     if match is None or not _STRANGE.search(match["text"]) or _is_read(word):
         return word

@@ -22,11 +22,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli import resolvers
+from difflab.cli.arguments import check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import check_trainer
-from difflab.cli.values import SEEDS, check_values
+from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 from difflab.studies.resolved import Path, ResolvedConfig, dotted, leaves
 
 WIRING = "module"
@@ -50,8 +51,10 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     )  # values that were set after the composition was checked
     derived = {dotted(path): raw for path, raw in _references(config, ()) if path[0] != WIRING}
     try:
+        with _as_running(hydra):
+            check_values(config, SEEDS | OF_A_RUN)
+            check_arguments(config)
         seeded = composition.seeded or _seeded(config, hydra)
-        check_values(config, SEEDS)
         return ResolvedConfig(tuple(overrides), _plain(config, hydra), derived, seeded)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
@@ -140,7 +143,8 @@ def _composition(overrides: tuple[str, ...]) -> _Composition:
         del whole["hydra"]
     if overrides:
         drop_unchosen(whole)
-        check_keys(whole, _composition(()).config)
+        with _as_running(hydra):
+            check_keys(whole, _composition(()).config)
     try:
         return _Composition(whole, hydra, _seeded(whole, hydra))
     except OmegaConfBaseException:

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli import resolvers
+from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError, compose_or_explain
 from difflab.cli.drawing import plan_set
 from difflab.cli.frozen_classifier import frozen_classifier
@@ -22,7 +23,6 @@ from difflab.cli.frozen_denoiser import frozen_denoiser
 from difflab.cli.model_source import ModelSource
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.stage_words import of_first_stage
-from difflab.cli.train import cause
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
 from difflab.studies.facts import Facts, NetworkCount, count_calls, count_network, half_life_images

@@ -76,8 +76,8 @@ def sample(config: DictConfig) -> None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    from difflab.cli.arguments import cause
     from difflab.cli.chosen import OlderStateError
-    from difflab.cli.train import cause
     from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
     from difflab.sampling import SamplingError, SamplingStopped
 

@@ -90,12 +90,15 @@ def main() -> None:
     """The command line of study.py."""
     from difflab.cli.entry import fail, wants_help
     from difflab.cli.garbage import end_at_once, spared
+    from difflab.cli.surroundings import check_surroundings
 
     words = sys.argv[1:]
     if not words or wants_help(words):
         print(HELP)
         sys.exit(0 if words else 2)
     end_at_once()
+    if missing := check_surroundings():
+        fail(missing)
     try:
         if words[0] == "list":
             print(listing())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,6 @@ from difflab.cli.ended import Ended
 from difflab.cli.entry import ended_together, fail, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from omegaconf import DictConfig
 
 EXAMPLES = [
@@ -62,6 +61,7 @@ def train(config: DictConfig) -> float | None:
     from omegaconf.errors import OmegaConfBaseException
 
     from difflab.cli import resolvers
+    from difflab.cli.arguments import cause
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen import OlderStateError
     from difflab.data import DataError
@@ -94,20 +94,24 @@ def check_training(config: DictConfig) -> None:
 
 def _launch(config: DictConfig) -> float | None:
     """Checks the configuration and has it trained where `launcher` says."""
-    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import InstantiationException
 
+    from difflab.cli.arguments import cause
+    from difflab.cli.check import ConfigError
     from difflab.cli.checked_training import checked_training
+    from difflab.cli.groups import command_words
     from difflab.cli.quiet import quiet_lightning
 
     quiet_lightning()
+    as_typed = copy.deepcopy(config)
     launcher, strategy, processes = checked_training(config)
-    overrides = list(HydraConfig.get().overrides.task)
-    return launcher.launch(
-        lambda: _train(config, strategy.lightning(processes), strategy.timeout), overrides, str(config.run.name)
-    )
+    try:
+        return launcher.launch(lambda: _train(config, strategy, processes), command_words(), str(config.run.name))
+    except InstantiationException as error:
+        raise ConfigError(cause(error, as_typed)) from error
 
 
-def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | None:
+def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -118,6 +122,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
     from difflab.cli.recipe import recipe
     from difflab.cli.rows import works_on
     from difflab.cli.score import report, score
+    from difflab.cli.trainer_arguments import check_accelerator
     from difflab.cli.watched_trainer import watched_trainer
     from difflab.files import WriteError
     from difflab.foreign_code import foreign_code
@@ -137,6 +142,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
     from difflab.runs.provenance import without_diffs
     from difflab.runs.saved_checkpoints import set_aside, unfit_for
 
+    check_accelerator(config.trainer.accelerator)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     torch.manual_seed(config.seed)  # for weights that a network draws in a way of its own
     module = instantiate(config.module, _convert_="all")
@@ -166,9 +172,12 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
         module.detours = chosen_detours(run)
         # a yaml file's unquoted 12:00:00 arrives as a number of seconds
         limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
-        interruption = Interruption(limit, config.run.margin, (patience + SLACK).total_seconds() / 60)
+        interruption = Interruption(limit, config.run.margin, (strategy.timeout + SLACK).total_seconds() / 60)
         lock = RunLock(run.path)
-        trainer = watched_trainer(config, run, lock, module, data, evaluation, interruption, strategy)
+        trainer = watched_trainer(
+            config, run, lock, module, data, evaluation, interruption, strategy.lightning(processes)
+        )
+        strategy.check_module(module, trainer.gradient_clip_algorithm)
         module.objective.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         protocols = evaluation.all_protocols(config, module, data)
     except ValueError as error:
@@ -190,7 +199,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
         meeting().roll_call({"state": str(checkpoint)})
         meeting().adjourn()
         signals.enter(TRAINING)
-        connect(config.trainer.accelerator, patience)
+        connect(config.trainer.accelerator, strategy.timeout)
         outcome = fit(trainer, module, data, checkpoint)
         if outcome.name == "failed":
             raise Ended(outcome.exit_code, outcome.message)
@@ -224,7 +233,7 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": without_diffs(start)})
         try:
-            connect(config.trainer.accelerator, patience)
+            connect(config.trainer.accelerator, strategy.timeout)
             outcome = fit(trainer, module, data, checkpoint)
         except BaseException:
             with suppress(WriteError):
@@ -255,15 +264,3 @@ def _train(config: DictConfig, strategy: Any, patience: timedelta) -> float | No
         print(f"{run.path}: {outcome.message}", file=sys.stderr)
         raise Ended(outcome.exit_code, outcome.message, interruption.ends_others)
     return score(evaluation, run)
-
-
-def cause(error: BaseException) -> str:
-    """The message of a failed instantiation, and where it happened."""
-    from hydra.errors import InstantiationException
-
-    path = str(error).splitlines()[-1].removeprefix("full_key: ") if "full_key" in str(error) else ""
-    cause = error
-    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    text = " ".join(str(cause).split())
-    return f"{path}: {text}" if path else text

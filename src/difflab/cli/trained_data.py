@@ -184,7 +184,7 @@ def _described(node: dict[str, Any]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    from difflab.cli.train import cause
+    from difflab.cli.arguments import cause
 
     return cause(error)
 

@@ -32,6 +32,9 @@ SET_ELSEWHERE = {
 }
 """Argument -> what to set instead. They would be overridden, ignored, or undo what makes a run one that can go on."""
 
+KNOWN_TO_LOGGERS = ("run", "identity", "group", "name")
+"""What a logger is told of the run, if its constructor asks."""
+
 
 def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
     """Raises a ConfigError for an argument that something else decides.
@@ -40,7 +43,7 @@ def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
         trainer: As it was chosen.
         base: As it is without an experiment and a command line: what stands there may be repeated.
     """
-    from difflab.cli.check import ConfigError
+    from difflab.cli.groups import ConfigError
 
     for key, instead in SET_ELSEWHERE.items():
         if key in trainer and _value(trainer, key) != (_value(base, key) if key in base else None):
@@ -55,11 +58,13 @@ def _value(node: DictConfig, key: str) -> Any:
 
 def given_callbacks(trainer: DictConfig) -> list[Any]:
     """The user's callbacks, `trainer.callbacks`: a list of nodes with `_target_`, or names with such nodes."""
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
     from pytorch_lightning import Callback
 
-    from difflab.cli.check import ConfigError
+    from difflab.cli.arguments import cause
+    from difflab.cli.groups import ConfigError
 
     node: Any = OmegaConf.to_container(trainer, resolve=True).get("callbacks")  # type: ignore[union-attr]
     nodes = list(node.values()) if isinstance(node, dict) and "_target_" not in node else node or []
@@ -68,7 +73,12 @@ def given_callbacks(trainer: DictConfig) -> list[Any]:
             f"trainer.callbacks={node}: expected a list of parts, as '+trainer.callbacks=[{{_target_: my_package.MyCallback}}]', or "
             "parts by name, as '+trainer.callbacks.mine={_target_: my_package.MyCallback}'"
         )
-    made = [instantiate(one, _convert_="all") for one in nodes]
+    made = []
+    for one in nodes:
+        try:
+            made.append(instantiate(one, _convert_="all"))
+        except InstantiationException as error:
+            raise ConfigError(f"trainer.callbacks: {one['_target_']}: {cause(error)}") from error
     for one, callback in zip(nodes, made, strict=True):
         if not isinstance(callback, Callback):
             raise ConfigError(
@@ -85,7 +95,8 @@ def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:
         run: Its `RunDirectory`.
     """
     group, identity = str(config.run.name), run.path.name
-    return {"run": run, "identity": identity, "group": group, "name": f"{group}-seed{config.seed}-{identity}"}
+    values = (run, identity, group, f"{group}-seed{config.seed}-{identity}")
+    return dict(zip(KNOWN_TO_LOGGERS, values, strict=True))
 
 
 def made_logger(node: DictConfig, known: dict[str, Any]) -> Any:
@@ -101,3 +112,18 @@ def made_logger(node: DictConfig, known: dict[str, Any]) -> Any:
 
     taken = inspect.signature(get_object(node._target_)).parameters
     return instantiate(node, **{key: value for key, value in known.items() if key in taken and key not in node})
+
+
+def check_accelerator(accelerator: str) -> None:
+    """Raises a ConfigError for a kind of device that this machine has not. Of one that it does not know Lightning says so itself."""
+    from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator, XLAAccelerator
+
+    from difflab.cli.groups import ConfigError
+
+    kinds = {kind.name(): kind for kind in (CPUAccelerator, CUDAAccelerator, MPSAccelerator, XLAAccelerator)}
+    wanted = ("cuda", "mps") if accelerator == "gpu" else (accelerator,)
+    if all(name in kinds and not kinds[name].is_available() for name in wanted):
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: this machine has none that torch can use. Leave it out (auto takes what there is), or "
+            "start the command where there is one"
+        )

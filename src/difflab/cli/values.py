@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from difflab.cli.check import ConfigError
+from difflab.cli.groups import ConfigError
 
 
 class Kind(ABC):
@@ -54,16 +54,19 @@ class Whole(Kind):
 class Real(Kind):
     """A finite number.
 
-    least   the smallest one; None for any
+    Args:
+        least: The smallest one; None for any.
+        most: The largest one; None for any.
     """
 
-    def __init__(self, least: float | None = None):
-        self.least = -math.inf if least is None else least
+    def __init__(self, least: float | None = None, most: float | None = None):
+        self.least, self.most = -math.inf if least is None else least, math.inf if most is None else most
         self.description = "a number" if least is None else f"a number, at least {least:g}"
+        self.description += "" if most is None else f" and at most {most:g}"
 
     def takes(self, value: Any) -> bool:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value) and value >= self.least
+        return is_number and math.isfinite(value) and self.least <= value <= self.most
 
 
 class Switch(Kind):
@@ -119,8 +122,24 @@ OF_A_RUN = {
     "run.name": Text(
         "a name, or several with / between them, none of them . or ..", r"(?!/)(?!(.*/)?\.{1,2}(/|$))[^\\]+"
     ),
+    "condition_dropout": Real(0, 1),
+    "trainer.log_every_n_steps": Whole(1),
+    "trainer.gradient_clip_val": OrNull(Real(0)),
+    "trainer.precision": Text("32-true, bf16-mixed or 16-mixed: weights stay float32", r"32(-true)?|(bf)?16(-mixed)?"),
+    "eval.num_samples": Whole(1),
+    "eval.batch_size": Whole(1),
+    "eval.grid": Whole(1),
+    "eval.score_splits": Whole(1),
+    "checkpoint.every": Whole(1),
+    "checkpoint.keep_last": Whole(1),
+    "checkpoint.milestone": Whole(0),
+    "ema_snapshots.every": Whole(0),
+    "run.root": Text("a folder"),
+    "run.restart": Switch(),
+    "run.margin": Real(0),
+    "data.num_workers": Whole(0),
 }
-"""Of a training: how many optimizer steps it has, and what it is called, below run.root."""
+"""Of a training: what no constructor is asked for, or what Lightning and torch take as it comes; what it is called, below run.root."""
 
 SEEDS = {"seed": SEED, "data.seed": SEED, "module.seed": SEED}
 """Of a training."""

@@ -17,6 +17,7 @@ def watched_trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.cli.place import made
     from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
@@ -52,16 +53,19 @@ def watched_trainer(
         *given_callbacks(config.trainer),
         checkpoints,
     ]
-    loggers: list[Any] = [MetricsLog(run.metrics)]
-    if launched_rank() == 0:
-        loggers += [guarded(made_logger(node, known_to_loggers(config, run))) for node in config.logger.values()]
-    return instantiate(
+    trainer = instantiate(
         OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
         strategy=strategy,
         callbacks=watchers,
-        logger=loggers,
+        logger=False,
         plugins=[instantiate(config.checkpoint_io), *environment()],
         default_root_dir=str(run.path),
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
         _convert_="all",
     )
+    trainer.loggers = [MetricsLog(run.metrics)]
+    if launched_rank() == 0:  # last of all: some of them write at once
+        made(f"run.root={config.run.root}", run.path)
+        loggers = [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]
+        trainer.loggers += [guarded(logger) for logger in loggers]
+    return trainer

@@ -49,7 +49,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         _check_image(denoiser, objective)
         guidance.check(objective.condition_dropout)
         check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
-        sampler.grid(denoiser.schedule)
+        sampler.check(denoiser.schedule)
         self.denoiser = denoiser
         self.guidance = guidance
         self.sampler = sampler

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -19,6 +21,7 @@ from difflab.layout import Layout, WholeLayout
 from difflab.networks import Compute
 from difflab.noise import ImageNoise
 from difflab.noisy_model import NoisyModel
+from difflab.objectives import Objective
 from difflab.parts import held
 from difflab.types import Batch, Losses
 
@@ -57,6 +60,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         super().__init__()
         self.last_batch: Batch | None = None
         self.last_losses: Losses | None = None
+        _check_trains(objective.objective, model)
         objective.objective.check(model)
         for path, part in held(objective.objective, nn.Module):
             if any(p.requires_grad for p in part.parameters()):
@@ -70,6 +74,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self._lr_schedule = lr_schedule
         self._compute = compute
         self._prepared = False
+        _check_optimization(optimizer, lr_schedule, self.layout.groups(model)[0])
 
     @property
     @abstractmethod
@@ -151,3 +156,39 @@ def _seed_dropout(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
+
+
+def _check_trains(objective: Objective[Any], model: NoisyModel) -> None:
+    """A ValueError if the objective is for models of another class: that which its `check` wants."""
+    wanted = [hint for name, hint in _hints(objective.check).items() if name != "return"]
+    if wanted and inspect.isclass(wanted[0]) and not isinstance(model, wanted[0]):
+        raise ValueError(
+            f"the objective {type(objective).__name__} is for a {wanted[0].__name__}, and {type(model).__name__} is trained: "
+            "module=diffusion and module=classifier need objectives of their own"
+        )
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a class that only a type checker sees
+        return {}
+
+
+def _check_optimization(
+    optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+    lr_schedule: Callable[[Optimizer], LRScheduler],
+    weights: list[nn.Parameter],
+) -> None:
+    """A ValueError for values that the optimizer or the schedule of its learning rate does not take, before anything is trained."""
+    try:
+        trial = optimizer(weights)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"optimizer: {error}") from error
+    for name, value in trial.param_groups[0].items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"optimizer.{name}={value} must be a finite number")
+    try:
+        lr_schedule(trial)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"lr_schedule: {error}") from error

@@ -25,6 +25,8 @@ class Hybrid(Objective[Denoiser]):
     """
 
     def __init__(self, time_sampler: TimeSampler, weighting: Weighting, vlb_weight: float = 0.001):
+        if vlb_weight < 0:
+            raise ValueError(f"vlb_weight = {vlb_weight} must not be negative")
         self.time_sampler = time_sampler
         self.simple = Simple(time_sampler, weighting)
         self.vlb = VLB(time_sampler)

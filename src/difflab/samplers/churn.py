@@ -66,12 +66,7 @@ class Churn:
 
     def stages(self, schedule: NoiseSchedule, chain: Chain) -> Iterator[Stage]:
         """The steps of a chain on the CPU, the noisiest first."""
-        level = chain.level.sigma / chain.level.alpha
-        if not level.isfinite().all():
-            raise ValueError(
-                "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
-                "sampler/grid=karras, which begins at sigma_max"
-            )
+        level = levels(chain)
         raised, time = self._raised(schedule, chain, level)
         alpha = torch.where(raised > level, schedule(time).alpha, chain.level.alpha)
         added = self.s_noise * (raised**2 - level**2).clamp(min=0).sqrt()
@@ -99,3 +94,14 @@ class Churn:
         raised = torch.where(wanted > highest, wanted if schedule.endless else highest, wanted)
         time = torch.where(wanted > highest, beyond, time_of(schedule, raised))
         return raised, torch.where(raised > level, time, chain.times)
+
+
+def levels(chain: Chain) -> Float64[Tensor, " n"]:
+    """The noise levels sigma / alpha of a chain's times; a ValueError where one of them is without end."""
+    level = chain.level.sigma / chain.level.alpha
+    if not level.isfinite().all():
+        raise ValueError(
+            "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
+            "sampler/grid=karras, which begins at sigma_max, or sampler=ddim or ddpm"
+        )
+    return level

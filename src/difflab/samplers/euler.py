@@ -25,6 +25,8 @@ class Euler(Sampler):
     s_churn, s_min, s_max, s_noise  see `Churn`
     """
 
+    along_levels = True
+
     def __init__(self, grid: Grid, s_churn: float = 0.0, s_min: float = 0.0, s_max: float = 1e6, s_noise: float = 1.0):
         self.grid = grid
         self.churn = Churn(s_churn, s_min, s_max, s_noise)

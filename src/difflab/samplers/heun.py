@@ -27,6 +27,8 @@ class Heun(Sampler):
     s_churn, s_min, s_max, s_noise  see `Churn`; for ImageNet at 64 x 64 the paper has 40, 0.05, 50 and 1.003 with 256 steps
     """
 
+    along_levels = True
+
     def __init__(self, grid: Grid, s_churn: float = 0.0, s_min: float = 0.0, s_max: float = 1e6, s_noise: float = 1.0):
         self.grid = grid
         self.churn = Churn(s_churn, s_min, s_max, s_noise)

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from difflab.noise import Noise
-from difflab.samplers.churn import Churn
+from difflab.samplers.churn import Churn, levels
 from difflab.samplers.grids import Grid
-from difflab.schedules import NoiseSchedule
+from difflab.schedules import Chain, NoiseSchedule
 from difflab.types import Condition, DenoiseFn
 
 
@@ -38,10 +38,18 @@ class Sampler(ABC):
     Attributes:
         grid: The times.
         churn: Noise that is added on the way down, and removed by the step that follows; none by default.
+        along_levels: Whether it walks along sigma / alpha, which then has to be finite where the grid begins.
     """
 
     grid: Grid
+    along_levels: bool = False
     churn: Churn = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
+
+    def check(self, schedule: NoiseSchedule) -> None:
+        """Raises a ValueError if it cannot walk down this schedule."""
+        chain = Chain(schedule, self.grid(schedule))
+        if self.along_levels:
+            levels(chain)
 
     @abstractmethod
     def trajectory(

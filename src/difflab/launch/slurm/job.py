@@ -34,7 +34,7 @@ class SlurmJob(Launcher):
     gpus_per_node       GPUs of each node; one process per GPU
     processes_per_node  null: as many as GPUs; a number for training without GPUs
     cpus_per_process    for the process and its data workers
-    memory_per_node     as 64G; null for the cluster's default
+    memory_per_node     as 64G, or a number of megabytes; null for the cluster's default
     time                limit of one start, as 12:00:00 or 2-00:00:00; the run goes on in the next start
     margin              seconds before the end of a start at which the run is told to save
     profile             the cluster: a name in slurm/profiles, or a path that ends with .yaml
@@ -51,8 +51,8 @@ class SlurmJob(Launcher):
         gpus_per_node: int,
         processes_per_node: int | None,
         cpus_per_process: int,
-        memory_per_node: str | None,
-        time: str,
+        memory_per_node: str | int | None,
+        time: str | int,
         margin: int,
         profile: str,
         job_name: str | None,
@@ -91,7 +91,7 @@ class SlurmJob(Launcher):
         self.gpus_per_node = gpus_per_node
         self.cpus_per_process = cpus_per_process
         self.memory_per_node = memory_per_node
-        self.time = time
+        self.time = str(time)
         self.margin = int(margin)
         self.profile = load_profile(profile)
         self.job_name = job_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,8 @@ class DeepSpeed(TrainingStrategy):
     timeout   minutes that a process waits for the others before it fails
     """
 
+    cuts_flat = True
+
     def __init__(self, zero: Mapping[str, Any], timeout: float = 30):
         if zero.get("stage") not in (1, 2, 3):
             raise ValueError(f"strategy.zero.stage={zero.get('stage')}: ZeRO has the stages 1, 2 and 3")
@@ -50,7 +53,28 @@ class DeepSpeed(TrainingStrategy):
                 f"{optimizer.__name__} may not treat as it treats whole weights: use one of {known}, or strategy=ddp or fsdp"
             )
 
+        check_section(self.zero)
+
     def lightning(self, processes: int) -> Strategy:
         from difflab.launch.strategies.zero import ZeROStrategy  # imports DeepSpeed
 
         return ZeROStrategy(self.zero, self.timeout + SLACK)
+
+
+def check_section(zero: Mapping[str, Any]) -> None:
+    """Raises a ValueError for a key or a value that DeepSpeed's `zero_optimization` section does not have."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+    from pydantic import ValidationError
+
+    try:
+        DeepSpeedZeroConfig.model_validate(dict(zero))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(map(str, ("strategy.zero", *first["loc"])))
+        keys = sorted(DeepSpeedZeroConfig.model_fields)
+        near = difflib.get_close_matches(key.rpartition(".")[2], keys, n=1)
+        unknown = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(keys)}"
+        said = (
+            f"unknown key: {unknown}" if first["type"] == "extra_forbidden" else f"{first['input']!r}: {first['msg']}"
+        )
+        raise ValueError(f"{key}: {said}") from error

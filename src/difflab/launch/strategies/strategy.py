@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
+from typing import Any
 
 from pytorch_lightning.strategies import Strategy
 from torch.optim import Optimizer
+
+from difflab.layout import check_no_scalars
+from difflab.module import TrainedModule
 
 
 class TrainingStrategy(ABC):
@@ -14,13 +18,27 @@ class TrainingStrategy(ABC):
 
     Attributes:
         timeout: How long a process waits for the others before it fails.
+        cuts_flat: Whether the optimizer sees flat pieces of all weights, which scalars and clipping by value do not stand.
     """
 
     timeout: timedelta = timedelta(minutes=30)
+    cuts_flat: bool = False
 
     @abstractmethod
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         """Raises a ValueError if the combination cannot work."""
+
+    def check_module(self, module: TrainedModule[Any], gradient_clip_algorithm: str | None) -> None:
+        """Raises a ValueError for a module that this way of training it cannot take, or a way of clipping its gradients.
+
+        Args:
+            module: As it was built.
+            gradient_clip_algorithm: Of the trainer: norm, value, or None for that of Lightning.
+        """
+        if self.cuts_flat and gradient_clip_algorithm == "value":
+            raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
+        if self.cuts_flat:
+            check_no_scalars(module.model)
 
     @abstractmethod
     def lightning(self, processes: int) -> Strategy | str:

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from difflab.launch.strategies.canonical import by_name, canonical, take_options
 from difflab.launch.strategies.partitioned_layout import PartitionedLayout, ReplicatedLayout, ZeROLayout
-from difflab.layout import check_no_scalars, trainable
+from difflab.layout import trainable
 from difflab.module import TrainedModule
 
 
@@ -47,9 +47,6 @@ class ZeROStrategy(DDPStrategy):
         module = self._module()
         assert self.accelerator is not None
         self.accelerator.setup(trainer)
-        if trainer.gradient_clip_algorithm == "value":
-            raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
-        check_no_scalars(module.model)
         self.precision_plugin.convert_module(module)
         self.model_to_device()
         self.setup_optimizers(trainer)

@@ -33,6 +33,8 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, emb_dim: int):
         super().__init__()
+        if width < 1:
+            raise ValueError(f"width={width}: a network needs at least one channel")
         self.width = width
         self.hidden = nn.Linear(width, emb_dim)
         self.output = nn.Linear(emb_dim, emb_dim)
