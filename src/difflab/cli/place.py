@@ -33,14 +33,6 @@ def check_place(said: str, path: str | Path) -> None:
         raise ConfigError(f"{said}: {above} cannot be written to: choose another folder, or have it made writable")
 
 
-def made(said: str, path: Path) -> None:
-    """Makes a folder; a ConfigError where the operating system has something against it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{said}: {path} cannot be made ({_reason(error)}): choose another") from error
-
-
 def _exists(path: Path) -> bool:
     try:
         os.stat(path)

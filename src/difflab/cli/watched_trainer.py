@@ -17,7 +17,6 @@ def watched_trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
-    from difflab.cli.place import made
     from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
@@ -65,7 +64,6 @@ def watched_trainer(
     )
     trainer.loggers = [MetricsLog(run.metrics)]
     if launched_rank() == 0:  # last of all: some of them write at once
-        made(f"run.root={config.run.root}", run.path)
         loggers = [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]
         trainer.loggers += [guarded(logger) for logger in loggers]
     return trainer
