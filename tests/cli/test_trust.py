@@ -464,7 +464,7 @@ def test_a_name_in_wandb_is_no_path(word, place):
 @pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
 def test_a_set_of_images_names_no_files_elsewhere(path, place):
     (place / "plan.json").write_text(json.dumps({"plan": {"first_seed": 0}, "num_samples": 1}), encoding="utf-8")
-    (place / "complete.json").write_text(json.dumps({"files": {"folder": path}}), encoding="utf-8")
+    (place / "complete.json").write_text(json.dumps({"files": {"folder": path}, "request": {}}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"complete\.json: a file is called"):
         read_set(place)
 
