@@ -192,6 +192,41 @@ def test_what_was_read_back_is_built_in_one_way_alone():
     assert not building & reading, "what reads YAML builds nothing of it"
 
 
+def test_what_strangers_wrote_is_read_in_one_room():
+    """With bounds of size, depth and time, by difflab.reading. What else calls these says here why it need not."""
+    calls = {
+        "json.load": set[str](),
+        "json.loads": {
+            "foreign_code.py",  # pip's own note of a package
+            "runs/metrics_file.py",  # a line of at most a mebibyte, millions of them
+            "studies/report/figure.py",  # what plotly has just given
+            *("launch/group.py", "launch/pulse.py", "launch/meeting.py"),  # words between the processes of a run
+        },
+    }
+    for call in (
+        *(
+            "yaml.load",
+            "yaml.safe_load",
+            "yaml.full_load",
+            "OmegaConf.load",
+            "np.load",
+            "numpy.load",
+            "pickle.load",
+            "pickle.loads",
+        ),
+        *("torch.load", "safe_open", "load_file", "safetensors.torch.load"),
+    ):
+        calls[call] = set()
+    found = dict[str, set[str]]()
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in calls:
+                found.setdefault(called, set()).add(name(path))
+    for call, files in found.items():
+        others = {file for file in files if not file.startswith("reading/")}
+        assert others == calls[call], f"{call}: read by difflab.reading, or say here why not"
+
+
 def test_the_mathematics_needs_torch_alone():
     rooms = ", ".join(f"difflab.{own}" for own in MATHEMATICS)
     code = f"import sys, {rooms}; print([m for m in {sorted(FRAMEWORKS)} if m in sys.modules])"

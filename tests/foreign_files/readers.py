@@ -288,10 +288,10 @@ def _trained(folder: Path) -> object:
 
 
 def _compare(folder: Path, other: Path) -> object:
-    from difflab.studies.ad_hoc.comparison import compared
+    from difflab.studies.ad_hoc import compare
     from difflab.studies.ad_hoc.telling import as_text
 
-    return as_text(compared([str(folder), str(other)], [], {}))
+    return as_text(compare([str(folder), str(other)], [], {}))
 
 
 def _changes(folder: Path) -> object:

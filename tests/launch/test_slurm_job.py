@@ -5,11 +5,12 @@ import subprocess
 
 import pytest
 import yaml
+from hydra.utils import instantiate
 
 from difflab.launch.slurm.files import slurm_directory
-from difflab.launch.slurm.job import SlurmJob, seconds
+from difflab.launch.slurm.job import SlurmJob, SubmissionError, seconds
 from difflab.launch.slurm.profile import Profile, load_profile
-from running import SMALL, train_small
+from running import SMALL, composed, train_small
 
 
 def dry_run(capsys, tmp_path, *overrides: str) -> str:
@@ -214,3 +215,33 @@ def test_a_path_with_a_space_is_one_word_of_the_line(capsys, tmp_path):
     assert ["--job-name=two words"] in lines
     assert all(len(words) == 1 for words in lines)
     assert "launcher=local" in arguments_of(script, tmp_path)
+
+
+@pytest.mark.parametrize("override", ["run.name", "launcher.job_name", "launcher.folder", "launcher.memory_per_node"])
+def test_a_line_break_makes_no_line_of_the_script(capsys, tmp_path, override):
+    said = refused(capsys, f'{override}="a\ntouch {tmp_path}/ran #"', f"run.root={tmp_path}")
+    assert len(said.strip().splitlines()) == 1
+    assert "line break" in said or override in said
+
+
+def test_words_of_a_command_are_words_to_the_shell(tmp_path):
+    launcher = instantiate(
+        composed("train", *SMALL, f"run.root={tmp_path}", "launcher=slurm").launcher, _convert_="all"
+    )
+    ran = tmp_path / "ran"
+    words = [
+        f"run.name=$(touch {ran})",
+        f"a=`touch {ran}`",
+        f"b='; touch {ran}; '",
+        f'c="\n# <setup>\ntouch {ran}\n#SBATCH --wrap=x"',
+        f"d=\\'; touch {ran} #",
+    ]
+    with pytest.raises(ValueError, match="the line '# <setup>'"):
+        launcher.script(words[3:4], "x")
+    for hostile in (words[:3], [words[3].replace("# <setup>", "")], words[4:]):
+        script = launcher.script(hostile, "x")
+        assert "\n".join(hostile) in "\n".join(arguments_of(script, tmp_path))
+    for name in ("a\ntouch x", "a\x1b[2J", "a\r#"):
+        with pytest.raises(SubmissionError, match="line break or control character"):
+            launcher.script([], name)
+    assert not ran.exists()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from difflab.reading import parse_json
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -78,7 +79,7 @@ def chosen_checkpoint(
     chosen = meeting().agree(f"newest checkpoint of {directory}", choose)
     if not chosen:
         return None
-    name, table = json.loads(chosen)
+    name, table = parse_json(chosen, "the checkpoint that process 0 found", list)
     deadline = time.monotonic() + PATIENCE
     while (found := table_of(directory / name)) != table:
         if time.monotonic() > deadline:

@@ -83,9 +83,10 @@ def _pack(path: str, out: str, words: list[str]) -> None:
 def _info(path: str, as_json: bool) -> None:
     from difflab.data.packing import describe
     from difflab.data.packing.description import as_text
+    from difflab.reading import printable
 
     facts = describe(path)
-    print(dumps(facts, indent=2) if as_json else as_text(facts))
+    print(dumps(facts, indent=2) if as_json else printable(as_text(facts)))
 
 
 def _values(words: list[str]) -> dict[str, str]:

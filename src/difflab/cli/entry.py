@@ -77,7 +77,9 @@ def end(message: str, status: int, nodes: Sequence[str] = (), speaks: bool = Tru
 
         record_end(status, error=message, nodes=nodes)
     if speaks:
-        print(f"error: {message}", file=sys.stderr)
+        from difflab.reading import printable  # it may name a file of a stranger
+
+        print(f"error: {printable(message)}", file=sys.stderr)
     raise Ended(status, message)
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from difflab.cli.entry import end, ended_together, fail, help_text, run_hydra, wants_help
+from difflab.reading import printable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -120,7 +121,7 @@ def _evaluate(config: DictConfig) -> None:
 
     checked(config)
     if config.compare:
-        print(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {}))
+        print(printable(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {})))
         return
     trust(config.trust)
     axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}

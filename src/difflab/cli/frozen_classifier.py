@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra.utils import instantiate
-
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import ConfigError
-from difflab.cli.run_weights import load_weights, once, run_weights
+from difflab.cli.run_weights import built, load_weights, once, run_weights
 from difflab.module import ClassifierModule
 
 
@@ -34,7 +32,7 @@ def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | No
 
 def _of_run(checkpoint: str, track: str | None) -> NoisyClassifier:
     found = run_weights(checkpoint, track, None)
-    module = instantiate(found.config.module, _convert_="all")
+    module = built(found)
     if not isinstance(module, ClassifierModule):
         raise ConfigError(
             f"checkpoint={checkpoint} is a {type(module.model).__name__}, and no classifier of noised images: train one with "

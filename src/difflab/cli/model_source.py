@@ -12,13 +12,15 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from difflab.callbacks import EMACallback
 from difflab.cli.check import ConfigError
-from difflab.cli.run_weights import RunWeights, load_weights, run_weights
+from difflab.cli.run_weights import RunWeights, built, load_weights, run_weights
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
 from difflab.foreign_code import foreign_code
 from difflab.module import DiffusionModule
 from difflab.networks import Network
+from difflab.reading.json import fields
 from difflab.runs import RunDirectory
 from difflab.runs.changes import changed_code
 from difflab.runs.export import weights_sha256
@@ -68,17 +70,25 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
 def _of_run(found: RunWeights) -> ModelSource:
     config = found.config
     _tell_changed_code(found, config)
-    module = instantiate(config.module, _convert_="all")
+    module = built(found)
     if not isinstance(module, DiffusionModule):
         raise ConfigError(
             f"checkpoint={found.file} is a {type(module.model).__name__}, which draws no images: choose a diffusion model, and give this "
             "one to a guidance, as in guidance.classifier.classify.checkpoint"
         )
     load_weights(module.denoiser, found)
+    if not isinstance(module.ema, EMACallback):
+        raise ConfigError(
+            f"checkpoint={found.file}: its configuration has no averages of weights at module.ema. Get it again"
+        )
     averaging = module.ema.tracks.averagings.get(found.track)
     if averaging is not None and (young := youth(found.track, averaging, found.step)):
         _log.warning("%s: %s", found.file, young)
-    classes, dropout = config.data.num_classes, config.condition_dropout
+    given = fields(OmegaConf.to_container(config), found.file, {"data": dict, "condition_dropout": float})
+    classes, dropout = (
+        fields(given["data"], found.file, {"num_classes": int})["num_classes"],
+        given["condition_dropout"],
+    )
     return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
 
 

@@ -5,7 +5,6 @@ A note is a file, <folder>/<number>.json, since a row may be run by another proc
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from difflab.files import write_json
 from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.rank import launched_rank
 from difflab.launch.signals import signals
+from difflab.reading import read_json
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -148,7 +148,7 @@ def read_rows(folder: Path) -> dict[int, RowEnd]:
     found = {}
     for path in folder.glob("*.json"):
         try:
-            row = json.loads(path.read_text(encoding="utf-8"))
+            row = read_json(path)
             end = RowEnd(**{**row, "overrides": tuple(row["overrides"])})
         except (OSError, ValueError, TypeError, KeyError):
             continue

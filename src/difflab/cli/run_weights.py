@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from difflab.cli.check import ConfigError
@@ -130,6 +134,18 @@ def _exported(path: Path, track: str | None) -> RunWeights:
     if track not in (None, header["track"]):
         raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
     return RunWeights(config, weights, header["track"], path, int(header["step"]))
+
+
+def built(found: RunWeights) -> Any:
+    """The module that a run's configuration describes, with fresh weights. A ConfigError says why it describes none."""
+    from difflab.cli.train import cause
+
+    try:
+        return instantiate(found.config.module, _convert_="all")
+    except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"checkpoint={found.file}: no model can be built from its configuration ({cause(error)})"
+        ) from error
 
 
 def load_weights(model: nn.Module, found: RunWeights) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from difflab.metrics import MetricInfo
-from difflab.reading import parse_yaml
+from difflab.reading import parse_yaml, printable
 from difflab.strict_json import dumps
 from difflab.studies import StudyError
 from difflab.studies.ad_hoc import as_data, as_text, side_by_side
@@ -37,7 +37,7 @@ def compare(words: Sequence[str]) -> None:
     waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
     found = compared(runs, waived, _stated(given.get("info", "{}")))
     found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])
-    print(dumps(as_data(found), indent=2) if "--json" in words else as_text(found))
+    print(dumps(as_data(found), indent=2) if "--json" in words else printable(as_text(found)))
     if "out" in given:
         print(f"samples  {side_by_side(found.runs, given['out']) or 'none of the runs has drawn any'}", file=sys.stderr)
     elif "--json" not in words:

@@ -134,6 +134,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.launch.slurm import record_run
     from difflab.launch.world import connect
     from difflab.networks import initialise
+    from difflab.reading.weights import read_checkpoint
     from difflab.runs import RunDirectory, RunLock, go_back, identity, newest, provenance
     from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
@@ -250,7 +251,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
             if outcome.name == "complete" and last:
                 export_all(
                     run.weights,
-                    torch.load(last, map_location="cpu", weights_only=True),
+                    read_checkpoint(last),
                     run.config.read_text(encoding="utf-8"),
                     images,
                 )

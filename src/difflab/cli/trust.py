@@ -98,7 +98,7 @@ def read_back(text: str, file: Path) -> DictConfig:
         config = OmegaConf.create(checked_yaml(text, file))
     except FileError as error:
         raise ConfigError(str(error)) from error
-    except (*BROKEN, OmegaConfBaseException) as error:
+    except (*BROKEN, OmegaConfBaseException, AssertionError) as error:
         raise ConfigError(str(no_yaml(file, error))) from error
     if not isinstance(config, DictConfig) or "module" not in config:
         raise ConfigError(f"{file} holds no configuration of a run: it has no node `module`")

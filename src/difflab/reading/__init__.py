@@ -3,7 +3,7 @@
 All of difflab reads JSON, YAML, safetensors, checkpoints, .npy and names in archives by this package (tests/test_architecture.py).
 """
 
-from difflab.reading.errors import FileError, shown
+from difflab.reading.errors import FileError, printable, shown
 from difflab.reading.json import parse_json, read_json
 from difflab.reading.text import read_bytes, read_text
 from difflab.reading.yaml import checked_yaml, parse_yaml, read_yaml
@@ -13,6 +13,7 @@ __all__ = [
     "checked_yaml",
     "parse_json",
     "parse_yaml",
+    "printable",
     "read_bytes",
     "read_json",
     "read_text",

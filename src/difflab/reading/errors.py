@@ -27,6 +27,12 @@ def shown(value: Any, length: int = 60) -> str:
     return line if len(text) <= length else line[:length] + "..."
 
 
+def printable(text: str) -> str:
+    """Lines that hold foreign values, as a terminal may be given them: control characters, which move its cursor or set its title, are
+    seen and do nothing."""
+    return "\n".join("".join(s if s.isprintable() else _visible(s) for s in line) for line in text.split("\n"))
+
+
 def reason(error: BaseException) -> str:
     """What an exception of a library says, in one line; its kind where it says nothing."""
     return shown(" ".join(str(error).split()), 200) or type(error).__name__

@@ -24,9 +24,10 @@ def read_bytes(path: str | Path, limit: int = SETTINGS) -> bytes:
     """
     try:
         with open(path, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise FileError(f"{path} is no regular file. Name a file.")
-            content = file.read(limit + 1)
+            content = file.read(min(limit, status.st_size) + 1)  # memory for all that is asked for is taken at once
     except OSError as error:
         raise FileError(f"{path} cannot be read ({error.strerror or error}).") from error
     if len(content) > limit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from difflab.reading import printable
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import newest, step_of
 
@@ -63,4 +64,4 @@ def as_text(facts: dict[str, Any]) -> str:
         host, first = start.get("host", "?"), start.get("from_step", "?")
         lines.append(f"start     {start.get('started', '?')} on {host}, commit {commit}, from step {first}: {end}")
         lines.append(f"          {start.get('command', '?')}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
+from difflab.reading import FileError, parse_json
 from difflab.runs.lock import RunLock
 from difflab.runs.wandb_file import cut_torn_tail, holds_a_run
 from difflab.runs.wandb_login import WandbError, check_login
@@ -167,8 +167,8 @@ def _lost_files(directory: Path) -> Iterator[str]:
     for log in directory.glob("wandb/logs/*.log"):
         for line in log.read_text(errors="replace", encoding="utf-8").splitlines():
             try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
+                entry = parse_json(line, log)
+            except FileError:
                 continue
             if entry.get("level") == "ERROR" and "UploadTask" in str(entry.get("task")):
                 yield entry["msg"].splitlines()[0]

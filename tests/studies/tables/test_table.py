@@ -25,6 +25,7 @@ from difflab.studies import StudyError, read_study
 from difflab.studies.gather import gather
 from difflab.studies.inference import verdicts
 from difflab.studies.tables import Csv, Html, Latex, Markdown, ablation_table, protocol_line
+from difflab.studies.tables.csv import full
 from fabricated import PROTOCOL, finish, measured, planned, study
 
 VALUES = {"base": (10.0, 11.0, 12.0), "new": (8.0, 9.0, 10.3), "wide": (10.5, 10.9, 12.6)}
@@ -330,3 +331,19 @@ def test_a_cited_number_is_no_mean_of_the_csv(tmp_path):
     assert (cited["published"], cited["published_source"]) == ("12.3", "arXiv 2105.05233, table 5")
     assert (base["mean"], new["verdict"]) == ("11.0", "better")
     assert "12.3" not in re.findall(r'data-value="([^"]*)"', Html().render(with_cited_row(tmp_path / "again")))
+
+
+def test_a_text_is_no_formula_to_a_spreadsheet(tmp_path):
+    labels = ("=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-x", "\tx", "plain", "a=1")
+    written = dict(zip(labels, map(full, labels), strict=True))
+    assert [written[label] for label in labels[:5]] == [f"'{label}" for label in labels[:5]]
+    assert (written["plain"], written["a=1"]) == ("plain", "a=1")
+    assert [full(value) for value in (-0.5, -3, 1e-9)] == ["-0.5", "-3", "1e-09"]
+    plan = planned(tmp_path, study({"base": {"label": "=HYPERLINK(1)"}, "new": {}}))
+    for row in ("base", "new"):
+        for seed, value in enumerate((-2.0, -3.0, -2.5)):
+            finish(plan, row, seed, [measured("fid", 3 + value, seed, 0.1)])
+    evidence = gather(plan)
+    base, _ = csv.DictReader(io.StringIO(Csv().render(ablation_table(evidence, verdicts(evidence, "fid")))))
+    assert base["label"] == "'=HYPERLINK(1)"
+    assert float(base["mean"]) == 0.5

@@ -9,7 +9,6 @@ Outside of a job that slurm/train.sbatch has started nothing is written.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from difflab.files import write_json, write_text
 from difflab.launch.placement import host
 from difflab.launch.rank import launched_rank
+from difflab.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ def ends_recorded() -> Iterator[None]:
 
 def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
     """What the processes of a start have said, in order of ranks."""
-    ends = [
-        _end_of(json.loads(path.read_text(encoding="utf-8"))) for path in attempt_directory(job, attempt).glob("*.json")
-    ]
+    ends = [_end_of(read_json(path)) for path in attempt_directory(job, attempt).glob("*.json")]
     return sorted(ends, key=lambda end: end.rank)
 
 

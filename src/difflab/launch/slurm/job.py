@@ -15,6 +15,7 @@ from difflab.files import write_text
 from difflab.launch.launcher import Launcher
 from difflab.launch.slurm.files import slurm_directory
 from difflab.launch.slurm.profile import load_profile
+from difflab.reading import shown
 
 DURATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 EXAMINATION = (
@@ -137,10 +138,15 @@ class SlurmJob(Launcher):
             options.append(f"--gpus-per-node={self.gpus_per_node}")
         if self.memory_per_node:
             options.append(f"--mem={self.memory_per_node}")
+        options += [*more_options, *self.profile.options(), *map(str, self.options)]
+        for option in options:  # quotes hold a line break together for a shell, not for a line that is a comment to it
+            if any(ord(sign) < 32 or ord(sign) == 127 for sign in option):
+                raise SubmissionError(
+                    f"launcher=slurm: {shown(option)} holds a line break or control character, which would make a line of the batch "
+                    "script of its own: leave it out"
+                )
         lines = {
-            "options": [
-                f"#SBATCH {option}" for option in [*options, *more_options, *self.profile.options(), *self.options]
-            ],
+            "options": [f"#SBATCH {option}" for option in options],
             "settings": [
                 f"DIFFLAB_PYTHON={shlex.quote(sys.executable)}",
                 f"DIFFLAB_JOBS={shlex.quote(str(self.folder))}",

@@ -8,7 +8,6 @@ Reads what the processes have left in $DIFFLAB_JOB (see attempt.py) and not the 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -25,6 +24,7 @@ from difflab.launch.exit_code import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
 from difflab.launch.placement import host
 from difflab.launch.slurm.account import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
+from difflab.reading import read_json
 
 WITHOUT_PROGRESS = 3
 """Starts in a row that may fail without a new checkpoint."""
@@ -125,11 +125,7 @@ def main() -> None:
     checkpoints = run.glob("checkpoints/step-*.ckpt") if run else ()
     checkpoint = max((int(path.stem.removeprefix("step-")) for path in checkpoints), default=-1)
     history = job / "history.json"
-    before = (
-        [attempt_of(row) for row in json.loads(history.read_text(encoding="utf-8"))]
-        if number and history.exists()
-        else []
-    )
+    before = [attempt_of(row) for row in read_json(history, list)] if number and history.exists() else []
     ends, complete = process_ends(job, number), bool(run and (run / "complete.json").exists())
     if what:
         errors = attempt_directory(job, number) / "errors"

@@ -27,6 +27,10 @@ COLUMNS: tuple[str, ...] = (
 metric's unit or, where delta_unit says so, in per cent. p is Student's, of a row by itself; p_holm is what decides."""
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""With which a formula begins, to one spreadsheet or another (OWASP, CSV Injection)."""
+
+
 class Csv(Renderer):
     """A line for each row and metric, every number in full: the shortest text that reads back as the same float. Empty: there is none."""
 
@@ -45,9 +49,11 @@ class Csv(Renderer):
 
 
 def full(value: object) -> str:
-    """A number in full."""
+    """A number in full. A text that a spreadsheet would take for a formula gets an apostrophe before it, which it shows as text."""
     if value is None:
         return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
     return repr(value) if isinstance(value, float) else str(value)
 
 
