@@ -138,7 +138,7 @@ def _exported(path: Path, track: str | None) -> RunWeights:
 
 def built(found: RunWeights) -> Any:
     """The module that a run's configuration describes, with fresh weights. A ConfigError says why it describes none."""
-    from difflab.cli.train import cause
+    from difflab.cli.arguments import cause
 
     try:
         return instantiate(found.config.module, _convert_="all")
