@@ -44,8 +44,9 @@ def test_one_line_names_the_process_that_was_stopped(tmp_path, stopped):
         assert time.monotonic() < deadline
         assert first.poll() is None
         time.sleep(0.2)
+    time.sleep(4)  # all have said where they are
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text(encoding="utf-8").split()
-    (second,) = [int(one) for one in children if b"\0train\0" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    (second,) = [int(one) for one in children if b"\0LOCAL_RANK=1\0" in Path(f"/proc/{one}/environ").read_bytes()]
     os.kill([first.pid, second][stopped], signal.SIGSTOP)
     said = first.communicate(timeout=90)[1]
     assert first.returncode == (-signal.SIGKILL if stopped == 0 else 1)

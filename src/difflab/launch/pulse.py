@@ -84,6 +84,7 @@ class Pulse(pl.Callback):
         place = f"{trainer.default_root_dir}/{trainer.global_step}"
         store = PrefixStore(place, _store())
         arguments = (store, trainer.global_rank, trainer.world_size)
+        self._talk(store, trainer.global_rank, 0, Beat(host(), 0, 0, trainer.global_step, "begins"))
         self._thread = threading.Thread(target=self._watch, args=arguments, name="pulse", daemon=True)
         self._thread.start()
 
@@ -136,7 +137,9 @@ class Pulse(pl.Callback):
                 unanswered += self.interval
             else:
                 unanswered = 0.0
-                talk = threading.Thread(target=self._talk, args=(store, rank, size if asks else 0, mine), daemon=True)
+                knows_all = sum(bool(beat.host) for beat in self._others.values()) == size - 1
+                heard = 0 if knows_all and not asks else size
+                talk = threading.Thread(target=self._talk, args=(store, rank, heard, mine), daemon=True)
                 talk.start()
                 talk.join(min(1.0, self.interval))
             if not asks:
@@ -172,7 +175,9 @@ class Pulse(pl.Callback):
         beat = self._others[other]
         what = "no longer answers" if silent else f"stands still ({beat.at})"
         where = f"process {other}{f' on {beat.host}' if beat.host else ''}"
-        message = f"{where} is silent: it {what} at optimizer step {beat.step}, and the others have waited {waited:.0f} s for it"
+        message = (
+            f"{where} is silent: it {what} at optimizer step {step}, and the others have waited {waited:.0f} s for it"
+        )
         record_end(1, step, message, [beat.host] if beat.host else [])
         if speaks:
             print(f"error: {message}; run the same command again to go on", file=sys.stderr, flush=True)
