@@ -211,7 +211,7 @@ UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]
         (["guidance=[classifier_free]"], "condition_dropout=0.1"),
         ([*UNLABELLED, "guidance=[rescaled_classifier_free]"], "guidance 'rescaled_classifier_free': "),
         ([*UNLABELLED, "guidance=[adaptive_projected]"], "a condition that can be dropped"),
-        (["condition_dropout=1.5"], "not a probability"),
+        (["condition_dropout=1.5"], "at least 0 and at most 1"),
         ([COUPLED, "data.micro_batch=8"], "CoupledHybrid couples the images of a batch, and would see 4 parts of it"),
         ([COUPLED, "trainer.accumulate_grad_batches=2"], "(2 micro-batches on 1 processes)"),
         (["data.num_classes=3"], "data.num_classes=10"),

@@ -129,8 +129,8 @@ def test_monitors_of_lightning_are_the_same_run(tmp_path):
 @pytest.mark.parametrize(
     ("callbacks", "says"),
     [
-        ("my_callbacks.Note", "expected a list of parts"),
-        ("[my_callbacks.Note]", "expected a list of parts"),
+        ("my_callbacks.Note", "must be a list of parts (Callback)"),
+        ("[my_callbacks.Note]", "must be a list of parts (Callback)"),
         ("[{_target_: builtins.dict}]", "no Lightning callback"),
         ("[{_target_: my_callbacks.Note}, {_target_: my_callbacks.Note}]", "more than one stateful callback"),
         ("[{_target_: my_callbacks.Nothing}]", "there is no my_callbacks.Nothing"),

@@ -244,6 +244,8 @@ def _in_words(annotation: Any) -> str:
 def _several(annotation: Any) -> str:
     if annotation in _WORDS:
         return _WORDS[annotation][1]
+    if classes := _classes(annotation):
+        return f"parts ({' or '.join(one.__name__ for one in classes)})"
     known = [one for one in typing.get_args(annotation) if one in _WORDS]
     return _WORDS[known[0]][1] if known else "values"
 

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.arguments import cause, check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
-from difflab.cli.division import divide
+from difflab.cli.division import BATCH_VALUES, divide
 from difflab.cli.place import check_place
 from difflab.cli.trust import trust
 from difflab.cli.values import OF_A_RUN, SEEDS, check_values
@@ -28,7 +28,7 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     drop_unchosen(config)
     check_keys(config, composed("train"))
     check_nothing_missing(config)
-    check_values(config, SEEDS | OF_A_RUN)
+    check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
     check_arguments(config)
     if config.condition_dropout and not config.embedder and not config.conditioning:
         warn(f"condition_dropout={config.condition_dropout} drops nothing: the network is told nothing (embedder=none)")

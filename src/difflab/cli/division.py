@@ -39,7 +39,7 @@ def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
 
     check_values(config, BATCH_VALUES)
     trainer, data = config.trainer, config.data
-    if not re.fullmatch(r"auto|-1|0*[1-9]\d*|\[?\d+(, ?\d+)*,?\]?", str(trainer.devices)):
+    if not re.fullmatch(r"auto|-1|0*[1-9]\d*|\[\d+(, ?\d+)*\]|\d+(,\d+)*,\d*", str(trainer.devices)):
         raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")
     try:
         shape = started_shape()

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from difflab.cli import resolvers
 from difflab.cli.arguments import check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.cli.division import BATCH_VALUES
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import check_trainer
@@ -52,7 +53,7 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     derived = {dotted(path): raw for path, raw in _references(config, ()) if path[0] != WIRING}
     try:
         with _as_running(hydra):
-            check_values(config, SEEDS | OF_A_RUN)
+            check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
             check_arguments(config)
         seeded = composition.seeded or _seeded(config, hydra)
         return ResolvedConfig(tuple(overrides), _plain(config, hydra), derived, seeded)
