@@ -1,6 +1,7 @@
 """Cascades on the command lines of sample.py and evaluate.py."""
 
 import contextlib
+import errno
 import gzip
 import io
 import json
@@ -19,6 +20,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.sample import sample
 from difflab.cli.stage_words import gathered, stage_words
 from difflab.cli.train import train
+from difflab.files import WriteError
 from difflab.runs import RunDirectory
 from difflab.sampling import ShardFolder, images_of_stages
 from running import composed, sample_from
@@ -211,13 +213,13 @@ def test_killed_in_a_later_stage_it_goes_on_from_there(base, upsampler, tmp_path
 
     def failing(self, k, images, labels):
         if images.shape[-1] == 8 and k == 2:
-            raise OSError("the disk is full")
+            raise WriteError.of("a shard", OSError(errno.ENOSPC, "no room"))
         written.append((images.shape[-1], k))
         write(self, k, images, labels)
 
     with monkeypatch.context() as patch:
         patch.setattr(ShardFolder, "write", failing)
-        assert "cannot be written" in refused(capsys, [base, upsampler], tmp_path / "cut", *words)
+        assert "could not write a shard" in refused(capsys, [base, upsampler], tmp_path / "cut", *words)
     assert written == [(4, 0), (4, 1), (4, 2), (8, 0), (8, 1)]
     written.clear()
     monkeypatch.setattr(ShardFolder, "write", lambda self, k, *more: (written.append(k), write(self, k, *more)))

@@ -114,7 +114,7 @@ def test_ones_own_file_is_told_apart_by_its_hash(tiny, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no archive at all", CONTENT])
 def test_what_is_no_file_of_tensors_says_so(tmp_path, content):
     for name in ("weights.pth", "weights.safetensors"):
-        with pytest.raises(ValueError, match=f"{name} cannot be read as weights"):
+        with pytest.raises(ValueError, match=f"{name} (cannot be read|holds something else than weights|is damaged)"):
             read_tensors(written(tmp_path / name, content))
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds no tensors by name"):
@@ -144,9 +144,7 @@ def test_weights_that_are_a_program_are_not_run(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated
         torch.jit.script(Program()).save("program.pt")
-    with pytest.raises(
-        ValueError, match=r"program\.pt cannot be read as weights: it is a program that runs when it is loaded"
-    ):
+    with pytest.raises(ValueError, match=r"program\.pt cannot be read as weights: it is a program that runs"):
         read_tensors(Path("program.pt"))
     assert not Path("ran_by_weights").exists()
 
