@@ -25,7 +25,7 @@ from makers import (
     zips,
 )
 
-Broken = Iterator[tuple[str, bytes]]
+Broken = Iterator[tuple[str, bytes | Callable[[], bytes]]]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def main() -> None:
             place(folder / name, content)
         for what, content in itertools.islice(reader.broken(), number % int(every), None, int(every)):
             count += 1
-            place(folder / reader.file, content)
+            place(folder / reader.file, content if isinstance(content, bytes) else content())
             if problem := tried(reader.read, folder, Path(reader.file).name):
                 print(json.dumps({"reader": reader.name, "file": what, **problem}), flush=True)
             if ran := [path for path in (Path("RAN"), Path("/tmp/RAN.png"), Path("RAN.png")) if path.exists()]:

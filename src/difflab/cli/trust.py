@@ -100,7 +100,7 @@ def read_back(text: str, file: Path) -> DictConfig:
         raise ConfigError(str(error)) from error
     except (*BROKEN, OmegaConfBaseException, AssertionError) as error:
         raise ConfigError(str(no_yaml(file, error))) from error
-    if not isinstance(config, DictConfig) or "module" not in config:
+    if not isinstance(config, DictConfig) or not isinstance(config.get("module"), DictConfig):
         raise ConfigError(f"{file} holds no configuration of a run: it has no node `module`")
     for name in NOT_READ:
         config.pop(name, None)
