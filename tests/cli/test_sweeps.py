@@ -15,7 +15,7 @@ WITH_DEFAULT_LOGGER = [word for word in SMALL if word != "logger=none"]
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "difflab", "train", "-m", *WITH_DEFAULT_LOGGER, "trainer.max_steps=2", *arguments]
+    return [sys.executable, "-m", "difflab", "train", *WITH_DEFAULT_LOGGER, "-m", "trainer.max_steps=2", *arguments]
 
 
 def swept(folder, *arguments: str, status: int = 0) -> str:
@@ -43,6 +43,8 @@ def test_a_sweep_leaves_runs_and_nothing_beside_them(tmp_path):
     }
     assert seeds == {2}
     assert len(list(tmp_path.glob("runs/cosine_adagn/*"))) == 2
+    for path in tmp_path.glob("runs/cosine_adagn/*/provenance.json"):  # the command as it was typed
+        assert '-m trainer.max_steps=2 seed=0,1"' in path.read_text(encoding="utf-8")
     again = swept(tmp_path, "seed=0,1")
     assert again.count("already complete") == 2
     assert "sweep of 2 rows: 2 complete" in again

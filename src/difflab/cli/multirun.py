@@ -46,6 +46,9 @@ WAITING = Stage("the jobs go on, and the same command waits for them again; scan
 _row: Row | None = None
 """The task of the sweep that this process runs."""
 
+_typed: list[str] = []
+"""The command as the user typed it, which the rows record."""
+
 
 def is_multirun(arguments: Sequence[str]) -> bool:
     return any(flag in arguments for flag in FLAGS)
@@ -68,9 +71,11 @@ def multirun(config_name: str, function: Callable[[DictConfig], Any], check: Cal
     global _row
     words = [word for word in sys.argv[1:] if word not in FLAGS]
     rows = [] if any(word.startswith("-") for word in words) else _checked(config_name, words, check)
+    own = [f"+hydra.callbacks.rows._target_={Begun.__module__}.{Begun.__qualname__}"]
     if any(word.startswith(_SEARCHED) for word in words) and not any("max_failure_rate" in word for word in words):
-        sys.argv.append("hydra.sweeper.max_failure_rate=1")
-    sys.argv.append(f"+hydra.callbacks.rows._target_={Begun.__module__}.{Begun.__qualname__}")
+        own.append("hydra.sweeper.max_failure_rate=1")
+    _typed[:] = sys.argv
+    sys.argv[1:] = [FLAGS[0], *words, *own]  # argparse takes no words on both sides of a flag
     _row = Row(function)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of the sweep itself are told here
     trouble = ""
@@ -86,6 +91,7 @@ class Begun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         assert _row is not None, "Hydra runs a sweep that difflab has not begun"
+        sys.argv[:] = _typed
         _row.folder = Path(str(config.hydra.sweep.dir)).absolute() / f"rows-{os.getpid()}"
 
         launcher = str(config.hydra.launcher._target_)

@@ -172,8 +172,8 @@ def _check_target(target: str, parts: frozenset[str], where: str) -> None:
         )
     if is_known(top):
         raise ConfigError(
-            f"{where} names {target}, which is no part of a model: a file that wants it called is not run. Use none of somebody whom you "
-            "do not know (docs/security.md)"
+            f"{where} names {target}, which is no part of a model: a file that wants it called is not run. Do not use files of "
+            "somebody whom you do not know (docs/security.md)"
         )
     raise ConfigError(
         f"{where} names {target}, which does not come with difflab, and whatever the package {top} does would be done with your rights. "

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from difflab.data import ImageSet
-from difflab.files import clear_remains, make_folder, write_json
+from difflab.files import WriteError, clear_remains, make_folder, write_json
 from difflab.metrics import Difference, Protocol
 from difflab.reading import FileError, read_json
 from difflab.reading.archives import check_inside
@@ -85,6 +85,8 @@ class SetFolder:
             raise SamplingError(
                 f"another process is drawing into {self.path}: wait for it, or choose out=elsewhere"
             ) from None
+        except OSError as error:
+            raise SamplingError(f"{WriteError.of(self.path, error)} Or choose out=elsewhere") from error
         before = self._before()
         same = before.get("num_samples") == num_samples
         try:
