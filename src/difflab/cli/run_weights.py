@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from difflab.cli.check import ConfigError
 from difflab.cli.chosen import chosen_checkpoint
 from difflab.cli.trust import read_back
-from difflab.reading import shown
+from difflab.module import TrainedModule
+from difflab.reading import read_text, shown
 from difflab.reading.json import fields
 from difflab.runs import reconstruct
 from difflab.runs.export import model_weights, read_exported, read_run
@@ -119,7 +120,7 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
 
 
 def _config(file: Path) -> DictConfig:
-    return read_back(file.read_text(encoding="utf-8"), file)
+    return read_back(read_text(file), file)
 
 
 def _exported(path: Path, track: str | None) -> RunWeights:
@@ -141,11 +142,16 @@ def built(found: RunWeights) -> Any:
     from difflab.cli.arguments import cause
 
     try:
-        return instantiate(found.config.module, _convert_="all")
+        module = instantiate(found.config.module, _convert_="all")
     except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigError(
             f"checkpoint={found.file}: no model can be built from its configuration ({cause(error)})"
         ) from error
+    if not isinstance(module, TrainedModule):
+        raise ConfigError(
+            f"checkpoint={found.file}: its configuration describes {shown(module)} and no model. Get it again"
+        )
+    return module
 
 
 def load_weights(model: nn.Module, found: RunWeights) -> None:

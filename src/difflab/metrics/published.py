@@ -14,6 +14,8 @@ from typing import Any
 
 from difflab.metrics.protocol import NOT_STATED, Difference, Protocol, Value
 from difflab.metrics.results import Measurement, Results
+from difflab.reading import shown
+from difflab.reading.json import expected, is_a
 
 CONFIDENCE = ("paper", "secondary", "unverified")
 """Read in the paper; read in a source that quotes it; from memory."""
@@ -47,6 +49,15 @@ BOUNDS = ("clip", "dynamic_threshold")
 """Parts of our guidance that papers do not call so: they bound x_0. A target says of them under `clipping`."""
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("metric", "source"), str),
+    "assumed": (list, tuple),
+    "at_step": (float, type(None)),
+    **dict.fromkeys(("reference", "selection"), (str, type(None))),
+}
+"""Of what a target says, besides its number."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A published number.
@@ -77,6 +88,8 @@ class Target:
     def read(cls, name: str, node: Mapping[str, Any]) -> Target:
         """From {value, source, confidence, [metric, assumed, at_step, reference, selection], and what is stated}."""
         where, own = f"target.{name}", {f.name for f in fields(cls)} - {"name", "stated"}
+        if not isinstance(node, Mapping) or not all(isinstance(key, str) for key in node):
+            raise ValueError(f"{where} is {shown(node)}: expected {{value: ..., source: ..., confidence: paper}}")
         for key in sorted(node.keys() - own - STATED.keys()):
             near = difflib.get_close_matches(key, [*own, *STATED], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted({*own, *STATED}))}"
@@ -85,14 +98,17 @@ class Target:
             raise ValueError(
                 f"{where} lacks {', '.join(missing)}: a published number has a value, a source and a confidence"
             )
-        if node["confidence"] not in CONFIDENCE:
+        if not isinstance(node["confidence"], str) or node["confidence"] not in CONFIDENCE:
             raise ValueError(f"{where}.confidence = {node['confidence']!r}: expected one of {', '.join(CONFIDENCE)}")
         if isinstance(node["value"], bool) or not isinstance(node["value"], int | float):
             raise ValueError(f"{where}.value = {node['value']!r} is no number")
+        for key, kinds in _KINDS.items():
+            if key in node and not is_a(node[key], kinds):
+                raise ValueError(f"{where}.{key} is {shown(node[key])}: expected {expected(kinds)}")
         metric, stated = node.get("metric", name), {key: node[key] for key in STATED if key in node}
         if metric in OF_INCEPTION:
             stated.setdefault("extractor", "inception")
-        if unknown := sorted(set(node.get("assumed", ())) - stated.keys()):
+        if unknown := sorted({str(one) for one in node.get("assumed", ())} - stated.keys()):
             raise ValueError(f"{where}.assumed names {', '.join(unknown)}, of which the target says nothing")
         return cls(
             name=name,
