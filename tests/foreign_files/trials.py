@@ -60,7 +60,10 @@ def main() -> None:
             if ran := [path for path in (Path("RAN"), Path("/tmp/RAN.png"), Path("RAN.png")) if path.exists()]:
                 print(json.dumps({"reader": reader.name, "file": what, "problem": f"made {ran}"}), flush=True)
                 ran[0].unlink()
-        print(f"{reader.name}: {count - before} files, {time.monotonic() - began:.1f} s", file=sys.stderr)
+        print(
+            f"{reader.name}: {count - before} files, {time.monotonic() - began:.1f} s, {resident():.0f} MB",
+            file=sys.stderr,
+        )
     print(json.dumps({"tried": count}))
 
 
