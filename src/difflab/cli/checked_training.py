@@ -29,6 +29,8 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     check_keys(config, composed("train"))
     check_nothing_missing(config)
     check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
+    if type(config.trainer.max_time) is int:  # what a yaml file's unquoted 12:00:00 is: a number of seconds
+        config.trainer.max_time = str(config.trainer.max_time)
     check_arguments(config)
     if config.condition_dropout and not config.embedder and not config.conditioning:
         warn(f"condition_dropout={config.condition_dropout} drops nothing: the network is told nothing (embedder=none)")

@@ -171,9 +171,9 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
 
     try:
         module.detours = chosen_detours(run)
-        # a yaml file's unquoted 12:00:00 arrives as a number of seconds
-        limit = "" if config.trainer.max_time is None else str(config.trainer.max_time)
-        interruption = Interruption(limit, config.run.margin, (strategy.timeout + SLACK).total_seconds() / 60)
+        interruption = Interruption(
+            config.trainer.max_time or "", config.run.margin, (strategy.timeout + SLACK).total_seconds() / 60
+        )
         lock = RunLock(run.path)
         trainer = watched_trainer(
             config, run, lock, module, data, evaluation, interruption, strategy.lightning(processes)
