@@ -9,8 +9,8 @@ import pytest
 from difflab import strict_json
 from test_architecture import FILES, name, parsed
 
-KEYS = {"cli/planning.py", "cli/values.py"}
-"""Their JSON is the text of a key or of an override, and stands in no file."""
+KEYS = {"cli/arguments.py", "cli/planning.py", "cli/values.py"}
+"""Their JSON is the text of a key, of an override or of a message, and stands in no file."""
 
 
 def test_numbers_that_are_none_are_null_and_settings_come_back():
