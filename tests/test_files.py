@@ -4,10 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +13,7 @@ from safetensors.torch import save_file
 
 from difflab import files
 from difflab.files import WriteError, append_text, atomic_file, atomic_folder, link, write_bytes, write_json, write_text
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """As on a disk on which so many bytes are free: what needs more fails in the middle."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from small_disk import files_of_at_most
 
 
 def mode(path: Path) -> int:

@@ -2,14 +2,12 @@
 
 import os
 import re
-import resource
 import shutil
 import stat
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from difflab.cli.train import train
 from difflab.runs import RunDirectory, RunLock, info
 from difflab.runs.info import as_text
 from running import SHORT, SMALL, composed, train_small
+from small_disk import files_of_at_most
 
 
 @pytest.fixture(scope="module")
@@ -131,17 +130,6 @@ def ending(capsys: pytest.CaptureFixture[str], root: Path, *overrides: str) -> t
     with pytest.raises(SystemExit) as ended:
         train(composed("train", *SMALL, *SHORT, f"run.root={root}", *overrides))
     return ended.value.code, capsys.readouterr().err
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """What is larger finds no room."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_one_line_that_names_the_file_and_the_run_goes_on_afterwards(tmp_path, capsys, finished):

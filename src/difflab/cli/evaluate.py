@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import end, ended_together, fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import help_text, run_hydra, wants_help
 from difflab.reading import printable
 
 if TYPE_CHECKING:
@@ -66,31 +66,12 @@ def main() -> None:
 
 def evaluate(config: DictConfig) -> None:
     """Measures what the configuration names. Started again it goes on: drawn and embedded images are used again."""
-    from hydra.errors import InstantiationException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from difflab.cli.arguments import cause
-    from difflab.cli.chosen import OlderStateError
+    from difflab.cli.drawn_ends import ends_in_a_line
     from difflab.cli.quiet import quiet_lightning
-    from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
-    from difflab.sampling import SamplingError, SamplingStopped
 
     quiet_lightning()
-    with ended_together():
-        try:
-            _evaluate(config)
-        except SamplingStopped as reason:
-            if launched_rank() == 0:
-                print(f"{reason}", file=sys.stderr)
-            sys.exit(REQUEUE_EXIT_CODE)
-        except SamplingError as error:  # of all processes
-            end(" ".join(str(error).split()), 2, speaks=launched_rank() == 0)
-        except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
-            fail(" ".join(str(error).split()))
-        except OlderStateError as error:
-            fail(str(error), 1)
-        except InstantiationException as error:
-            fail(cause(error))
+    with ends_in_a_line():
+        _evaluate(config)
 
 
 def checked(config: DictConfig) -> None:

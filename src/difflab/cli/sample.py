@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import end, ended_together, fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,29 +73,10 @@ def main() -> None:
 
 def sample(config: DictConfig) -> None:
     """Draws images and writes them to `out`; what an earlier start of the same command has drawn is kept."""
-    from hydra.errors import InstantiationException
-    from omegaconf.errors import OmegaConfBaseException
+    from difflab.cli.drawn_ends import ends_in_a_line
 
-    from difflab.cli.arguments import cause
-    from difflab.cli.chosen import OlderStateError
-    from difflab.launch import REQUEUE_EXIT_CODE, launched_rank
-    from difflab.sampling import SamplingError, SamplingStopped
-
-    with ended_together():
-        try:
-            _sample(config)
-        except SamplingStopped as reason:
-            if launched_rank() == 0:
-                print(f"{config.out}: {reason}", file=sys.stderr)
-            sys.exit(REQUEUE_EXIT_CODE)
-        except SamplingError as error:  # of all processes
-            end(" ".join(str(error).split()), 2, speaks=launched_rank() == 0)
-        except (ValueError, OmegaConfBaseException) as error:
-            fail(" ".join(str(error).split()))
-        except OlderStateError as error:
-            fail(str(error), 1)
-        except InstantiationException as error:
-            fail(cause(error))
+    with ends_in_a_line(str(config.out)):
+        _sample(config)
 
 
 def checked(config: DictConfig) -> None:
