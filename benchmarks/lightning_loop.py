@@ -6,6 +6,7 @@ import contextlib
 import io
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from benchmarks.loop_task import Task
 from difflab.callbacks import DivergenceCallback, ProgressCallback, Stop, ThroughputCallback, TrackEvaluation
 from difflab.cli.quiet import quiet_lightning
 from difflab.launch import Interruption
+from difflab.launch.pulse import Pulse
 from difflab.module import DiffusionModule
-from difflab.runs import Checkpoints, MetricsLog, RunDirectory, SnapshotCallback
+from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock, SnapshotCallback
 
 NEVER = 10**9
 
@@ -64,16 +66,20 @@ class NoJudge(TrackEvaluation):
         return {}
 
 
-def watchers(config: Any, run: RunDirectory) -> list[pl.Callback]:
+def watchers(config: Any, run: RunDirectory, lock: RunLock) -> list[pl.Callback]:
     """Those of a training."""
     every = config.trainer.log_every_n_steps
     return [
+        LockCallback(lock),
+        Pulse(timedelta(minutes=config.strategy.get("timeout", 30))),
         NoJudge([]),
         DivergenceCallback(Stop(), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every),
         ProgressCallback(config.data.batch_size, every),
         SnapshotCallback(0, run.snapshots, ""),
-        Checkpoints(run.checkpoints, NEVER, 1, 0, "eval/none", NEVER, Interruption("", 0)),
+        Checkpoints(
+            run.checkpoints, NEVER, 1, 0, "eval/none", NEVER, Interruption("", 0, config.strategy.get("timeout", 30))
+        ),
     ]
 
 
@@ -104,8 +110,13 @@ class DifflabLoop:
     def __call__(self, steps: int, at_last: Callable[[pl.Trainer], None] = lambda _: None) -> float:
         """Seconds per step, of so many steps after one that does not count; then `at_last` may do something with the trainer."""
         log = MetricsLog(self.run.metrics)
-        watch = Stopwatch(steps, at_last)
-        return _fitted(self.config, self.module, self.task, self.device, watch, watchers(self.config, self.run), [log])
+        watch, lock = Stopwatch(steps, at_last), RunLock(self.run.path)
+        lock.acquire()
+        try:
+            callbacks = watchers(self.config, self.run, lock)
+            return _fitted(self.config, self.module, self.task, self.device, watch, callbacks, [log])
+        finally:
+            lock.release()
 
 
 class LightningAlone:

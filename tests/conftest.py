@@ -1,6 +1,7 @@
 """Test-wide set-up: golden inputs importable as `recipes`, shapes of annotated functions checked by beartype, nobody's environment."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if given := getattr(config, "workerinput", {}).get("given"):
         nobody.GIVEN.clear()
         nobody.GIVEN.update(given)
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_its_own() -> Iterator[None]:
+    """What a command under test sets in the environment (DIFFLAB_COMMAND, MASTER_PORT ...) is not the next test's."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)

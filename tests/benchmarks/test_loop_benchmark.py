@@ -7,14 +7,14 @@ import time
 import pytest
 import torch
 from benchmarks.bare_loop import OwnLoss, PlainTorch
-from benchmarks.lightning_loop import DifflabLoop, LightningAlone, watchers
+from benchmarks.lightning_loop import DifflabLoop, LightningAlone, NoJudge, watchers
 from benchmarks.loop import measure, mirror
 from benchmarks.loop_task import TINY, TRACKS
 from benchmarks.settings import Settings
 
 from difflab.callbacks import EvaluationCallback
 from difflab.cli import outcome
-from difflab.runs import RunDirectory
+from difflab.runs import RunDirectory, RunLock
 from running import train_small
 
 CPU = torch.device("cpu")
@@ -70,7 +70,8 @@ def test_the_watchers_are_those_of_the_command(tmp_path, monkeypatch):
     with contextlib.suppress(IndexError, ValueError):  # nothing was trained, so nothing is reported
         train_small(tmp_path, "eval.num_samples=20")
     there = {type(callback) for callback in seen} - {EvaluationCallback}
-    assert there == {type(callback) for callback in watchers(TINY.config(), RunDirectory(tmp_path))[1:]}
+    ours = watchers(TINY.config(), RunDirectory(tmp_path), RunLock(tmp_path))
+    assert there == {type(callback) for callback in ours} - {NoJudge}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -13,13 +13,13 @@ import json, resource, sys
 import torch
 from difflab.launch.freed_memory import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else False
-x = torch.randn(3_000_000)
+x = torch.randn(12_000_000)  # 48 MB: above 32 MiB the C library maps anew however often the same has been freed
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(6):
         y = (x + 1) * 2 + 3
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-fewest = min(faults() for _ in range(6))  # the first ones make room for all that is there at a time
+fewest = min(faults() for _ in range(4))  # the first ones make room for all that is there at a time
 print(json.dumps([kept, fewest]))
 """
 

@@ -25,10 +25,13 @@ class MetricsTail:
         lines, which are given as one."""
         if not self.path.exists():
             return
+        size = (
+            self.path.stat().st_size
+        )  # what is written from here on is for the next look: it may be beyond the last step of this one
         last = next((row["step"] for row in rows_from_end(self.path)), -1)
         merged: dict[str, float] = {}
         for _, end, line in lines(self.path, self._read):
-            if not line.endswith(b"\n"):
+            if end > size or not line.endswith(b"\n"):
                 break
             self._read = end
             row = row_of(line)

@@ -21,7 +21,7 @@ if sys.orig_argv[1:3] == ["-m", "difflab"] and sys.orig_argv[3] in ("train", "ev
 
     def write(path, content):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content) + "\\n")
 
     def leave(status):
         sys.stdout.flush()
