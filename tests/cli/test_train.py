@@ -20,6 +20,7 @@ from difflab.ema import initial_share
 from difflab.guidance import Clip
 from difflab.metrics import to_uint8
 from difflab.runs import read_metrics
+from difflab.runs.attempts import identity_of, run_id
 from difflab.samplers import DDIM, balanced_labels, draw
 from difflab.samplers.grids import UniformGrid
 from running import Outcome, composed, sample_from, train_small, train_until
@@ -36,7 +37,7 @@ def outcome(tmp_path_factory) -> Outcome:
 
 def test_the_recipe_is_printed_first_and_the_path_last(outcome):
     assert [line.split()[0] for line in outcome.printed[:5]] == ["run", "data", "model", "training", "judged"]
-    assert "identity " + outcome.run.path.name in outcome.printed[0]
+    assert "identity " + identity_of(outcome.run.path) in outcome.printed[0]
     assert "cosine" in outcome.printed[2]
     assert outcome.run.path.parent.name == "cosine_adagn"
     assert Path(outcome.printed[-1]) == outcome.run.path
@@ -124,7 +125,7 @@ def test_wandb_holds_the_same_numbers(outcome):
         for item in [*record.run.config.update, *record.config.update]:
             config[".".join(item.nested_key) or item.key] = json.loads(item.value_json)
         if record.WhichOneof("record_type") == "run":
-            assert record.run.run_id == outcome.run.path.name
+            assert record.run.run_id == run_id(outcome.run.path)
             assert record.run.run_group == "cosine_adagn"
     for row in read_metrics(outcome.run.metrics):
         for name, value in row.items():

@@ -156,5 +156,5 @@ def test_a_logger_is_given_what_it_asks_for(tmp_path):
     node = f"+logger.csv={{_target_: pytorch_lightning.loggers.CSVLogger, save_dir: {tmp_path}/csv}}"
     run = train_small(tmp_path / "runs", *SHORT, "logger=[]", node).run
     (written,) = (tmp_path / "csv").glob("**/metrics.csv")
-    assert run.path.name in str(written)
+    assert run_id(run.path) in str(written)
     assert "train/loss" in written.read_text(encoding="utf-8")

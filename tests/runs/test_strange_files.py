@@ -9,7 +9,7 @@ import torch
 from difflab.cli.info import main as info_command
 from difflab.reading import FileError
 from difflab.runs import RunDirectory, detour_count, newest
-from difflab.runs.attempts import attempt_directory
+from difflab.runs.attempts import attempt_directory, identity_of
 from difflab.runs.info import as_text, info
 from difflab.runs.saved_checkpoints import MARK, set_aside, step_of, unfit_for
 from running import differences, saved_state, train_small
@@ -117,14 +117,14 @@ def test_a_count_of_detours_that_cannot_be_read_is_no_zero(run):
 def test_a_file_with_the_name_of_an_attempt_is_none(tmp_path):
     (tmp_path / "abc-7").touch()
     (tmp_path / "abc-2").mkdir()
-    assert attempt_directory(tmp_path, "abc", False).name == "abc-2"
+    assert attempt_directory(tmp_path, "abc", 0, False).name == "abc-2"
 
 
 def test_a_checkpoint_of_an_earlier_version_has_no_mark_and_is_used(run):
     path = newest(run.checkpoints)
     assert path is not None
     state = torch.load(path, weights_only=True)
-    assert state.pop(MARK) == run.path.name.partition("-")[0]
+    assert state.pop(MARK) == identity_of(run.path)
     torch.save(state, path)
     assert newest(run.checkpoints, unfit_for(state["state_dict"])) == path
     assert step_of(path) == 2

@@ -15,6 +15,7 @@ from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.cli.evaluate import evaluate
 from difflab.runs import RunDirectory, read_metrics, wandb_file
+from difflab.runs.attempts import run_id
 from difflab.runs.mirror import STEP
 from running import composed, train_small, train_until
 
@@ -84,7 +85,7 @@ def test_charts_are_drawn_over_optimizer_steps_and_scores_are_in_the_summary(tmp
     while "evaluate/warm_up/fd_digits@16" not in summarised(first.path) and time.monotonic() < deadline:
         time.sleep(0.2)  # W&B writes from a process of its own
     found, summary = records(first.path), summarised(first.path)
-    assert {record.run.run_id for record in found if record.WhichOneof("record_type") == "run"} == {first.path.name}
+    assert {record.run.run_id for record in found if record.WhichOneof("record_type") == "run"} == {run_id(first.path)}
     assert summary["evaluate/warm_up/fd_digits@16"] == measured["value"]
     for name, value in first.last_scores().items():
         assert summary[name] == value

@@ -32,7 +32,7 @@ def chosen_directory(config: DictConfig, name: str) -> str:
     parent = f"{config.run.root}/{config.run.name}"
 
     def choose() -> str:
-        return str(attempt_directory(parent, name, config.run.restart))
+        return str(attempt_directory(parent, name, config.seed, config.run.restart))
 
     return meeting().agree(f"directory of {parent}/{name}", choose, lasting=True)
 

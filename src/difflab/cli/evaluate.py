@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("python evaluate.py checkpoint=runs/cosine_adagn/<identity>", "10,000 images of a run against its training data"),
+    ("python evaluate.py checkpoint=runs/cosine_adagn", "10,000 images of a run against its training data"),
     (
         "python evaluate.py checkpoint=RUN num_samples=50000 accelerator=gpu devices=8 'metric=[frechet,spatial_frechet,kernel]'",
         "published size, eight GPUs, other metrics; what is drawn and embedded already is used again",

@@ -14,6 +14,7 @@ def main() -> None:
 
     end_at_once()
     with spared():
+        from difflab.runs.found import found_run
         from difflab.runs.info import as_text, info
 
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
@@ -21,7 +22,7 @@ def main() -> None:
         print("usage: difflab info <run directory> [--json]")
         sys.exit(2)
     try:
-        facts = info(paths[0])
+        facts = info(found_run(paths[0]))
     except ValueError as error:
         fail(str(error))
     print(dumps(facts, indent=2) if "--json" in sys.argv else as_text(facts))

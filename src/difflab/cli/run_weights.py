@@ -22,6 +22,7 @@ from difflab.reading import read_text, shown
 from difflab.reading.json import fields
 from difflab.runs import reconstruct
 from difflab.runs.export import model_weights, read_exported, read_run
+from difflab.runs.found import SeveralRunsError, found_run, is_run
 from difflab.runs.saved_checkpoints import is_whole
 
 _being_read: set[Path] = set()
@@ -30,7 +31,7 @@ _being_read: set[Path] = set()
 @contextmanager
 def once(name: str) -> Iterator[None]:
     """Within the context a model is read that guides another one. A ConfigError if that is the one that it guides, without end."""
-    path = Path(name).resolve()
+    path = found_run(name).resolve()
     if path in _being_read:
         raise ConfigError(f"checkpoint={name} names itself as the model that guides it")
     _being_read.add(path)
@@ -64,7 +65,10 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
     track         which weights of a run; None for its first EMA track
     posthoc_std   length of an average to reconstruct from a run's snapshots instead
     """
-    path = Path(name)
+    try:
+        path = found_run(name)
+    except SeveralRunsError as error:
+        raise ConfigError(f"checkpoint={error}") from error
     if posthoc_std is not None:
         if not (path / "config.yaml").is_file():
             raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
@@ -92,15 +96,9 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
 
 
 def _near(path: Path) -> str:
-    """The run that was perhaps meant: the one to which the path belongs, or one right below it."""
-    above = [parent for parent in list(path.parents)[:3] if _is_run(parent)]
-    below = sorted(file.parent for pattern in ("*", "*/*") for file in path.glob(f"{pattern}/config.yaml"))
-    runs = above or [run for run in below if _is_run(run)]
-    return f"; give checkpoint={runs[0]}" if runs else ""
-
-
-def _is_run(path: Path) -> bool:
-    return (path / "config.yaml").is_file() and (path / "checkpoints").is_dir()
+    """The run that was perhaps meant: the one to which the path belongs."""
+    above = [parent for parent in list(path.parents)[:3] if is_run(parent)]
+    return f"; give checkpoint={above[0]}" if above else ""
 
 
 def _saved(checkpoint: Path, track: str | None) -> RunWeights:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("python sample.py checkpoint=runs/cosine_adagn/<identity>", "64 images from a run's first EMA track"),
+    ("python sample.py checkpoint=runs/cosine_adagn", "64 images from a run's first EMA track"),
     (
         "python sample.py checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
         "many images on eight GPUs; started again it goes on",

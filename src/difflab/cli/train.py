@@ -215,7 +215,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         step = step_of(checkpoint) if checkpoint else 0
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
         told = new_code(run.path, configuration, code)
-        print(recipe(config, module, evaluation, run.path.name))
+        print(recipe(config, module, evaluation, name))
         if told:
             print(told)
         if checkpoint:

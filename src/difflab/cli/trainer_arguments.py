@@ -94,7 +94,9 @@ def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:
         config: Of the run.
         run: Its `RunDirectory`.
     """
-    group, identity = str(config.run.name), run.path.name
+    from difflab.runs.attempts import run_id
+
+    group, identity = str(config.run.name), run_id(run.path)
     values = (run, identity, group, f"{group}-seed{config.seed}-{identity}")
     return dict(zip(KNOWN_TO_LOGGERS, values, strict=True))
 

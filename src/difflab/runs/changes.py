@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.foreign_code import ForeignCode
+from difflab.runs.attempts import identity_of
 from difflab.runs.directory import RunDirectory
 
 CONTENT = ("sha256", "fingerprint")
@@ -29,7 +30,7 @@ def new_code(directory: Path, configuration: str, code: ForeignCode) -> str | No
     found = []
     for path in directory.parent.iterdir():
         starts = RunDirectory(path).starts()
-        if starts and configuration in (starts[-1].get("configuration"), path.name.partition("-")[0]):
+        if starts and configuration in (starts[-1].get("configuration"), identity_of(path)):
             found.append((starts[-1].get("started", ""), path, starts[-1]))
     if not found:
         return None

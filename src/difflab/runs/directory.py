@@ -30,7 +30,7 @@ _BEGAN = "1970-01-01T00:00:00+00:00"
 
 
 class RunDirectory:
-    """<run.root>/<experiment>/<identity>/
+    """<run.root>/<experiment>/seed<seed>-<identity>/
 
     config.yaml        the resolved configuration
     provenance.json    of every start: code, versions, hardware, command, and how it ended

@@ -13,6 +13,7 @@ from typing import Any
 from difflab.files import move
 from difflab.reading import FileError
 from difflab.reading.archives import check_sums, open_zip
+from difflab.runs.attempts import identity_of
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def mark_of(directory: Path) -> str:
     Args:
         directory: Of the checkpoints.
     """
-    return directory.absolute().parent.name.partition("-")[0]
+    return identity_of(directory.absolute().parent)
 
 
 def unfit_for(state: Mapping[str, Any]) -> Callable[[Path], str]:

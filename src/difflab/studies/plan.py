@@ -36,8 +36,8 @@ class Training:
 
     @property
     def directory(self) -> Path:
-        """<parent>/<identity>, or its newest later attempt."""
-        return attempt_directory(self.parent, self.identity, restart=False)
+        """Of the run, or of its newest later attempt."""
+        return attempt_directory(self.parent, self.identity, self.seed, restart=False)
 
 
 @dataclass(frozen=True)

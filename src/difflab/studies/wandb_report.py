@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difflab.runs import RunDirectory, WandbError
+from difflab.runs.attempts import run_id
 from difflab.runs.wandb_login import check_login
 from difflab.studies.evidence import Evidence
 from difflab.studies.history import IMAGES, read_history
@@ -224,7 +225,7 @@ def _runs(runs: Sequence[Path], *groups: str) -> Any:
 
     return _library().Runset(
         name="runs of the table",
-        filters=[expr.Metric("ID").isin([run.name for run in runs])],
+        filters=[expr.Metric("ID").isin([run_id(run) for run in runs])],
         groupby=list(groups),
         pinned_columns=["config:row.value", "config:seed.value"],
     )

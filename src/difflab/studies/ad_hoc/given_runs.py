@@ -10,6 +10,7 @@ from typing import Any
 
 from difflab.reading import FileError
 from difflab.runs import RunDirectory
+from difflab.runs.found import SeveralRunsError, found_run
 from difflab.runs.identity import WHERE_AND_HOW
 from difflab.studies.differences import Difference, differences
 from difflab.studies.history import History, read_history
@@ -70,7 +71,7 @@ def read_runs(paths: Sequence[str | Path]) -> list[GivenRun]:
     """At least two, each once. A StudyError names the path that is no run."""
     if len(paths) < 2:
         raise StudyError("compare names two run directories at least: python study.py compare RUN_A RUN_B")
-    runs = [_read(Path(path)) for path in paths]
+    runs = [_read(_found(path)) for path in paths]
     for i, run in enumerate(runs):
         for other in runs[:i]:
             if run.path.resolve() == other.path.resolve():
@@ -79,6 +80,13 @@ def read_runs(paths: Sequence[str | Path]) -> list[GivenRun]:
     return [
         GivenRun(run.path, str(run.path), run.seed, run.config) if names.count(run.name) > 1 else run for run in runs
     ]
+
+
+def _found(path: str | Path) -> Path:
+    try:
+        return found_run(path)
+    except SeveralRunsError as error:
+        raise StudyError(f"compare: {error}") from error
 
 
 def _read(path: Path) -> GivenRun:

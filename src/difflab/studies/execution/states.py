@@ -12,6 +12,7 @@ from difflab.launch import REQUEUE_EXIT_CODE
 from difflab.launch.exit_code import BUSY_EXIT_CODE
 from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
+from difflab.runs.attempts import identity_of
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.last_words import last_error
 from difflab.studies.execution.places import Places
@@ -206,7 +207,7 @@ def _evaluation(
 def _strangers(parent: Path, known: frozenset[str]) -> bool:
     """Whether there are runs that the plan does not know."""
     return parent.is_dir() and any(
-        path.name.partition("-")[0] not in known for path in parent.iterdir() if (path / "config.yaml").exists()
+        identity_of(path) not in known for path in parent.iterdir() if (path / "config.yaml").exists()
     )
 
 

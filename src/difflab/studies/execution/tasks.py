@@ -58,7 +58,7 @@ class TrainingTask:
 
     @property
     def directory(self) -> Path:
-        return attempt_directory(self.parent, self.key, restart=False)
+        return attempt_directory(self.parent, self.key, self.seed, restart=False)
 
     def command(self) -> tuple[str, ...]:
         """Arguments of `python`."""
