@@ -10,6 +10,7 @@ from difflab.cli.check import ConfigError
 from difflab.cli.resolving import resolve_row
 from difflab.cli.trainer_arguments import SET_ELSEWHERE
 from difflab.runs import read_metrics
+from difflab.runs.attempts import run_id
 from running import SHORT, SMALL, train_small, train_until
 
 TAKEN = {

@@ -225,5 +225,5 @@ def test_a_training_whose_run_is_nowhere_has_failed_aloud(tmp_path, stand_in):
     launch(lost, Here())
     (cell,) = states(lost, ask(lost.root))
     assert cell.state == "failed"
-    assert f"there is no complete run in {study.root / 'a' / 'a0'}" in cell.error
+    assert f"there is no complete run in {study.root / 'a' / 'seed0-a0'}" in cell.error
     assert [line.split()[0] for line in starts(tmp_path / "other")] == ["train"]
