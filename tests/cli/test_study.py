@@ -337,7 +337,9 @@ def test_a_study_in_the_current_directory_is_run_and_evaluated(tmp_path, monkeyp
     with contextlib.redirect_stdout(io.StringIO()):
         train(composed("train", *training.overrides))
         evaluate(composed("evaluate", *plan.evaluation_command(cell)))
-    assert [path.name for path in (tmp_path / "runs" / "mine" / "adagn").iterdir()] == [f"seed{training.seed}-{training.identity}"]
+    assert [path.name for path in (tmp_path / "runs" / "mine" / "adagn").iterdir()] == [
+        f"seed{training.seed}-{training.identity}"
+    ]
     capsys.readouterr()  # warnings of so few images
     assert json.loads(said(capsys, file.name, "status", "--json"))["totals"] == {"done": 1}
 
