@@ -187,7 +187,7 @@ def test_workers_end_with_a_command_that_fails_in_whatever_way(tmp_path):
         "data.num_workers=1",
         "trainer.max_steps=1",
         "eval.every=1",
-        "+trainer.callbacks=[{_target_: breaking.Breaks}]",
+        "+callbacks.breaks._target_=breaking.Breaks",
     ]
     told = subprocess.run(
         [sys.executable, "train.py", *SMALL, *words, f"run.root={tmp_path / 'runs'}"],

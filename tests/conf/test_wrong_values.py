@@ -114,8 +114,8 @@ def test_a_number_is_a_number_for_every_part(key, value, is_number):
         ("logger.mine=3", r"^logger\.mine=3 stands where a part must be"),
         ("logger.mine={_target_: nowhere.X}", r"^logger\.mine\._target_: there is no nowhere\.X"),
         ("logger.mine={_target_: pytorch_lightning.loggers.CSVLogger}", r"^logger\.mine \(CSVLogger\) needs save_dir"),
-        ("trainer.callbacks=3", r"^trainer\.callbacks=3 must be a list"),
-        ("trainer.callbacks=[{_target_: nowhere.X}]", r"^trainer\.callbacks\[0\]\._target_: there is no nowhere\.X"),
+        ("callbacks.mine=3", r"^callbacks\.mine=3 stands where a part must be"),
+        ("callbacks.mine={_target_: nowhere.X}", r"^callbacks\.mine\._target_: there is no nowhere\.X"),
         ("strategy.timeout=x", r"^strategy\.timeout=x must be a number"),
         ("launcher.options=x", r"^launcher\.options=x must be a list of texts"),
         ("launcher.dry_run=perhaps", r"true or false"),
@@ -186,7 +186,7 @@ def test_what_is_needed_cannot_be_deleted(word, told):
 
 
 def test_group_in_brackets_is_none_of_them():
-    for group in ("embedder", "ema", "guidance", "logger", "conditioning"):
+    for group in ("embedder", "ema", "guidance", "logger", "callbacks", "conditioning"):
         assert running.composed("train", f"{group}=[]")[group] == {}
 
 
@@ -238,7 +238,7 @@ BUILT = (
         (["ema.warm_up.decay=1.5"], r"^error: ema\.warm_up: an EMA decay must be in \[0, 1\)"),
         (["trainer.accelerator=gpus"], r"accelerator='gpus'.*auto"),
         (["trainer.devices=many"], r"^error: trainer\.devices=many: a run needs a process"),
-        (["+trainer.callbacks=[{_target_: pytorch_lightning.callbacks.Timer, duration: x}]"], r"trainer\.callbacks: .*Timer"),
+        (["+callbacks.timer={_target_: pytorch_lightning.callbacks.Timer, duration: x}"], r"callbacks\.timer: .*Timer"),
         (["strategy=deepspeed_2", "+strategy.zero.overlap_com=true"], r"strategy\.zero\.overlap_com: unknown key: did you mean"),
         (["run.root=/dev/null"], r"^error: run\.root=/dev/null"),
     ],

@@ -74,3 +74,13 @@ def test_rewinding_before_anything_was_logged_is_no_error(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl")
     log.rewind(10)
     assert not log.path.exists()
+
+
+def test_what_counts_the_steps_before_this_one_is_in_its_line_and_an_older_step_splits_none(tmp_path):
+    """Lightning's monitors, and a watcher that is late."""
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for metrics, step in (({"lr": 1}, 4), ({"speed": 2}, 5), ({"lr": 3}, 4), ({"old": 4}, 2), ({"train/loss": 0.5}, 5)):
+        log.log_metrics(metrics, step=step)
+    log.finalize("success")
+    lines = [json.loads(line) for line in log.path.read_text(encoding="utf-8").splitlines()]
+    assert lines == [{"step": 4, "lr": 1}, {"step": 2, "old": 4}, {"step": 5, "speed": 2, "lr": 3, "train/loss": 0.5}]

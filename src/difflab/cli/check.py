@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.choice_names import is_group, path_among
+from difflab.cli.given_callbacks import KNOWN_TO_CALLBACKS
 from difflab.cli.groups import (
     ConfigError,
     check_choice,
@@ -34,13 +35,12 @@ from difflab.cli.groups import (
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
+from difflab.runs.identity import ONLY_WATCHES
 
-SEVERAL = ("ema", "guidance", "embedder", "conditioning", "logger", "metric")
+SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
 
-FREE_NAMES = frozenset(
-    {"ema", "guidance", "embedder", "conditioning", "logger", "metric", "evaluation.pair_metrics", "target"}
-)
+FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "target"})
 """Nodes whose keys are names of the user's choice."""
 
 READ = frozenset({"trainer", "data"})
@@ -48,6 +48,12 @@ READ = frozenset({"trainer", "data"})
 
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
+
+_KNOWN_TO = {"logger": KNOWN_TO_LOGGERS, "callbacks": KNOWN_TO_CALLBACKS}
+"""Group -> arguments that its parts are told by the program."""
+
+_SAID_OF = {"callbacks": ONLY_WATCHES}
+"""Group -> a key that says something of the part and is no argument of its constructor."""
 
 
 def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
@@ -182,13 +188,14 @@ def _check_node(node: Any, base: Any, path: str) -> None:
         function = check_callable(str(node._get_node("_target_")), path)
         allowed = _arguments(function)
         if "_partial_" not in keys:
-            _check_given(function, [*keys, *(KNOWN_TO_LOGGERS if path.startswith("logger.") else ())], path)
+            _check_given(function, [*keys, *_KNOWN_TO.get(path.partition(".")[0], ())], path)
         user = f"{path} ({str(node._get_node('_target_')).rsplit('.', 1)[-1]})"
     elif path in FREE_NAMES or not isinstance(base, DictConfig):
         allowed, user = None, path
     else:
         allowed, user = [str(key) for key in base], path
-    unused = [key for key in keys if key not in _HYDRA_KEYS and allowed is not None and key not in allowed]
+    said = {*_HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
+    unused = [key for key in keys if key not in said and allowed is not None and key not in allowed]
     if unused and allowed is not None:
         paths = [f"{path}.{key}" for key in unused]
         origin = whose(paths)

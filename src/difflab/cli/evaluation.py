@@ -53,6 +53,11 @@ class Evaluation(ABC):
         """The score of the first track."""
         return f"eval/{next(iter(self.tracks), ONLINE)}/{self.score}"
 
+    def scores(self, data: ImageData) -> dict[str, MetricInfo]:
+        """eval/<track>/<label> -> what kind of number it is."""
+        infos = self.info(data)
+        return {f"eval/{track}/{label}": info for track in self.tracks or [ONLINE] for label, info in infos.items()}
+
     def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
         """eval/<track>/<label> -> the fields that define it, their fingerprint, and what kind of number it is."""
         infos = self.info(data)

@@ -23,12 +23,14 @@ class Outcome:
     name       complete, interrupted, went back, diverged, failed, or lost: the run's directory is not this process's any more
     exit_code  75 asks to be started again
     give_up    how many checkpoints a run that goes back leaves behind
+    early      of a complete run that a callback has ended before its last step: where, and why
     """
 
     name: str
     message: str = ""
     exit_code: int = 0
     give_up: int = 0
+    early: str = ""
 
 
 def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
@@ -56,6 +58,8 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
         return Outcome("failed", str(reason), exit_code=4)
     except RunLostError as reason:
         return Outcome("lost", str(reason), exit_code=4)
+    except ModuleNotFoundError as error:
+        return Outcome("failed", f"{' '.join(str(error).split())}: install it, or leave out what needs it", exit_code=2)
     except DataError as reason:
         record_end(2, trainer.global_step or None, f"DataError: {reason}", local=of_this_machine(reason))
         last = _last_good(trainer)
@@ -83,7 +87,17 @@ def fit(trainer: Any, module: Any, data: Any, checkpoint: Any) -> Outcome:
         raise
     finally:
         trainer.fit_loop.teardown()  # ends the data workers, of which Lightning forgets those of an evaluation that has failed
-    return Outcome("complete")
+    return Outcome("complete", early=_early_end(trainer))
+
+
+def _early_end(trainer: Any) -> str:
+    from difflab.runs.checkpoints import ended_early
+
+    if not ended_early(trainer):
+        return ""
+    reasons = [one.stopping_reason_message for one in trainer.early_stopping_callbacks if one.stopping_reason_message]
+    why = reasons[0].partition(" Signaling Trainer")[0].rstrip(".") if reasons else "a callback ended training"
+    return f"stopped early at step {trainer.global_step} of {trainer.max_steps}: {why}"
 
 
 def of_this_machine(error: BaseException) -> bool:

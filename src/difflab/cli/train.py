@@ -159,7 +159,8 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     works_on(run.path)
     if chosen_end(run):
         if launched_rank() == 0:
-            print(f"already complete: the same command has been run to its end ({config.trainer.max_steps} steps)")
+            end = run.early_end() or f"{config.trainer.max_steps} steps"
+            print(f"already complete: the same command has been run to its end ({end})")
             for line in changes(run, code, evaluation.all_protocols(config, module, data)):
                 print(line)
             if (run.path / "wandb" / "behind").exists():
@@ -255,7 +256,9 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
                     run.config.read_text(encoding="utf-8"),
                     images,
                 )
-                run.finish({"step": trainer.global_step, **run.last_scores()})
+                if outcome.early:
+                    print(outcome.early)
+                run.finish({"step": trainer.global_step, **run.last_scores()}, outcome.early)
                 report(run)
         except WriteError as error:
             outcome = outcome if outcome.message else Outcome("failed", str(error), exit_code=4)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 SET_ELSEWHERE = {
     "logger": "choose loggers by logger=[...], or add one of your own: '+logger.mine={_target_: ...}'",
+    "callbacks": "choose callbacks=[...], or add one of your own: +callbacks.mine._target_=my_package.MyCallback",
     "strategy": "choose strategy=auto|ddp|fsdp|..., or give the group a part of your own by its _target_",
     "plugins": "checkpoints are written by checkpoint_io=..., sharding by strategy=..., precision is trainer.precision",
     "default_root_dir": "runs are kept in run.root=... and run.name=...",
@@ -54,37 +55,6 @@ def _value(node: DictConfig, key: str) -> Any:
     """As it is written: a reference is not followed."""
     child: Any = node._get_node(key)
     return child._value()
-
-
-def given_callbacks(trainer: DictConfig) -> list[Any]:
-    """The user's callbacks, `trainer.callbacks`: a list of nodes with `_target_`, or names with such nodes."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-    from pytorch_lightning import Callback
-
-    from difflab.cli.arguments import cause
-    from difflab.cli.groups import ConfigError
-
-    node: Any = OmegaConf.to_container(trainer, resolve=True).get("callbacks")  # type: ignore[union-attr]
-    nodes = list(node.values()) if isinstance(node, dict) and "_target_" not in node else node or []
-    if not isinstance(nodes, list) or not all(isinstance(one, dict) and "_target_" in one for one in nodes):
-        raise ConfigError(
-            f"trainer.callbacks={node}: expected a list of parts, as '+trainer.callbacks=[{{_target_: my_package.MyCallback}}]', or "
-            "parts by name, as '+trainer.callbacks.mine={_target_: my_package.MyCallback}'"
-        )
-    made = []
-    for one in nodes:
-        try:
-            made.append(instantiate(one, _convert_="all"))
-        except InstantiationException as error:
-            raise ConfigError(f"trainer.callbacks: {one['_target_']}: {cause(error)}") from error
-    for one, callback in zip(nodes, made, strict=True):
-        if not isinstance(callback, Callback):
-            raise ConfigError(
-                f"trainer.callbacks: {one['_target_']} makes a {type(callback).__name__}, and no Lightning callback"
-            )
-    return made
 
 
 def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ VARIABLE = "DIFFLAB_TRUST"
 
 NOT_READ = frozenset(
     {
-        *("launcher", "strategy", "trainer", "checkpoint_io", "divergence", "evaluation", "logger"),
+        *("launcher", "strategy", "trainer", "checkpoint_io", "divergence", "evaluation", "callbacks", "logger"),
         *("hydra", "trust", "format", "metric", "quantization"),
     }
 )

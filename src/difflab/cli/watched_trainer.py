@@ -17,7 +17,8 @@ def watched_trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
-    from difflab.cli.trainer_arguments import given_callbacks, known_to_loggers, made_logger
+    from difflab.cli.given_callbacks import given_callbacks
+    from difflab.cli.trainer_arguments import known_to_loggers, made_logger
     from difflab.data import DataError
     from difflab.launch import launched_rank
     from difflab.launch.pulse import Pulse
@@ -49,11 +50,11 @@ def watched_trainer(
             else [ProgressCallback(config.data.batch_size, every)]
         ),
         SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
-        *given_callbacks(config.trainer),
+        *given_callbacks(config.callbacks, evaluation.scores(data), evaluation.monitor),
         checkpoints,
     ]
     trainer = instantiate(
-        OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "callbacks"]),
+        config.trainer,
         strategy=strategy,
         callbacks=watchers,
         logger=False,

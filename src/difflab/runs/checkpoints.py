@@ -14,11 +14,15 @@ from difflab.launch import Interrupted, Interruption
 from difflab.launch.signals import WRITING, signals
 from difflab.runs.saved_checkpoints import MARK, mark_of, saved, step_of
 
+STOPPED = "difflab_stopped"
+"""Entry of a checkpoint: whether a callback had ended training early. Earlier versions wrote none."""
+
 
 class Checkpoints(Checkpoint):
     """Saves every `every` steps, at the end and when training is interrupted; keeps the last few, the best and milestones.
 
-    Lightning runs callbacks of this class after all others, so that a checkpoint holds what they have done with the step.
+    Lightning runs callbacks of this class after all others, so that a checkpoint holds what they have done with the step. That one of them
+    has ended training early, as EarlyStopping does, is part of it: a run that is killed between that and its end does not go on training.
 
     directory        of the files: step-00000500.ckpt, best.ckpt
     every            optimizer steps between checkpoints
@@ -58,6 +62,7 @@ class Checkpoints(Checkpoint):
         self.between_steps = between_steps
         self.best = float("inf")
         self.seconds = 0.0
+        self._stopped = False
         self._best_to_link: Path | None = None
         self._seen_step = 0
         self._saved_step = -1
@@ -70,6 +75,7 @@ class Checkpoints(Checkpoint):
         if self.interruption.told():
             signals.enter(WRITING)
             raise Interrupted(f"{self._why()} before its first step")
+        trainer.should_stop = trainer.should_stop or self._stopped
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -78,7 +84,7 @@ class Checkpoints(Checkpoint):
         if step == self._seen_step:  # within an accumulation
             return
         self._seen_step = step
-        if step % self.evaluated_every and step != trainer.max_steps:
+        if step % self.evaluated_every and step != trainer.max_steps and not trainer.should_stop:
             self._after_step(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,6 +112,14 @@ class Checkpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint[MARK] = mark_of(self.directory)
+        checkpoint[STOPPED] = ended_early(trainer)
+        # Lightning counts this one later, and does not make up for it at a restart: its monitors' steps would fall behind
+        checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] = trainer.global_step
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._stopped = checkpoint.get(STOPPED, False)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -122,7 +136,7 @@ class Checkpoints(Checkpoint):
     def _after_step(self, trainer: pl.Trainer) -> None:
         if trainer.global_step % self.every == 0:
             self._save(trainer)
-        if self.interruption.requested() and trainer.global_step < trainer.max_steps:
+        if self.interruption.requested() and trainer.global_step < trainer.max_steps and not trainer.should_stop:
             signals.enter(WRITING)
             self._save(trainer)
             raise Interrupted(f"{self._why()} at step {trainer.global_step} and saved")
@@ -160,3 +174,8 @@ class Checkpoints(Checkpoint):
             return
         link(self._best_to_link, self.directory / "best.ckpt")
         self._best_to_link = None
+
+
+def ended_early(trainer: pl.Trainer) -> bool:
+    """Whether a callback has ended training before its last step."""
+    return trainer.should_stop and trainer.global_step < trainer.max_steps

@@ -29,6 +29,10 @@ _BEGAN = "1970-01-01T00:00:00+00:00"
 """Of a start that does not say when."""
 
 
+EARLY_END = "stopped_early"
+"""Entry of complete.json."""
+
+
 class RunDirectory:
     """<run.root>/<experiment>/seed<seed>-<identity>/
 
@@ -80,9 +84,21 @@ class RunDirectory:
         }
         write_json(self.provenance, [*earlier, last])
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Marks the run as complete."""
-        write_json(self.complete, summary)
+    def finish(self, summary: dict[str, Any], early: str = "") -> None:
+        """Marks the run as complete.
+
+        Args:
+            summary: Its last step and scores.
+            early: Why it has ended before the step that was asked for; empty where it has not.
+        """
+        write_json(self.complete, summary | ({EARLY_END: early} if early else {}))
+
+    def early_end(self) -> str:
+        """Why the complete run has ended before the step that was asked for; empty where it has not."""
+        try:
+            return str(read_json(self.complete).get(EARLY_END, ""))
+        except FileError:
+            return ""
 
     def settings(self) -> dict[str, Any]:
         """What config.yaml says, with at least the name, the seed, the number of steps and the batch size.

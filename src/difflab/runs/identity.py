@@ -47,18 +47,10 @@ ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings"})
 """Keys that say nothing where nothing is chosen: runs that were begun before there was such a choice go on."""
 
 
-CALLBACKS = "trainer.callbacks"
+CALLBACKS = "callbacks"
 
-WATCHERS = frozenset(
-    {
-        "DeviceStatsMonitor",
-        "LearningRateMonitor",
-        "ModelSummary",
-        "RichModelSummary",
-        "ThroughputMonitor",
-    }
-)
-"""Callbacks of Lightning that look on: a run with them is the run without them. Whatever else is given as a callback counts."""
+ONLY_WATCHES = "only_watches"
+"""Key by which a callback's node says that it looks on: a run with it is the run without it. Every other callback counts."""
 
 
 def identity(
@@ -98,15 +90,13 @@ def code_of(config: Mapping[str, Any]) -> ForeignCode:
 
 
 def acting_callbacks(config: Mapping[str, Any]) -> list[Any]:
-    """The nodes of the user's callbacks that may change what is trained: all but `WATCHERS`."""
-    trainer = config.get("trainer")
-    given = (trainer.get("callbacks") if isinstance(trainer, Mapping) else None) or []
-    return [node for node in (given.values() if isinstance(given, Mapping) else given) if not _watches(node)]
-
-
-def _watches(node: Any) -> bool:
-    parts = str(node.get("_target_", "")).split(".") if isinstance(node, Mapping) else [""]
-    return parts[0] == "pytorch_lightning" and parts[-1] in WATCHERS
+    """The nodes of the user's callbacks that may change what is trained: all that do not say that they only watch."""
+    nodes = (config.get(CALLBACKS) or {}).values()
+    return [
+        {key: value for key, value in node.items() if key != ONLY_WATCHES}
+        for node in nodes
+        if not node.get(ONLY_WATCHES)
+    ]
 
 
 def _without(node: Any, path: str, left_out: frozenset[str]) -> Any:

@@ -25,6 +25,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "seed": config["seed"],
         "step": step,
         "max_steps": config["trainer"]["max_steps"],
+        "stopped_early": run.early_end(),
         "images": step * config["data"]["batch_size"],
         "checkpoint": str(checkpoint) if checkpoint else None,
         "weights_sha256": _hashes(checkpoint) if checkpoint else {},
@@ -44,11 +45,13 @@ def _hashes(checkpoint: Path) -> dict[str, str]:
 
 def as_text(facts: dict[str, Any]) -> str:
     """`info` for a person."""
+    early = [f"          {facts['stopped_early']}"] if facts["stopped_early"] else []
     lines = [
         f"run       {facts['path']}",
         f"status    {facts['status']}",
         f"variant   {facts['name']}  seed {facts['seed']}",
         f"progress  step {facts['step']} of {facts['max_steps']}, {facts['images']} images",
+        *early,
         f"saved in  {facts['checkpoint'] or 'no checkpoint yet'}",
     ]
     lines += [f"weights   {track:12} {value}" for track, value in facts["weights_sha256"].items()]

@@ -28,6 +28,9 @@ class MetricsLog(Logger):
     The run directory is the truth and W&B mirrors it. A run that goes on from a checkpoint drops the lines after it (`rewind`), since it
     will write them again.
 
+    Lightning's own callbacks count the optimizer steps before the one that is in progress: what they log is part of the line that is being
+    gathered. An older step is a line of its own.
+
     path   of the file
     """
 
@@ -55,10 +58,14 @@ class MetricsLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if step != self._row.get("step"):
+        number = -1 if step is None else step
+        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
+        if number > self._row.get("step", number):
             self._write()
-            self._row = {"step": -1 if step is None else step}
-        self._row.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
+        if number < self._row.get("step", number) - 1:
+            self._append({"step": number} | values)
+        else:
+            self._row = {"step": number} | self._row | values
 
     @rank_zero_only
     def save(self) -> None:
@@ -105,5 +112,8 @@ class MetricsLog(Logger):
 
     def _write(self) -> None:
         if self._row:
-            append_text(self.path, dumps(self._row) + "\n")
+            self._append(self._row)
             self._row = {}
+
+    def _append(self, row: dict[str, float]) -> None:
+        append_text(self.path, dumps(row) + "\n")
