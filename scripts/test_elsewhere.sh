@@ -21,7 +21,7 @@ packages="$(.venv/bin/python -c 'import sys; print(*(p for p in sys.path if p.en
 .venv/bin/python -m venv --without-pip "$there/.venv"
 site="$("$there/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 printf '%s\n' "$there/src" "$packages" > "$site/elsewhere.pth"
-touch "$there/.venv/installed"
+touch "$there/.venv/"{installed,dev-installed}
 imported="$(cd / && "$there/.venv/bin/python" -c 'import difflab; print(difflab.__file__)')"
 [ "$imported" = "$there/src/difflab/__init__.py" ] || { echo "not the copy's difflab: $imported" >&2; exit 1; }
 

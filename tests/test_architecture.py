@@ -95,7 +95,7 @@ FRAMEWORKS = {
     "deepspeed": {"launch"},
     "matplotlib": {"studies"},
     "plotly": {"studies"},
-    "statsmodels": {"studies"},
+    "statsmodels": set(),
     "jinja2": {"studies"},
     "wandb_workspaces": {"studies"},
     "torchvision": {"data", "metrics", "callbacks", "cli"},

@@ -34,7 +34,7 @@ def test_what_a_user_or_a_job_has_set_is_gone():
     assert not Path(home).exists()
 
 
-@pytest.mark.skipif(not (ROOT / ".venv/bin/python").exists(), reason="the environment is not that of `make setup`")
+@pytest.mark.skipif(not (ROOT / ".venv/bin/python").exists(), reason="the environment is not that of `make dev`")
 def test_the_tests_run_elsewhere_and_fail_elsewhere(tmp_path):
     """In a copy at another path, which is gone afterwards; a test that fails there fails the command."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

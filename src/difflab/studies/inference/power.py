@@ -9,8 +9,8 @@ their joint power where differences are normal, and falls from ten seeds to elev
 signs(delta, n) = P(K >= k),  K ~ Binomial(n, Phi(delta / sd)),  k the fewest wins with p <= alpha
 
 This is a two-sided test that finds the difference on the side where it is; the other side (a significant difference of the wrong sign) is
-an error and no success. It is also the part of statsmodels' two-sided power that can be computed: its other tail is nan for large
-noncentralities, on which its own solver fails.
+an error and no success. It is also the part of a two-sided power that can be computed: the other tail is nan for large noncentralities, on
+which the solver of statsmodels fails.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
-from scipy.stats import binom
-from statsmodels.stats.power import TTestPower
+from scipy.stats import binom, nct
 
 from difflab.studies.inference.pilot import Pilot
 from difflab.studies.inference.typical_seed import SIGNS_BEYOND
@@ -156,7 +155,7 @@ def _power_of_signs(effect: float, seeds: np.ndarray, alpha: float) -> np.ndarra
 
 
 def _power(effect: float, seeds: int, alpha: float) -> float:
-    return float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
+    return float(nct.sf(stdtrit(seeds - 1, 1 - alpha / 2), seeds - 1, math.sqrt(seeds) * effect))
 
 
 def _smallest_effect(seeds: int, alpha: float, goal: float) -> float:
