@@ -40,9 +40,10 @@ MATHEMATICS = {
     "ema": {"layout"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
-TEXT_AND_FILES = {"strict_json", "reading", "files"}
+TEXT_AND_FILES = {"strict_json", "invocation", "reading", "files"}
 MACHINERY = {
     "strict_json": set(),
+    "invocation": set(),
     "reading": set(),
     "files": {"strict_json"},
     "on_demand": set(),

@@ -1,10 +1,13 @@
 """What the commands say of themselves."""
 
 import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import difflab
 from difflab.cli import main as entry
 from difflab.cli import sample, train
 from difflab.cli.entry import help_text
@@ -12,6 +15,8 @@ from difflab.cli.experiments import listing
 from difflab.cli.places import config_directory
 from difflab.cli.stage_words import gathered
 from running import composed
+
+ROOT = Path(__file__).parents[2]
 
 
 def said_by(function, arguments, monkeypatch, capsys) -> str:
@@ -46,8 +51,8 @@ def test_the_commands_of_the_help_compose():
     for name, module in (("train", train), ("sample", sample)):
         for example, what in module.EXAMPLES:
             words = shlex.split(example.replace("<identity>", "0123456789"))
-            assert words[:2] == ["python", f"{name}.py"]
-            overrides = [word if "[" in word else word.split(",")[0] for word in words[2:] if word != "-m"]
+            assert words[0] == name
+            overrides = [word if "[" in word else word.split(",")[0] for word in words[1:] if word != "-m"]
             assert what
             if "+experiment=list" not in overrides:
                 composed(name, *gathered(overrides))
@@ -65,6 +70,20 @@ def test_all_experiments_are_listed_with_a_line(override, monkeypatch, capsys):
     assert "# " + rows["cosine_adagn"] == header[1]
     assert len(names) > 30
     assert text.strip() == listing()
+
+
+def test_outside_of_a_clone_the_help_names_the_installed_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = said_by(train.main, ["difflab", "--help"], monkeypatch, capsys)
+    assert text.startswith("difflab train: ")
+    assert "  difflab train +experiment=list\n" in text
+    assert "python" not in text
+
+
+@pytest.mark.parametrize("words", [["-m", "difflab"], ["-m", "difflab", "train"], ["train.py"]])
+def test_the_version_is_told(words):
+    done = subprocess.run([sys.executable, *words, "--version"], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (0, f"difflab {difflab.__version__}\n")
 
 
 def test_the_installed_command(monkeypatch, capsys):
@@ -93,5 +112,5 @@ def test_a_wrong_key_is_one_line_from_the_command_line(monkeypatch, capsys):
 
 
 def test_groups_of_the_house_are_not_offered():
-    text = help_text("train.py", "trains", [], [], lambda group: True)
+    text = help_text("train", "trains", [], [], lambda group: True)
     assert not any(line.split()[:1] in (["module"], ["recipe"]) for line in text.splitlines())

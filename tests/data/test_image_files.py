@@ -236,7 +236,7 @@ def test_hugging_face_errors_say_what_to_set(hub):
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    assert "pip install 'difflab[data]'" in error(lambda: HuggingFaceImages("x", "train", "img", None, 8))
+    assert "[hub]'" in error(lambda: HuggingFaceImages("x", "train", "img", None, 8))
 
 
 def test_a_damaged_zip_is_named_with_the_image(folder):

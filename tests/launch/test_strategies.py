@@ -262,7 +262,7 @@ def test_one_process_is_fine(strategy):
 
 def test_a_missing_deepspeed_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r'pip install "difflab\[deepspeed\]"'):
+    with pytest.raises(ValueError, match=r"pip install .*\[deepspeed\]"):
         DeepSpeed({"stage": 2})
 
 

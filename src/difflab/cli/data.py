@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from string import Template
 
+from difflab.invocation import command, program
 from difflab.strict_json import dumps
 
-HELP = """data.py: packs data sets into shards, and tells what they are
+HELP = """$program: packs data sets into shards, and tells what they are
 
-  python data.py pack SOURCE OUT [format=webdataset] [image_size=64] [shard_mb=256]
+  $data pack SOURCE OUT [format=webdataset] [image_size=64] [shard_mb=256]
       SOURCE: a folder, a zip, tar shards, a packed set, or hub:NAME [split=train] [image_column=image] [label_column=label|null];
               or a folder of .npy files [C, H, H], which are packed as latents
       OUT: a new folder. The same command again goes on after an interruption
@@ -17,7 +19,7 @@ HELP = """data.py: packs data sets into shards, and tells what they are
       image_size: resizes and centre-crops as training would, to PNG; without it files are copied as they are
       shard_mb: of a shard, at most
 
-  python data.py info PATH [--json]
+  $data info PATH [--json]
       images, bytes, sizes, classes, shards, and the hash of the content; what is damaged is said
 
 Train on the result with data=webdataset|mds|parquet|latents data.dataset.root=OUT."""
@@ -32,7 +34,7 @@ def main() -> None:
 
     words = [word for word in sys.argv[1:] if word != "--json"]
     if not words or {"-h", "--help"} & set(words):
-        print(HELP)
+        print(Template(HELP).substitute(data=command("data"), program=program("data")))
         sys.exit(0 if words else 2)
     try:
         if words[0] == "pack" and len(words) >= 3:

@@ -14,6 +14,7 @@ from difflab.cli.model_source import ModelSource
 from difflab.cli.trained_data import held_out_data, trained_data
 from difflab.conditioning import LowResolution, low_resolution_of
 from difflab.data import ImageDataset, open_image_set
+from difflab.invocation import program
 from difflab.metrics.embed import LabelledSource
 from difflab.sampling import PLAN_FILE, GivenImages, Shuffled, read_set
 
@@ -57,7 +58,7 @@ def enlarged_by(
         return Enlarged(lambda: _stored(Path(config.low_res)), low_resolution, image_shape)
     if model.get("data") is None:
         raise ConfigError(
-            "this model enlarges images: give low_res=FILE, an npz, a folder or what sample.py has written"
+            f"this model enlarges images: give low_res=FILE, an npz, a folder or what {program('sample')} has written"
         )
     return Enlarged(lambda: Shuffled(_of_the_run(source)), low_resolution, image_shape)
 

@@ -13,6 +13,7 @@ from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
 from difflab.cli.places import config_directory
 from difflab.cli.surroundings import check_surroundings
+from difflab.invocation import command, program
 from difflab.launch.rank import end_with_first
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ def wants_help(arguments: list[str]) -> bool:
 
 
 def help_text(
-    command: str, purpose: str, examples: list[tuple[str, str]], values: list[str], shows: Callable[[str], bool]
+    name: str, purpose: str, examples: list[tuple[str, str]], values: list[str], shows: Callable[[str], bool]
 ) -> str:
     """Commands that one needs, the groups with their choices (those that the command `shows`), and values."""
     directory = config_directory()
-    lines = [f"{command}: {purpose}", "", "Useful commands"]
-    lines += [f"  {example}\n      {what}" for example, what in examples]
+    lines = [f"{program(name)}: {purpose}", "", "Useful commands"]
+    lines += [f"  {command(example)}\n      {what}" for example, what in examples]
     lines += ["", "Groups (swap a part with group=choice; look into conf/<group>/<choice>.yaml for its values)"]
     for folder in sorted(path for path in directory.rglob("*") if path.is_dir()):
         group = folder.relative_to(directory).as_posix()

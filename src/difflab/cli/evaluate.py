@@ -6,45 +6,46 @@ import sys
 from typing import TYPE_CHECKING
 
 from difflab.cli.entry import help_text, run_hydra, wants_help
+from difflab.invocation import program
 from difflab.reading import printable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("python evaluate.py checkpoint=runs/cosine_adagn", "10,000 images of a run against its training data"),
+    ("evaluate checkpoint=runs/cosine_adagn", "10,000 images of a run against its training data"),
     (
-        "python evaluate.py checkpoint=RUN num_samples=50000 accelerator=gpu devices=8 'metric=[frechet,spatial_frechet,kernel]'",
+        "evaluate checkpoint=RUN num_samples=50000 accelerator=gpu devices=8 'metric=[frechet,spatial_frechet,kernel]'",
         "published size, eight GPUs, other metrics; what is drawn and embedded already is used again",
     ),
     (
-        "python evaluate.py 'checkpoint=[RUN_A,RUN_B,RUN_C]'",
+        "evaluate 'checkpoint=[RUN_A,RUN_B,RUN_C]'",
         "seeds of one experiment: sampling and training noise apart",
     ),
     (
-        "python evaluate.py checkpoint=RUN 'sweep.scale=[1,1.5,2,3]' 'sweep.steps=[10,25]'",
+        "evaluate checkpoint=RUN 'sweep.scale=[1,1.5,2,3]' 'sweep.steps=[10,25]'",
         "settings on one noise bank: fronts, and the best one, chosen on one half and reported on the other",
     ),
     (
-        "python evaluate.py samples=samples.npz reference=VIRTUAL_imagenet64_labeled.npz extractor=inception",
+        "evaluate samples=samples.npz reference=VIRTUAL_imagenet64_labeled.npz extractor=inception",
         "OpenAI's files: FID and sFID against the statistics, precision and recall against the images",
     ),
-    ("python evaluate.py samples=folder data=cifar10 data.dataset.split=test", "a folder of images against a data set"),
+    ("evaluate samples=folder data=cifar10 data.dataset.split=test", "a folder of images against a data set"),
     (
-        "python evaluate.py samples=cifar10 data=cifar10 data.dataset.split=test extractor=inception",
+        "evaluate samples=cifar10 data=cifar10 data.dataset.split=test extractor=inception",
         "training images against test images: the distance that no model can be expected to beat",
     ),
-    ("python evaluate.py checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
+    ("evaluate checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
     (
-        "python evaluate.py 'compare=[A/results.json,B/results.json]' 'waive=[track]'",
+        "evaluate 'compare=[A/results.json,B/results.json]' 'waive=[track]'",
         "numbers side by side, if comparable",
     ),
 ]
 
 GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization"})
 VALUES = [
-    "checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of sample.py say how it draws",
-    "stages        in its place a cascade, as sample.py draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",
+    f"checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of {program('sample')} say how it draws",
+    f"stages        in its place a cascade, as {program('sample')} draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",
     "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards, a data set; value_range=[-1,1] for an npz of floats",
     "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
@@ -59,7 +60,7 @@ def main() -> None:
     """The command line of evaluate.py."""
     if wants_help(sys.argv[1:]):
         purpose = "measures images: FID and its relatives with intervals and protocols"
-        print(help_text("evaluate.py", purpose, EXAMPLES, VALUES, GROUPS.__contains__))
+        print(help_text("evaluate", purpose, EXAMPLES, VALUES, GROUPS.__contains__))
     else:
         run_hydra("evaluate", evaluate, checked)
 

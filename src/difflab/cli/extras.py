@@ -6,6 +6,8 @@ import importlib.util
 import shutil
 from collections.abc import Sequence
 
+from difflab.invocation import installation
+
 EXTRAS = {
     "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
     "hydra/launcher=joblib": ("hydra_plugins.hydra_joblib_launcher", "sweeps"),
@@ -18,7 +20,7 @@ def lacking(arguments: Sequence[str]) -> str:
     """What the arguments ask for and this installation has not, in a line; "" for nothing."""
     for argument, (module, extra) in EXTRAS.items():
         if argument in arguments and not _is_there(module):
-            return f"{argument} needs an extra: pip install 'difflab[{extra}]'"
+            return f"{argument} needs an extra: {installation(extra)}"
     if "hydra/launcher=slurm" in arguments and shutil.which("sbatch") is None:
         return "hydra/launcher=slurm: there is no sbatch here; submit from a login node, or use hydra/launcher=joblib"
     return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from difflab.classifier import NoisyClassifier
 from difflab.cli.check import ConfigError
 from difflab.cli.run_weights import built, load_weights, once, run_weights
+from difflab.invocation import command
 from difflab.module import ClassifierModule
 
 
@@ -36,7 +37,7 @@ def _of_run(checkpoint: str, track: str | None) -> NoisyClassifier:
     if not isinstance(module, ClassifierModule):
         raise ConfigError(
             f"checkpoint={checkpoint} is a {type(module.model).__name__}, and no classifier of noised images: train one with "
-            "module=classifier, as python train.py +experiment=digits_classifier does"
+            f"module=classifier, as {command('train +experiment=digits_classifier')} does"
         )
     load_weights(module.classifier, found)
     return module.classifier

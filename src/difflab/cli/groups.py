@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.choice_names import is_group
 from difflab.cli.places import config_directory
+from difflab.invocation import command
 from difflab.reading import read_yaml
 
 
@@ -61,7 +62,8 @@ def check_choice(override: Override) -> None:
     if len(names) > 1 and known and not takes_several(group):
         one, words = names[0], ",".join(map(str, names))
         raise ConfigError(
-            f"{group}=[{words}]: only one can be chosen, as {group}={one}; train.py -m {group}={words} runs them after each other"
+            f"{group}=[{words}]: only one can be chosen, as {group}={one}; `{command(f'train -m {group}={words}')}` runs them one after "
+            "the other"
         )
 
 
@@ -121,7 +123,9 @@ def explain_choice(group: str, choice: object, problem: str = "") -> None:
         if isinstance(name, str) and name not in choices and choices:
             near = near_name(name, choices)
             several = (
-                f"there are {', '.join(choices)}" if len(choices) < 20 else f"python train.py +{group}=list names them"
+                f"there are {', '.join(choices)}"
+                if len(choices) < 20
+                else f"`{command(f'train +{group}=list')}` names them"
             )
             raise ConfigError(
                 f"{group}={name[:80]}: there is no such choice; {f'did you mean {near!r}?' if near else several}"

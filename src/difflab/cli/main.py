@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from difflab import __version__
 from difflab.launch.output import is_unread, keep_outputs
 from difflab.launch.signals import BRIEF, KEEPING, WRITING, Stage, signals, starting
 
@@ -34,6 +35,9 @@ COMMANDS = {
     "doctor": Command("examines the environment: versions, GPUs, network, disks, data, SLURM"),
 }
 
+VERSION = "--version"
+"""The last word of a command line that asks which difflab this is."""
+
 _STARTED = "DIFFLAB_COMMAND"
 
 
@@ -53,7 +57,10 @@ def owned(work: Callable[[], None], stage: Stage) -> None:
     output = keep_outputs()  # first of all: what opens a file would get the number of a closed output
     signals.begin(stage)
     try:
-        work()
+        if sys.argv[-1] == VERSION:
+            print(f"difflab {__version__}")
+        else:
+            work()
     finally:
         brief = signals.stage is BRIEF
         signals.enter(WRITING)
@@ -75,7 +82,9 @@ def chosen() -> None:
     if command not in COMMANDS:
         lines = [f"  difflab {name:8} {known.purpose}" for name, known in COMMANDS.items()]
         print(
-            "usage: difflab <command> [arguments]\n\n" + "\n".join(lines) + "\n\ndifflab <command> --help tells more."
+            "usage: difflab <command> [arguments]\n\n"
+            + "\n".join(lines)
+            + "\n\ndifflab <command> --help tells more; difflab --version says which one this is."
         )
         sys.exit(0 if command in ("", "-h", "--help") else 2)
     os.environ[_STARTED] = command

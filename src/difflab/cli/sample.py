@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("python sample.py checkpoint=runs/cosine_adagn", "64 images from a run's first EMA track"),
+    ("sample checkpoint=runs/cosine_adagn", "64 images from a run's first EMA track"),
     (
-        "python sample.py checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
+        "sample checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
         "many images on eight GPUs; started again it goes on",
     ),
     (
-        "python sample.py checkpoint=RUN 'format=[npz,zip]' track=online out=online",
+        "sample checkpoint=RUN 'format=[npz,zip]' track=online out=online",
         "the weights themselves, two formats",
     ),
-    ("python sample.py checkpoint=RUN 'classes=[1,7]' num_samples=100", "two classes in turn"),
+    ("sample checkpoint=RUN 'classes=[1,7]' num_samples=100", "two classes in turn"),
     (
-        "python sample.py checkpoint=RUN ema=posthoc ema.std=0.05",
+        "sample checkpoint=RUN ema=posthoc ema.std=0.05",
         "an average of another length, from the run's snapshots",
     ),
-    ("python sample.py checkpoint=RUN sampler=ddim sampler.eta=1 steps=10", "another sampler"),
-    ("python sample.py checkpoint=RUN 'guidance=[classifier_free,clip]' guidance.classifier_free.scale=3", "guided"),
+    ("sample checkpoint=RUN sampler=ddim sampler.eta=1 steps=10", "another sampler"),
+    ("sample checkpoint=RUN 'guidance=[classifier_free,clip]' guidance.classifier_free.scale=3", "guided"),
     (
-        "python sample.py checkpoint=openai:64x64_diffusion.pt sampler=ddim steps=ddim25 quantization=truncated",
+        "sample checkpoint=openai:64x64_diffusion.pt sampler=ddim steps=ddim25 quantization=truncated",
         "a released model of ADM, as its own scripts draw and quantize",
     ),
     (
-        "python sample.py 'stages=[BASE,UPSAMPLER]' stage.0.steps=250 stage.1.steps=25 'stage.0.guidance=[classifier_free,clip]'",
+        "sample 'stages=[BASE,UPSAMPLER]' stage.0.steps=250 stage.1.steps=25 'stage.0.guidance=[classifier_free,clip]'",
         "a cascade: small images, enlarged; stage.<number>.<key> is said of one stage",
     ),
 ]
@@ -64,7 +64,7 @@ def main() -> None:
     if wants_help(sys.argv[1:]):
         print(
             help_text(
-                "sample.py", "draws images from a run or a released checkpoint", EXAMPLES, VALUES, GROUPS.__contains__
+                "sample", "draws images from a run or a released checkpoint", EXAMPLES, VALUES, GROUPS.__contains__
             )
         )
     else:

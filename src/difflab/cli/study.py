@@ -7,32 +7,35 @@ import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import NamedTuple
 
-HELP = """study.py: from a question to a table with error bars
+from difflab.invocation import command, program
 
-  python study.py list                       the studies that there are
-  python study.py STUDY plan                 runs, parameters, FLOPs, cost; refuses rows that differ in more than they declare
-  python study.py STUDY launch               runs what is missing or was interrupted, in the background; again: goes on
-  python study.py STUDY status [--json]      done, running, queued, failed; --watch refreshes
-  python study.py STUDY cancel | retry       stops what runs (it saves) | runs what has failed once more
-  python study.py STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE.tex]
-  python study.py STUDY report               one HTML page: out=FILE; --wandb builds a W&B report instead
-  python study.py STUDY sync                 uploads offline W&B runs, once each
-  python study.py compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [info={METRIC: {...}}] [out=SAMPLES.png] [--json]
+HELP = """$program: from a question to a table with error bars
+
+  $study list                       the studies that there are
+  $study STUDY plan                 runs, parameters, FLOPs, cost; refuses rows that differ in more than they declare
+  $study STUDY launch               runs what is missing or was interrupted, in the background; again: goes on
+  $study STUDY status [--json]      done, running, queued, failed; --watch refreshes
+  $study STUDY cancel | retry       stops what runs (it saves) | runs what has failed once more
+  $study STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE.tex]
+  $study STUDY report               one HTML page: out=FILE; --wandb builds a W&B report instead
+  $study STUDY sync                 uploads offline W&B runs, once each
+  $study compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [info={METRIC: {...}}] [out=SAMPLES.png] [--json]
 
   STUDY is a folder in experiments/, or the path of a study's file or of the folder of a study.yaml.
 
   Options of plan, and of all that follows from it (give the same to each command)
     match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)
-    KEY=VALUE                any override of train.py, for all rows: trainer.accelerator=gpu, run.root=/scratch/runs, +shrink=tiny
+    KEY=VALUE                any override of $train, for all rows: trainer.accelerator=gpu, run.root=/scratch/runs, +shrink=tiny
   Options of plan
     difference=0.5           how many seeds show this difference of the deciding metric? difference=5%: of one that is a ratio, as FID
     sd=0.4                   standard deviation of paired differences, where no finished runs tell it; sd=6% likewise
     rate=1e14                FLOPs per second of the machine, for an estimate of hours
   Options of launch and retry
     jobs=2                   runs at a time on this machine; with SLURM: tasks of the array at a time
-    launcher=slurm ...       one job array, with the launcher.* values of train.py; launcher.dry_run=true prints the scripts
+    launcher=slurm ...       one job array, with the launcher.* values of $train; launcher.dry_run=true prints the scripts
     --wait                   stays until all is done
   Options of table
     missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing"""
@@ -94,7 +97,7 @@ def main() -> None:
 
     words = sys.argv[1:]
     if not words or wants_help(words):
-        print(HELP)
+        print(Template(HELP).substitute(study=command("study"), program=program("study"), train=program("train")))
         sys.exit(0 if words else 2)
     end_at_once()
     if missing := check_surroundings():
@@ -159,7 +162,9 @@ def _check_no_option(key: str) -> None:
 
     near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
     if near and not (config_directory() / key).is_dir():
-        raise ValueError(f"{key} is neither an option nor an override of train.py: did you mean {near[0]}=...?")
+        raise ValueError(
+            f"{key} is neither an option nor an override of {program('train')}: did you mean {near[0]}=...?"
+        )
 
 
 def study_file(name: str) -> Path:

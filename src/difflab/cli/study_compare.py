@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from difflab.invocation import command
 from difflab.metrics import MetricInfo
 from difflab.reading import parse_yaml, printable
 from difflab.strict_json import dumps
@@ -33,7 +34,7 @@ def compare(words: Sequence[str]) -> None:
             given[key] = value
     runs = [word for word in words if not word.startswith("--") and word.partition("=")[0] not in given]
     if len(runs) < 2:
-        raise StudyError("compare takes two run directories at least: study.py compare RUN_A RUN_B")
+        raise StudyError(f"compare takes two run directories at least: {command('study compare RUN_A RUN_B')}")
     waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
     found = compared(runs, waived, _stated(given.get("info", "{}")))
     found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])

@@ -12,6 +12,7 @@ from rich.table import Table
 from difflab.cli.known_plan import remember
 from difflab.cli.planning import plan_study
 from difflab.cli.study import Request, number
+from difflab.invocation import program
 from difflab.strict_json import dumps
 from difflab.studies import CitedRow, Plan, RowPlan, StudyError, load_study
 from difflab.studies.confounds import changed_together
@@ -76,7 +77,7 @@ def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
         for name, row in plan.rows.items()
     }
     trainings = [
-        {"name": t.name, "seed": t.seed, "command": ["train.py", *t.overrides]}
+        {"name": t.name, "seed": t.seed, "command": [*program("train").split(), *t.overrides]}
         | ({} if plan.lacking else {"identity": t.identity, "directory": str(t.directory)})
         for t in plan.trainings
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from difflab.cli.study import Request, divided
 from difflab.cli.study_plan import here
 from difflab.files import write_text
+from difflab.invocation import installation
 from difflab.studies import Evidence, Plan, execution
 from difflab.studies.gather import gather
 from difflab.studies.inference import Verdict, verdicts
@@ -49,7 +50,10 @@ def report(request: Request) -> None:
         plan, evidence, found = _found(request)
         print(save_report(evidence, found, request.options.get("entity"), plan.study.name))
         return
-    from difflab.studies.report import write_report
+    try:
+        from difflab.studies.report import write_report
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"a report needs the package {error.name}: {installation('report')}") from error
 
     plan, evidence, _ = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):

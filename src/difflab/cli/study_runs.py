@@ -12,6 +12,7 @@ from rich.console import Console
 from difflab.cli.resolving import resolve_row
 from difflab.cli.study import LAUNCHER, Request, divided
 from difflab.cli.study_plan import here
+from difflab.invocation import command
 from difflab.launch.slurm import SlurmJob
 from difflab.studies import Plan
 from difflab.studies import execution as running
@@ -72,4 +73,5 @@ def _submitted(launched: Launched, plan: Plan, request: Request) -> None:
     if "--wait" in request.flags:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     elif launched.submitted:
-        print(f"watch  python study.py {' '.join([request.study, 'status --watch', *divided(request.overrides)[0]])}")
+        words = ["study", request.study, "status --watch", *divided(request.overrides)[0]]
+        print(f"watch  {command(' '.join(words))}")

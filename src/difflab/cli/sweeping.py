@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from difflab.cli.model_source import ModelSource
 from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
 from difflab.files import write_json
+from difflab.invocation import installation
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Protocol, Results
 from difflab.studies import Point, Setting, choose, draw_front, settings
@@ -31,6 +33,8 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
         raise ConfigError("a sweep draws from one model: give checkpoint=RUN")
     if config.num_samples % 2:
         raise ConfigError(f"num_samples={config.num_samples}: a sweep chooses on one half, so it must be even")
+    if find_spec("matplotlib") is None:
+        raise ConfigError(f"a sweep draws its fronts with matplotlib: {installation('report')}")
     tried = settings(axes)
     sources: dict[str | None, ModelSource] = {}  # a model is read once per track
     subjects = []

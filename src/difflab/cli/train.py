@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.cli.ended import Ended
 from difflab.cli.entry import ended_together, fail, help_text, run_hydra, wants_help
+from difflab.invocation import command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("python train.py +experiment=cosine_adagn", "the headline run on the embedded digits, minutes on a laptop"),
-    ("python train.py +experiment=list", "all experiments with a line on each"),
+    ("train +experiment=cosine_adagn", "the headline run on the embedded digits, minutes on a laptop"),
+    ("train +experiment=list", "all experiments with a line on each"),
     (
-        "python train.py +experiment=cosine_adagn schedule=linear seed=1",
+        "train +experiment=cosine_adagn schedule=linear seed=1",
         "a variant of it: another schedule, another seed",
     ),
     (
-        "python train.py -m +experiment=cosine_adagn,linear_adagn seed=0,1,2",
+        "train -m +experiment=cosine_adagn,linear_adagn seed=0,1,2",
         "several variants and seeds after each other",
     ),
     (
-        "python train.py +experiment=iddpm/cifar10/cosine_hybrid_T4000 trainer.accelerator=gpu trainer.precision=bf16-mixed",
+        "train +experiment=iddpm/cifar10/cosine_hybrid_T4000 trainer.accelerator=gpu trainer.precision=bf16-mixed",
         "a published model on a GPU",
     ),
 ]
@@ -42,9 +43,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or wants_help(arguments):
         print(
-            help_text(
-                "train.py", "trains a diffusion model and scores its samples", EXAMPLES, VALUES, lambda group: True
-            )
+            help_text("train", "trains a diffusion model and scores its samples", EXAMPLES, VALUES, lambda group: True)
         )
     elif any(argument.lstrip("+") in ("experiment=list", "experiment=") for argument in arguments):
         from difflab.cli.experiments import listing
@@ -192,7 +191,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     unfit = unfit_for(module.state_dict())
     if trainer.world_size == 1 and (idle := idle_tasks()):
         print(
-            f"this SLURM allocation has {idle + 1} tasks and this command is one process: `srun python train.py ...` uses all of them",
+            f"this SLURM allocation has {idle + 1} tasks and this command is one process: `srun {command('train')} ...` uses all of them",
             file=sys.stderr,
         )
     meeting().roll_call({})

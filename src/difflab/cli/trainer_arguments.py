@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from difflab.invocation import program
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -19,8 +21,8 @@ SET_ELSEWHERE = {
     "min_steps": "training goes on to trainer.max_steps in any case",
     "limit_train_batches": "the stream of images is endless: set trainer.max_steps",
     "limit_val_batches": "an evaluation draws eval.num_samples images; with a large eval.every only the last step is evaluated",
-    "limit_test_batches": "there are no test batches: evaluate.py measures a run",
-    "limit_predict_batches": "there are no prediction batches: sample.py draws from a run",
+    "limit_test_batches": f"there are no test batches: {program('evaluate')} measures a run",
+    "limit_predict_batches": f"there are no prediction batches: {program('sample')} draws from a run",
     "overfit_batches": "train on fewer images: data of a few files, in a folder or an archive",
     "val_check_interval": "set eval.every, the optimizer steps between evaluations",
     "check_val_every_n_epoch": "set eval.every, the optimizer steps between evaluations",

@@ -14,6 +14,7 @@ from difflab.data.file_store import FileStore
 from difflab.data.labels import CLASSES
 from difflab.data.zip_files import LARGEST
 from difflab.file_stamp import file_stamps
+from difflab.invocation import installation
 from difflab.reading import read_bytes, shown
 
 
@@ -29,7 +30,7 @@ class HuggingFaceRows(FileStore):
         try:
             import datasets
         except ImportError as error:
-            raise DataError("data=huggingface needs the package datasets: pip install 'difflab[data]'.") from error
+            raise DataError(f"data=huggingface needs the package datasets: {installation('hub')}") from error
         try:
             rows: Any = datasets.load_dataset(name, split=split)
         except Exception as error:  # the library raises many kinds, and its own text says what it looked for

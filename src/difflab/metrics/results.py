@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from difflab.invocation import program
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.recognised import recognised
@@ -144,7 +145,9 @@ class Results:
             content = fields(parse_json(text, where), where, {"measurements": list, "subject": dict})
             return cls([_measurement(row, where) for row in content["measurements"]], content["subject"])
         except FileError as error:
-            raise ValueError(f"{where} is no file of results, as evaluate.py writes them ({error})") from error
+            raise ValueError(
+                f"{where} is no file of results, as {program('evaluate')} writes them ({error})"
+            ) from error
 
 
 def _kept(measurement: Measurement) -> dict[str, Any]:

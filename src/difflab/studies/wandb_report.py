@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from difflab.invocation import installation
 from difflab.runs import RunDirectory, WandbError
 from difflab.runs.attempts import run_id
 from difflab.runs.wandb_login import check_login
@@ -235,7 +236,7 @@ def _library() -> Any:
     try:
         import wandb_workspaces.reports.v2 as wr
     except ModuleNotFoundError as error:
-        raise WandbError('W&B reports need a package of their own: pip install "difflab[reports]"') from error
+        raise WandbError(f"W&B reports need the package wandb-workspaces: {installation('wandb')}") from error
     return wr
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from difflab.data.errors import DataError
 from difflab.data.packing.shard_format import Example, ShardFormat
 from difflab.data.shard_index import ShardIndex
+from difflab.invocation import installation
 
 
 class Parquet(ShardFormat):
@@ -70,5 +71,5 @@ def _library() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise DataError("format=parquet needs the package pyarrow: pip install 'difflab[data]'.") from error
+        raise DataError(f"format=parquet needs the package pyarrow: {installation('hub')}") from error
     return pyarrow, pyarrow.parquet

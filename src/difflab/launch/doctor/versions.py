@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from difflab.invocation import installation
 from difflab.launch.doctor.check import Check, Measured, differing
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
 from difflab.launch.group import Group
@@ -59,9 +60,7 @@ class Versions(Check):
                 remedy = f"uninstall it, replace every credential that this machine knows, and pip install '{library}>=2.6.4'"
                 troubles.append(failed(f"{library} {facts[library]} was a compromised release", remedy))
         if self.needs_deepspeed and not facts["deepspeed"]:
-            troubles.append(
-                failed("the strategy needs deepspeed, which is missing", "pip install 'difflab[deepspeed]'")
-            )
+            troubles.append(failed("the strategy needs deepspeed, which is missing", installation("deepspeed")))
         troubles += [cuda for one in measured if (cuda := judge_driver(one)) is not None][:1]
         named = ("python", *(library for library in LIBRARIES if facts[library]))
         drivers = (

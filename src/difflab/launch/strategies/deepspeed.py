@@ -11,6 +11,7 @@ from pytorch_lightning.strategies import Strategy
 from torch import optim
 from torch.optim import Optimizer
 
+from difflab.invocation import installation
 from difflab.launch.rank import SLACK
 from difflab.launch.strategies.strategy import TrainingStrategy, check_sharded_precision, patience
 
@@ -40,7 +41,7 @@ class DeepSpeed(TrainingStrategy):
         if zero.get("stage") not in (1, 2, 3):
             raise ValueError(f"strategy.zero.stage={zero.get('stage')}: ZeRO has the stages 1, 2 and 3")
         if importlib.util.find_spec("deepspeed") is None:
-            raise ValueError('strategy=deepspeed_* needs DeepSpeed: pip install "difflab[deepspeed]"')
+            raise ValueError(f"strategy=deepspeed_* needs DeepSpeed: {installation('deepspeed')}")
         self.zero = dict(zero)
         self.timeout = patience(timeout)
 

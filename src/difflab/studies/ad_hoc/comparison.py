@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from difflab.invocation import command
 from difflab.metrics import Measurement, MetricInfo
 from difflab.metrics.protocol import is_covered
 from difflab.studies.ad_hoc.given_runs import GivenRun, Group, config_differences, grouped, read_runs
@@ -103,7 +104,7 @@ def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, wa
     if found.partial:
         notes.append(f"not measured in all runs: {', '.join(found.partial)}")
     if not found.found:
-        notes.append("no metric was measured in all runs: python evaluate.py checkpoint=RUN")
+        notes.append(f"no metric was measured in all runs: {command('evaluate checkpoint=RUN')}")
     waived = dict.fromkeys(difference for one in found.found for difference in one.waived)
     notes += [f"waived: {difference}" for difference in waived]
     idle = [name for name in waive if not any(is_covered(difference.field, [name]) for difference in waived)]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from difflab.invocation import command
 from difflab.reading import FileError
 from difflab.runs import RunDirectory
 from difflab.runs.found import SeveralRunsError, found_run
@@ -70,7 +71,7 @@ class Group:
 def read_runs(paths: Sequence[str | Path]) -> list[GivenRun]:
     """At least two, each once. A StudyError names the path that is no run."""
     if len(paths) < 2:
-        raise StudyError("compare names two run directories at least: python study.py compare RUN_A RUN_B")
+        raise StudyError(f"compare names two run directories at least: {command('study compare RUN_A RUN_B')}")
     runs = [_read(_found(path)) for path in paths]
     for i, run in enumerate(runs):
         for other in runs[:i]:
