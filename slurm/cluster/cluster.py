@@ -33,6 +33,7 @@ STATE = Path(os.environ.get("DIFFLAB_CLUSTER") or Path(tempfile.gettempdir()) / 
 PORT = int(os.environ.get("DIFFLAB_CLUSTER_PORT", "16817"))  # of the controller; node i listens at PORT + i
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+WAITING = ("-o", "DPkg::Lock::Timeout=600")  # seconds, for another process that installs packages
 HOSTS = Path("/etc/hosts")
 TAG = f"# difflab cluster {STATE}"
 
@@ -59,7 +60,7 @@ def install() -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-            done = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, encoding="utf-8")
+            done = subprocess.run(["apt-get", *WAITING, *command], env=quiet, capture_output=True, encoding="utf-8")
         if done.returncode:
             sys.exit(f"apt-get failed:\n{(done.stdout + done.stderr)[-2000:]}")
     finally:
