@@ -115,6 +115,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from difflab.cli.beginning import take_over
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
     from difflab.cli.outcome import Outcome, fit
@@ -137,6 +138,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.runs import RunDirectory, RunLock, go_back, identity, newest, provenance
     from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
+    from difflab.runs.course import Course
     from difflab.runs.export import export_all
     from difflab.runs.identity import code_of
     from difflab.runs.provenance import without_diffs
@@ -170,7 +172,6 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         return score(evaluation, run)
 
     try:
-        module.detours = chosen_detours(run)
         interruption = Interruption(
             config.trainer.max_time or "", config.run.margin, (strategy.timeout + SLACK).total_seconds() / 60
         )
@@ -197,6 +198,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     meeting().roll_call({})
     if not trainer.is_global_zero:
         checkpoint = chosen_checkpoint(run.checkpoints, unfit)
+        module.detours = chosen_detours(run)
         meeting().roll_call({"state": str(checkpoint)})
         meeting().adjourn()
         signals.enter(TRAINING)
@@ -205,9 +207,17 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         if outcome.name == "failed":
             raise Ended(outcome.exit_code, outcome.message)
         return None
+    taken_over: list[str] = []
+
+    def prepare() -> None:
+        lock.acquire()
+        course = Course(run.path, resolved, data.fingerprint, "")
+        taken_over.extend(take_over(run, name, course, protocols, evaluation.monitor, unfit))
+
     try:
-        checkpoint = chosen_checkpoint(run.checkpoints, unfit, before=lock.acquire)
+        checkpoint = chosen_checkpoint(run.checkpoints, unfit, before=prepare)
         set_aside(run.checkpoints, checkpoint)
+        module.detours = chosen_detours(run)
         meeting().roll_call({"state": str(checkpoint)})
         meeting().adjourn()
         signals.enter(TRAINING)
@@ -216,8 +226,8 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
         told = new_code(run.path, configuration, code)
         print(recipe(config, module, evaluation, name))
-        if told:
-            print(told)
+        for line in [told, *taken_over] if told else taken_over:
+            print(line)
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
             for line in changes(run, code, protocols):

@@ -17,6 +17,7 @@ def watched_trainer(
     from omegaconf import OmegaConf
 
     from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.callbacks.track_evaluation import JudgedFitLoop
     from difflab.cli.given_callbacks import given_callbacks
     from difflab.cli.trainer_arguments import known_to_loggers, made_logger
     from difflab.data import DataError
@@ -63,6 +64,7 @@ def watched_trainer(
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
         _convert_="all",
     )
+    trainer.fit_loop = JudgedFitLoop(trainer.fit_loop, judge)
     trainer.loggers = [MetricsLog(run.metrics)]
     if launched_rank() == 0:  # last of all: some of them write at once
         loggers = [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]

@@ -49,13 +49,20 @@ def changed_code(start: Mapping[str, Any], code: ForeignCode) -> list[str]:
         start: What provenance.json says of it.
         code: As it is now.
     """
-    if "foreign_packages" not in start:
+    before, now = recorded_code(start), code.fingerprints()
+    if before is None:
         return []
-    before: dict[str, str] = {}
-    for name, package in start["foreign_packages"].items():
-        before |= package.get("modules") or {name: package.get("version")}
-    now = code.fingerprints()
     return [name for name in now if before.get(name) != now[name]] or sorted(before.keys() - now.keys())
+
+
+def recorded_code(start: Mapping[str, Any]) -> dict[str, str] | None:
+    """Module -> hash, package -> version of the user's own code at a start of a run; None where that was not recorded."""
+    if "foreign_packages" not in start:
+        return None
+    found: dict[str, str] = {}
+    for name, package in start["foreign_packages"].items():
+        found |= package.get("modules") or {name: package.get("version")}
+    return found
 
 
 def changes(run: RunDirectory, code: ForeignCode, protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:

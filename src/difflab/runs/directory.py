@@ -17,9 +17,9 @@ from difflab.strict_json import in_words
 _log = logging.getLogger(__name__)
 
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("started", "ended", "host", "command", "outcome", "configuration", "directory"), str),
-    **dict.fromkeys(("seconds", "from_step", "to_step", "images"), float),
-    **dict.fromkeys(("environment", "foreign_packages", "packages", "data"), dict),
+    **dict.fromkeys(("started", "ended", "host", "command", "outcome", "configuration", "directory", "run"), str),
+    **dict.fromkeys(("seconds", "from_step", "to_step", "taken_over_at", "images"), float),
+    **dict.fromkeys(("environment", "foreign_packages", "packages", "data", "initial_weights"), dict),
     **dict.fromkeys(("gpus", "empty_classes"), list),
     "git": (dict, type(None)),
 }

@@ -9,8 +9,11 @@ from typing import Any
 
 from difflab.foreign_code import ForeignCode, foreign_code
 
-BY_FINGERPRINT = frozenset({"evaluation", "held_out", "data.dataset.root", "data.dataset.path", "extractor.weights"})
-"""Keys that enter by what they lead to: by the fingerprint of the data and of what judges the weights. (Their code counts.)"""
+BY_FINGERPRINT = frozenset(
+    {"evaluation", "held_out", "data.dataset.root", "data.dataset.path", "extractor.weights", "init_from.checkpoint"}
+)
+"""Keys that enter by what they lead to: by the fingerprint of the data, of what judges the weights, and of the weights that training
+starts from. (Their code counts.)"""
 
 WHERE_AND_HOW = frozenset(
     {
@@ -43,7 +46,14 @@ WHERE_AND_HOW = frozenset(
 """Keys that say where or how a run is executed and not what comes out of it."""
 
 
-ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings"})
+JUDGED_BY = frozenset(
+    {"eval", "evaluation", "held_out", "extractor", "sampler", "guidance", "module.sampler", "module.guidance"}
+)
+"""Keys that say how weights are judged, and not what they are."""
+
+LENGTH = "trainer.max_steps"
+
+ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings", "init_from"})
 """Keys that say nothing where nothing is chosen: runs that were begun before there was such a choice go on."""
 
 
@@ -54,10 +64,15 @@ ONLY_WATCHES = "only_watches"
 
 
 def identity(
-    config: Mapping[str, Any], data_fingerprint: str, judge_fingerprint: str, code: Mapping[str, str] | None = None
+    config: Mapping[str, Any],
+    data_fingerprint: str,
+    judge_fingerprint: str,
+    code: Mapping[str, str] | None = None,
+    initial: str = "",
 ) -> str:
     """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, what judges the
-    weights (the feature extractor that was found for the scores, or held-out images), and the user's own code.
+    weights (the feature extractor that was found for the scores, or held-out images), the user's own code, and the weights from
+    which training starts where they are given.
 
     The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes
     nothing in a run that does not diverge, and one that did may go on under another policy.
@@ -68,11 +83,14 @@ def identity(
         judge_fingerprint: Of what judges the weights.
         code: Fingerprints of code that is neither difflab's nor of a library that it requires; None for those of the code that the
             configuration names, as it is now. Where there is no such code they are no part of the hash.
+        initial: Fingerprint of the weights from which training starts; "" for those that the seed draws.
     """
     counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | {CALLBACKS})
     relevant = {"config": counted, "data": data_fingerprint, "extractor": judge_fingerprint}
     if code is None:
         code = code_of(config).fingerprints()
+    if initial:
+        relevant["initial"] = initial
     if code:
         relevant["code"] = dict(code)
     if callbacks := acting_callbacks(config):
@@ -80,8 +98,53 @@ def identity(
     order = list(config.get("guidance") or {})
     if order != sorted(order):  # guidances nest, and keys are sorted below
         relevant["guidance_order"] = order
-    text = json.dumps(relevant, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return _hash(relevant)
+
+
+def course(config: Mapping[str, Any], data_fingerprint: str, initial: str) -> str:
+    """A hash of what the weights are after each step: of two runs with the same course either may go on where the other is.
+
+    It is the identity without the number of steps, and without what judges the weights unless callbacks of the user's own may act upon
+    the scores. A schedule of learning rates that is as long as training is part of it: longer, it has other rates from the first step.
+    The user's own code is no part of it; see `course_code`.
+
+    Args:
+        config: Resolved, plain.
+        data_fingerprint: Of the data set's content.
+        initial: Fingerprint of the weights from which training starts; "" for those that the seed draws.
+    """
+    return _hash({"course": _of_course(config), "data": data_fingerprint, "initial": initial})
+
+
+def differ_in_length_alone(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two configurations would have the same course if training were as long: they differ where each has its number of steps."""
+    lengths = (one["trainer"]["max_steps"], other["trainer"]["max_steps"])
+    return lengths[0] != lengths[1] and _same_but_for(_of_course(one), _of_course(other), lengths)
+
+
+def course_code(config: Mapping[str, Any]) -> ForeignCode:
+    """The user's own code on which the weights depend."""
+    return foreign_code(_of_course(config))
+
+
+def _of_course(config: Mapping[str, Any]) -> dict[str, Any]:
+    callbacks = acting_callbacks(config)
+    judged_by = frozenset() if callbacks else JUDGED_BY
+    counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | judged_by | {CALLBACKS, LENGTH})
+    return {"config": counted, "callbacks": callbacks}
+
+
+def _same_but_for(one: Any, other: Any, pair: tuple[Any, Any]) -> bool:
+    """Whether two nodes are equal but for values that are the first of a pair in one and the second in the other."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same_but_for(one[key], other[key], pair) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same_but_for(*both, pair) for both in zip(one, other, strict=True))
+    return one == other or (one, other) == pair
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def code_of(config: Mapping[str, Any]) -> ForeignCode:
