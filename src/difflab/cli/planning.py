@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.drawing import DRAWING_VALUES
+from difflab.cli.initial_weights import InitialWeights
 from difflab.cli.judge import VALUES_OF_ITS_OWN
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.row_facts import RowFacts, match_row
@@ -115,9 +116,10 @@ def _runs(
         command = tuple(word for word in command if not word.startswith("seed="))
         with _in_row(row):
             data, evaluation = prints.data(config["data"]), prints.evaluation(config["evaluation"])
-        name = f"{study.name}/{row.name}"
+            name = f"{study.name}/{row.name}"
+            initial = prints.initial(config.get("init_from"), Path(str(config["run"]["root"])) / name)
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
-        key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation)
+        key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation, initial=initial)
         if key not in trainings:
             trainings[key] = Training(
                 number=len(trainings),
@@ -168,6 +170,17 @@ class _Fingerprints:
                 self.lacking = cause(error)
                 self._known[key] = "not at hand"
         return self._known[key]
+
+    def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
+        """Of the weights from which training starts; "" for those that the seed draws."""
+        key = json.dumps([node, str(folder)], sort_keys=True)
+        if node and key not in self._known:
+            try:
+                self._known[key] = InitialWeights(instantiate(node, _convert_="all"), folder).fingerprint
+            except (ConfigError, InstantiationException) as error:
+                self.lacking = str(error)
+                self._known[key] = "not at hand"
+        return self._known[key] if node else ""
 
     def evaluation(self, node: Mapping[str, Any]) -> str:
         key = json.dumps(node, sort_keys=True)

@@ -21,9 +21,25 @@ _NOTHING = re.compile(r"(?P<group>\+?[\w/]+)=\[ *\]")
 """group=[]: nothing of a group is chosen, which Hydra takes out of the configuration."""
 
 
+_GIVEN = re.compile(r"\+*init_from=(?P<value>.+)")
+"""Weights to start from, of which there is one kind with a name of its own: init_from=RUN."""
+
+
 def readable(words: Sequence[str]) -> list[str]:
-    """The words with such values in quotes, and group=none for group=[]. What Hydra can read, and what is wrong in another way, stays."""
-    return [_readable(word) for word in words]
+    """The words with such values in quotes, group=none for group=[], and init_from=weights init_from.checkpoint=RUN for init_from=RUN.
+    What Hydra can read, and what is wrong in another way, stays."""
+    return [_readable(one) for word in words for one in _written_out(word)]
+
+
+def _written_out(word: str) -> list[str]:
+    match = _GIVEN.fullmatch(word)
+    if (
+        match is None
+        or match["value"] == "[]"
+        or (config_directory() / "init_from" / f"{match['value']}.yaml").is_file()
+    ):
+        return [word]
+    return ["init_from=weights", f"init_from.checkpoint={match['value']}"]
 
 
 def quoted(text: str) -> str:

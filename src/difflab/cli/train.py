@@ -118,6 +118,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.cli.beginning import take_over
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
+    from difflab.cli.initial_weights import InitialWeights
     from difflab.cli.outcome import Outcome, fit
     from difflab.cli.recipe import recipe
     from difflab.cli.rows import works_on
@@ -154,7 +155,9 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     evaluation = instantiate(config.evaluation, _convert_="all")
 
     code = code_of(resolved)
-    name = identity(resolved, data.fingerprint, evaluation.fingerprint, code.fingerprints())
+    initial = InitialWeights.of(config, module.model)
+    weights = initial.fingerprint
+    name = identity(resolved, data.fingerprint, evaluation.fingerprint, code.fingerprints(), weights)
     meeting().roll_call({"configuration, data or code of the user's": name, "difflab": own_code()})
     run = RunDirectory(chosen_directory(config, name))
     works_on(run.path)
@@ -198,6 +201,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     meeting().roll_call({})
     if not trainer.is_global_zero:
         checkpoint = chosen_checkpoint(run.checkpoints, unfit)
+        initial.check_begun(checkpoint)
         module.detours = chosen_detours(run)
         meeting().roll_call({"state": str(checkpoint)})
         meeting().adjourn()
@@ -211,11 +215,12 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
 
     def prepare() -> None:
         lock.acquire()
-        course = Course(run.path, resolved, data.fingerprint, "")
+        course = Course(run.path, resolved, data.fingerprint, weights)
         taken_over.extend(take_over(run, name, course, protocols, evaluation.monitor, unfit))
 
     try:
         checkpoint = chosen_checkpoint(run.checkpoints, unfit, before=prepare)
+        initial.check_begun(checkpoint)
         set_aside(run.checkpoints, checkpoint)
         module.detours = chosen_detours(run)
         meeting().roll_call({"state": str(checkpoint)})
@@ -223,10 +228,10 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         signals.enter(TRAINING)
         record_run(run.path)
         step = step_of(checkpoint) if checkpoint else 0
-        configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {})
+        configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {}, weights)
         told = new_code(run.path, configuration, code)
         print(recipe(config, module, evaluation, name))
-        for line in [told, *taken_over] if told else taken_over:
+        for line in filter(None, [told, initial.changed(run), *taken_over, initial.said(checkpoint)]):
             print(line)
         if checkpoint:
             print(f"going on from step {step} ({checkpoint})")
@@ -238,6 +243,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
             "configuration": configuration,
             "data": images,
             "empty_classes": data.empty_classes,
+            **initial.record(run),
         }
         run.begin(OmegaConf.to_yaml(config, resolve=True), start, protocols)
         trainer.loggers[0].rewind(step)

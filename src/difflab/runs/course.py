@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from difflab.reading import FileError, read_json
+from difflab.reading import FileError
 from difflab.runs.changes import recorded_code
 from difflab.runs.directory import RunDirectory
 from difflab.runs.identity import course, course_code, differ_in_length_alone
@@ -65,7 +65,7 @@ class Course:
         """
         found = []
         for run, steps in self._others():
-            if RunLock(run.path).is_held() or _ended_early(run, steps):
+            if RunLock(run.path).is_held() or run.early_end():
                 continue
             kept = [path for path in reversed(saved(run.checkpoints)) if step_of(path) <= self.steps]
             if checkpoint := next((path for path in kept if is_whole(path) and not unfit(path)), None):
@@ -117,11 +117,3 @@ class Course:
         schedule = self.config.get("lr_schedule", {})
         keys = [f"lr_schedule.{key}" for key, value in schedule.items() if value == self.steps]
         return ", ".join(keys) or "a part of it"
-
-
-def _ended_early(run: RunDirectory, steps: int) -> bool:
-    """Whether a complete run ended before its last step, as a callback may have it."""
-    try:
-        return run.complete.exists() and read_json(run.complete).get("step") != steps
-    except FileError:
-        return False
