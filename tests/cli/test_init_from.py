@@ -88,4 +88,4 @@ def test_patterns_choose_what_is_taken(tmp_path):
 def test_the_short_word_is_written_out():
     assert readable(["init_from=a/b"]) == ["init_from=weights", "init_from.checkpoint=a/b"]
     assert readable(["init_from=none", "init_from=weights"]) == ["init_from=none", "init_from=weights"]
-    assert readable(["init_from=openai:x y(1).pt"]) == ["init_from=weights", 'init_from.checkpoint="openai:x y(1).pt"']
+    assert readable(["init_from=/w(1)/ä.pt"]) == ["init_from=weights", 'init_from.checkpoint="/w(1)/ä.pt"']
