@@ -8,7 +8,7 @@ from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.callbacks.progress import ProgressCallback
 from difflab.callbacks.throughput import ThroughputCallback
-from difflab.callbacks.track_evaluation import TrackEvaluation
+from difflab.callbacks.track_evaluation import NoEvaluation, TrackEvaluation
 
 __all__ = [
     "ClassificationEvaluation",
@@ -18,6 +18,7 @@ __all__ = [
     "EvaluationCallback",
     "GoBack",
     "GuidanceCallback",
+    "NoEvaluation",
     "ObjectiveCallback",
     "ProgressCallback",
     "SkipStep",

@@ -70,6 +70,8 @@ class TrackEvaluation(pl.Callback, ABC):
             with pl_module.ema.applied_to(pl_module.model, track):
                 results = self.judge(trainer, pl_module, track)
             scores = {f"eval/{track}/{label}": value for label, value in results.items()}
+            if not scores:
+                continue
             pl_module.log_dict(scores, logger=False)  # for those who watch a metric
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=trainer.global_step)
@@ -92,3 +94,13 @@ class JudgedFitLoop(_FitLoop):
     @property
     def skip(self) -> bool:
         return super().skip and self.judge.judged_step == self.epoch_loop.global_step
+
+
+class NoEvaluation(TrackEvaluation):
+    """Judges nothing: of data that cannot be drawn as pictures the losses are all there is."""
+
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        return {}
+
+    def check_model(self, pl_module: Any) -> None:
+        pass

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from difflab.callbacks import EvaluationCallback, TrackEvaluation
+from difflab.callbacks import EvaluationCallback, NoEvaluation, TrackEvaluation
 from difflab.ema import ONLINE
 from difflab.metrics import FeatureExtractor, ImageMetrics, MetricInfo, Protocol, at_count, to_uint8
 from difflab.sampling import classes_of
@@ -26,11 +26,13 @@ class Evaluation(ABC):
     tracks        which weights; the first of them decides
     fingerprint   of what it brings along, as part of a run's identity
     score         label of the number that is the smaller the better: best.ckpt is chosen by it
+    needs_pictures   whether the data have to be such that they can be looked at, which latents cannot
     """
 
     tracks: Sequence[str]
     fingerprint: str
     score: str
+    needs_pictures: bool = True
 
     @abstractmethod
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
@@ -48,6 +50,12 @@ class Evaluation(ABC):
     def described(self, config: DictConfig) -> str:
         """For the recipe of a run."""
 
+    def fitting(self, data: ImageData) -> Evaluation:
+        """What can be judged of a model of these data: this, or less."""
+        return (
+            self if data.dataset.are_pictures or not self.needs_pictures else LossesAlone(self.tracks, self.fingerprint)
+        )
+
     @property
     def monitor(self) -> str:
         """The score of the first track."""
@@ -61,7 +69,7 @@ class Evaluation(ABC):
     def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
         """eval/<track>/<label> -> the fields that define it, their fingerprint, and what kind of number it is."""
         infos = self.info(data)
-        if self.score not in infos or infos[self.score].higher_is_better is not False:
+        if infos and (self.score not in infos or infos[self.score].higher_is_better is not False):
             raise ValueError(
                 f"{type(self).__name__}.score = {self.score}: best.ckpt is the checkpoint at which it is lowest, so it names a number that "
                 f"declares higher_is_better=False, of {', '.join(n for n, i in infos.items() if i.higher_is_better is False) or 'none'}"
@@ -125,6 +133,33 @@ class Samples(Evaluation):
 
     def _metrics(self, data: ImageData) -> ImageMetrics:
         return ImageMetrics(self.extractor, data.dataset, self.num_samples, splits=self.splits)
+
+
+class LossesAlone(Evaluation):
+    """Of latents: there is no decoder that would make pictures of them, hence nothing to draw, to score or to choose best.ckpt by.
+
+    Args:
+        tracks: Which weights the data's evaluation would have judged.
+        fingerprint: Of what that evaluation brings along, which stays a part of the run's identity.
+    """
+
+    score = ""
+
+    def __init__(self, tracks: Sequence[str], fingerprint: str):
+        self.tracks = tracks
+        self.fingerprint = fingerprint
+
+    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+        return NoEvaluation(self.tracks)
+
+    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+        return {}
+
+    def info(self, data: ImageData) -> dict[str, MetricInfo]:
+        return {}
+
+    def described(self, config: DictConfig) -> str:
+        return "losses alone: latents are no pictures, and there is no decoder to make some for samples and scores"
 
 
 def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class HeldOutAccuracy(Evaluation):
     """
 
     score = "loss"
+    needs_pictures = False
 
     def __init__(self, images: ImageDataset | dict[str, Any], tracks: Sequence[str], num_images: int, batch_size: int):
         if not isinstance(images, ImageDataset):

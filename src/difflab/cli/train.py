@@ -152,7 +152,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     initialise(module.model, config.seed)
     data = instantiate(config.data, _convert_="all")
 
-    evaluation = instantiate(config.evaluation, _convert_="all")
+    evaluation = instantiate(config.evaluation, _convert_="all").fitting(data)
 
     code = code_of(resolved)
     initial = InitialWeights.of(config, module.model)

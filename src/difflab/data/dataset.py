@@ -18,6 +18,7 @@ class ImageDataset(ABC):
 
     labels       [N] int64 in 0 .. num_classes - 1, or None
     class_names  one name per class; empty without labels
+    are_pictures whether they can be looked at and compared as pictures: latents need their decoder for that
 
     Whatever brings the images to this size is deterministic and done here. What is random (flips) is an `Augmentation`.
     """
@@ -27,6 +28,7 @@ class ImageDataset(ABC):
         self.channels = channels
         self.labels = labels
         self.class_names = tuple(class_names)
+        self.are_pictures = True
         if (labels is None) != (not self.class_names):
             raise DataError("A data set has labels and class names, or neither.")
         if labels is not None and not (int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)):

@@ -22,6 +22,7 @@ class Part(ImageDataset):
         """`index` holds the numbers of its images in the whole."""
         labels = None if dataset.labels is None else dataset.labels[index]
         super().__init__(dataset.image_size, dataset.channels, labels, dataset.class_names)
+        self.are_pictures = dataset.are_pictures
         self._dataset, self._index = dataset, index
 
     def __len__(self) -> int:

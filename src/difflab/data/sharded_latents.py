@@ -38,6 +38,7 @@ class ShardedLatents(ImageDataset):
         channels, height, _ = index.shape
         labels = None if index.labels is None else torch.tensor(index.labels)
         super().__init__(height, channels, labels, index.class_names)
+        self.are_pictures = False
 
     def __len__(self) -> int:
         return self._length
