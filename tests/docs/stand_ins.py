@@ -163,9 +163,9 @@ class Workshop:
     def stand_ins(self, page: str) -> list[tuple[str, str]]:
         """(pattern of a placeholder, what stands for it: an attribute, with what follows it)."""
         return [
-            (r"runs/digits_classifier/<identity>|\bCLASSIFIER\b", "classifier"),
+            (r"runs/digits_classifier\b(?!/)|\bCLASSIFIER\b", "classifier"),
             (r"RUN/checkpoints/<early>\.ckpt", "guided_run/checkpoints/step-00000001.ckpt"),
-            (r"runs/cosine_adagn/<identity>|<run(?: directory)?>|\bRUN(?:_A)?\b", OWN_RUN.get(page, "run")),
+            (r"runs/cosine_adagn\b(?!/)|<run(?: directory)?>|\bRUN(?:_A)?\b", OWN_RUN.get(page, "run")),
             (r"\bRUN_[BC]\b", "second_run"),
             (r"\bBASE\b", "small_base"),
             (r"\bUPSAMPLER\b", "upsampler"),
