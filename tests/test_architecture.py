@@ -53,10 +53,20 @@ MACHINERY = {
     "child_processes": set(),
     "foreign_code": {"file_stamp"},
     "collective": set(),
+    "formatting": set(),
+    "progress": {"formatting"},
     "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "home", "types", "noise", "on_demand", "stop_signals"},
-    "metrics": {*TEXT_AND_FILES, "foreign_code", "collective", "data", "noise"},  # the bootstrap draws weights
-    "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "data", "metrics"},
-    "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "metrics"},
+    "metrics": {
+        *TEXT_AND_FILES,
+        "foreign_code",
+        "collective",
+        "formatting",
+        "progress",
+        "data",
+        "noise",
+    },  # the bootstrap draws weights
+    "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "progress", "data", "metrics"},
+    "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "formatting", "progress", "metrics"},
     "module": {*MATHEMATICS, "callbacks"},
     "launch": {
         *TEXT_AND_FILES,

@@ -198,7 +198,7 @@ def test_changed_code_is_a_new_run_that_says_so(place, tmp_path, monkeypatch):
     change(place / "my_work/unused.py", "X = 2\n")
     again = train_small(root, NET, *SHORT)
     assert again.run.path == first.path
-    assert any(line.startswith("going on from step 2") for line in again.printed)
+    assert any(line.startswith("resuming from step 2") for line in again.printed)
 
     change(place / "my_helpers.py", "ONE = 0.5\n")
     other = train_small(root, NET, *SHORT)

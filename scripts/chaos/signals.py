@@ -32,7 +32,7 @@ class Kills(Scenario):
             number = self.chance.choice(
                 (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
             )
-            started = training.start().reaches("^judged by" if self.chance.random() < 0.2 else "^step ")
+            started = training.start().reaches("^evaluation" if self.chance.random() < 0.2 else "^step ")
             time.sleep(self.chance.random() * self.longest_wait)
             if number is signal.SIGKILL or self.chance.random() < 0.5:
                 started.signal_all(number)

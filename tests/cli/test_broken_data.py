@@ -87,7 +87,7 @@ def test_a_file_that_is_damaged_while_training_ends_it_saved(digits, tmp_path, m
     assert "Traceback" not in text
     victim.write_bytes(kept)
     went_on = train_small(tmp_path / "cut", *settings(digits))
-    assert any(line.startswith(f"going on from step {BREAKS_AT} ") for line in went_on.printed)
+    assert any(line.startswith(f"resuming from step {BREAKS_AT} ") for line in went_on.printed)
     assert went_on.run.path.name == whole.run.path.name
     found = differences(saved_state(whole.run)["state_dict"], saved_state(went_on.run)["state_dict"])
     assert not found

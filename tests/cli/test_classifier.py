@@ -56,7 +56,7 @@ def test_its_scores_are_logged_by_quarter_of_time_with_their_protocol(trained):
 def test_after_a_power_cut_it_goes_on_as_if_nothing_had_happened(trained, tmp_path, monkeypatch):
     train_until(8, monkeypatch, tmp_path, *CLASSIFIER)
     resumed = train_small(tmp_path, *CLASSIFIER)
-    assert any("going on from step 6" in line for line in resumed.printed)
+    assert any("resuming from step 6" in line for line in resumed.printed)
     whole, rest = saved_state(trained.run), saved_state(resumed.run)
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert differences(whole[part], rest[part]) == []

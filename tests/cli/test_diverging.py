@@ -49,7 +49,7 @@ def test_it_goes_back_and_on_with_other_noise(sick_at_step_8, tmp_path, capsys):
     before = {row["step"]: row.get("train/loss") for row in read_metrics(run.metrics)}
 
     went_on = train_small(tmp_path, "divergence=go_back")
-    assert any(line.startswith("going on from step 3 ") for line in went_on.printed)
+    assert any(line.startswith("resuming from step 3 ") for line in went_on.printed)
     assert went_on.run.status() == "complete"
     after = {row["step"]: row.get("train/loss") for row in read_metrics(run.metrics)}
     assert after[2] == before[2]

@@ -72,7 +72,7 @@ def test_after_a_power_cut(whole, monkeypatch, tmp_path, step):
     cut = train_until(step, monkeypatch, tmp_path, *HARD)
     assert not cut.complete.exists()
     went_on = train_small(tmp_path, *HARD)
-    assert any(line.startswith(f"going on from step {step // 3 * 3} ") for line in went_on.printed)
+    assert any(line.startswith(f"resuming from step {step // 3 * 3} ") for line in went_on.printed)
     assert_equal_runs(whole.run, went_on.run)
     assert went_on.run.complete.exists()
 
@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(whole, monkeyp
     with caplog.at_level("WARNING"):
         went_on = train_small(tmp_path, *HARD)
     assert any(str(newest) in record.getMessage() and "damaged" in record.getMessage() for record in caplog.records)
-    assert any(line.startswith("going on from step 3 ") for line in went_on.printed)
+    assert any(line.startswith("resuming from step 3 ") for line in went_on.printed)
     assert_equal_runs(whole.run, went_on.run)
 
 
@@ -172,7 +172,7 @@ def test_after_sigkill(whole, tmp_path):
     assert not (killed / "complete.json").exists()
     again = subprocess.run(command(tmp_path, *HARD), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=900)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 6 " in again.stdout
+    assert "resuming from step 6 " in again.stdout
     assert again.stdout.splitlines()[-1] == str(killed)
     assert_equal_runs(whole.run, RunDirectory(killed))
 

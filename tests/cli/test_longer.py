@@ -81,7 +81,7 @@ def test_an_extended_run_is_the_longer_run_and_leaves_the_shorter_one_as_it_is(l
         f"extended from 6 to 12 steps: {short.run.path} (complete) has trained the first 6, and stays as it is"
         in extended.printed
     )
-    assert any(line.startswith("going on from step 6 ") for line in extended.printed)
+    assert any(line.startswith("resuming from step 6 ") for line in extended.printed)
     assert_equal_runs(long.run, extended.run)
     assert content(short.run.path) == before
     told = as_text(info(extended.run.path))
@@ -97,7 +97,7 @@ def test_a_run_that_was_cut_is_extended_and_cut_in_the_middle_of_it(long, monkey
     assert not cut.complete.exists()
     assert newest(cut.checkpoints) == cut.checkpoints / "step-00000008.ckpt"
     extended = train_small(tmp_path, *HARD)
-    assert any(line.startswith("going on from step 8 ") for line in extended.printed)
+    assert any(line.startswith("resuming from step 8 ") for line in extended.printed)
     assert_equal_runs(long.run, extended.run)
     assert [one["step"] for one in info(extended.run.path)["extends"]] == [4]
 

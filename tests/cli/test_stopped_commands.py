@@ -111,7 +111,7 @@ def test_a_training_is_told_to_stop_at_its_beginning_and_at_its_end(tmp_path):
     for moment in (has_begun, imports_torch):
         status, said = told(tmp_path, moment, signal.SIGTERM, *command)
         assert (status, said) == (75, f"SIGTERM: {STARTING.says}\n")
-    status, said = told(tmp_path, has_said("judged by"), signal.SIGINT, *command)
+    status, said = told(tmp_path, has_said("evaluation"), signal.SIGINT, *command)
     assert (status, outcomes(root)) == (75, ["interrupted"])
     assert "Ctrl-C: training stops" in said
     assert "stopped by SIGINT before its first step; run the same command again to go on\n" in said
@@ -129,7 +129,7 @@ def test_a_training_is_told_to_stop_at_many_moments(tmp_path, number):
     root = tmp_path / "runs"
     moments = [has_begun, imports_torch, after(1), after(2), after(3), after(5), after(8)]
     moments += [
-        has_said(text) for text in ("judged by", "step 1/", "step 3/", "evaluating", "step 6: eval/", "weights  ")
+        has_said(text) for text in ("evaluation", "step 1/", "step 3/", "evaluating", "step 6: eval/", "weights  ")
     ]
     for number_of_moment, moment in enumerate(moments):
         status, said = told(tmp_path, moment, number, "train.py", *TRAIN, f"run.root={root}")
@@ -141,7 +141,7 @@ def test_a_training_is_told_to_stop_at_many_moments(tmp_path, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [imports_torch, has_said("judged by"), has_said("step 2/")])
+@pytest.mark.parametrize("moment", [imports_torch, has_said("evaluation"), has_said("step 2/")])
 def test_two_processes_are_told_to_stop(tmp_path, moment):
     arguments = (*TRAIN, f"run.root={tmp_path / 'runs'}", "trainer.devices=2", "strategy=ddp")
     status, said = told(tmp_path, moment, signal.SIGTERM, "train.py", *arguments)
@@ -151,7 +151,7 @@ def test_two_processes_are_told_to_stop(tmp_path, moment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["judged by", "step 1/", "step 2/"])
+@pytest.mark.parametrize("moment", ["evaluation", "step 1/", "step 2/"])
 def test_a_second_ctrl_c_ends_a_training_at_once(tmp_path, moment):
     """Steps that take longer than the time between the two."""
     arguments = (*TRAIN, "network.width=64", "data.batch_size=256", f"run.root={tmp_path / 'runs'}")

@@ -67,7 +67,7 @@ def test_a_warning_signal_saves_and_requeues(cluster: Cluster, whole, tmp_path):
     cluster.run("scancel", "--signal=USR1", job)
     log = finished(cluster, job, tmp_path)
     assert "interrupted and saved: starts again" in log
-    assert "going on from step" in log
+    assert "resuming from step" in log
     assert cluster.job(job)["Restarts"] == "1"
     assert_same_end(whole, run_of(tmp_path))
 
@@ -78,7 +78,7 @@ def test_a_job_that_is_pushed_aside_comes_back(cluster: Cluster, whole, tmp_path
     cluster.wait_for_word("step 10/", job, tmp_path / "slurm")
     cluster.run("srun", "--partition=urgent", "--exclusive", "--nodes=4", "sleep", "1")
     log = finished(cluster, job, tmp_path)
-    assert "going on from step" in log
+    assert "resuming from step" in log
     assert int(cluster.job(job)["Restarts"]) >= 1
     assert_same_end(whole, run_of(tmp_path))
 
@@ -129,7 +129,7 @@ def test_a_node_that_no_longer_answers_is_replaced(cluster: Cluster, whole, tmp_
     cluster.control("node", "freeze", first)
     try:
         log = finished(cluster, job, tmp_path)
-        assert "going on from step" in log
+        assert "resuming from step" in log
         assert first not in cluster.job(job)["NodeList"]
         assert_same_end(whole, run_of(tmp_path))
     finally:

@@ -176,7 +176,7 @@ QUICK = ("fsdp", "deepspeed_3")
 def test_one_process_goes_on_where_two_stopped(runs, name, tmp_path):
     rewound(runs / name, tmp_path / "run", 6)
     outcome = train_small(tmp_path / "run", *RUN)
-    assert any("going on from step 6 " in line for line in outcome.printed)
+    assert any("resuming from step 6 " in line for line in outcome.printed)
     assert_same_run(run_in(runs / "single"), outcome.run)
 
 
@@ -211,7 +211,7 @@ def test_torchrun_replaces_a_dead_process(runs, tmp_path, name):
     """The other one does not hang; both start again from the newest checkpoint."""
     plan = [["die", 1, 5], ["train", [*RUN, f"run.root={tmp_path / 'run'}", "run.restart=true", *OVERRIDES[name]]]]
     printed = torchrun(tmp_path, plan, "--max-restarts=1")
-    assert "going on from step 4 " in printed
+    assert "resuming from step 4 " in printed
     assert_same_run(run_in(runs / "single"), run_in(tmp_path / "run"))
 
 

@@ -55,7 +55,7 @@ def test_a_resume_among_strange_files(whole, run, tmp_path, caplog):
     (run.path.parent / f"{run.path.name}-2").touch()
     done = train_small(tmp_path, *SHORT, "data.batch_size=16")
     assert done.run.path == run.path
-    assert any("going on from step 2 " in line for line in done.printed)
+    assert any("resuming from step 2 " in line for line in done.printed)
     said = "\n".join(caplog.messages)
     for name, why in {
         "step-00000010 (1).ckpt": "has no name of a checkpoint",

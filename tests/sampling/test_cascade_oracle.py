@@ -9,10 +9,10 @@ from difflab.conditioning.augmentations import AddedNoise, Augmentation, Unchang
 from difflab.conditioning.shrinks import Area
 from difflab.metrics import Protocol, to_uint8
 from difflab.noise import ImageNoise
+from difflab.progress import Progress
 from difflab.samplers import Heun, draw
 from difflab.samplers.grids import KarrasGrid
 from difflab.sampling import (
-    DrawingProgress,
     EnlargementOfStage,
     GivenImages,
     NoClasses,
@@ -72,7 +72,7 @@ def drawn(path, denoise: Exact, shape: tuple[int, int, int], conditions) -> Shar
     def batch(seeds: Tensor, cond: Condition) -> Tensor:
         return to_uint8(draw(denoise, SCHEDULE, SAMPLER, shape, seeds, cond))
 
-    nothing = DrawingProgress(shown=False)
+    nothing = Progress(shown=False)
     draw_missing(folder, COUNT, 0, conditions, batch, torch.device("cpu"), lambda: False, nothing)
     folder.end()
     return folder.shards

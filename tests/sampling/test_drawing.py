@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from difflab.metrics import Protocol
+from difflab.progress import Progress
 from difflab.sampling import (
-    DrawingProgress,
     InTurn,
     NoClasses,
     SamplingError,
@@ -54,7 +54,7 @@ def paint(path, count, size=4, first=0, classes=None, stop=lambda: False, painte
             painter,
             CPU,
             stop,
-            DrawingProgress(shown=False),
+            Progress(shown=False),
             overwrite,
         )
     finally:

@@ -7,6 +7,7 @@ from difflab.callbacks.evaluation import EvaluationCallback
 from difflab.callbacks.guidance import GuidanceCallback
 from difflab.callbacks.objective import ObjectiveCallback
 from difflab.callbacks.progress import ProgressCallback
+from difflab.callbacks.scores import ScoresCallback
 from difflab.callbacks.throughput import ThroughputCallback
 from difflab.callbacks.track_evaluation import NoEvaluation, TrackEvaluation
 
@@ -21,6 +22,7 @@ __all__ = [
     "NoEvaluation",
     "ObjectiveCallback",
     "ProgressCallback",
+    "ScoresCallback",
     "SkipStep",
     "Stop",
     "ThroughputCallback",

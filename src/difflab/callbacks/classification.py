@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -16,6 +16,7 @@ from difflab.collective import sum_over_processes
 from difflab.noise import ImageNoise
 from difflab.objectives import classification_terms
 from difflab.process import perturb
+from difflab.progress import reporting
 from difflab.samplers import shares
 
 QUARTERS = ObjectiveCallback.QUARTERS
@@ -57,17 +58,33 @@ class ClassificationEvaluation(TrackEvaluation):
         return
 
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
-        with trainer.precision_plugin.val_step_context():
-            return self.evaluate(pl_module.model, pl_module.device, trainer.global_rank, trainer.world_size)
+        with trainer.precision_plugin.val_step_context(), reporting(f"evaluation of {track}", self.num_images) as task:
+            return self.evaluate(
+                pl_module.model, pl_module.device, trainer.global_rank, trainer.world_size, task.advance
+            )
 
     @torch.no_grad()
     def evaluate(
-        self, classifier: NoisyClassifier, device: torch.device, rank: int = 0, world_size: int = 1
+        self,
+        classifier: NoisyClassifier,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> dict[str, float]:
-        """Loss and accuracies of the weights that the classifier has now."""
+        """Loss and accuracies of the weights that the classifier has now.
+
+        Args:
+            classifier: On the device.
+            device: Where it is.
+            rank: Of this process.
+            world_size: How many processes there are.
+            progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
+        """
         labels = self.images.labels
         assert labels is not None
         sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts
+        done = 0
         for number in shares(self.num_images, self.batch_size, rank, world_size):
             index = number % len(self.images)
             x_0 = _in_models_units(self.images.images(index.tolist()).to(device))
@@ -81,6 +98,8 @@ class ClassificationEvaluation(TrackEvaluation):
                 found = sums.setdefault(name, torch.zeros(2, QUARTERS, dtype=torch.float64, device=device))
                 found[0].index_add_(0, quarter, values.double() * counted)
                 found[1].index_add_(0, quarter, counted)
+            done += len(number) * world_size
+            progress(min(done, self.num_images))
         return _means(sums)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid, save_image
+from torchvision.utils import save_image
 
+from difflab.callbacks.sample_grid import grid_of
 from difflab.callbacks.track_evaluation import TrackEvaluation
 from difflab.collective import sum_over_processes
 from difflab.conditioning import Conditions
 from difflab.files import atomic_file
 from difflab.metrics import EnlargementMetrics, ImageMetrics, to_uint8
+from difflab.progress import reporting
 from difflab.samplers import shares
 
 
@@ -59,15 +60,24 @@ class EvaluationCallback(TrackEvaluation):
         pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
 
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
-        results, first = self.evaluate(trainer, pl_module)
+        with reporting(f"evaluation of {track}", self.metrics.num_images) as task:
+            results, first = self.evaluate(trainer, pl_module, task.advance)
         if trainer.is_global_zero:
             self._write_grid(trainer, track, first)
         return {self.metrics.label(name): value for name, value in results.items()}
 
     @torch.no_grad()
-    def evaluate(self, trainer: pl.Trainer, pl_module: Any) -> tuple[dict[str, float], Tensor]:
-        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, uint8. All processes take part."""
-        first = None
+    def evaluate(
+        self, trainer: pl.Trainer, pl_module: Any, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[dict[str, float], Tensor]:
+        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, uint8. All processes take part.
+
+        Args:
+            trainer: Lightning's.
+            pl_module: Draws the images.
+            progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
+        """
+        first, done = None, 0
         self.metrics.reset()
         with trainer.precision_plugin.val_step_context():
             for seeds in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
@@ -78,6 +88,8 @@ class EvaluationCallback(TrackEvaluation):
                 shown = seeds < self.grid_images
                 first[seeds[shown].to(first.device)] = images[shown.to(images.device)].int()
                 self.metrics.update(images, seeds)
+                done += len(seeds) * trainer.world_size
+                progress(min(done, self.metrics.num_images))
         assert first is not None
         return self.metrics.compute(), sum_over_processes([first])[0].to(
             torch.uint8
@@ -85,19 +97,7 @@ class EvaluationCallback(TrackEvaluation):
 
     def _write_grid(self, trainer: pl.Trainer, track: str, images: Tensor) -> None:
         shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))
-        grid = grid_of(shown, grid_columns(self.grid_images, self.conditions.columns))
+        grid = grid_of(shown, self.conditions.columns)
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         with atomic_file(path) as aside:
             save_image(grid, aside, format="png")
-
-
-def grid_columns(count: int, num_classes: int) -> int:
-    """A column per class where labels run through few classes, else a square."""
-    return num_classes if 0 < num_classes <= 16 else math.isqrt(count - 1) + 1
-
-
-def grid_of(images: Tensor, columns: int) -> Tensor:
-    """Images [N, C, H, W] uint8 as one [3, H', W'] in [0, 1], small ones enlarged without smoothing."""
-    scale = max(1, 64 // images.shape[-2])
-    enlarged = images.float().div(255).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return make_grid(enlarged, nrow=columns, padding=2, pad_value=1.0)

@@ -31,7 +31,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
     log_every           optimizer steps between lines of the log
     condition_dropout   probability with which an example's condition is dropped, for classifier-free guidance
     conditionings       name -> what adds to the condition of a training image; empty for the class alone
-    mean_loss           of the last line of the log, over all processes
+    mean_loss           of the last line of the log, or of the first step of this start, over all processes
     """
 
     QUARTERS = 4
@@ -54,7 +54,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         # (number, t, loss) of the micro-batches since the last optimizer step, for a loss-aware time sampler
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
-        self._seen_step = 0
+        self._seen_step = self._first_step = 0
         self.mean_loss = math.nan
 
     def check_division(self, micro_batches: int, processes: int) -> None:
@@ -80,7 +80,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.check_division(trainer.accumulate_grad_batches, trainer.world_size)
-        self._seen_step = trainer.global_step
+        self._seen_step = self._first_step = trainer.global_step
         self._step.clear()
 
     def on_train_batch_end(
@@ -99,6 +99,9 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
             self.mean_loss = means["train/loss"]
             for logger in trainer.loggers:
                 logger.log_metrics(means, step=trainer.global_step)
+        elif trainer.global_step == self._first_step + 1:  # for a person; the log's line goes on
+            totals, counts = sum_over_processes([self._sums["loss"]])[0].tolist()
+            self.mean_loss = sum(totals) / sum(counts)
 
     def state_dict(self) -> dict[str, Any]:
         """The time sampler's history, and the sums of the line of the log that has begun (over all processes: every process

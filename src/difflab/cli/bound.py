@@ -17,7 +17,7 @@ from difflab.metrics.bits_per_dim import BitsPerDim, BoundSums
 from difflab.metrics.spread import Spread
 from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
-from difflab.sampling import DrawingProgress
+from difflab.progress import Progress
 from difflab.schedules import Chain
 from difflab.types import Condition
 
@@ -57,8 +57,8 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
     denoise = chained(list(bounds.values()), denoiser)
     labels = chosen.labels if plan.source.num_classes else None
     mine = range(rank(), count, world_size())
-    size, progress = plan.request.batch_size, DrawingProgress(rank() == 0, "bounded")
-    with progress.showing(count, 0):
+    size, progress = plan.request.batch_size, Progress(shown=rank() == 0)
+    with progress.task("bits per dimension", count) as task:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
@@ -68,7 +68,7 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
                 low_resolution = plan.enlarged.low_resolution
                 cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
             sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
-            progress.advance(min(count, (start + len(index)) * world_size()))
+            task.advance(min(count, (start + len(index)) * world_size()))
     fields: dict[str, Any] = {
         "metric": {"name": "bits_per_dim"},
         "samples": count,

@@ -25,7 +25,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from difflab.callbacks import GuidanceCallback
-from difflab.callbacks.evaluation import grid_columns, grid_of
+from difflab.callbacks.sample_grid import grid_of
 from difflab.cli.choices import as_chosen
 from difflab.cli.chosen import own_code
 from difflab.cli.enlarged import enlarged_by
@@ -39,8 +39,9 @@ from difflab.launch.meeting import meeting
 from difflab.launch.processes import PATIENCE
 from difflab.launch.signals import DRAWING, KEEPING, signals
 from difflab.metrics import Protocol
+from difflab.progress import Progress
 from difflab.runs import RunDirectory
-from difflab.sampling import DrawingProgress, SamplingError, SetFolder, Shards, classes_of, draw_missing
+from difflab.sampling import SamplingError, SetFolder, Shards, classes_of, draw_missing
 from difflab.sampling.classes import Classes
 
 _STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
@@ -160,7 +161,7 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
     """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was told to stop, SamplingError
     if it cannot go on."""
     request, folder = plan.request, plan.folder
-    progress = DrawingProgress(shown=processes.rank == 0)
+    progress = Progress(shown=processes.rank == 0)
     if plan.before is not None:
         folder.hold(draw_planned(plan.before, processes).folder)
         plan.before.leave()
@@ -196,7 +197,7 @@ def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
         shown = plan.conditions.shown(first, request.first_seed + torch.arange(len(first)))
         try:
             with atomic_file(grid) as path:
-                save_image(grid_of(shown, grid_columns(len(first), plan.conditions.columns)), path, format="png")
+                save_image(grid_of(shown, plan.conditions.columns), path, format="png")
         except OSError as error:
             folder.end()
             raise SamplingError(str(error)) from error

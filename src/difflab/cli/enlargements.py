@@ -90,8 +90,14 @@ class Enlargements(Evaluation):
     def described(self, config: DictConfig) -> str:
         kind = "held-out" if isinstance(self.images, ImageDataset) else "training"
         return (
-            f"{self.num_samples} {kind} images enlarged from {self.low_resolution.size} pixels every {config.eval.every} steps  "
+            f"{self.num_samples:,} {kind} images enlarged from {self.low_resolution.size} pixels every {config.eval.every:,} steps, "
             f"{drawing_described(config)}"
+        )
+
+    def measured(self, data: ImageData) -> str:
+        count = len(data.dataset) if self.reference_images is None else self.reference_images
+        return (
+            f"{self.num_samples:,} upsampled images against {count:,} images of the data, and each against its original"
         )
 
     def _given(self, data: ImageData) -> GivenImages:

@@ -1,4 +1,4 @@
-"""How a run is judged while it trains: the group `evaluation`."""
+"""How a run is evaluated while it trains: the group `evaluation`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ class Evaluation(ABC):
         return (
             self if data.dataset.are_pictures or not self.needs_pictures else LossesAlone(self.tracks, self.fingerprint)
         )
+
+    @abstractmethod
+    def measured(self, data: ImageData) -> str:
+        """How many images are measured, and against what, for the lines of an evaluation; nothing where there is none."""
 
     @property
     def monitor(self) -> str:
@@ -129,7 +133,10 @@ class Samples(Evaluation):
         return {metrics.label(name): info for name, info in metrics.info().items()}
 
     def described(self, config: DictConfig) -> str:
-        return f"{self.num_samples} samples every {config.eval.every} steps  {drawing_described(config)}"
+        return f"{self.num_samples:,} samples every {config.eval.every:,} steps, {drawing_described(config)}"
+
+    def measured(self, data: ImageData) -> str:
+        return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
 
     def _metrics(self, data: ImageData) -> ImageMetrics:
         return ImageMetrics(self.extractor, data.dataset, self.num_samples, splits=self.splits)
@@ -161,6 +168,9 @@ class LossesAlone(Evaluation):
     def described(self, config: DictConfig) -> str:
         return "losses alone: latents are no pictures, and there is no decoder to make some for samples and scores"
 
+    def measured(self, data: ImageData) -> str:
+        return ""
+
 
 def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
@@ -186,4 +196,4 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
 def drawing_described(config: DictConfig) -> str:
     """The sampler and the guidance of a run, for its recipe."""
     sampler, guided = str(config.sampler._target_).rsplit(".", 1)[-1], ", ".join(config.guidance) or "none"
-    return f"{sampler} ({config.sampler.grid.steps} steps)  guidance {guided}"
+    return f"sampler {sampler} ({config.sampler.grid.steps} steps), guidance {guided}"

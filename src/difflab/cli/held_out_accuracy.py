@@ -76,4 +76,7 @@ class HeldOutAccuracy(Evaluation):
         return HeldOut.info()
 
     def described(self, config: DictConfig) -> str:
-        return f"{self.num_images} of {len(self.images)} held-out images, noised, every {config.eval.every} steps"
+        return f"{self.num_images:,} noised images of the {len(self.images):,} held-out ones every {config.eval.every:,} steps"
+
+    def measured(self, data: ImageData) -> str:
+        return f"{self.num_images:,} noised images of the {len(self.images):,} held-out ones"

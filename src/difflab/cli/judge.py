@@ -36,7 +36,7 @@ from difflab.metrics.measure import check, measure, needs_reference, shared_fiel
 from difflab.metrics.reference import ReferenceStatistics
 from difflab.metrics.references import FeatureReference, NoReference, PublishedStatistics, ReferenceBatch
 from difflab.metrics.spread import spread
-from difflab.sampling import DrawingProgress
+from difflab.progress import Progress
 
 VALUES_OF_ITS_OWN = {
     "replicates": Whole(0),
@@ -129,7 +129,7 @@ class Judge:
     def embed(self, images: LabelledSource, processes: Processes, what: str) -> FeatureSet:
         """The features of images. All processes must call it."""
         self.extractor.to(processes.device)
-        with _progress(images, processes, what) as advance:
+        with _progress(images, processes, f"{self.extractor.identity.name} features of the {what}") as advance:
             return embed(images, self.extractor, self._features, self._batch_size, advance)
 
     def load(self, processes: Processes) -> None:
@@ -158,7 +158,7 @@ class Judge:
             return NoReference()
         self.extractor.to(processes.device)
         sums = ReferenceStatistics(images, self.extractor, batch_size=self._batch_size)
-        with _progress(images, processes, "reference") as advance:
+        with _progress(images, processes, f"{self.extractor.identity.name} features of the reference") as advance:
             return PublishedStatistics(sums.gaussians(columns, advance))
 
     def measure(self, features: FeatureSet, fields: dict[str, Any]) -> list[Measurement]:
@@ -195,10 +195,9 @@ class Judge:
 
 @contextmanager
 def _progress(images: LabelledSource, processes: Processes, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many of the images are embedded, how fast, and the time left."""
-    progress = DrawingProgress(processes.rank == 0, f"of the {what} embedded")
-    with progress.showing(len(images), None):
-        yield lambda done, _: progress.advance(done)
+    """Shows for how many of the images it is done, how fast, and the time left."""
+    with Progress(shown=processes.rank == 0).task(what, len(images), done=None) as task:
+        yield lambda done, _: task.advance(done)
 
 
 def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judge:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from difflab.cli.evaluation import Evaluation
+    from difflab.data import ImageData
     from difflab.runs import RunDirectory
 
 
@@ -14,10 +15,16 @@ def score(evaluation: Evaluation, run: RunDirectory) -> float | None:
     return run.last_scores().get(evaluation.monitor)
 
 
+def told_scores(evaluation: Evaluation, data: ImageData, run: RunDirectory) -> str:
+    """The last evaluation's table, of a run that has not just printed it."""
+    from difflab.callbacks.scores import scores_table
+
+    scores = run.last_scores()
+    return f"scores of {evaluation.measured(data)}\n{scores_table(scores, evaluation.info(data))}" if scores else ""
+
+
 def report(run: RunDirectory) -> None:
-    """Where things are; the path of the run is the last line."""
-    for name, value in run.last_scores().items():
-        print(f"{name:40} {value:.4g}")
+    """Where things are, and what may be done next; the path of the run is the last line."""
     if grid := run.last_grid():
         print(f"samples  {grid}")
     print(f"weights  {run.weights}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from difflab.formatting import aligned
 from difflab.metrics import Difference, Measurement, MetricInfo, ProtocolMismatch, Results, at_count, check_comparable
 from difflab.metrics.protocol import is_covered
 from difflab.metrics.results import declared
@@ -27,7 +28,7 @@ def results_table(results: Results, title: str) -> str:
     notes = [f"{_label(m)}: no number, since {m.why}" for m in results.measurements if m.why]
     if any(m.interval() for m in results.measurements):
         notes.append(INTERVAL)
-    return "\n".join([title, _aligned(rows), *notes])
+    return "\n".join([title, aligned(rows), *notes])
 
 
 def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
@@ -56,7 +57,7 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
                 str(len(found)),
             )
         )
-    return f"{len(results)} runs together\n{_aligned(rows)}"
+    return f"{len(results)} runs together\n{aligned(rows)}"
 
 
 def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mapping[str, Any]) -> str:
@@ -104,7 +105,7 @@ def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mappin
         if m.why
     ]
     lines = [
-        _aligned(rows),
+        aligned(rows),
         *numberless,
         INTERVAL,
         *(f"waived: {difference}" for difference in sorted(map(str, noted))),
@@ -157,8 +158,3 @@ def _interval(measurement: Measurement) -> str:
 
 def _way(measurement: Measurement) -> str:
     return "" if measurement.info is None else measurement.info.direction
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -120,9 +120,9 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
     from difflab.cli.initial_weights import InitialWeights
     from difflab.cli.outcome import Outcome, fit
-    from difflab.cli.recipe import recipe
+    from difflab.cli.recipe import place, recipe
     from difflab.cli.rows import works_on
-    from difflab.cli.score import report, score
+    from difflab.cli.score import report, score, told_scores
     from difflab.cli.trainer_arguments import check_accelerator
     from difflab.cli.watched_trainer import watched_trainer
     from difflab.files import WriteError
@@ -171,6 +171,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
                 from difflab.cli.mirrored_scores import catch_up
 
                 catch_up(config, run)
+            print(told_scores(evaluation, data, run))
             report(run)
         return score(evaluation, run)
 
@@ -230,11 +231,12 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         step = step_of(checkpoint) if checkpoint else 0
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {}, weights)
         told = new_code(run.path, configuration, code)
-        print(recipe(config, module, evaluation, name))
+        print(place(config, trainer, run, name))
+        print(recipe(config, module, data, evaluation))
         for line in filter(None, [told, initial.changed(run), *taken_over, initial.said(checkpoint)]):
             print(line)
         if checkpoint:
-            print(f"going on from step {step} ({checkpoint})")
+            print(f"resuming from step {step} ({checkpoint})")
             for line in changes(run, code, protocols):
                 print(line)
         images = {"fingerprint": data.fingerprint, "images": len(data.dataset)}

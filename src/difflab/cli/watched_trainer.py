@@ -16,7 +16,7 @@ def watched_trainer(
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
+    from difflab.callbacks import DivergenceCallback, ProgressCallback, ScoresCallback, ThroughputCallback
     from difflab.callbacks.track_evaluation import JudgedFitLoop
     from difflab.cli.given_callbacks import given_callbacks
     from difflab.cli.trainer_arguments import known_to_loggers, made_logger
@@ -50,6 +50,7 @@ def watched_trainer(
             if config.trainer.get("enable_progress_bar") is False
             else [ProgressCallback(config.data.batch_size, every)]
         ),
+        ScoresCallback(evaluation.info(data), evaluation.measured(data)),
         SnapshotCallback(config.ema_snapshots.every, run.snapshots, OmegaConf.to_yaml(config, resolve=True)),
         *given_callbacks(config.callbacks, evaluation.scores(data), evaluation.monitor),
         checkpoints,

@@ -31,6 +31,7 @@ from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian, Moments
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
+from difflab.progress import reporting
 
 
 class ImageMetrics:
@@ -94,7 +95,10 @@ class ImageMetrics:
                 f"{int((seen > 1).sum())} came more than once, the first is {i} ({int(seen[i])} times). Was reset() forgotten?"
             )
         if self._reference_gaussian is None:
-            self._reference_gaussian = self.reference.gaussian()
+            what = f"{self.extractor.identity.name} features of the data"
+            with reporting(what, len(self.reference.source)) as task:
+                found = self.reference.gaussians(["features"], lambda done, _: task.advance(done))
+            self._reference_gaussian = found["features"]
         distance = frechet_distance(self._moments.all_reduced().gaussian(), self._reference_gaussian)
         names = self.extractor.identity
         if not names.num_classes:

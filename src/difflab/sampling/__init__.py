@@ -5,7 +5,6 @@ from difflab.sampling.drawing import draw_missing
 from difflab.sampling.errors import SamplingError, SamplingStopped
 from difflab.sampling.given_images import EnlargementOf, GivenImages
 from difflab.sampling.plan import PLAN_FILE, SetFolder, check_written, read_set
-from difflab.sampling.progress import DrawingProgress
 from difflab.sampling.shards import ShardFolder, Shards
 from difflab.sampling.shuffled import Shuffled
 from difflab.sampling.stage import EnlargementOfStage, images_of_stages
@@ -13,7 +12,6 @@ from difflab.sampling.stage import EnlargementOfStage, images_of_stages
 __all__ = [
     "PLAN_FILE",
     "Classes",
-    "DrawingProgress",
     "EnlargementOf",
     "EnlargementOfStage",
     "GivenImages",

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from difflab.collective import first_text, from_first_process, rank, sum_over_processes, world_size
 from difflab.conditioning import Conditions
+from difflab.progress import Progress
 from difflab.sampling.errors import SamplingError, SamplingStopped
 from difflab.sampling.plan import SetFolder
-from difflab.sampling.progress import DrawingProgress
 from difflab.types import Condition
 
 DrawBatch = Callable[[Int[Tensor, " b"], Condition], UInt8[Tensor, "b c h w"]]
@@ -32,7 +32,7 @@ def draw_missing(
     draw_batch: DrawBatch,
     device: torch.device,
     stop: Callable[[], bool],
-    progress: DrawingProgress,
+    progress: Progress,
     overwrite: bool = False,
     keep_shards: bool = True,
 ) -> None:
@@ -48,7 +48,7 @@ def draw_missing(
     count = min(size, num_samples)
     missing = _missing(folder, num_samples, device, progress, overwrite, keep_shards)
     drawn = num_samples - sum(min(size, num_samples - k * size) for k in missing)
-    with progress.showing(num_samples, drawn):
+    with progress.task("sampling", num_samples, done=drawn) as task:
         for turn in range(0, len(missing), world_size()):
             mine = missing[turn + rank() : turn + rank() + 1]
             failure = None
@@ -59,7 +59,7 @@ def draw_missing(
             _fail_together(failure, device)
             done = missing[turn : turn + world_size()]
             drawn += sum(min(size, num_samples - k * size) for k in done)
-            progress.advance(drawn)
+            task.advance(drawn)
             if stop() and drawn < num_samples:
                 raise SamplingStopped(f"{drawn} of {num_samples} drawn; run the same command again")
     _fail_together(_incomplete(folder, num_samples) if rank() == 0 else None, device)
@@ -69,7 +69,7 @@ def _missing(
     folder: SetFolder,
     num_samples: int,
     device: torch.device,
-    progress: DrawingProgress,
+    progress: Progress,
     overwrite: bool,
     keep_shards: bool,
 ) -> list[int]:
