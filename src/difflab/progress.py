@@ -213,4 +213,6 @@ class _OfTask:
         if bar:
             yield ProgressBar(task.total, task.done, width=bar)
             yield Text("  ", end="", justify="default")
-        yield Text(text()[: max(width - len(task.what) - 2 - (bar and bar + 2), 0)], style="cyan", end="", justify="default")
+        yield Text(
+            text()[: max(width - len(task.what) - 2 - (bar and bar + 2), 0)], style="cyan", end="", justify="default"
+        )

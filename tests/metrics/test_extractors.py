@@ -472,7 +472,7 @@ def test_real_packaged_inception_is_its_torchscript(real_inception):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the (first|second) covariance")
+@pytest.mark.filterwarnings("ignore:.* are fewer than the .* dimensions")
 def test_real_inception_ranks_noise(real_inception):
     from sklearn.datasets import load_sample_image
 

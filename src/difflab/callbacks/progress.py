@@ -93,6 +93,7 @@ class ProgressCallback(ProgressBar):
         self._marks = [(step, when + self._evaluation_s) for step, when in self._marks]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._show(trainer, pl_module)
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -124,7 +125,7 @@ class ProgressCallback(ProgressBar):
         self._step_s = seconds
         self._say_left(trainer, task)
         task.draw()
-        far = step - self._told_step >= max(self.log_every, trainer.max_steps / 100)
+        far = step - self._told_step >= trainer.max_steps / 100
         if self._first or far or now - self._told_at >= SILENCE or step == trainer.max_steps:
             self._told_step, self._told_at = step, now
             self._display.tell(f"step {step}/{trainer.max_steps}: {', '.join([*task.details, *task.time_left])}")

@@ -1,9 +1,9 @@
 """Many images as one picture, near a square whatever the number of images and classes.
 
 Where a column for each class makes such a picture, it has one: the digits' 100 images are ten columns of ten. Otherwise each class has a
-block: a column of its own, with as many classes beside each other as the picture is wide and the next ones below (37 classes), or rows of
-its own (2 classes). Classes are in order from left to right and from top to bottom, and a gap parts the blocks. With fewer images than
-classes each image is of another class.
+block: rows of its own (of 2 classes five rows of ten), or a few images beside or above each other, as many classes in a line as the
+picture is wide and the next ones below (of 37 classes four in a line). Classes are in order from left to right and from top to bottom,
+and a gap parts the blocks. With fewer images than classes each image is of another class.
 """
 
 from __future__ import annotations

@@ -10,9 +10,7 @@ processes.finish()
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from difflab.cli.choices import as_chosen
 from difflab.cli.chosen import own_code
 from difflab.cli.enlarged import enlarged_by
 from difflab.cli.model_source import ModelSource, load_model
+from difflab.cli.quiet import quiet_lightning
 from difflab.cli.set_plan import PRECISIONS, SetPlan
 from difflab.cli.values import OrNull, Real, Switch, Text, Whole, check_values
 from difflab.data.errors import some, warn
@@ -91,9 +90,7 @@ class Drawn:
 
 def processes_of(config: DictConfig) -> Processes:
     """The processes that the configuration asks for; they do not run yet."""
-    for name in ("lightning_fabric", "pytorch_lightning"):  # both speak of devices at length
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+    quiet_lightning()
     return Processes(config.accelerator, config.devices, config.num_nodes, config.threads)
 
 

@@ -1,16 +1,40 @@
-"""Less talk from Lightning and Hydra."""
+"""What libraries say: less of it, in plain lines, and once for all processes."""
+
+from __future__ import annotations
 
 import logging
 import warnings
 
 
+class PlainLines(logging.Handler):
+    """Prints messages as "warning: ..." to what the standard output is at that time: above a line of progress, if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+            kind = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+            trace = f"\n{logging.Formatter().formatException(record.exc_info)}" if record.exc_info else ""
+            print(f"{kind}{text}{trace}", flush=True)
+        except Exception:
+            self.handleError(record)
+
+
 def quiet_lightning() -> None:
-    """Lightning speaks of devices, hooks and loaders at length; its warnings stay."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    """Lightning speaks of devices, hooks, loaders and products at length; its warnings stay, and the first process says them for all."""
+    from difflab.launch.rank import launched_rank
+
+    for name in ("lightning_fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it cannot find is raised as well
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-    warnings.filterwarnings("once", message=".*singular.*")
+    for message in (
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*`srun` command is available.*",
+        ".*sync_dist=True.*",  # metrics are sums over all processes already
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("once", append=True)  # also what each evaluation would say anew
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # not the line of code that gave it
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # metrics are sums over all processes already
+    if launched_rank() > 0:
+        warnings.simplefilter("ignore")
+        logging.getLogger("difflab").setLevel(logging.ERROR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
@@ -207,6 +208,8 @@ def _begin_worker(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     release()
     end_with_parent()
+    if worker > 0:  # the first one says it for all
+        warnings.simplefilter("ignore")
 
 
 @contextmanager

@@ -34,6 +34,10 @@ from torch import Tensor
 from difflab.metrics.moments import Gaussian
 
 
+class TooFewImagesWarning(UserWarning):
+    """A set has fewer images than its features have dimensions."""
+
+
 class FrechetDistance(NamedTuple):
     """mean_term |m1 - m2|^2, covariance_term tr(S1 + S2 - 2 (S1 S2)^1/2); the distance (FID and its relatives) is their sum.
 
@@ -52,13 +56,15 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
     """d^2 of the formula above, which is what everybody calls FID."""
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"features of {len(a.mean)} and {len(b.mean)} dimensions: they come from different extractors")
-    for name, gaussian in (("first", a), ("second", b)):
+    for name, gaussian in (("samples", a), ("reference images", b)):
         if not (gaussian.mean.isfinite().all() and gaussian.covariance.isfinite().all()):
-            raise ValueError(f"the {name} Gaussian holds NaN or infinity: one of its images has such features")
+            raise ValueError(f"the Gaussian of the {name} holds NaN or infinity: one of its images has such features")
         if 0 < gaussian.count < len(gaussian.mean):
+            dimensions = f"{len(gaussian.mean):,}"
             warnings.warn(
-                f"the {name} covariance has {len(gaussian.mean)} dimensions and only {gaussian.count} images: it is singular and the "
-                "distance far too large; compare it with numbers of the same N alone",
+                f"{gaussian.count:,} {name} are fewer than the {dimensions} dimensions of the features: the Frechet distance (FID) is far too "
+                f"large. Take more than {dimensions}, or compare it with distances of as many images alone",
+                TooFewImagesWarning,
                 stacklevel=2,
             )
     mean_term = (a.mean - b.mean).square().sum()

@@ -18,7 +18,7 @@ from torch import Tensor
 from difflab.metrics.bootstrap import frechet_replicates, standard_error
 from difflab.metrics.extractor import Identity
 from difflab.metrics.feature_set import FeatureSet
-from difflab.metrics.frechet import frechet_distance
+from difflab.metrics.frechet import TooFewImagesWarning, frechet_distance
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.moments import Gaussian, gaussian_of
@@ -42,14 +42,12 @@ class ClassFrechet(Metric):
             mine = gaussian_of(samples.select(rows))
             smallest = min(smallest, mine.count, real.count)
             with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", message="the (first|second) covariance"
-                )  # one warning for all classes
+                warnings.simplefilter("ignore", TooFewImagesWarning)  # one warning for all classes
                 distances.append(frechet_distance(mine, real).distance)
         if smallest < dimension:
             warnings.warn(
-                f"a class has only {smallest} images for {dimension} dimensions: class distances are far too large; "
-                "compare them at the same numbers per class alone",
+                f"a class has only {smallest:,} images for {dimension:,} dimensions of the features: distances within classes are far too "
+                "large. Compare them at the same numbers per class alone",
                 stacklevel=2,
             )
         return {samples.identity.named("class_fd"): sum(distances) / len(distances)}
