@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -36,12 +37,28 @@ def outcome(tmp_path_factory) -> Outcome:
 
 
 def test_the_recipe_is_printed_first_and_the_path_last(outcome):
-    assert [line.split()[0] for line in outcome.printed[:5]] == ["run", "data", "model", "training", "judged"]
-    assert "identity " + identity_of(outcome.run.path) in outcome.printed[0]
-    assert "cosine" in outcome.printed[2]
+    labels = ["run", "output", "device", "data", "model", "training", "objective", "evaluation"]
+    assert [line.split()[0] for line in outcome.printed[:8]] == labels
+    assert outcome.printed[0].endswith("seed 0, run id " + identity_of(outcome.run.path))
+    assert outcome.printed[1].split(maxsplit=1)[1] == str(outcome.run.path)
+    assert outcome.printed[2].split(maxsplit=1)[1].startswith("CPU, 1 process with ")
+    assert outcome.printed[3].split(maxsplit=1)[1] == "Digits: 1,797 images, 8x8, 1 channel, 10 classes"
+    assert "cosine" in outcome.printed[4]
+    assert outcome.printed[5].split(maxsplit=1)[1] == "12 steps of 32 images = 0.214 epochs"
     assert outcome.run.path.parent.name == "cosine_adagn"
     assert Path(outcome.printed[-1]) == outcome.run.path
-    assert any(line.startswith("step 2/12") and "images/s" in line for line in outcome.printed)
+    lines = [line for line in outcome.printed if line.startswith("step ") and "loss" in line]
+    assert [line.split()[1] for line in lines] == [f"{step}/12:" for step in (1, 2, 4, 6, 8, 10, 12)]
+    assert all(re.search(r"loss \d\.\d+, .* ms/step, .* images/s, \d:\d\d:\d\d left", line) for line in lines)
+
+
+def test_scores_are_printed_once_per_evaluation_and_warnings_once(outcome):
+    tables = [i for i, line in enumerate(outcome.printed) if line.split() == ["metric", "warm_up", "better"]]
+    assert len(tables) == 2
+    assert sum(f"{outcome.run.last_scores()[SCORE]:.4g}" in line for line in outcome.printed) == 1
+    assert outcome.printed[tables[0] + 1].split()[::2] == ["fd_digits@40", "lower"]
+    against = "evaluation, 40 samples against the 1,797 images of the data"
+    assert [line for line in outcome.printed if against in line] == [f"step {step}: {against}" for step in (6, 12)]
 
 
 def test_the_configuration_is_kept_resolved(outcome):

@@ -62,8 +62,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
         if 0 < gaussian.count < len(gaussian.mean):
             dimensions = f"{len(gaussian.mean):,}"
             warnings.warn(
-                f"{gaussian.count:,} {name} are fewer than the {dimensions} dimensions of the features: the Frechet distance (FID) is far too "
-                f"large. Take more than {dimensions}, or compare it with distances of as many images alone",
+                f"{gaussian.count:,} {name} are fewer than the {dimensions} dimensions of the features: the Frechet distance (FID) is far "
+                f"too large. Take more than {dimensions}, or compare it with distances of as many images alone",
                 TooFewImagesWarning,
                 stacklevel=2,
             )
