@@ -19,6 +19,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from difflab.cli.aliases import ALIASES, as_meant, short_for
 from difflab.cli.choice_names import is_group, path_among
 from difflab.cli.given_callbacks import KNOWN_TO_CALLBACKS
 from difflab.cli.groups import (
@@ -32,7 +33,7 @@ from difflab.cli.groups import (
     near_name,
     whose,
 )
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_directory, search_words
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
 from difflab.runs.identity import ONLY_WATCHES
@@ -58,15 +59,22 @@ _SAID_OF = {"callbacks": ONLY_WATCHES}
 
 def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
     """The composed configuration; a ConfigError that names the near key where an override fits nothing."""
-    overrides = readable(overrides)
+    typed, overrides = overrides, readable(as_meant(config_name, overrides))
     if refused := path_among(overrides):
         raise ConfigError(refused)
+    try:
+        return _composed_or_explained(config_name, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{short_for(config_name, typed, str(error))}") from error
+
+
+def _composed_or_explained(config_name: str, overrides: list[str]) -> DictConfig:
     parsed = [_parsed(override) for override in overrides]
     chosen = [override for override in parsed if is_group(override.key_or_group)]
     for override in chosen:
         check_choice(override)
     try:
-        return compose(config_name, overrides=overrides, return_hydra_config=True)
+        return compose(config_name, overrides=[*search_words(), *overrides], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, OSError) as error:
         if "Could not find" in str(error) or "Could not load" in str(error) or isinstance(error, OSError):
             for override in chosen:  # a choice, one of several choices
@@ -75,7 +83,7 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
         explain_group(str(error), chosen, base)
         for override in parsed:
             if override not in chosen and not override.is_add():
-                _explain_path(base, override.key_or_group)
+                _explain_path(base, override.key_or_group, config_name)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
 
@@ -83,9 +91,9 @@ def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
 def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration that other overrides than the command's would give."""
     if GlobalHydra.instance().is_initialized():
-        return compose(config_name, overrides=readable(overrides))
+        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose(config_name, overrides=readable(overrides))
+        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
 
 
 def _parsed(override: str) -> Override:
@@ -99,7 +107,7 @@ def _parsed(override: str) -> Override:
 
 def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
     """The configuration that overrides of values apply to: with the command's own choices of parts, where these fit together."""
-    lines = [override.input_line for override in chosen if override.input_line is not None]
+    lines = [*search_words(), *(override.input_line for override in chosen if override.input_line is not None)]
     try:
         return compose(config_name, overrides=lines, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException):
@@ -255,8 +263,8 @@ def _arguments(function: Callable[..., Any]) -> list[str] | None:
     return [p.name for p in parameters]
 
 
-def _explain_path(base: DictConfig, path: str) -> None:
-    """Raises if a dotted path leads nowhere in the base configuration."""
+def _explain_path(base: DictConfig, path: str, command: str) -> None:
+    """Raises if a dotted path leads nowhere in the base configuration of a command."""
     node: Any = base
     parts = path.split(".")
     for depth, part in enumerate(parts):
@@ -265,13 +273,23 @@ def _explain_path(base: DictConfig, path: str) -> None:
             if above == "" and base.hydra.runtime.choices.get(part, part) is None:
                 direct = "|".join(direct_choices(part))
                 raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={direct}")
-            elsewhere = [leaf for leaf in _leaves(base, "") if leaf.rsplit(".", 1)[-1] == parts[-1]]
-            if len(parts) == 1 and elsewhere:
-                raise ConfigError(f"unknown key {path!r}: did you mean {elsewhere[0]!r}?")
+            if depth == 0 and (meant := _elsewhere(base, parts[-1], command)):
+                raise ConfigError(f"unknown key {path!r}: did you mean {meant!r}?")
             raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
         node = node._get_node(part) if isinstance(node, DictConfig) else None
         if not isinstance(node, DictConfig) or node._is_missing() or node._is_none() or node._is_interpolation():
             return
+
+
+def _elsewhere(base: DictConfig, name: str, command: str) -> str | None:
+    """The key whose last part is this name, or nearly so, or for which nearly this word stands; None without one."""
+    keys = {key: key for key in map(str, base) if key != "hydra"}
+    last: dict[str, str] = {}
+    for leaf in _leaves(base, ""):
+        last.setdefault(leaf.rsplit(".", 1)[-1], leaf)
+    known = {**last, **ALIASES.get(command, {}), **keys}
+    near = name if name in known else near_name(name, known)
+    return known[near] if near else None
 
 
 def _leaves(node: DictConfig, path: str) -> list[str]:

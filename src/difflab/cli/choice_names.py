@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Sweep
 from hydra.errors import HydraException
 
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_directories
 
 _LEADS_OUT = re.compile(r"\.\.|\\|[=,\[(\"'\s]/")
 """In a word that may hold such a name. Few do, and the others need not be read."""
@@ -19,7 +19,7 @@ _LEADS_OUT = re.compile(r"\.\.|\\|[=,\[(\"'\s]/")
 
 def is_group(key: str) -> bool:
     """Whether a key of the command line stands for a group of conf/."""
-    return "/" in key or (config_directory() / key).is_dir()
+    return "/" in key or any((folder / key).is_dir() for folder in config_directories())
 
 
 def leads_out(name: str) -> bool:
@@ -45,7 +45,7 @@ def path_among(words: Sequence[str]) -> str | None:
             if leads_out(name):
                 return (
                     f"{key}={name}: a choice is the name of a file in conf/{key}, and no path (a folder of configurations of your own is "
-                    "added by 'hydra.searchpath=[file:///path/to/conf]', and what is in it is then named as what is in conf/)"
+                    "added by --config-dir FOLDER, and what is in it is then named as what is in conf/)"
                 )
     return None
 

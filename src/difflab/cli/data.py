@@ -29,10 +29,10 @@ PACK = ("format", "image_size", "shard_mb", "split", "image_column", "label_colu
 
 def main() -> None:
     """The command line of `difflab data`."""
-    from difflab.cli.entry import fail
+    from difflab.cli.entry import arguments, fail
     from difflab.data import DataError
 
-    words = [word for word in sys.argv[1:] if word != "--json"]
+    words = [word for word in arguments() if word != "--json"]
     if not words or {"-h", "--help"} & set(words):
         print(Template(HELP).substitute(data=command("data"), program=program("data")))
         sys.exit(0 if words else 2)

@@ -10,7 +10,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 from difflab.cli.check import composed
 from difflab.cli.choice_names import leads_out
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_files
 from difflab.cli.trained_data import PLACES
 from difflab.data import ImageDataset
 
@@ -22,7 +22,7 @@ def data_set(config: DictConfig, name: str) -> ImageDataset | None:
         config: The command's. A reference from the same data set says where the files are.
         name: Of the choice in the group `data`.
     """
-    if leads_out(name) or not (config_directory() / "data" / f"{name}.yaml").is_file():
+    if leads_out(name) or name not in config_files("data"):
         return None
     described = composed("evaluate", [f"data={name}"]).data.dataset
     try:

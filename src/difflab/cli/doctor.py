@@ -25,6 +25,8 @@ Exit status: 0 fine, perhaps with warnings; 1 something failed; 2 the command is
 
 def main() -> None:
     """The command line of `difflab doctor`."""
+    from difflab.cli.entry import arguments
+
     parser = argparse.ArgumentParser(
         "difflab doctor",
         description="Examines the environment before hours are wasted.",
@@ -34,7 +36,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="path=value", help="arguments of the training command")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="that each check may take (60)")
-    options = parser.parse_intermixed_args()
+    options = parser.parse_intermixed_args(arguments())
     if options.timeout <= 0:
         parser.error("--timeout must be positive")
     rank, report, hanging = doctor(options.overrides, options.timeout)

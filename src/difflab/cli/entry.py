@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_directories, config_directory, config_files, search_words
 from difflab.cli.surroundings import check_surroundings
 from difflab.invocation import command, program
 from difflab.launch.rank import end_with_first
@@ -32,18 +32,37 @@ def wants_help(arguments: list[str]) -> bool:
 def help_text(
     name: str, purpose: str, examples: list[tuple[str, str]], values: list[str], shows: Callable[[str], bool]
 ) -> str:
-    """Commands that one needs, the groups with their choices (those that the command `shows`), and values."""
-    directory = config_directory()
+    """Commands that one needs, the groups with their choices (those that the command `shows`), values, and short words."""
+    from difflab.cli.aliases import described
+
     lines = [f"{program(name)}: {purpose}", "", "Useful commands"]
     lines += [f"  {command(example)}\n      {what}" for example, what in examples]
     lines += ["", "Groups (swap a part with group=choice; look into conf/<group>/<choice>.yaml for its values)"]
-    for folder in sorted(path for path in directory.rglob("*") if path.is_dir()):
-        group = folder.relative_to(directory).as_posix()
-        choices = sorted(path.stem for path in folder.glob("*.yaml"))
-        if choices and shows(group) and group.split("/")[0] not in GROUPS_NOT_SHOWN:
-            lines.append(f"  {group:26} {', '.join(choices)}")
+    for group in (groups := [group for group in _groups() if shows(group)]):
+        lines.append(f"  {group:26} {', '.join(config_files(group, '*.yaml'))}")
     lines += ["", "Values (set one with path=value)", *(f"  {line}" for line in values)]
+    lines += ["", "Short words, and what they stand for", *(f"  {line}" for line in described(name, groups))]
+    lines += ["", "Choices of your own: --config-dir FOLDER, with FOLDER/<group>/<choice>.yaml as in conf/"]
     return "\n".join(lines)
+
+
+def _groups() -> list[str]:
+    """The groups that are chosen of, by their folders."""
+    found: set[str] = set()
+    for directory in config_directories():
+        found |= {file.parent.relative_to(directory).as_posix() for file in directory.rglob("*/*.yaml")}
+    return sorted(group for group in found if group.split("/")[0] not in GROUPS_NOT_SHOWN)
+
+
+def arguments() -> list[str]:
+    """The command's words, without those that name folders of configurations of the user's own, which are looked into from here on."""
+    from difflab.cli.search_path import searched
+
+    try:
+        sys.argv[1:] = searched(sys.argv[1:])
+    except ValueError as error:
+        fail(str(error))
+    return sys.argv[1:]
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
@@ -132,6 +151,7 @@ def _check_arguments(config_name: str) -> None:
     from hydra.core.global_hydra import GlobalHydra
 
     from difflab.cli import resolvers
+    from difflab.cli.aliases import as_meant
     from difflab.cli.check import ConfigError, compose_or_explain
     from difflab.cli.choice_names import path_among
     from difflab.cli.extras import lacking
@@ -139,7 +159,10 @@ def _check_arguments(config_name: str) -> None:
     from difflab.cli.stage_words import gathered
 
     resolvers.register()
-    sys.argv[1:] = readable(gathered(sys.argv[1:]))
+    try:
+        sys.argv[1:] = [*search_words(), *readable(gathered(as_meant(config_name, sys.argv[1:])))]
+    except ConfigError as error:
+        fail(str(error))
     if wrong := lacking(sys.argv[1:]) or path_among(sys.argv[1:]):
         fail(wrong)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import help_text, run_hydra, wants_help
+from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
 from difflab.invocation import program
 from difflab.reading import printable
 
@@ -58,7 +57,7 @@ VALUES = [
 
 def main() -> None:
     """The command line of evaluate.py."""
-    if wants_help(sys.argv[1:]):
+    if wants_help(arguments()):
         purpose = "measures images: FID and its relatives with intervals and protocols"
         print(help_text("evaluate", purpose, EXAMPLES, VALUES, GROUPS.__contains__))
     else:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.choice_names import is_group
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_files, search_words
 from difflab.invocation import command
 from difflab.reading import read_yaml
 
@@ -24,8 +24,7 @@ class ConfigError(ValueError):
 
 def choices_of(group: str) -> list[str]:
     """Names of everything that can be chosen of a group, those of its folders with their path."""
-    folder = config_directory() / group.partition("@")[0]
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return list(config_files(group))
 
 
 def direct_choices(group: str) -> list[str]:
@@ -72,10 +71,14 @@ def takes_several(group: str) -> bool:
     return any(package.startswith(f"{group}.") for package in _packages(group))
 
 
+def is_global(group: str) -> bool:
+    """Whether what is chosen of a group is laid over the whole configuration, as an experiment is."""
+    return "_global_" in _packages(group)
+
+
 def _packages(group: str) -> set[str]:
     """Where the choices of a group stand in the configuration, as their first lines say."""
-    files = (config_directory() / group.partition("@")[0]).glob("*.yaml")
-    lines = [path.read_text(encoding="utf-8").partition("\n")[0] for path in files]
+    lines = [path.read_text(encoding="utf-8").partition("\n")[0] for path in config_files(group, "*.yaml").values()]
     return {line.removeprefix("# @package ") for line in lines if line.startswith("# @package ")}
 
 
@@ -100,9 +103,6 @@ def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) ->
         )
     if not any(override.key_or_group == group for override in chosen):
         return
-    if "_global_" in _packages(group):
-        words = [one.input_line for one in chosen if one.key_or_group == group]
-        raise ConfigError(f"{words[0]}: it is added to the configuration with a plus, as +{words[0]}")
     groups = [str(name) for name in base.hydra.runtime.choices if not str(name).startswith("hydra")]
     near = near_name(group, groups)
     hint = f"did you mean {near!r}?" if near else f"there are {', '.join(sorted(groups))}"
@@ -117,11 +117,17 @@ def explain_choice(group: str, choice: object, problem: str = "") -> None:
         choice: A name, or several; those of a folder of the user's own are not known here.
         problem: What Hydra says of it, with the one that it has not found.
     """
+    from difflab.cli.aliases import choice_aliases
+
     names = choice if isinstance(choice, list) else [choice]
     for name in [name for name in names if f"{group}/{name}'" in problem] or names:
         choices = choices_of(group)
         if isinstance(name, str) and name not in choices and choices:
-            near = near_name(name, choices)
+            if Path("conf", group, f"{name}.yaml").is_file():
+                raise ConfigError(
+                    f"{group}={name[:80]} lies in the folder conf of this one: add --config-dir conf to the command"
+                )
+            near = near_name(name, [*choices, *choice_aliases(group)])
             several = (
                 f"there are {', '.join(choices)}"
                 if len(choices) < 20
@@ -177,7 +183,7 @@ def command_words() -> list[str]:
     if not HydraConfig.initialized():
         return []
     words: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return words
+    return [*search_words(), *words]
 
 
 def _typed() -> list[str]:

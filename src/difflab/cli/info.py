@@ -9,7 +9,7 @@ from difflab.strict_json import dumps
 
 def main() -> None:
     """The command line of `difflab info`."""
-    from difflab.cli.entry import fail
+    from difflab.cli.entry import arguments, fail
     from difflab.cli.garbage import end_at_once, spared
 
     end_at_once()
@@ -17,7 +17,7 @@ def main() -> None:
         from difflab.runs.found import found_run
         from difflab.runs.info import as_text, info
 
-    paths = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    paths = [argument for argument in arguments() if not argument.startswith("-")]
     if len(paths) != 1:
         print("usage: difflab info <run directory> [--json]")
         sys.exit(2)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import difflab
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_directories
 from difflab.cli.study import Request
 from difflab.data.cache import cache_directory
 from difflab.file_stamp import file_stamp, file_stamps
@@ -119,10 +119,11 @@ def _digest(request: Request, overrides: Sequence[str]) -> str:
     )
     digest.update(request.file.read_bytes())
     variables: set[str] = set()
-    for path in sorted(config_directory().rglob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
-        digest.update(f"{path.relative_to(config_directory())} {text}".encode())
+    for folder in config_directories():
+        for path in sorted(folder.rglob("*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
+            digest.update(f"{path.relative_to(folder)} {text}".encode())
     values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}
     digest.update(json.dumps(values, allow_nan=False).encode())
     sources = sorted(Path(difflab.__file__).parent.rglob("*.py"))

@@ -15,11 +15,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from difflab.cli.aliases import as_meant
 from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.drawing import DRAWING_VALUES
 from difflab.cli.initial_weights import InitialWeights
 from difflab.cli.judge import VALUES_OF_ITS_OWN
+from difflab.cli.places import search_words
 from difflab.cli.resolving import composing, resolve_row
 from difflab.cli.row_facts import RowFacts, match_row
 from difflab.cli.stage_words import gathered, stage_words
@@ -49,7 +51,9 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     match   params or flops: what each row is made equal to the baseline in; None leaves rows as they are
     solve   the key that is set for that, network.width or network.depth
     """
-    for override in (*study.overrides, *extra, *(word for row in study.rows.values() for word in row.overrides)):
+    for override in as_meant(
+        "train", (*study.overrides, *extra, *(w for row in study.rows.values() for w in row.overrides))
+    ):
         if override.lstrip("+~").partition("=")[0] in GIVEN:
             raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
     _check_margins(study)
@@ -127,7 +131,7 @@ def _runs(
                 seed=seed,
                 identity=key,
                 parent=Path(str(config["run"]["root"])) / name,
-                overrides=(*command, *project, f"run.name={name}", f"seed={seed}"),
+                overrides=(*search_words(), *command, *project, f"run.name={name}", f"seed={seed}"),
                 steps=config["trainer"]["max_steps"],
             )
     cells = []
@@ -138,10 +142,14 @@ def _runs(
         own = sorted(
             {*packages_of(config), *_listed(config.get("trust"))}
         )  # the study names them, so its evaluations may read them back
-        where = (f"accelerator={config['trainer']['accelerator']}", *([f"trust=[{','.join(own)}]"] if own else []))
+        where = (
+            *search_words(),
+            f"accelerator={config['trainer']['accelerator']}",
+            *([f"trust=[{','.join(own)}]"] if own else []),
+        )
         for seed in study.seeds:
             # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
-            drawn = (*study.evaluation.overrides, *row.draw, f"first_seed={seed * request}")
+            drawn = (*as_meant("evaluate", (*study.evaluation.overrides, *row.draw)), f"first_seed={seed * request}")
             folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
             cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
     return tuple(trainings.values()), tuple(cells), prints.lacking
@@ -196,7 +204,7 @@ class _Fingerprints:
 @cache
 def _evaluation(overrides: tuple[str, ...]) -> int:
     """How many images an evaluation draws. A ConfigError if evaluate.py would not take these overrides."""
-    for override in overrides:
+    for override in as_meant("evaluate", overrides):
         if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
             raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
     with composing():

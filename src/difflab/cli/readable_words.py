@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_files
 
 _ONE_TEXT = re.compile(r"(?P<key>[^=]+)=(?P<text>[^\[\]{},\"'=]+)")
 """key=value whose value is neither a list, a dictionary nor a sweep."""
@@ -49,7 +49,7 @@ def quoted(text: str) -> str:
 
 def _readable(word: str) -> str:
     nothing = _NOTHING.fullmatch(word)
-    if nothing is not None and (config_directory() / nothing["group"].lstrip("+") / "none.yaml").is_file():
+    if nothing is not None and config_files(nothing["group"].lstrip("+"), "none.yaml"):
         return f"{nothing['group']}=none"
     match = _ONE_TEXT.fullmatch(word)
     if match is None or not _STRANGE.search(match["text"]) or _is_read(word):

@@ -22,8 +22,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli import resolvers
+from difflab.cli.aliases import as_meant
 from difflab.cli.arguments import check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.cli.choice_names import is_group
 from difflab.cli.division import BATCH_VALUES
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
@@ -41,6 +43,7 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     overrides   of the whole command line, as ("+experiment=cosine_adagn", "network.width=64"); any seed will do, see `with_seed`
     """
     resolvers.register()
+    overrides = as_meant("train", overrides)
     choices, values = _divided(overrides)
     composition = None if values is None else _with_values(choices, values)
     if composition is None:
@@ -78,7 +81,7 @@ def _divided(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] 
         parsed = OverridesParser.create().parse_overrides(readable(overrides))
     except HydraException:
         return (), None
-    chosen = [one for one in parsed if "/" in one.key_or_group or (config_directory() / one.key_or_group).is_dir()]
+    chosen = [one for one in parsed if is_group(one.key_or_group)]
     values = [one for one in parsed if one not in chosen]
     if any(one.is_sweep_override() for one in parsed) or not all(map(_is_plain, values)):
         return (), None

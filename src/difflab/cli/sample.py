@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import help_text, run_hydra, wants_help
+from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +60,7 @@ VALUES = [
 
 def main() -> None:
     """The command line of sample.py."""
-    if wants_help(sys.argv[1:]):
+    if wants_help(arguments()):
         print(
             help_text(
                 "sample", "draws images from a run or a released checkpoint", EXAMPLES, VALUES, GROUPS.__contains__

@@ -91,11 +91,11 @@ class Request(NamedTuple):
 
 def main() -> None:
     """The command line of study.py."""
-    from difflab.cli.entry import fail, wants_help
+    from difflab.cli.entry import arguments, fail, wants_help
     from difflab.cli.garbage import end_at_once, spared
     from difflab.cli.surroundings import check_surroundings
 
-    words = sys.argv[1:]
+    words = arguments()
     if not words or wants_help(words):
         print(Template(HELP).substitute(study=command("study"), program=program("study"), train=program("train")))
         sys.exit(0 if words else 2)
@@ -158,10 +158,10 @@ def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_no_option(key: str) -> None:
     """A ValueError if the key is no override of train.py, and nearly an option."""
-    from difflab.cli.places import config_directory
+    from difflab.cli.choice_names import is_group
 
     near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
-    if near and not (config_directory() / key).is_dir():
+    if near and not is_group(key):
         raise ValueError(
             f"{key} is neither an option nor an override of {program('train')}: did you mean {near[0]}=...?"
         )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from difflab.cli.ended import Ended
-from difflab.cli.entry import ended_together, fail, help_text, run_hydra, wants_help
+from difflab.cli.entry import arguments, ended_together, fail, help_text, run_hydra, wants_help
 from difflab.invocation import command
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ VALUES = [
 
 def main() -> None:
     """The command line of train.py."""
-    arguments = sys.argv[1:]
-    if not arguments or wants_help(arguments):
+    from difflab.cli.experiments import listed_group, listing
+
+    words = arguments()
+    if not words or wants_help(words):
         print(
             help_text("train", "trains a diffusion model and scores its samples", EXAMPLES, VALUES, lambda group: True)
         )
-    elif any(argument.lstrip("+") in ("experiment=list", "experiment=") for argument in arguments):
-        from difflab.cli.experiments import listing
-
-        print(listing())
+    elif group := listed_group(words):
+        print(listing(group))
     else:
         run_hydra("train", train, check_training)
 
