@@ -274,7 +274,7 @@ def _explain_path(base: DictConfig, path: str, command: str) -> None:
                 direct = "|".join(direct_choices(part))
                 raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={direct}")
             if depth == 0 and (meant := _elsewhere(base, parts[-1], command)):
-                raise ConfigError(f"unknown key {path!r}: did you mean {meant!r}?")
+                raise ConfigError(f"unknown key {path!r}: the configuration has no {part!r}; did you mean {meant!r}?")
             raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
         node = node._get_node(part) if isinstance(node, DictConfig) else None
         if not isinstance(node, DictConfig) or node._is_missing() or node._is_none() or node._is_interpolation():
