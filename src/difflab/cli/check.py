@@ -7,7 +7,7 @@ configuration is compared with what can use it: the constructor's arguments of t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -19,7 +19,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.cli.aliases import ALIASES, as_meant, short_for
+from difflab.cli.aliases import as_meant, short_for
 from difflab.cli.choice_names import is_group, path_among
 from difflab.cli.given_callbacks import KNOWN_TO_CALLBACKS
 from difflab.cli.groups import (
@@ -30,9 +30,9 @@ from difflab.cli.groups import (
     direct_choices,
     explain_choice,
     explain_group,
-    near_name,
     whose,
 )
+from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, unknown
 from difflab.cli.places import config_directory, search_words
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
@@ -47,8 +47,6 @@ FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "target"})
 READ = frozenset({"trainer", "data"})
 """Parts whose keys are read by others as well: none of them can be deleted."""
 
-
-_HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
 
 _KNOWN_TO = {"logger": KNOWN_TO_LOGGERS, "callbacks": KNOWN_TO_CALLBACKS}
 """Group -> arguments that its parts are told by the program."""
@@ -83,7 +81,7 @@ def _composed_or_explained(config_name: str, overrides: list[str]) -> DictConfig
         explain_group(str(error), chosen, base)
         for override in parsed:
             if override not in chosen and not override.is_add():
-                _explain_path(base, override.key_or_group, config_name)
+                explain_path(base, override.key_or_group, config_name)
         message = str(error).partition("Config search path")[0]
         raise ConfigError(" ".join(message.split())) from error
 
@@ -133,7 +131,7 @@ def drop_unchosen(config: DictConfig) -> None:
                 )
             if isinstance(part, DictConfig) and "_target_" not in part:
                 if name not in choices:
-                    raise ConfigError(_unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
+                    raise ConfigError(unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
                 with open_dict(node):
                     del node[name]
 
@@ -145,7 +143,7 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
     """
     for key in config:
         if str(key) not in base:
-            raise ConfigError(_unknown(str(key), "the configuration", map(str, base)))
+            raise ConfigError(unknown(str(key), "the configuration", map(str, base)))
     for key in base:
         if key not in config and is_group(str(key)):
             continue
@@ -168,19 +166,12 @@ def check_nothing_missing(config: DictConfig) -> None:
 def _missing(node: DictConfig | ListConfig, path: str) -> list[str]:
     """Dotted paths of the values that are still `???`. What a reference leads to is looked at where it stands."""
     found = []
-    for inner, child in _children(node, path):
+    for inner, child in children(node, path):
         if child._is_missing():
             found.append(inner)
         elif isinstance(child, DictConfig | ListConfig) and not child._is_interpolation() and not child._is_none():
             found += _missing(child, inner)
     return found
-
-
-def _children(node: DictConfig | ListConfig, path: str) -> list[tuple[str, Any]]:
-    """(dotted path, node) of what is below a node."""
-    if isinstance(node, ListConfig):
-        return [(f"{path}[{i}]", node._get_node(i)) for i in range(len(node))]
-    return [(f"{path}.{key}" if path else str(key), node._get_node(key)) for key in node]
 
 
 def _check_node(node: Any, base: Any, path: str) -> None:
@@ -202,13 +193,13 @@ def _check_node(node: Any, base: Any, path: str) -> None:
         allowed, user = None, path
     else:
         allowed, user = [str(key) for key in base], path
-    said = {*_HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
+    said = {*HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
     unused = [key for key in keys if key not in said and allowed is not None and key not in allowed]
     if unused and allowed is not None:
         paths = [f"{path}.{key}" for key in unused]
         origin = whose(paths)
         remedy = f": {' '.join(f'~{one}' for one in paths)} leaves them out" if origin else ""
-        raise ConfigError(_unknown(paths[0], user, allowed) + origin + remedy)
+        raise ConfigError(unknown(paths[0], user, allowed) + origin + remedy)
     for key in keys:
         inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
         _check_node(node._get_node(key), inner, f"{path}.{key}")
@@ -261,54 +252,3 @@ def _arguments(function: Callable[..., Any]) -> list[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return [p.name for p in parameters]
-
-
-def _explain_path(base: DictConfig, path: str, command: str) -> None:
-    """Raises if a dotted path leads nowhere in the base configuration of a command."""
-    node: Any = base
-    parts = path.split(".")
-    for depth, part in enumerate(parts):
-        if isinstance(node, DictConfig) and part not in list(node):  # `part in node` says no of a value that is missing
-            above = ".".join(parts[:depth])
-            if above == "" and base.hydra.runtime.choices.get(part, part) is None:
-                direct = "|".join(direct_choices(part))
-                raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={direct}")
-            if depth == 0 and (meant := _elsewhere(base, parts[-1], command)):
-                raise ConfigError(f"unknown key {path!r}: the configuration has no {part!r}; did you mean {meant!r}?")
-            raise ConfigError(_unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
-        node = node._get_node(part) if isinstance(node, DictConfig) else None
-        if not isinstance(node, DictConfig) or node._is_missing() or node._is_none() or node._is_interpolation():
-            return
-
-
-def _elsewhere(base: DictConfig, name: str, command: str) -> str | None:
-    """The key whose last part is this name, or nearly so, or for which nearly this word stands; None without one."""
-    keys = {key: key for key in map(str, base) if key != "hydra"}
-    last: dict[str, str] = {}
-    for leaf in _leaves(base, ""):
-        last.setdefault(leaf.rsplit(".", 1)[-1], leaf)
-    known = {**last, **ALIASES.get(command, {}), **keys}
-    near = name if name in known else near_name(name, known)
-    return known[near] if near else None
-
-
-def _leaves(node: DictConfig, path: str) -> list[str]:
-    """All dotted paths below a node."""
-    found = []
-    for inner, child in _children(node, path):
-        if inner == "hydra":
-            continue
-        if isinstance(child, DictConfig) and not (child._is_interpolation() or child._is_none() or child._is_missing()):
-            found += _leaves(child, inner)
-        else:
-            found.append(inner)
-    return found
-
-
-def _unknown(path: str, user: str, allowed: Iterable[str]) -> str:
-    names = [name for name in allowed if name not in _HYDRA_KEYS and name != "hydra"]
-    key = path.rsplit(".", 1)[-1]
-    near = near_name(key, names)
-    there_are = f"there are {', '.join(sorted(names))}" if names else "it has no settings"
-    hint = f"did you mean {near!r}?" if near else there_are
-    return f"unknown key {path!r}: {user} has no {key!r}; {hint}"

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.arguments import cause, check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
+from difflab.cli.counted_classes import count_classes
 from difflab.cli.division import BATCH_VALUES, divide
 from difflab.cli.place import check_place
 from difflab.cli.trust import trust
@@ -28,6 +29,7 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     drop_unchosen(config)
     check_keys(config, composed("train"))
     check_nothing_missing(config)
+    count_classes(config)
     check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
     if type(config.trainer.max_time) is int:  # what a yaml file's unquoted 12:00:00 is: a number of seconds
         config.trainer.max_time = str(config.trainer.max_time)

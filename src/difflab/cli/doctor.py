@@ -111,6 +111,7 @@ def composed(overrides: list[str]) -> DictConfig:
 
     from difflab.cli import resolvers
     from difflab.cli.check import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+    from difflab.cli.counted_classes import count_classes
     from difflab.cli.places import config_directory
 
     resolvers.register()
@@ -122,6 +123,7 @@ def composed(overrides: list[str]) -> DictConfig:
         drop_unchosen(config)
         check_keys(config, compose("train"))
         check_nothing_missing(config)
+        count_classes(config)
     return config
 
 

@@ -26,6 +26,7 @@ from difflab.cli.aliases import as_meant
 from difflab.cli.arguments import check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.choice_names import is_group
+from difflab.cli.counted_classes import count_classes
 from difflab.cli.division import BATCH_VALUES
 from difflab.cli.places import config_directory
 from difflab.cli.readable_words import readable
@@ -50,6 +51,10 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
         composition = _composition(tuple(overrides))
     config, hydra = composition.config, composition.hydra
     check_nothing_missing(config)
+    if config.data.num_classes is None:
+        config = copy.deepcopy(config)  # that is kept for other rows
+        with _as_running(hydra):
+            count_classes(config)
     check_trainer(
         config.trainer, _composition(()).config.trainer
     )  # values that were set after the composition was checked
