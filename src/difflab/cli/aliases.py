@@ -57,7 +57,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 """Command -> word -> key. What stands behind the word belongs to it: wandb.project is logger.wandb.project."""
 
 _EPOCHS = "the stream of images has no epochs: set trainer.max_steps (each step takes data.batch_size images)"
-_AGAIN = "the same command again goes on where a run was"
+_AGAIN = "the same command again goes on where a run was; init_from=RUN starts a new one from its weights"
 
 INSTEAD: Mapping[str, Mapping[str, str]] = {
     "train": {

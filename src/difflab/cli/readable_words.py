@@ -33,11 +33,7 @@ def readable(words: Sequence[str]) -> list[str]:
 
 def _written_out(word: str) -> list[str]:
     match = _GIVEN.fullmatch(word)
-    if (
-        match is None
-        or match["value"] == "[]"
-        or (config_directory() / "init_from" / f"{match['value']}.yaml").is_file()
-    ):
+    if match is None or match["value"] == "[]" or match["value"] in config_files("init_from"):
         return [word]
     return ["init_from=weights", f"init_from.checkpoint={match['value']}"]
 
