@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.arguments import cause
 from difflab.cli.groups import ConfigError
+from difflab.reading import parse_json
+from difflab.strict_json import dumps
 
 
 def count_classes(config: DictConfig) -> None:
@@ -28,7 +29,7 @@ def count_classes(config: DictConfig) -> None:
         return
     node: Any = OmegaConf.to_container(data.dataset, resolve=True)
     try:
-        data.num_classes = _counted(json.dumps(node, sort_keys=True, allow_nan=False))
+        data.num_classes = _counted(dumps(node))
     except (InstantiationException, ValueError, OSError, ImportError) as error:
         raise ConfigError(
             f"data.dataset: {' '.join(cause(error).split())} (the classes are counted from the data unless data.num_classes=... is given)"
@@ -38,4 +39,4 @@ def count_classes(config: DictConfig) -> None:
 @cache
 def _counted(node: str) -> int:
     """Of the data set that a node describes."""
-    return int(instantiate(json.loads(node), _convert_="all").num_classes)
+    return int(instantiate(parse_json(node, "data.dataset"), _convert_="all").num_classes)
