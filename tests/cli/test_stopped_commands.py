@@ -129,7 +129,8 @@ def test_a_training_is_told_to_stop_at_many_moments(tmp_path, number):
     root = tmp_path / "runs"
     moments = [has_begun, imports_torch, after(1), after(2), after(3), after(5), after(8)]
     moments += [
-        has_said(text) for text in ("evaluation", "step 1/", "step 3/", "evaluating", "step 6: eval/", "weights  ")
+        has_said(text)
+        for text in ("evaluation", "step 1/", "step 3/", "step 6: evaluation", "step 6: scores", "weights  ")
     ]
     for number_of_moment, moment in enumerate(moments):
         status, said = told(tmp_path, moment, number, "train.py", *TRAIN, f"run.root={root}")

@@ -52,6 +52,17 @@ def test_the_recipe_is_printed_first_and_the_path_last(outcome):
     assert all(re.search(r"loss \d\.\d+, .* ms/step, .* images/s, \d:\d\d:\d\d left", line) for line in lines)
 
 
+def test_the_end_says_where_things_are_and_what_to_do_next(outcome):
+    end = [line.split(maxsplit=1) for line in outcome.printed[-7:-1]]
+    assert [words[0] for words in end[:4]] == ["samples", "weights", "metrics", "next"]
+    assert Path(end[0][1]).suffix == ".png"
+    assert (
+        end[3][1].partition(" checkpoint=")[0] in ("python sample.py", "difflab sample") or "'checkpoint=" in end[3][1]
+    )
+    assert str(outcome.run.path) in end[3][1]
+    assert "seed=1" in outcome.printed[-2].split()[-1]
+
+
 def test_scores_are_printed_once_per_evaluation_and_warnings_once(outcome):
     tables = [i for i, line in enumerate(outcome.printed) if line.split() == ["metric", "warm_up", "better"]]
     assert len(tables) == 2

@@ -178,6 +178,12 @@ def test_work_that_nobody_reads_is_told_to_stop():
         ("study.py --help 2>&- > /dev/null", 0, ""),
         ("study.py nothing 2> /dev/full", 2, ""),
         ("study.py --help >&-", 0, ""),
+        (
+            # work that is complete, as a training that was run to its end before
+            "-c 'from difflab.cli.main import owned, KEEPING; owned(lambda: print(0), KEEPING)' > /dev/full",
+            2,
+            "error: the standard output takes nothing any more: No space left on device\n",
+        ),
     ],
 )
 def test_a_listing_whose_output_is_lost(words, status, said):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from difflab.callbacks import EvaluationCallback
+from difflab.launch.signals import EVALUATING, LAST_EVALUATION, TRAINING, signals
+from difflab.module import TrainedModule
 from difflab.runs import newest, read_metrics
 from running import train_small
 
@@ -46,6 +48,24 @@ def test_best_is_the_checkpoint_with_the_lowest_distance(tmp_path, monkeypatch, 
     assert [row[SCORE] for row in read_metrics(run.metrics) if SCORE in row] == scores
     best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
     assert best["global_step"] == best_step
+
+
+def test_a_signal_is_told_what_it_interrupts(tmp_path, monkeypatch):
+    stages = []
+    evaluate, step = EvaluationCallback.evaluate, TrainedModule.training_step
+
+    def noted(self, *arguments):
+        stages.append(signals.stage)
+        return evaluate(self, *arguments)
+
+    def stepped(self, *arguments):
+        stages.append(signals.stage)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(EvaluationCallback, "evaluate", noted)
+    monkeypatch.setattr(TrainedModule, "training_step", stepped)
+    train_small(tmp_path, "trainer.max_steps=4", "eval.every=2", "eval.num_samples=16")
+    assert stages == [TRAINING] * 2 + [EVALUATING] + [TRAINING] * 2 + [LAST_EVALUATION]
 
 
 def test_the_best_of_an_earlier_start_counts(tmp_path, monkeypatch):

@@ -56,18 +56,20 @@ def owned(work: Callable[[], None], stage: Stage) -> None:
     """Works in a process that is difflab's own: neither a signal nor an output that nobody reads ends it before its work is safe."""
     output = keep_outputs()  # first of all: what opens a file would get the number of a closed output
     signals.begin(stage)
+    ends_well = False
     try:
         if sys.argv[-1] == VERSION:
             print(f"difflab {__version__}")
         else:
             work()
+        ends_well = True
     finally:
         brief = signals.stage is BRIEF
         signals.enter(WRITING)
         sys.stdout.flush()
         if output.lost is not None and not is_unread(output.lost):
             print(f"error: the standard output takes nothing any more: {output.lost.strerror}", file=sys.stderr)
-            if brief:
+            if brief or ends_well:  # other ends have a status of their own
                 sys.exit(2)
 
 

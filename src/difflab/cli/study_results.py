@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from difflab.cli.study import Request, divided
 from difflab.cli.study_plan import here
 from difflab.files import write_text
-from difflab.invocation import installation
+from difflab.invocation import command, installation
 from difflab.studies import Evidence, Plan, execution
 from difflab.studies.gather import gather
 from difflab.studies.inference import Verdict, verdicts
@@ -30,9 +31,7 @@ def table(request: Request) -> None:
     plan, evidence, found = _found(request)
     allows = _allows_missing(request)
     if not allows and not any(arm.replicates for arm in evidence.arms.values()):
-        raise ValueError(
-            f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
-        )
+        raise ValueError(why_no_result(plan))
     text = FORMATS[name]().render(ablation_table(evidence, found, allows))
     if not out:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
@@ -57,9 +56,7 @@ def report(request: Request) -> None:
 
     plan, evidence, _ = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
-        raise ValueError(
-            f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
-        )
+        raise ValueError(why_no_result(plan))
     states = execution.states(plan, execution.ask(plan.root))
     print(write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html"))))
 
@@ -78,6 +75,19 @@ def _found(request: Request) -> tuple[Plan, Evidence, dict[str, Verdict]]:
     plan = here(request, divided(request.overrides)[0])
     evidence = replace(gather(plan), remarks=execution.look(plan))
     return plan, evidence, verdicts(evidence, plan.study.evaluation.decides)
+
+
+def why_no_result(plan: Plan) -> str:
+    """For a person who asks for a table before there is anything to put into it."""
+    found = execution.states(plan, execution.ask(plan.root))
+    counts = Counter(cell.state for cell in found if cell.state in ("training", "evaluating", "trained", "queued"))
+    if counts:
+        active = ", ".join(f"{number} {state}" for state, number in counts.items())
+        status = command(f"study {plan.study.name} status")
+        return (
+            f"there is no result of {plan.study.name} yet ({active}, of {len(found)}): `{status}` shows how far it is"
+        )
+    return f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
 
 
 def _allows_missing(request: Request) -> bool:

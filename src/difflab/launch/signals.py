@@ -60,6 +60,8 @@ STARTING = Stage("nothing was begun; run the same command again", REQUEUE_EXIT_C
 DEFERRED = Stage("")
 """Of a process that Lightning has started beside the first: they end together."""
 TRAINING = Stage("training stops after this step and saves")
+EVALUATING = Stage("training stops after this evaluation and saves")
+LAST_EVALUATION = Stage("this is the last evaluation: it goes on, and then the run is complete")
 DRAWING = Stage("drawing stops after this batch; what is drawn is kept")
 KEEPING = Stage("what is done so far is kept; run the same command again", REQUEUE_EXIT_CODE)
 """Of work that another start of the command goes on with wherever it ends."""

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from difflab.files import link
 from difflab.launch import Interrupted, Interruption
-from difflab.launch.signals import WRITING, signals
+from difflab.launch.signals import EVALUATING, LAST_EVALUATION, TRAINING, WRITING, signals
 from difflab.runs.saved_checkpoints import MARK, mark_of, saved, step_of
 
 STOPPED = "difflab_stopped"
@@ -87,7 +87,13 @@ class Checkpoints(Checkpoint):
         if step % self.evaluated_every and step != trainer.max_steps and not trainer.should_stop:
             self._after_step(trainer)
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        last = trainer.global_step >= trainer.max_steps or trainer.should_stop
+        signals.enter(LAST_EVALUATION if last else EVALUATING)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if signals.stage is EVALUATING:
+            signals.enter(TRAINING)
         score = trainer.callback_metrics.get(self.monitor)
         if score is not None and float(score) < self.best:
             self.best = float(score)

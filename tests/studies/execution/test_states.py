@@ -9,6 +9,7 @@ import pytest
 from filelock import FileLock
 from planned import complete, places, plan, start
 
+from difflab.cli.study_results import why_no_result
 from difflab.studies.execution import Place, Queue, states
 from difflab.studies.execution.last_words import last_error
 from difflab.studies.execution.record import Record
@@ -59,6 +60,14 @@ def test_a_held_lock_is_training_with_its_progress(tmp_path):
     assert (found.state, found.step, found.where) == ("training", 21, "process 5 on h")
     assert found.images_per_second == 64
     assert found.seconds_left == pytest.approx((100 - 21) * 32 / 64)
+
+
+def test_a_study_without_a_result_says_whether_it_runs(tmp_path):
+    study = plan(tmp_path, {"a": []}, seeds=(0, 1))
+    assert why_no_result(study).endswith(": launch it, or name the place by run.root=...")
+    start(run_of(tmp_path), rows=10)
+    with FileLock(run_of(tmp_path) / "lock"):
+        assert "no result of study yet (1 training, of 2)" in why_no_result(study)
 
 
 def test_a_held_task_is_training_before_there_is_a_run_and_evaluating_after(tmp_path):
