@@ -1,5 +1,6 @@
 """Commands in messages can be typed as they stand: in a clone's folder, beside it, and from a wheel."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,19 @@ def test_a_folder_that_is_gone_is_no_clone(tmp_path, monkeypatch):
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert invocation.program("train") == "difflab train"
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("wandb", "wandb"), ("plotly", "report"), ("datasets", "hub"), ("deepspeed", "deepspeed"), ("submitit", "slurm")],
+)
+def test_the_extra_that_brings_a_package_is_found_in_the_metadata(package, extra, monkeypatch):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [f"{one}; extra == '{name}'" for name, ones in project["optional-dependencies"].items() for one in ones]
+    monkeypatch.setattr(invocation, "_requirements", lambda: lines)
+    monkeypatch.chdir(ROOT)
+    assert invocation.installation_of(package) == f"pip install -e '.[{extra}]'"
+
+
+def test_a_package_of_no_extra_is_installed_by_its_name():
+    assert invocation.installation_of("mlflow") == "pip install mlflow"

@@ -5,6 +5,10 @@ In the folder of a clone that is `python train.py`, and everywhere else `difflab
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +50,28 @@ def installation(extra: str) -> str:
     if not _is_clone():
         return f"pip install 'difflab[{extra}]'"
     return f"pip install -e '{'.' if _is_here() else _ROOT}[{extra}]'"
+
+
+def installation_of(package: str) -> str:
+    """The command that installs a package that is missing, by the smallest of difflab's extras that has it.
+
+    Args:
+        package: As it is imported, which is how it is called for all that an extra brings alone.
+    """
+    extras = defaultdict[str, list[str]](list)
+    for line in _requirements():
+        name, extra = re.match(r"[\w.-]+", line), re.search(r"""extra == ['"]([\w-]+)""", line)
+        if name and extra:
+            extras[extra[1]].append(name[0].replace("-", "_"))
+    having = [extra for extra, names in extras.items() if package in names]
+    return installation(min(having, key=lambda extra: len(extras[extra]))) if having else f"pip install {package}"
+
+
+def _requirements() -> Sequence[str]:
+    try:
+        return requires("difflab") or ()
+    except PackageNotFoundError:  # imported from a folder, and not installed
+        return ()
 
 
 def _is_clone() -> bool:

@@ -36,6 +36,7 @@ from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, unknown
 from difflab.cli.places import config_directory, search_words
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
+from difflab.invocation import installation_of
 from difflab.runs.identity import ONLY_WATCHES
 
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
@@ -236,11 +237,23 @@ def check_callable(target: str, path: str) -> Callable[..., Any]:
     try:
         function = get_object(target)
     except Exception as error:
+        if package := _missing_package(error, target):
+            raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
         reason = " ".join(str(error).split()) if target else "it is empty"
         raise ConfigError(f"{path}._target_: there is no {target} ({reason})") from error
     if not callable(function):
         raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
     return function
+
+
+def _missing_package(error: BaseException | None, target: str) -> str:
+    """The package whose absence made an import fail, and which is not the target's own; "" where something else did."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            top = error.name.partition(".")[0]
+            return top if top != target.partition(".")[0] else ""
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _arguments(function: Callable[..., Any]) -> list[str] | None:

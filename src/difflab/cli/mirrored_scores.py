@@ -12,11 +12,12 @@ from difflab.cli.trainer_arguments import known_to_loggers
 from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
 from difflab.runs.guarded import what
-from difflab.runs.mirror import Mirror, weights_and_biases
 from difflab.runs.provenance import without_diffs
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from difflab.runs.mirror import Mirror
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def _told(run: RunDirectory, known: dict[str, Any], tell: Callable[[Mirror, Mapp
         tell: Is given the mirror and what train.py told the loggers at the last start.
     """
     try:
+        from difflab.runs.mirror import weights_and_biases  # wandb may be missing
+
         config = read_yaml(run.config)
         start = without_diffs({"foreign_packages": {}} | run.starts()[-1])
         params = config | {"protocol": run.protocols(), "provenance": start}

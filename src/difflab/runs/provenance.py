@@ -30,6 +30,14 @@ PACKAGES = (
 )
 
 
+def _version(package: str) -> str:
+    """Of an installed package; "" for one that is missing, as W&B's may be."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
 NUMERICS = (
     "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
@@ -58,7 +66,7 @@ def provenance(code: ForeignCode = NO_CODE) -> dict[str, Any]:
         "difflab": difflab.__version__,
         "git": _git(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "foreign_packages": foreign_packages(code),
         "environment": _environment({*NUMERICS, *code.variables()}),
         "host": platform.node(),
