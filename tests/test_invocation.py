@@ -1,5 +1,7 @@
 """Commands in messages can be typed as they stand: in a clone's folder, beside it, and from a wheel."""
 
+import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -67,3 +69,16 @@ def test_the_extra_that_brings_a_package_is_found_in_the_metadata(package, extra
 
 def test_a_package_of_no_extra_is_installed_by_its_name():
     assert invocation.installation_of("mlflow") == "pip install mlflow"
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "src" / "difflab").iterdir()), ids=lambda folder: folder.name)
+def test_no_message_names_a_command_that_only_a_clone_has(folder):
+    """Docstrings may: they are read in a clone."""
+    alone = re.compile(r"python (train|sample|evaluate|study|data)\.py|pip install .*difflab\[")
+    for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
+        if path.suffix != ".py" or path.name == "invocation.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and id(one) not in said]
+        assert not [(path.name, one.lineno) for one in texts if isinstance(one.value, str) and alone.search(one.value)]

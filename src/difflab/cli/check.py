@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.aliases import as_meant, short_for
 from difflab.cli.choice_names import is_group, path_among
+from difflab.cli.extras import missing_package
 from difflab.cli.given_callbacks import KNOWN_TO_CALLBACKS
 from difflab.cli.groups import (
     ConfigError,
@@ -237,23 +238,13 @@ def check_callable(target: str, path: str) -> Callable[..., Any]:
     try:
         function = get_object(target)
     except Exception as error:
-        if package := _missing_package(error, target):
+        if package := missing_package(error, target):
             raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
         reason = " ".join(str(error).split()) if target else "it is empty"
         raise ConfigError(f"{path}._target_: there is no {target} ({reason})") from error
     if not callable(function):
         raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
     return function
-
-
-def _missing_package(error: BaseException | None, target: str) -> str:
-    """The package whose absence made an import fail, and which is not the target's own; "" where something else did."""
-    while error is not None:
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            top = error.name.partition(".")[0]
-            return top if top != target.partition(".")[0] else ""
-        error = error.__cause__ or error.__context__
-    return ""
 
 
 def _arguments(function: Callable[..., Any]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Parts of Hydra that are installed apart, asked for on the command line."""
+"""Packages that are installed apart: asked for on the command line, or by what a configuration names."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def lacking(arguments: Sequence[str]) -> str:
             return f"{argument} needs an extra: {installation(extra)}"
     if "hydra/launcher=slurm" in arguments and shutil.which("sbatch") is None:
         return "hydra/launcher=slurm: there is no sbatch here; submit from a login node, or use hydra/launcher=joblib"
+    return ""
+
+
+def missing_package(error: BaseException | None, target: str) -> str:
+    """The package whose absence made an import fail, and which is not the target's own; "" where something else did."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            top = error.name.partition(".")[0]
+            return top if top != target.partition(".")[0] else ""
+        error = error.__cause__ or error.__context__
     return ""
 
 
