@@ -16,6 +16,7 @@ from difflab.cli.planning import plan_study
 from difflab.cli.study import main, understood
 from difflab.cli.train import train
 from difflab.studies import Plan, StudyError, load_study
+from difflab.studies.gather import gather
 from running import SMALL, composed
 
 STUDY = {
@@ -119,6 +120,21 @@ def test_runs_lie_where_the_plan_says(ran):
     for training in ran.trainings:
         assert (training.directory / "complete.json").is_file()
     assert [ran.results(cell).is_file() for cell in ran.cells] == [True] * 5 + [False]
+
+
+@pytest.mark.slow
+def test_a_study_with_more_steps_goes_on_where_its_rows_have_arrived(ran, file, run_root, root, monkeypatch):
+    """Its runs are others, and those of fewer steps stay what they were."""
+    monkeypatch.setenv("DIFFLAB_CACHE", str(root / "cache"))
+    longer = plan_study(load_study(file), [run_root, "trainer.max_steps=8"], None, "network.width")
+    assert not {one.directory for one in longer.trainings} & {one.directory for one in ran.trainings}
+    before = gather(ran).arms["adagn"].replicates[0]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        train(composed("train", *longer.trainings[0].overrides))
+        evaluate(composed("evaluate", *longer.evaluation_command(longer.cells[0])))
+    assert f"extended from 6 to 8 steps: {ran.trainings[0].directory} (complete) has trained" in out.getvalue()
+    assert list(gather(longer).arms["adagn"].replicates) == [0]
+    assert gather(ran).arms["adagn"].replicates[0] == before
 
 
 def test_replicates_draw_other_noise_and_rows_the_same(ran):

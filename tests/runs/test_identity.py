@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from difflab.runs import identity
+from difflab.runs.identity import course, differ_in_length_alone
 from running import SMALL, composed
 
 
@@ -94,3 +95,52 @@ def test_a_key_is_left_out_by_its_whole_path():
     """`run` is left out at the top, a part's own argument of that name is not."""
     assert identity({"part": {"run": 1}}, "d", "e") != identity({"part": {"run": 2}}, "d", "e")
     assert identity({"run": {"root": 1}}, "d", "e") == identity({"run": {"root": 2}}, "d", "e")
+
+
+def config_of(*overrides: str) -> dict:
+    return OmegaConf.to_container(composed("train", *SMALL, *overrides), resolve=True)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_steps=13",
+        "eval.num_samples=41",
+        "eval.every=3",
+        "sampler=ddpm",
+        "guidance=none",
+        "run.root=elsewhere",
+    ],
+)
+def test_the_course_of_a_run_is_the_same_however_long_it_is_and_however_it_is_judged(override):
+    assert course(config_of(override), "data", "") == course(config_of(), "data", "")
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "schedule=linear", "network.dropout=0.1", "ema.warm_up.decay=0.9", "optimizer.lr=0.01"]
+)
+def test_what_changes_the_weights_is_another_course(override):
+    assert course(config_of(override), "data", "") != course(config_of(), "data", "")
+    assert course(config_of(), "other data", "") != course(config_of(), "data", "")
+    assert course(config_of(), "data", "given weights") != course(config_of(), "data", "")
+
+
+def test_callbacks_that_act_may_act_upon_the_scores():
+    acting = "callbacks=[early_stopping]"
+    assert course(config_of(acting, "eval.num_samples=41"), "data", "") != course(config_of(acting), "data", "")
+
+
+def test_a_schedule_as_long_as_training_is_another_course_and_known_as_that():
+    short, long = (config_of("lr_schedule=cosine_decay", f"trainer.max_steps={steps}") for steps in (13, 17))
+    assert course(short, "data", "") != course(long, "data", "")
+    assert differ_in_length_alone(short, long)
+    assert not differ_in_length_alone(short, {**long, "seed": 1})
+    fixed = [config_of("lr_schedule=cosine_decay", "lr_schedule.T_max=20", f"trainer.max_steps={n}") for n in (13, 17)]
+    assert course(fixed[0], "data", "") == course(fixed[1], "data", "")
+
+
+def test_given_weights_count_by_what_they_are_and_not_by_their_place():
+    here, there = (config_of(f"init_from=/{place}") for place in ("here", "there"))
+    assert identity(here, "d", "e", {}, "weights") == identity(there, "d", "e", {}, "weights")
+    assert identity(here, "d", "e", {}, "others") != identity(here, "d", "e", {}, "weights")
+    assert identity(config_of(), "d", "e", {}) == identity(config_of("init_from=none"), "d", "e", {})

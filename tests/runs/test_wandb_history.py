@@ -99,6 +99,9 @@ def test_after_an_exception_no_step_is_sent_twice_and_none_is_missing(tmp_path, 
     assert [line["_step"] for line in history(cut.path)] == [2, 4, 6]
     run = train_small(tmp_path, *SHORT, *OFFLINE).run
     check_every_line_is_there_once(run)
+    longer = train_small(tmp_path, *SHORT, *OFFLINE, "trainer.max_steps=10").run
+    assert [line["_step"] for line in history(longer.path)] == [2, 4, 6, 8, 10]  # of which it has trained two
+    check_every_line_is_there_once(longer)
 
 
 KILLED = """

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from difflab.callbacks.track_evaluation import JUDGED_STEP
-from difflab.files import atomic_file, link, make_folder, write_json
+from difflab.files import WriteError, atomic_file, link, make_folder, write_json
 from difflab.reading.weights import read_checkpoint
-from difflab.runs.checkpoint_io import AtomicCheckpointIO
+from difflab.runs.checkpoint_io import AtomicCheckpointIO, CheckpointError
 from difflab.runs.course import Beginning
 from difflab.runs.directory import RunDirectory
 from difflab.runs.metrics_file import end_of_step, lines, row_of
-from difflab.runs.saved_checkpoints import MARK, mark_of
+from difflab.runs.saved_checkpoints import MARK, is_whole, mark_of
 from difflab.strict_json import dumps
 
 _STEP = re.compile(r"(?:^step-|_)(\d{8,15})(?:-|\.|$)")
@@ -64,7 +65,7 @@ def carry_over(
     starts = [{"run": str(other.path)} | start for start in other.starts()]
     write_json(run.provenance, [*starts[:-1], starts[-1] | {"taken_over_at": step}])
     best = other.checkpoints / "best.ckpt"
-    if monitor in kept and best.exists() and read_checkpoint(best, mapped=True)["global_step"] <= step:
+    if monitor in kept and best.exists() and is_whole(best) and _step_in(best) <= step:
         _copy(best, run, best.name, alike, keeps_best=True)
     _copy(beginning.checkpoint, run, beginning.checkpoint.name, alike, keeps_best=monitor in kept)
     return alike
@@ -76,11 +77,20 @@ def _copy(path: Path, run: RunDirectory, name: str, alike: bool, keeps_best: boo
     state[MARK] = mark_of(run.checkpoints)
     callbacks = state["callbacks"]
     if "Checkpoints" in callbacks and not keeps_best:
-        callbacks["Checkpoints"]["best"] = float("inf")
+        callbacks["Checkpoints"]["best"] = inf
     for part in callbacks.values() if not alike else ():
         if JUDGED_STEP in part:
             part[JUDGED_STEP] = -1
-    AtomicCheckpointIO().save_checkpoint(state, run.checkpoints / name)
+    try:
+        AtomicCheckpointIO().save_checkpoint(state, run.checkpoints / name)
+    except CheckpointError as error:
+        raise WriteError(str(error)) from error
+
+
+def _step_in(checkpoint: Path) -> float:
+    """After how many steps a checkpoint was written; infinitely many for what is none."""
+    state = read_checkpoint(checkpoint, mapped=True)
+    return state.get("global_step", inf) if isinstance(state, dict) else inf
 
 
 def _lines(metrics: Path, step: int, kept: Collection[str]) -> Iterator[bytes]:

@@ -140,7 +140,9 @@ class RunDirectory:
         if RunLock(self.path).is_held():
             return "running"
         starts = self.starts()
-        return starts[-1].get("outcome", "killed") if starts else "empty"
+        if not starts or "run" in starts[-1]:  # it was killed when it had taken over what another run had trained
+            return "killed" if starts else "empty"
+        return starts[-1].get("outcome", "killed")
 
     def last_scores(self) -> dict[str, float]:
         """The metrics of the last evaluation; reads the end of metrics.jsonl up to there."""
