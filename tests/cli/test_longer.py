@@ -125,6 +125,7 @@ def test_what_was_judged_otherwise_is_judged_again_and_not_trained(short, tmp_pa
     assert content(short.run.path) == before
 
 
+@pytest.mark.slow
 def test_what_cannot_go_on_is_a_new_run_and_says_so(tmp_path):
     decaying = ("lr_schedule=cosine_decay", "eval.num_samples=16", "eval.grid=10", "data.batch_size=16", "eval.every=4")
     short = train_small(tmp_path, *decaying, "trainer.max_steps=4")

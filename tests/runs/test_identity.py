@@ -1,5 +1,7 @@
 """What makes two runs the same run."""
 
+from functools import cache
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -97,6 +99,7 @@ def test_a_key_is_left_out_by_its_whole_path():
     assert identity({"run": {"root": 1}}, "d", "e") == identity({"run": {"root": 2}}, "d", "e")
 
 
+@cache
 def config_of(*overrides: str) -> dict:
     return OmegaConf.to_container(composed("train", *SMALL, *overrides), resolve=True)  # type: ignore[return-value]
 
