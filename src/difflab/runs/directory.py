@@ -39,7 +39,7 @@ class RunDirectory:
     config.yaml        the resolved configuration
     provenance.json    of every start: code, versions, hardware, command, and how it ended
     protocol.json      of each metric the fields that define it, and their fingerprint
-    metrics.jsonl      everything that was logged, a line per step
+    metrics.jsonl      everything that was logged, a line for each logged step
     samples/           grids of samples, <track>_<step>.png
     checkpoints/       step-<step>.ckpt, best.ckpt
     weights/           <track>.safetensors of the finished run

@@ -22,7 +22,7 @@ _BEGINNING = b'{"step": '
 
 
 class MetricsLog(Logger):
-    """metrics.jsonl: a line per step with everything that was logged at it, {"step": 500, "train/loss": 0.05, ...}; null is a number
+    """metrics.jsonl: a line per logged step with all that was logged at it, {"step": 500, "train/loss": 0.05, ...}; null is a number
     that was not finite.
 
     The run directory is the truth and W&B mirrors it. A run that goes on from a checkpoint drops the lines after it (`rewind`), since it

@@ -1,0 +1,119 @@
+"""Writes the parts of the pages that follow from the code: what stands between `<!-- written: NAME -->` and `<!-- end -->`.
+
+python -m scripts.write_pages            writes them
+python -m scripts.write_pages --check    exit status 1, and the names of pages, where one is not as it would be written
+
+A page asks for a part by its name; a part is a function of `PARTS`. tests/docs/test_written_pages.py holds the pages to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "experiments").glob("*/README.md"))]
+_PART = re.compile(r"(?P<open><!-- written: (?P<name>[\w -]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
+_HOUSEHOLD = ("module", "recipe", "hydra", "experiment")
+"""Groups that are no choice of a user's: wiring, what experiments share, Hydra's own; experiments have a list of their own."""
+
+
+def written(text: str) -> str:
+    """A page with all its parts written anew."""
+    return _PART.sub(lambda part: f"{part['open']}{PARTS[part['name']]()}\n{part['close']}", text)
+
+
+def main() -> int:
+    """Writes the pages, or says which are not as they would be written."""
+    stale = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if (new := written(text)) != text:
+            stale.append(page.relative_to(ROOT).as_posix())
+            if "--check" not in sys.argv:
+                page.write_text(new, encoding="utf-8")
+    print("\n".join(stale))
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+def choices() -> str:
+    """Each group of conf/ with its choices, and the first comment of each file."""
+    conf = ROOT / "conf"
+    parts = []
+    for folder in sorted(path for path in conf.rglob("*") if path.is_dir()):
+        group = folder.relative_to(conf).as_posix()
+        files = sorted(folder.glob("*.yaml"))
+        if not files or group.split("/")[0] in _HOUSEHOLD:
+            continue
+        rows = [f"| `{file.stem}` | {_described(file)} |" for file in files]
+        parts.append("\n".join([f"## `{group}`", "", "| choice | |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def experiments() -> str:
+    """Each experiment with its line."""
+    folder = ROOT / "conf" / "experiment"
+    rows = [
+        f"| `{path.relative_to(folder).with_suffix('').as_posix()}` | {_described(path)} |"
+        for path in sorted(folder.rglob("*.yaml"))
+    ]
+    return "\n".join(["| experiment | |", "|---|---|", *rows])
+
+
+def _described(path: Path) -> str:
+    """The first comment of a file that is no instruction to Hydra, as one cell of a table."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = [line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line]
+    return (comments[0] if comments else "").replace("|", "\\|").replace("<", "&lt;")
+
+
+def on_paper(table: str) -> Callable[[], str]:
+    """A table of benchmarks/scaling_paper.py, by the end of its function's name."""
+
+    def part() -> str:
+        from benchmarks import scaling_paper
+
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            getattr(scaling_paper, f"print_{table}")(_works())
+        return out.getvalue().strip()
+
+    return part
+
+
+def sensitivity() -> str:
+    """How much of it hangs on the assumptions."""
+    from benchmarks import scaling_paper
+
+    name, out = "256x256_diffusion", io.StringIO()
+    with contextlib.redirect_stdout(out):
+        scaling_paper.print_sensitivity(_works()[name], scaling_paper.MODELS[name][1])
+    return out.getvalue().strip()
+
+
+@cache
+def _works() -> dict[str, Any]:
+    from benchmarks import scaling_paper
+
+    return {name: scaling_paper.workload(name) for name in scaling_paper.MODELS}
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "choices": choices,
+    "experiments": experiments,
+    "scaling networks": on_paper("counts"),
+    "scaling weak": on_paper("weak"),
+    "scaling memory": on_paper("memory"),
+    "scaling strong": on_paper("strong"),
+    "scaling assumptions": sensitivity,
+}
+"""Name of a part -> what writes it."""
+
+if __name__ == "__main__":
+    sys.exit(main())
