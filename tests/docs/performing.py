@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import itertools
 import os
 import re
 import sys
@@ -306,7 +307,9 @@ def _perform_train(arguments: Sequence[str]) -> str:
         re.sub(r"(=[^\[\]{}'(),]+),[^\[\]{}'()]+$", r"\1", word) for word in words if word not in ("-m", "--multirun")
     ]
     with composing():
-        config = compose_or_explain("train", [word for word in first if "hydra" not in word and "interval" not in word])
+        config = compose_or_explain(
+            "train", [word for word in first if not re.match(r"hydra/|hydra\.sweeper|.*=interval", word)]
+        )
     shrunk = [
         f"{key}={value}"
         for key, value in TINY.items()
@@ -324,12 +327,17 @@ def _perform_train(arguments: Sequence[str]) -> str:
     return _run("train", [*kept, *shrunk])
 
 
+NUMBERS = itertools.count()
+
+
 def _perform_drawing(name: str) -> Callable[[Sequence[str]], str]:
     def perform(arguments: Sequence[str]) -> str:
         large = ("num_samples=", "batch_size=", "accelerator=", "devices=", "bits_per_dim=")
         words = [word for word in arguments if not word.startswith(large)]
         words = [re.sub(r"^(stage\.\d+\.)?steps=(?:ddim)?\d+$", r"\1steps=4", word) for word in words]
         small = ["accelerator=cpu"]
+        if name == "sample" and not any(word.startswith("out=") for word in words):
+            small.append(f"out=drawn-{next(NUMBERS)}")  # other settings into one folder are refused
         if not any(word.startswith(("samples=", "compare=")) for word in words):
             small += ["num_samples=20", "batch_size=20"]
         if any(word.startswith("bits_per_dim=") for word in arguments):

@@ -28,6 +28,7 @@ OWN_CHOICE = r"conf/[\w/]+\.yaml"
 """Where the pages have the reader write a choice of a group."""
 
 OWN_RUN = {
+    "docs/evaluation.md": "guided_run",
     "docs/guidance.md": "guided_run",
     "docs/super_resolution.md": "upsampler",
     "docs/runs.md": "guided_run",
