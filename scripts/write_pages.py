@@ -1,7 +1,8 @@
 """Writes the parts of the pages that follow from the code: what stands between `<!-- written: NAME -->` and `<!-- end -->`.
 
-python -m scripts.write_pages            writes them
-python -m scripts.write_pages --check    exit status 1, and the names of pages, where one is not as it would be written
+python -m scripts.write_pages                     writes them
+python -m scripts.write_pages docs/choices.md     of some pages
+python -m scripts.write_pages --check             exit status 1, and the names of pages, where one is not as it would be written
 
 A page asks for a part by its name; a part is a function of `PARTS`. tests/docs/test_written_pages.py holds the pages to it.
 """
@@ -30,9 +31,9 @@ def written(text: str) -> str:
 
 
 def main() -> int:
-    """Writes the pages, or says which are not as they would be written."""
-    stale = []
-    for page in PAGES:
+    """Writes all pages or those that are named, or says which are not as they would be written."""
+    stale, named = [], [ROOT / word for word in sys.argv[1:] if word != "--check"]
+    for page in named or PAGES:
         text = page.read_text(encoding="utf-8")
         if (new := written(text)) != text:
             stale.append(page.relative_to(ROOT).as_posix())
