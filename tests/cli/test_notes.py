@@ -42,11 +42,11 @@ def evaluated(*overrides: str) -> tuple[list[str], dict]:
 
 
 def notes(*overrides: str) -> list[str]:
-    """As they are kept, and as they are printed."""
+    """As they are kept, and as they are printed; but for what all sets of so few images have in common."""
     printed, content = evaluated(*overrides)
     kept = content["subject"].get("notes", [])
     assert [line.removeprefix("note     ") for line in printed if line.startswith("note ")] == kept
-    return kept
+    return [note for note in kept if "singular" not in note]
 
 
 def value(*overrides: str) -> float:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -241,6 +242,70 @@ def test_a_cited_row_is_shown_everywhere_and_runs_nowhere(ran, root, run_root, c
     page = tmp_path / "page.html"
     assert said(capsys, file, "report", run_root, f"out={page}").strip() == str(page)
     assert "somebody&#x27;s" in page.read_text(encoding="utf-8")
+
+
+def test_what_evaluations_warn_of_is_told_with_the_rows_and_seeds(ran, file, run_root, capsys):
+    """40 samples of 64 features are too few: a log said it, which nobody reads who reads the table."""
+    told = "(evaluations of adagn, seeds 0, 1; addgn, seeds 0, 1; few_steps, seed 0)"
+    for words in (["status"], ["table", "missing=allow"]):
+        text = said(capsys, file, *words, run_root)
+        assert "covariance has 64 dimensions and only 40 images" in text
+        assert " ".join(told.split()) in " ".join(text.replace("\\_", "_").split())
+
+
+def test_two_studies_of_one_name_are_told_apart(ran, file, run_root, root, capsys):
+    said(capsys, file, "table", run_root, "missing=allow")  # which records whose runs these are
+    twin = written(root / "elsewhere", question="Another question?")
+    words = "are two studies named tiny, and share"
+    text = said(capsys, twin, "plan", run_root)
+    assert words in text
+    assert str(file) in text
+    assert words not in said(capsys, file, "plan", run_root)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ablaton.yaml", "did you mean 'ablation.yaml'?"),
+        ("./ablaton.yml", "did you mean 'ablation.yaml'?"),
+        ("mine/studie.yaml", "did you mean 'mine/study.yaml'?"),
+        ("digits_lik", "did you mean 'digits_like'?"),
+        ("xyz", "in ./ there are ablation.yaml, mine; adm_table1, "),
+    ],
+)
+def test_a_misspelt_study_is_answered_by_the_near_one(name, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ablation.yaml").write_text("{}", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "study.yaml").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(words)):
+        understood([name, "plan"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ("evaluations will give fd_digits, is_digits, and not fid", "or decide by fd_digits")),
+        (["extractor=inception"], ("fid cannot be measured", "$DIFFLAB_INCEPTION")),
+    ],
+)
+def test_a_study_whose_metric_cannot_be_measured_is_refused_before_it_costs_anything(
+    overrides, words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DIFFLAB_CACHE", str(tmp_path / "cache"))  # no weights are there
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("DIFFLAB_INCEPTION", raising=False)
+    given = [*STUDY["evaluation"]["overrides"], *overrides]
+    file = written(
+        tmp_path, evaluation={"decides": "fid", "metrics": ["fid"], "overrides": given}, margins={"fid": "5 %"}
+    )
+    root = tmp_path / "runs"
+    for verb in ("plan", "launch"):
+        line = said(capsys, file, verb, f"run.root={root}").splitlines()[-1]
+        assert line.startswith("error: tiny: ")
+        for word in (*words, "`difflab weights fetch inception`"):
+            assert word in line
+    assert not root.exists()
 
 
 def test_rows_are_made_equal_in_parameters(file, run_root):

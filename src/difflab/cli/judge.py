@@ -216,7 +216,7 @@ def judge_of(config: DictConfig, subject: Subject, halved: bool = False) -> Judg
 def _judge_of(config: DictConfig, subject: Subject) -> Judge:
     model = subject.model
     data = config.get("data") or (None if model is None else model.get("data"))
-    extractor = _extractor(config, model, data)
+    extractor = extractor_of(config, model, data)
     if config.reference is not None:
         if config.get("data") is not None:
             raise ConfigError("reference=... and data=... are two references: give one of them")
@@ -230,7 +230,8 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
     return Judge(config, extractor, source)
 
 
-def _extractor(config: DictConfig, model: DictConfig | None, data: Any) -> FeatureExtractor:
+def extractor_of(config: DictConfig, model: DictConfig | None, data: Any) -> FeatureExtractor:
+    """The extractor that the command names, else the run's, else the best that suits the data and is at hand."""
     if config.get("extractor") is not None:
         if "dataset" in config.extractor and data is None:  # the best available one asks what the data are
             return instantiate(config.extractor, dataset="")

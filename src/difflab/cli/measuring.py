@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
@@ -27,7 +28,10 @@ class Measured:
 
 
 def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processes: Processes) -> Measured:
-    """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json."""
+    """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json.
+
+    What metrics warn of is kept there as notes, which everybody who shows the numbers can tell: a log is read by few.
+    """
     features, found, notes = None, [], []
     try:
         if judge.metrics or judge.pair_metrics:
@@ -36,8 +40,10 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
                 features = judge.embed(images, processes, "samples")
                 judge.load(processes)
                 if processes.rank == 0:
-                    found = judge.measure(features, subject.fields)
-                    notes = judge.notes(images, features)
+                    with warnings.catch_warnings(record=True) as warned:
+                        warnings.simplefilter("always")
+                        found = judge.measure(features, subject.fields)
+                    notes = [*judge.notes(images, features), *dict.fromkeys(str(one.message) for one in warned)]
             if judge.pair_metrics:
                 found = found + judge.measure_pairs(images, subject, processes)
         else:

@@ -13,11 +13,12 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.aliases import as_meant
 from difflab.cli.arguments import cause
 from difflab.cli.check import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.cli.deciding import Deciding
 from difflab.cli.drawing import DRAWING_VALUES
 from difflab.cli.initial_weights import InitialWeights
 from difflab.cli.judge import VALUES_OF_ITS_OWN
@@ -80,11 +81,11 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
                 facts=facts(resolved[row.name], (*study.evaluation.overrides, *row.draw)),
                 overrides=matches[row.name].overrides if row.name in matches else (),
                 follows=follows.get(row.name, ()),
-                samples=_evaluation((*study.evaluation.overrides, *row.draw)),
+                samples=_evaluation((*study.evaluation.overrides, *row.draw)).num_samples,
             )
     trainings, cells, lacking = _runs(study, resolved)
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
-    return Plan(study, root, rows, trainings, cells, lacking)
+    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows))
 
 
 def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
@@ -137,7 +138,7 @@ def _runs(
     cells = []
     for row in study.rows.values():
         with _in_row(row):
-            request = _evaluation((*study.evaluation.overrides, *row.draw))
+            request = _evaluation((*study.evaluation.overrides, *row.draw)).num_samples
         config = resolved[row.name].config
         own = sorted(
             {*packages_of(config), *_listed(config.get("trust"))}
@@ -153,6 +154,17 @@ def _runs(
             folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
             cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
     return tuple(trainings.values()), tuple(cells), prints.lacking
+
+
+def _unmeasured(study: Study, rows: Mapping[str, RowPlan]) -> str | None:
+    """Why evaluations will not give what the study reports; None if they will."""
+    deciding = Deciding()
+    metrics = dict.fromkeys((study.evaluation.decides, *study.evaluation.metrics))
+    for name, row in rows.items():
+        asked = _evaluation((*study.evaluation.overrides, *study.rows[name].draw))
+        if lacking := deciding.lacking(list(metrics), row.config, asked):
+            return f"row {name}: {lacking}"
+    return None
 
 
 def _listed(packages: Any) -> list[str]:
@@ -175,7 +187,7 @@ class _Fingerprints:
             try:
                 self._known[key] = instantiate(node, _convert_="all").fingerprint
             except (DataError, InstantiationException, OSError, ImportError) as error:
-                self.lacking = cause(error)
+                self.lacking = self.lacking or cause(error)
                 self._known[key] = "not at hand"
         return self._known[key]
 
@@ -196,14 +208,14 @@ class _Fingerprints:
             try:
                 self._known[key] = instantiate(node, _convert_="all").fingerprint
             except (InstantiationException, ValueError, OSError, ImportError) as error:
-                self.lacking = cause(error)
+                self.lacking = self.lacking or cause(error)
                 self._known[key] = "not at hand"
         return self._known[key]
 
 
 @cache
-def _evaluation(overrides: tuple[str, ...]) -> int:
-    """How many images an evaluation draws. A ConfigError if evaluate.py would not take these overrides."""
+def _evaluation(overrides: tuple[str, ...]) -> DictConfig:
+    """What an evaluation is asked for. A ConfigError if evaluate.py would not take these overrides."""
     for override in as_meant("evaluate", overrides):
         if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
             raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
@@ -215,7 +227,7 @@ def _evaluation(overrides: tuple[str, ...]) -> int:
         check_nothing_missing(config)
         check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
         stage_words(OmegaConf.to_container(config.stage, resolve=False), len(config.stages))  # type: ignore[arg-type]
-        return config.num_samples
+        return config
 
 
 @contextmanager

@@ -176,7 +176,22 @@ def study_file(name: str) -> Path:
         if name and path.is_file():
             return path
     known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
-    raise ValueError(f"there is no study {name!r}: {_there_are(name, known)}")
+    own = _own_studies(Path(name).parent if name else Path())
+    if near := difflib.get_close_matches(name, [*own, *known], n=1):
+        raise ValueError(f"there is no study {name!r}: did you mean {near[0]!r}?")
+    here = f"in {Path(name).parent}/ there are {', '.join(own)}; " if own else ""
+    raise ValueError(
+        f"there is no study {name!r}: {here}{', '.join(known)} come with difflab (study.py list says what they ask)"
+    )
+
+
+def _own_studies(folder: Path) -> list[str]:
+    """What in a folder could be a study, as it is typed."""
+    try:
+        files = [path for path in (*folder.glob("*.yaml"), *folder.glob("*.yml")) if path.is_file()]
+        return sorted(map(str, [*files, *(path.parent for path in folder.glob("*/study.yaml"))]))
+    except OSError:
+        return []
 
 
 def listing() -> str:

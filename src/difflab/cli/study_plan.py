@@ -14,7 +14,7 @@ from difflab.cli.planning import plan_study
 from difflab.cli.study import Request, number
 from difflab.invocation import program
 from difflab.strict_json import dumps
-from difflab.studies import CitedRow, Plan, RowPlan, StudyError, load_study
+from difflab.studies import CitedRow, Plan, RowPlan, StudyError, execution, load_study
 from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
@@ -38,13 +38,22 @@ def here(request: Request, overrides: Sequence[str]) -> Plan:
     plan = planned(request, overrides)
     if plan.lacking:
         raise StudyError(
-            f"{plan.study.name}: which runs these are depends on the data, and they are not at hand: {plan.lacking}"
+            f"{plan.study.name}: which runs these are depends on data and extractor, and they are not at hand: {plan.lacking}"
+        )
+    return plan
+
+
+def measured(plan: Plan) -> Plan:
+    """The plan, whose evaluations will give what the study reports; a StudyError with the remedy where they will not."""
+    if plan.unmeasured:
+        raise StudyError(
+            f"{plan.study.name}: {plan.unmeasured}. Nothing is launched before, since all trainings would end without it"
         )
     return plan
 
 
 def plan(request: Request) -> None:
-    """Prints the plan."""
+    """Prints the plan. A StudyError afterwards where nothing could be launched for want of weights."""
     rate, _, _ = number(request.options, "rate"), _size(request, "sd"), _size(request, "difference")
     found = planned(request, request.overrides)
     if "--json" in request.flags:
@@ -58,6 +67,8 @@ def plan(request: Request) -> None:
     console.print(_table(found))
     for line in _notes(found, rate, request):
         console.print(line, soft_wrap=True, markup=False)
+    if not found.lacking or found.lacking in (found.unmeasured or ""):
+        measured(found)
 
 
 def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
@@ -88,6 +99,7 @@ def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
         "rows": rows,
         "cited": {name: _cited(row) for name, row in plan.study.cited.items()},
         "trainings": trainings,
+        "unmeasured": plan.unmeasured,
         "cells": cells,
     }
 
@@ -156,8 +168,10 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
     lines.append("confounds   none: rows differ in what they declare, and in nothing else")
     if plan.lacking:
         lines.append(f"lacking     hence no run directories: {plan.lacking}")
+        lines += [f"unmeasured  {plan.unmeasured}"] if plan.unmeasured else []
     else:
         lines += [*_cost(plan), f"runs        {plan.root.resolve()}"]
+        lines += [f"note        {other}" for other in (execution.namesake(plan),) if other]
     return [*lines, _power(plan, request)]
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from difflab.cli.resolving import resolve_row
 from difflab.cli.study import LAUNCHER, Request, divided
-from difflab.cli.study_plan import here
+from difflab.cli.study_plan import here, measured
 from difflab.invocation import command
 from difflab.launch.slurm import SlurmJob
 from difflab.studies import Plan
@@ -22,7 +22,8 @@ from difflab.studies.execution import Array, Executor, Launched, Pool
 def launch(request: Request) -> None:
     """Submits what is missing or was interrupted."""
     overrides, words = divided(request.overrides)
-    plan = here(request, overrides)
+    plan = measured(here(request, overrides))
+    _say_namesake(plan)
     _submitted(running.launch(plan, _executor(plan, words, request)), plan, request)
 
 
@@ -30,7 +31,8 @@ def retry(request: Request) -> None:
     """Submits what has failed, too. Overrides of a divergence's remedy are for the failed ones alone."""
     overrides, words = divided(request.overrides)
     remedies = [word for word in overrides if word.startswith("divergence")]
-    plan = here(request, [word for word in overrides if word not in remedies])
+    plan = measured(here(request, [word for word in overrides if word not in remedies]))
+    _say_namesake(plan)
     _submitted(running.retry(plan, _executor(plan, words, request), remedies), plan, request)
 
 
@@ -62,6 +64,11 @@ def _array(plan: Plan, words: Sequence[str], limit: int) -> Array:
     if not isinstance(training, SlurmJob):
         raise ValueError(f"{' '.join(chosen)}: a study runs on this machine, or with launcher=slurm")
     return Array(training, evaluation, limit)
+
+
+def _say_namesake(plan: Plan) -> None:
+    if other := running.namesake(plan):
+        print(f"note   {other}")
 
 
 def _submitted(launched: Launched, plan: Plan, request: Request) -> None:

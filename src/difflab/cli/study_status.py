@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rich.console import Console
 
 from difflab.cli.known_plan import recall
 from difflab.cli.study import Request, divided
+from difflab.reading import read_json
 from difflab.strict_json import dumps
 from difflab.studies import execution as running
+from difflab.studies.evaluation_notes import notes_of, told_notes
 from difflab.studies.execution import Planned
 
 
@@ -23,7 +27,19 @@ def status(request: Request) -> None:
         running.show(found, Console())
         for line in plan.cited:
             print(f"cited {line}")
+        for line in _notes(plan):
+            print(f"note  {line}")
         print(f"runs  {plan.root.resolve()}")
+
+
+def _notes(plan: Planned) -> list[str]:
+    """What finished evaluations have to say of their numbers."""
+    found = {}
+    for cell in plan.cells:
+        file = plan.training(cell).directory / cell.folder / "results.json"
+        with suppress(OSError, ValueError, AttributeError, KeyError):
+            found[cell.row, cell.seed] = notes_of(read_json(file)["subject"])
+    return told_notes(found)
 
 
 def _plan(request: Request) -> Planned:

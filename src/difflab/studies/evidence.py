@@ -21,11 +21,13 @@ class Replicate:
 
     run           directory of the run
     measurements  metric -> the number that evaluate.py found
+    notes         what evaluate.py had to say of them
     """
 
     seed: int
     run: Path
     measurements: Mapping[str, Measurement]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from difflab.metrics.results import declared
 from difflab.reading import parse_json, read_text
 from difflab.runs import RunDirectory
 from difflab.studies.comparability import check_measured_alike
+from difflab.studies.evaluation_notes import notes_of
 from difflab.studies.evidence import Arm, Evidence, Replicate
 from difflab.studies.plan import Cell, Plan
 from difflab.studies.study import StudyError
@@ -78,7 +79,7 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
             measurements[metric] = declared(of_it[0], stated, f"{where}: {file}", study=True)
         except ValueError as error:
             raise StudyError(str(error)) from error
-    return Replicate(cell.seed, training.directory, measurements)
+    return Replicate(cell.seed, training.directory, measurements, notes_of(subject))
 
 
 def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -81,8 +81,9 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """root     <run.root>/<study>: everything that belongs to the study
-    lacking  why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are
+    """root        <run.root>/<study>: everything that belongs to the study
+    lacking     why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are
+    unmeasured  why evaluations will not give what the study reports, as weights that are not at hand; None if they will
     """
 
     study: Study
@@ -91,6 +92,7 @@ class Plan:
     trainings: tuple[Training, ...]
     cells: tuple[Cell, ...]
     lacking: str | None = None
+    unmeasured: str | None = None
 
     @property
     def cited(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ rows:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,7 @@ class Study:
     rows      by name, in the table's order: those that run
     margins   metric -> the difference that is of no interest
     cited     published results that stand beside them, by name
+    file      that it was read from
     """
 
     name: str
@@ -103,6 +104,7 @@ class Study:
     source: str | None = None
     claim: str | None = None
     cited: Mapping[str, CitedRow] = field(default_factory=dict)
+    file: Path | None = None
 
     @property
     def order(self) -> list[str]:
@@ -138,7 +140,8 @@ def load_study(path: str | Path) -> Study:
     except FileError as error:
         raise StudyError(str(error)) from error
     place = path.resolve()
-    return read_study(node, place.parent.name if place.stem == "study" else place.stem, str(path))
+    study = read_study(node, place.parent.name if place.stem == "study" else place.stem, str(path))
+    return replace(study, file=place)
 
 
 def read_study(node: Any, name: str, where: str) -> Study:

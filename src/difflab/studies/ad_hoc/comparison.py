@@ -14,7 +14,6 @@ from difflab.studies.ad_hoc.given_runs import GivenRun, Group, config_difference
 from difflab.studies.ad_hoc.metric_difference import MetricDifference, metric_difference
 from difflab.studies.ad_hoc.numbers import Matched, Matches, matches
 from difflab.studies.differences import Difference
-from difflab.studies.study import StudyError
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,13 @@ def compare(
     waive   fields of the protocol that may differ
     stated  metric -> what kind of number it is, of those whose results do not say it
 
-    A StudyError if a path is no run, if nobody says which way a metric is better, or if runs have metrics in common but none was
-    measured alike.
+    Runs whose numbers were measured differently keep their configurations and samples side by side; `refused` says of each metric why it
+    is not compared. A StudyError if a path is no run, or if nobody says which way a metric is better.
     """
     groups = grouped(read_runs(paths))
     first, others = groups[0], groups[1:]
     runs = [run for group in groups for run in group.runs.values()]
     found = matches(runs, waive, stated)
-    if found.refused and not found.found:
-        reasons = [f"{metric}: {reason}" for metric, reason in found.refused.items()]
-        raise StudyError(f"no number can be compared. {'; '.join(reasons)}")
     metrics = [
         ComparedMetric(
             one, {group.number: metric_difference(_numbers(first, one), _numbers(group, one)) for group in others}
@@ -103,7 +99,7 @@ def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, wa
     ]
     if found.partial:
         notes.append(f"not measured in all runs: {', '.join(found.partial)}")
-    if not found.found:
+    if not found.found and not found.refused:
         notes.append(f"no metric was measured in all runs: {command('evaluate checkpoint=RUN')}")
     waived = dict.fromkeys(difference for one in found.found for difference in one.waived)
     notes += [f"waived: {difference}" for difference in waived]

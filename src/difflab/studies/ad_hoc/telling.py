@@ -34,6 +34,9 @@ def as_text(comparison: Comparison, width: int = 140) -> str:
     if comparison.metrics:
         console.print("\nmetrics")
         console.print(_metrics(comparison))
+    if comparison.refused:
+        which = "Of these metrics the numbers are" if comparison.metrics else "The numbers are"
+        console.print(f"\n{which} not compared: numbers that were measured differently are not one metric.")
     for metric, reason in comparison.refused.items():
         console.print(f"not compared: {metric}: {reason}")
     for note in comparison.notes:

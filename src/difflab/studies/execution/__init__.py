@@ -6,7 +6,7 @@ from difflab.studies.execution.launch import Decision, Launched, launch, retry
 from difflab.studies.execution.live import as_json, is_active, show, table, watch
 from difflab.studies.execution.places import Places
 from difflab.studies.execution.pool import Pool
-from difflab.studies.execution.preregistration import look, look_at_runs, preregister
+from difflab.studies.execution.preregistration import look, look_at_runs, namesake, preregister
 from difflab.studies.execution.queue import Place, Queue, ask
 from difflab.studies.execution.states import CellState, Planned, State, states
 
@@ -29,6 +29,7 @@ __all__ = [
     "launch",
     "look",
     "look_at_runs",
+    "namesake",
     "preregister",
     "retry",
     "show",

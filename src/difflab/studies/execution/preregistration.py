@@ -37,15 +37,29 @@ def preregister(plan: Plan) -> None:
         _write(places, _updated(_read(places), plan))
 
 
+def namesake(plan: Plan) -> str | None:
+    """Another study's file that this study shares name and folder of runs with, in a sentence; None where there is none."""
+    try:
+        file = Path(_read(Places(plan.root.resolve())).get("file") or "")
+    except (OSError, ValueError):
+        return None
+    mine = plan.study.file
+    if mine is None or not file.is_file() or file.samefile(mine) or file.read_bytes() == mine.read_bytes():
+        return None
+    shared = plan.root.resolve()
+    return f"{mine} and {file} are two studies named {plan.study.name}, and share {shared}: give one of them a `name` of its own"
+
+
 def look(plan: Plan) -> tuple[str, ...]:
     """Records a look at the results, and says what a reader has to know: how many looks there were, what was changed after the first
     result, and which other studies ask the same baseline. A disk that cannot be written is said, and stops nothing."""
     places = Places(plan.root.resolve())
     try:
+        shared = [f"{one}." for one in (namesake(plan),) if one]
         with places.writing():
             record = _looked(_updated(_read(places), plan), plan.root)
             _write(places, record)
-        return (*_looks(record), *_changes(record), *_related(plan, record))
+        return (*shared, *_looks(record), *_changes(record), *_related(plan, record))
     except (OSError, NotImplementedError, ValueError, KeyError, TypeError) as error:
         return (f"Looks at this study are not counted: {' '.join(str(error).split())}.",)
 
@@ -101,6 +115,7 @@ def _updated(before: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
         **first,
         "fixed": fixed,
         "experiment": study.rows[study.baseline].experiment,
+        "file": None if study.file is None else str(study.file),
         "cells": cells,
         "changes": changes,
         "looks": list(before.get("looks", ())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflab.metrics import Difference, Target, compare_with_published
+from difflab.studies.evaluation_notes import told_notes
 from difflab.studies.evidence import Arm
 from difflab.studies.inference import RULE
 from difflab.studies.tables.protocol_line import protocol_line
@@ -21,6 +22,7 @@ def notes(table: AblationTable) -> list[str]:
         f"Verdicts: by the rule of {RULE}, whichever version measured. Better and worse are said of the median of the paired difference, "
         "and of its mean only where it says so; docs/statistics.md has the rule and its error rates.",
         *evidence.remarks,
+        *told_notes({(name, seed): one.notes for name, arm in arms.items() for seed, one in arm.replicates.items()}),
         f"Measured: {protocol_line(table.evidence)}.",
         f"Seeds: {', '.join(map(str, study.seeds))}.",
     ]
