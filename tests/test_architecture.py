@@ -105,7 +105,6 @@ FRAMEWORKS = {
     "wandb": {"runs", "studies"},
     "deepspeed": {"launch"},
     "matplotlib": {"studies"},
-    "plotly": {"studies"},
     "statsmodels": set(),
     "jinja2": {"studies"},
     "wandb_workspaces": {"studies"},
@@ -187,6 +186,7 @@ def test_what_was_read_back_is_built_in_one_way_alone():
         "cli/trust.py": "the way",
         "cli/model_source.py": "OpenAI's flags, as parts of difflab's",
         "cli/row_facts.py": "a row of a study, composed from conf/",
+        "cli/deciding.py": "likewise, and what its evaluation is asked for",
         "cli/study_runs.py": "a row's launcher, composed from conf/",
     }
     making, building, reading = set(), set(), set()
@@ -210,7 +210,6 @@ def test_what_strangers_wrote_is_read_in_one_room():
         "json.loads": {
             "foreign_code.py",  # pip's own note of a package
             "runs/metrics_file.py",  # a line of at most a mebibyte, millions of them
-            "studies/report/figure.py",  # what plotly has just given
             *("launch/group.py", "launch/pulse.py", "launch/meeting.py"),  # words between the processes of a run
         },
     }

@@ -148,7 +148,7 @@ def test_an_open_bound_is_null():
         (True, "realism = True: expected {higher_is_better: true}"),
         ({"unit": "dB"}, "expected {higher_is_better: true}"),
         ({"higher_is_better": "yes"}, "realism.higher_is_better = 'yes'"),
-        ({"higher_is_better": True, "better": 1}, "and if known bounds, unit, ratio"),
+        ({"higher_is_better": True, "better": 1}, "and if known bounds, unit, ratio, label"),
         ({"higher_is_better": True, "bounds": [1, 0]}, "the lowest value comes first"),
         ({"higher_is_better": True, "bounds": 3}, "realism.bounds = 3"),
         ({"higher_is_better": True, "bounds": [0, 1], "ratio": True}, "a ratio needs bounds"),

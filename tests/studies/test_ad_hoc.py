@@ -309,7 +309,7 @@ def test_a_metric_that_does_not_say_which_way_is_better_is_asked_for(tmp_path, c
         "State it by 'info={realism: {higher_is_better: true}}'"
     )
     command([*paths, "info={realism: {higher_is_better: true}}"])
-    assert "realism@10k ↑" in capsys.readouterr().out
+    assert "realism (10k) ↑" in capsys.readouterr().out
     command([*paths, "info={realism: {higher_is_better: true}}", "--json"])
     said = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert said["metrics"][0]["info"]["higher_is_better"] is True

@@ -19,6 +19,7 @@ from difflab.studies.confounds import changed_together
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
 from difflab.studies.inference import Pilot, pilot, pilots, power_by_row, power_sentence
+from difflab.studies.plan_costs import cost_sentence
 from difflab.studies.scale import Margin, read_margin
 
 
@@ -153,8 +154,8 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
     lines = [
         "GFLOP/img: forward and backward; calls: of the network for a sample; half-life: of the EMA, in images; training, evaluation: "
         "FLOP of one (of drawing its samples)",
-        f"{len(plan.trainings)} trainings of {_si(trained)}FLOP, {len(plan.cells)} evaluations of {_si(drawn)}FLOP in all"
-        + ("" if rate is None else f": {(trained + drawn) / rate / 3600:.3g} hours at {rate:.3g} FLOP/s"),
+        cost_sentence(plan)
+        + ("" if rate is None else f" {(trained + drawn) / rate / 3600:.3g} hours at {rate:.3g} FLOP/s."),
         *_matched(plan),
     ]
     for name, row in plan.rows.items():

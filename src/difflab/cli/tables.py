@@ -46,7 +46,7 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
         if len(known) < len(found):
             continue
         parts = variance_components(values, known)
-        low, high = parts.interval()
+        low, high = parts.interval() if first.info is None else parts.interval(bounds=first.info.bounds)
         rows.append(
             (
                 _label(first),

@@ -26,7 +26,7 @@ Step = tuple[float, Tensor, Tensor, Tensor]
 
 NAME = "bits_per_dim"
 
-INFO = MetricInfo(higher_is_better=False, unit="bits/dim")
+INFO = MetricInfo(higher_is_better=False, unit="bits/dim", label="bits/dim")
 """Of 8-bit images, whose likelihoods are probabilities: never below 0."""
 
 

@@ -61,6 +61,10 @@ class Identity:
         """What a metric of these features is called: fd_digits, precision_digits. Only Inception's are `fid`, `kid`, `precision`."""
         return _OF_INCEPTION.get(stem, stem) if self.name == "inception" else f"{stem}_{self.name}"
 
+    def label(self, general: str, of_inception: str = "") -> str:
+        """What a metric of these features is called for people: FID of Inception's, FD (digits) of others."""
+        return of_inception or general if self.name == "inception" else f"{general} ({self.name})"
+
     @property
     def distance(self) -> str:
         return self.named("fd")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Value
@@ -14,16 +15,20 @@ class HeldOut:
     """Cross-entropy, and the shares of images whose class is among the one or five likeliest."""
 
     terms: Mapping[str, MetricInfo] = {
-        "loss": MetricInfo(higher_is_better=False, unit="nats"),
-        "top1": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0)),
-        "top5": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0)),
+        "loss": MetricInfo(higher_is_better=False, unit="nats", label="held-out loss"),
+        "top1": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label="top-1 accuracy"),
+        "top5": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label="top-5 accuracy"),
     }
 
     @classmethod
     def info(cls) -> dict[str, MetricInfo]:
         """Name -> what kind of number it is."""
-        parts = ["", *(f"_q{quarter}" for quarter in range(1, QUARTERS + 1))]
-        return {f"{term}{part}": info for term, info in cls.terms.items() for part in parts}
+        parts = {"": "", **{f"_q{quarter}": f", quarter {quarter} of time" for quarter in range(1, QUARTERS + 1)}}
+        return {
+            f"{term}{part}": replace(info, label=f"{info.label}{words}")
+            for term, info in cls.terms.items()
+            for part, words in parts.items()
+        }
 
     @classmethod
     def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 ROUNDING = 1e-6
 """How far, relative to a bound or to 1, a value may lie beyond it by rounding."""
 
-KEYS = ("higher_is_better", "bounds", "unit", "ratio")
+KEYS = ("higher_is_better", "bounds", "unit", "ratio", "label")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class MetricInfo:
         unit: For people, as "dB" or "bits/dim"; empty for a pure number.
         ratio: Whether two values are compared on logarithms and told as a ratio ("8 % lower"): for positive, unbounded
             metrics whose spread over seeds grows with their level, as Frechet distances. Only with bounds (0, inf).
+        label: For people, as "FID" or "FD (digits)"; empty: the number has no name but its key. Plays no part in what it is.
     """
 
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, math.inf)
     unit: str = ""
     ratio: bool = False
+    label: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         low, high = self.bounds
@@ -65,6 +67,7 @@ class MetricInfo:
             "bounds": bounds,
             "unit": self.unit,
             "ratio": self.ratio,
+            **({"label": self.label} if self.label else {}),
         }
 
     @classmethod
@@ -83,10 +86,13 @@ class MetricInfo:
                 f"{where} = {node!r}: expected {{higher_is_better: true}}, and if known {', '.join(KEYS[1:])}"
             )
         higher, unit, ratio = node["higher_is_better"], node.get("unit", ""), node.get("ratio", False)
+        label = node.get("label", "")
         if not (higher is None or isinstance(higher, bool)):
             raise ValueError(f"{where}.higher_is_better = {higher!r}: expected true, false, or null for neither")
-        if not isinstance(unit, str) or not isinstance(ratio, bool):
-            raise ValueError(f"{where}: unit is a text and ratio true or false, not {unit!r} and {ratio!r}")
+        if not isinstance(unit, str) or not isinstance(ratio, bool) or not isinstance(label, str):
+            raise ValueError(
+                f"{where}: unit and label are texts and ratio true or false, not {unit!r}, {label!r} and {ratio!r}"
+            )
         bounds = node.get("bounds", [None, None])
         if (
             not isinstance(bounds, list | tuple)
@@ -100,6 +106,22 @@ class MetricInfo:
         if ratio and bounds[0] is None:
             low = 0.0
         try:
-            return cls(higher, (low, high), unit, ratio)
+            return cls(higher, (low, high), unit, ratio, label)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+
+
+def counted(label: str, samples: int) -> str:
+    """A metric's label with the number of images behind it, as numbers of different N are different metrics.
+
+    Args:
+        label: For people: FID, FD (digits).
+        samples: N; 0 where the number has none.
+
+    Returns:
+        FID (50k), FD (digits, 2k), with three significant figures of N.
+    """
+    if not samples:
+        return label
+    count = f"{samples / 1000:.3g}k" if samples >= 1000 else str(samples)
+    return f"{label[:-1]}, {count})" if label.endswith(")") else f"{label} ({count})"

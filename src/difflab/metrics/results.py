@@ -11,7 +11,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from difflab.invocation import program
-from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.metric_info import MetricInfo, counted
 from difflab.metrics.protocol import Protocol
 from difflab.metrics.recognised import recognised
 from difflab.reading import FileError, parse_json, shown
@@ -75,6 +75,17 @@ def is_higher_better(measurement: Measurement) -> bool:
         reason = "was not said" if measurement.info is None else "is neither"
         raise ValueError(f"which way {measurement.metric} is better {reason}: nothing can be chosen by it")
     return measurement.info.higher_is_better
+
+
+def label(measurement: Measurement) -> str:
+    """What a number is called for people, with the number of images: FID (50k), FD (digits, 2k).
+
+    Numbers of earlier versions, which were kept without a label, have that of difflab's metric; a foreign one has its key.
+    """
+    known = measurement.info
+    if known is None or not known.label:
+        known = recognised(measurement.metric, measurement.protocol)
+    return counted(measurement.metric if known is None or not known.label else known.label, measurement.samples)
 
 
 def declared(measurement: Measurement, stated: MetricInfo | None, where: str, study: bool = False) -> Measurement:

@@ -40,10 +40,12 @@ class VarianceComponents:
         """Of the mean, over other training seeds and other samples."""
         return math.sqrt(self.total / self.seeds)
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """mean -/+ t std_error, Student's quantile with R - 1 degrees of freedom."""
+    def interval(
+        self, confidence: float = 0.95, bounds: tuple[float, float] = (-math.inf, math.inf)
+    ) -> tuple[float, float]:
+        """mean -/+ t std_error, Student's quantile with R - 1 degrees of freedom, cut at the metric's bounds, where no mean can lie."""
         reach = float(student.ppf(0.5 + confidence / 2, self.seeds - 1)) * self.std_error
-        return self.mean - reach, self.mean + reach
+        return max(bounds[0], self.mean - reach), min(bounds[1], self.mean + reach)
 
 
 def variance_components(values: Sequence[float], std_errors: Sequence[float]) -> VarianceComponents:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from difflab.runs import RunDirectory, RunLock
@@ -23,6 +24,9 @@ class Cost:
     hosts        on which it ran
     gpus         name -> how many the last start saw on its first host; empty on a CPU
     commits      of difflab, in order, each once
+    code         the same for people: of a start without a commit, as of an installed package, its version
+    packages     name -> version, of the last start
+    data_images  of the data set; None where the last start did not write it down
     """
 
     starts: int
@@ -33,6 +37,9 @@ class Cost:
     hosts: tuple[str, ...]
     gpus: dict[str, int]
     commits: tuple[str, ...]
+    code: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    data_images: int | None = None
 
 
 def read_cost(run: str | Path) -> Cost:
@@ -43,6 +50,10 @@ def read_cost(run: str | Path) -> Cost:
         outcomes = (*outcomes[:-1], AT_WORK)
     names = starts[-1].get("gpus", []) if starts else []
     commits = [(start.get("git") or {}).get("commit") for start in starts]
+    versions = [f"version {start['difflab']}" if "difflab" in start else None for start in starts]
+    code = [commit[:10] if commit else version for commit, version in zip(commits, versions, strict=True)]
+    last = starts[-1] if starts else {}
+    python = {"python": last["python"]} if "python" in last else {}
     return Cost(
         starts=len(starts),
         outcomes=outcomes,
@@ -52,4 +63,7 @@ def read_cost(run: str | Path) -> Cost:
         hosts=tuple(dict.fromkeys(start["host"] for start in starts if "host" in start)),
         gpus={name: names.count(name) for name in dict.fromkeys(names)},
         commits=tuple(dict.fromkeys(commit for commit in commits if commit)),
+        code=tuple(dict.fromkeys(one for one in code if one)),
+        packages=python | dict(last.get("packages", {})),
+        data_images=(last.get("data") or {}).get("images"),
     )

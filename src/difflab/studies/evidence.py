@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from difflab.metrics import Measurement, MetricInfo
 from difflab.metrics.published import Target
-from difflab.metrics.results import declared
+from difflab.metrics.results import declared, label
 from difflab.studies.facts import Facts
 from difflab.studies.study import Row, Study, StudyError
 
@@ -78,6 +78,20 @@ class Evidence:
 
     def against(self, arm: Arm) -> Arm:
         return self.arms[arm.row.against]
+
+    def label(self, metric: str, counted: bool = True) -> str:
+        """What a metric is called for people, as FID (50k); its key before the first result.
+
+        Args:
+            metric: Its key.
+            counted: Whether with the number of images.
+        """
+        for arm in self.arms.values():
+            for one in arm.replicates.values():
+                if metric in one.measurements:
+                    found = one.measurements[metric]
+                    return label(found if counted else replace(found, samples=0))
+        return metric
 
     def info(self, metric: str) -> MetricInfo | None:
         """What kind of number a metric is, which all results declare alike.

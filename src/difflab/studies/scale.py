@@ -127,6 +127,12 @@ def scale_of(info: MetricInfo | None) -> Scale:
     return RATIO if info is not None and info.ratio else DIFFERENCE
 
 
+def bounds_of(info: MetricInfo | None, scale: Scale) -> tuple[float, float]:
+    """Between which a difference of two values lies as it is told: of two shares between -1 and 1."""
+    low, high = (-math.inf, math.inf) if info is None else info.bounds
+    return (-100.0, math.inf) if scale is RATIO else (low - high, high - low)
+
+
 @dataclass(frozen=True)
 class Margin:
     """A difference that is of no interest, in either direction.

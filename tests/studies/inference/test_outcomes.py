@@ -71,20 +71,27 @@ def test_within_the_margin_is_equivalent_even_if_significant():
 def test_the_sentence():
     better = outcome(shifted(1.2), "is").sentence
     assert better == (
-        "better: 1.20 higher at a typical seed, 95 % 1.00 .. 1.40, p < 0.001, better at 5 of 5 seeds; also on average (p < 0.001); "
+        "better: 1.20 higher at a typical seed, 95 % 1.00 .. 1.40, paired t p < 0.001, better at 5 of 5 seeds; "
+        "also on average (skew guard p < 0.001); "
         "sd 1.01 (base 1.12), worst seed 1: +1.00"
     )
     words = outcome(shifted(0.02), "is", margin=read_margin(0.5)).sentence
     assert words == (
-        "equivalent: 0.02 higher at a typical seed, within the margin of 0.5, 90 % -0.13 .. 0.17, p = 0.001, better at 3 of 5 seeds; "
+        "equivalent: 0.02 higher at a typical seed, within the margin of 0.5, 90 % -0.13 .. 0.17, two one-sided t p = 0.001, "
+        "better at 3 of 5 seeds; "
         "sd 1.01 (base 1.12), worst seed 1: -0.18"
     )
     three = {n: Comparison(shifted(by), BASE, "base") for n, by in (("a", -0.4), ("b", 0.1), ("c", 0.0))}
     found = judge(three, "is", info("is"))
     p = 3 * ttest_rel(list(shifted(-0.4).values()), list(BASE.values())).pvalue
     assert found["a"].p == pytest.approx(p)
-    assert f"p = {p:.2g} after Holm over 3 rows, worse at 5 of 5 seeds; also on average (p = " in found["a"].sentence
-    assert found["b"].sentence.startswith("inconclusive: 0.10 higher at a typical seed, 95 % -0.10 .. 0.30, p = 0.")
+    assert (
+        f"p = {p:.2g} after Holm over 3 rows, worse at 5 of 5 seeds; also on average (skew guard p = "
+        in found["a"].sentence
+    )
+    assert found["b"].sentence.startswith(
+        "inconclusive: 0.10 higher at a typical seed, 95 % -0.10 .. 0.30, paired t p = 0."
+    )
     assert [p_in_words(p) for p in (0.2, 0.0314, 0.0031, 0.0004, 1.0)] == [
         "= 0.2",
         "= 0.031",
@@ -106,7 +113,7 @@ def test_a_ratio_is_compared_on_logarithms_and_told_in_per_cent():
     assert found.difference.limits == pytest.approx((low, high))
     assert found.difference.value == pytest.approx(-10)
     assert found.sentence.startswith(
-        "better: 10.0 % lower at a typical seed, 95 % -12.6 .. -7.3 %, p = 0.001, better at 4 of 4 seeds; also"
+        "better: 10.0 % lower at a typical seed, 95 % -12.6 .. -7.3 %, paired t p = 0.001, better at 4 of 4 seeds; also"
     )
     assert found.sentence.endswith("CV 81.2 % (base 82.6 %), worst seed 2: -8.2 %")
     assert outcome(row, "is", base).outcome is Outcome.INCONCLUSIVE  # what raw differences would say
@@ -146,7 +153,7 @@ def test_on_average_is_a_second_and_harder_claim():
     assert found.outcome is Outcome.BETTER
     assert not found.on_average
     assert found.average_p > 0.8 * 0.05
-    assert "; not shown on average (p = " in found.sentence
+    assert "; not shown on average (skew guard p = " in found.sentence
     assert found.sentence.endswith("worst seed 9: +1.40")
     wide = {s: 10 + 3 * d for s, d in enumerate((-1.0, -1.1, -0.9, -1.05, -0.95, -1.0, -1.1, -0.9, -0.98, 1.4))}
     spread = outcome(wide, "kid", {s: 10 + 0.1 * s for s in base}).sentence
@@ -168,7 +175,7 @@ def test_equal_differences_are_not_certain_from_three_seeds():
     found = outcome(few, "is", base, margin=read_margin(3.0))
     assert (found.outcome, found.p) == (Outcome.INCONCLUSIVE, 0.25)
     assert found.sentence.startswith(
-        "inconclusive: 2.00 lower at a typical seed, no 95 % interval from so few seeds that differ equally, p = 0.25"
+        "inconclusive: 2.00 lower at a typical seed, no 95 % interval from so few seeds that differ equally, sign flip p = 0.25"
     )
     same = outcome(base, other=base)
     assert same.sentence.startswith("inconclusive: no difference at a typical seed")

@@ -13,7 +13,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-DRAWN = "() => [...document.querySelectorAll('.plot')].every(e => e.querySelector('.main-svg'))"
+DRAWN = "() => [...document.querySelectorAll('.plot')].every(e => e.querySelector('svg .point, svg .stroke'))"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_nothing_is_wider_than_the_screen(page, opened, size, scheme):
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for box in page.locator(".plot").all():
-        drawn = box.locator(".main-svg").first.bounding_box()
+        drawn = box.locator("svg").first.bounding_box()
         assert drawn is not None
         assert drawn["width"] <= size["width"]
         assert drawn["width"] > 0.75 * min(size["width"], 420)
@@ -70,7 +70,7 @@ def test_nothing_is_wider_than_the_screen(page, opened, size, scheme):
 def test_the_scheme_restyles_page_and_plots(page):
     def seen():
         settle(page)
-        trace = ".plot[data-figure=figure-forest] .scatterlayer .point"
+        trace = ".plot[data-figure=figure-forest] .points[data-row=cosine] .point"
         return (
             colour_of(page, "body", "backgroundColor"),
             colour_of(page, trace, "fill"),
@@ -94,7 +94,7 @@ def test_the_colour_of_a_row_is_the_same_in_table_and_plot(page):
     swatch = page.locator(".ablation tr[data-row=cosine] th").evaluate(
         "e => getComputedStyle(e, '::before').backgroundColor"
     )
-    point = ".plot[data-figure=figure-tradeoff-fid-is] .scatterlayer .trace:nth-child(3) .point"
+    point = ".plot[data-figure=figure-tradeoff-fid-is] .points[data-row=cosine] .point"
     assert colour_of(page, point, "fill") == swatch
 
 
@@ -138,9 +138,9 @@ def test_pointing_at_a_sample_enlarges_it_in_all_rows(page):
 def test_menus_choose_metric_and_axis(page):
     def state():
         return page.evaluate("""() => {
-            const { data, layout } = document.getElementById("curves-plot");
-            const rows = data.filter((t) => t.name).map((t) => [t.name, t.x.at(-1), t.line.width]);
-            return [layout.xaxis.title.text, layout.yaxis.title.text, layout.yaxis.type, rows];
+            const { data, layout } = figures.get(document.getElementById("curves-plot"));
+            const rows = data.filter((t) => t.name).map((t) => [t.name, t.x.at(-1), t.width]);
+            return [layout.x.title, layout.y.title, layout.y.log ? "log" : "linear", rows];
         }""")
 
     x, y, kind, rows = state()
@@ -154,7 +154,7 @@ def test_menus_choose_metric_and_axis(page):
     assert all(0.05 < end < 0.07 for _, end, _ in state()[3])
     page.locator("#curves-metric").select_option("train/loss_q1")
     page.locator("#curves-log-y").click()
-    assert state()[1:3] == ["train/loss_q1", "log"]
+    assert state()[1:3] == ["training loss, times 0 to ¼ (clean)", "log"]
     assert page.locator("#curves-log-y").get_attribute("aria-pressed") == "true"
     page.locator("#curves-log-y").click()
     assert state()[2] == "linear"
@@ -165,7 +165,7 @@ def test_the_table_sorts_by_number_and_back(page):
         return page.evaluate("() => [...document.querySelectorAll('.ablation tbody tr')].map(r => r.dataset.row)")
 
     own = order()
-    head = page.locator(".ablation thead button", has_text="fid@1k")
+    head = page.locator(".ablation thead button", has_text="FID (1k)")
     head.focus()
     page.keyboard.press("Enter")
     cells = page.locator(".ablation td[data-metric=fid][data-field=mean]")
@@ -176,6 +176,48 @@ def test_the_table_sorts_by_number_and_back(page):
     assert order()[0] == "ddim10"
     head.click()
     assert order() == own
+
+
+COVERED = """() => [...document.querySelectorAll('.plot')].map((plot) => {
+    const covers = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    const boxes = (selector) => [...plot.querySelectorAll(selector)].map((e) => e.getBoundingClientRect());
+    const near = (a, b) => Math.hypot(a.left + a.width / 2 - b.left - b.width / 2, a.top + a.height / 2 - b.top - b.height / 2) < 4;
+    const pairs = (all, test) => all.some((a, i) => all.slice(0, i).some((b) => test(a, b)));
+    const text = boxes('svg > text:not([transform])'), out = text.filter((b) => b.left < -1 || b.right > innerWidth + 1).length;
+    return [pairs(text, covers), pairs(boxes('.points .point'), near), pairs(boxes('.seeds .point'), near), out];
+})"""
+"""Of each plot: whether labels lie over each other, whether marks hide each other, how many labels leave the screen."""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_point_and_no_label_is_printed_over_another(page, size):
+    page.set_viewport_size(size)
+    settle(page)
+    assert page.evaluate(COVERED) == [[False, False, False, 0]] * page.locator(".plot").count()
+
+
+def test_no_axis_shows_what_a_share_cannot_be(page):
+    plot = page.locator(".plot[data-figure=figure-tradeoff-recall-precision] text.tick")
+    assert all(0 <= float(text) <= 1 for text in plot.all_text_contents())
+
+
+def test_a_point_tells_what_it_is(page):
+    page.locator("#differences").scroll_into_view_if_needed()
+    page.locator(".plot[data-figure=figure-forest] .points[data-row=cosine] .point").hover()
+    tip = page.locator(".plot[data-figure=figure-forest] .tip")
+    assert tip.is_visible()
+    assert tip.inner_text().startswith("Cosine schedule − Baseline (linear)")
+    page.mouse.move(5, 5)
+
+
+def test_names_of_curves_hide_and_show(page):
+    lines = page.locator("#curves-plot g.line")
+    count = lines.count()
+    names = page.locator("#curves-plot .legend button")
+    names.nth(1).click()
+    assert lines.count() == count - 1
+    names.nth(1).click()
+    assert lines.count() == count
 
 
 def test_print_is_light(page):

@@ -111,20 +111,48 @@ def test_the_forest_has_the_verdicts_numbers(found):
     drawn = forest(gathered, answers, "fid", look)
     assert drawn is not None
     figure = json.loads(drawn.figure)
-    points = [t for t in figure["data"] if t["meta"]["shows"] == "point"]
-    spans = [t for t in figure["data"] if t["meta"]["shows"] == "line"]
-    seeds = [t for t in figure["data"] if t["meta"]["shows"] == "seeds"]
+    points, spans, seeds = ([t for t in figure["data"] if t["shows"] == kind] for kind in ("points", "span", "seeds"))
     for verdict, point, span, dots in zip(answers.values(), points, spans, seeds, strict=True):
         assert verdict.difference is not None
         assert point["x"] == [verdict.difference.value]
-        assert tuple(span["x"]) == verdict.difference.limits
-        assert dict(zip(dots["customdata"], dots["x"], strict=True)) == verdict.difference.by_seed
-    (shade,) = [shape for shape in figure["layout"]["shapes"] if shape["type"] == "rect"]
-    assert (shade["x0"], shade["x1"]) == pytest.approx((100 / 1.06 - 100, 6))
-    title = figure["layout"]["xaxis"]["title"]["text"]
-    assert (
-        title == "← better      difference in fid, per cent, with 95 % interval      worse →"
-    )  # a lower distance is better
+        assert (*span["xlow"], *span["xhigh"]) == verdict.difference.limits
+        assert dots["x"] == list(verdict.difference.by_seed.values())
+        assert [f"seed {seed}:" in told for seed, told in zip((0, 1, 2), dots["hover"], strict=True)] == [True] * 3
+    layout = figure["layout"]
+    assert layout["shade"] == pytest.approx((100 / 1.06 - 100, 6))
+    assert layout["x"]["title"] == "difference in FID (1k), per cent, with 95 % interval"
+    assert (layout["x"]["key"], layout["x"]["ends"]) == ("fid", ["better", "worse"])  # a lower distance is better
+
+
+def test_no_interval_and_no_axis_leaves_what_a_share_can_be(tmp_path):
+    """Student's interval of two shares near 0 reaches far below 0, that of their difference beyond 1; no mean can lie there."""
+    two = paired_difference({0: 0.02, 1: 0.9}, {0: 0.9, 1: 0.02}, bounds=(-1.0, 1.0))
+    assert two.limits == (-1, 1)
+    assert min(paired_difference({0: 0.02, 1: 0.9}, {0: 0.9, 1: 0.02}).limits or ()) < -1
+    asked = study(seeds=(0, 1))
+    gathered = evidence(tmp_path, asked, grids=False)
+    for arm in gathered.arms.values():
+        for seed, one in arm.replicates.items():
+            one.measurements["recall"] = replace(one.measurements["recall"], value=0.01 + 0.08 * seed)  # type: ignore[index]
+    drawn = tradeoffs(gathered, looks(list(gathered.arms), "base"))[1]
+    figure = json.loads(drawn.figure)
+    points = [t for t in figure["data"] if t["shows"] == "points"]
+    assert figure["layout"]["x"]["bounds"] == [0, 1]
+    assert [t["xlow"] for t in points] == [[0]] * len(points)
+    assert all(t["xhigh"][0] > t["x"][0] for t in points)
+    rows = trained(gathered, states(tmp_path, asked), looks(list(gathered.arms), "base"))
+    steps = np.arange(1.0, 4.0)
+    histories = {
+        row.rows[0]: {s: History(row.runs[s], steps, {"eval/ema/recall@1k": steps * (0.001 + 0.1 * s)}) for s in (0, 1)}
+        for row in rows
+    }
+    (rows[0].runs[0] / "protocol.json").write_text(
+        json.dumps({"eval/ema/recall@1k": {"metric.name": "recall", "samples": 1000, "info": info("recall").to_json()}})
+    )
+    shown = curves(rows, histories, "base", "recall", 0.05)["metrics"]["eval/ema/recall@1k"]
+    assert shown["label"] == "recall (1k), weights ema"
+    assert shown["bounds"] == [0, 1]
+    assert all(low == [0, 0, 0] for low in (curve["low"] for curve in shown["curves"]))
 
 
 def test_no_interval_is_made_up():
@@ -190,8 +218,8 @@ def test_one_seed_has_the_bar_of_sampling(found, tmp_path):
     asked = study(seeds=(0,))
     gathered = evidence(tmp_path, asked, grids=False)
     drawn = tradeoffs(gathered, looks(list(gathered.arms), "base"))[0]
-    points = [t for t in json.loads(drawn.figure)["data"] if t["meta"]["shows"] == "point"]
-    assert points[0]["error_x"]["array"] == pytest.approx([0.2 * stats.t.ppf(0.975, 99)])
+    points = [t for t in json.loads(drawn.figure)["data"] if t["shows"] == "points"]
+    assert points[0]["xhigh"][0] - points[0]["x"][0] == pytest.approx(0.2 * stats.t.ppf(0.975, 99))
 
 
 def test_a_row_compared_with_another_row_is_told_so(found):
@@ -202,4 +230,4 @@ def test_a_row_compared_with_another_row_is_told_so(found):
     other = replace(gathered, study=replace(gathered.study, rows=rows), arms=arms)
     drawn = forest(other, verdicts(other, "fid"), "fid", look)
     assert drawn is not None
-    assert "<b>Width 56</b> − Cosine schedule" in json.loads(drawn.figure)["data"][8]["hovertemplate"]
+    assert json.loads(drawn.figure)["data"][8]["hover"][0].startswith("Width 56 − Cosine schedule\n")

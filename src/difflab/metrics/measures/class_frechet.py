@@ -28,7 +28,11 @@ class ClassFrechet(Metric):
     """class_fd, class_fd_digits ...: over the classes of the reference."""
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {identity.named("class_fd"): MetricInfo(higher_is_better=False, ratio=True)}
+        return {
+            identity.named("class_fd"): MetricInfo(
+                higher_is_better=False, ratio=True, label=identity.label("class FD", "class FID")
+            )
+        }
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True, references=2)

@@ -39,7 +39,8 @@ class Cmmd(Metric):
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         """The paper's name belongs to CLIP's embeddings; of another extractor it is an MMD."""
         name = "cmmd" if identity.name.startswith("clip") else identity.named("mmd")
-        return {name: MetricInfo(higher_is_better=False)}
+        label = "CMMD" if name == "cmmd" else identity.label("MMD")
+        return {name: MetricInfo(higher_is_better=False, label=label)}
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, references=2)

@@ -22,7 +22,7 @@ class Consistency(PairMetric):
     needs_originals = False
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=False)
+        return MetricInfo(higher_is_better=False, label="consistency")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"units": "[-1, 1]"}

@@ -34,8 +34,10 @@ class DensityCoverage(Metric):
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         return {
-            identity.named("density"): MetricInfo(higher_is_better=True),
-            identity.named("coverage"): MetricInfo(higher_is_better=True, bounds=(0.0, 1.0)),
+            identity.named("density"): MetricInfo(higher_is_better=True, label=identity.label("density")),
+            identity.named("coverage"): MetricInfo(
+                higher_is_better=True, bounds=(0.0, 1.0), label=identity.label("coverage")
+            ),
         }
 
     def needs(self) -> Needs:

@@ -14,7 +14,7 @@ from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.pair_metric import PairMetric, Pairs
 from difflab.metrics.protocol import Value
 
-INFO = MetricInfo(higher_is_better=False, bounds=(0.0, 2.0))
+INFO = MetricInfo(higher_is_better=False, bounds=(0.0, 2.0), label="feature distance")
 
 
 class FeatureDistance(PairMetric):

@@ -15,7 +15,7 @@ class Frechet(Metric):
     """fid, fd_digits ...: see metrics/frechet.py for the formula."""
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True)}
+        return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("FD", "FID"))}
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}), references=2)

@@ -48,7 +48,11 @@ class FrechetInfinity(Metric):
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         """An estimate, which chance makes negative where the truth is near 0."""
-        return {identity.named("fd_inf"): MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf))}
+        return {
+            identity.named("fd_inf"): MetricInfo(
+                higher_is_better=False, bounds=(-math.inf, math.inf), label=identity.label("FD∞", "FID∞")
+            )
+        }
 
     def needs(self) -> Needs:
         return Needs(

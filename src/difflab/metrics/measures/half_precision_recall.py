@@ -45,8 +45,12 @@ class HalfPrecisionRecall(Metric):
         self.reference_images = reference_images
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        share = MetricInfo(higher_is_better=True, bounds=(0.0, 1.0))
-        return {identity.named("precision_fp16"): share, identity.named("recall_fp16"): share}
+        return {
+            identity.named(f"{share}_fp16"): MetricInfo(
+                higher_is_better=True, bounds=(0.0, 1.0), label=identity.label(f"{share}, float16")
+            )
+            for share in ("precision", "recall")
+        }
 
     def needs(self) -> Needs:
         return Needs(

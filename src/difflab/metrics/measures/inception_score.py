@@ -22,8 +22,10 @@ from difflab.metrics.inception_score import InceptionScore
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 from difflab.metrics.metric_info import MetricInfo
 
-SCORE = MetricInfo(higher_is_better=True, bounds=(1.0, math.inf))
-"""The exponential of a mean divergence, which is never negative."""
+
+def _score(identity: Identity) -> MetricInfo:
+    """The exponential of a mean divergence, which is never negative."""
+    return MetricInfo(higher_is_better=True, bounds=(1.0, math.inf), label=identity.label("IS"))
 
 
 class Inception(Metric):
@@ -36,8 +38,12 @@ class Inception(Metric):
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         score = identity.named("is")
-        spread = {f"{score}_std": MetricInfo(higher_is_better=None)} if self.splits > 1 else {}
-        return {score: SCORE, **spread}
+        spread = (
+            {f"{score}_std": MetricInfo(higher_is_better=None, label=identity.label("IS, sd over parts"))}
+            if self.splits > 1
+            else {}
+        )
+        return {score: _score(identity), **spread}
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"logits"}), samples=self.splits)
@@ -74,7 +80,7 @@ class InceptionOfSize(Metric):
         self.part_size = part_size
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {identity.named("is"): SCORE}
+        return {identity.named("is"): _score(identity)}
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"logits"}))

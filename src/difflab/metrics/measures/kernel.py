@@ -45,8 +45,10 @@ class Kernel(Metric):
         """The estimate has no bias, so that chance makes it negative where the truth is near 0."""
         name = identity.named("kd")
         return {
-            name: MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf)),
-            f"{name}_std": MetricInfo(higher_is_better=None),
+            name: MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf), label=identity.label("KD", "KID")),
+            f"{name}_std": MetricInfo(
+                higher_is_better=None, label=identity.label("KD, sd over subsets", "KID, sd over subsets")
+            ),
         }
 
     def needs(self) -> Needs:

@@ -30,7 +30,7 @@ class LearnedPerceptual(PairMetric):
         self._network: Any = None
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=False)
+        return MetricInfo(higher_is_better=False, label=f"LPIPS ({self.net})")
 
     @classmethod
     def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:

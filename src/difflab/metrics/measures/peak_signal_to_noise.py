@@ -23,7 +23,7 @@ class PeakSignalToNoise(PairMetric):
     needs_originals = True
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=True, unit="dB")
+        return MetricInfo(higher_is_better=True, unit="dB", label="PSNR")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255}

@@ -60,8 +60,10 @@ class PrecisionRecall(Metric):
         self.reference_images = reference_images
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        share = MetricInfo(higher_is_better=True, bounds=(0.0, 1.0))
-        return {identity.named("precision"): share, identity.named("recall"): share}
+        return {
+            identity.named(share): MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label=identity.label(share))
+            for share in ("precision", "recall")
+        }
 
     def needs(self) -> Needs:
         return Needs(

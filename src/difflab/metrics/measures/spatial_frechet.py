@@ -18,7 +18,9 @@ class SpatialFrechet(Metric):
     """sfid, sfd_NAME: the formula of the FID on the column `spatial`."""
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True)}
+        return {
+            identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("sFD", "sFID"))
+        }
 
     def needs(self) -> Needs:
         return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}), references=2)

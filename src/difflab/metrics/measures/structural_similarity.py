@@ -28,7 +28,7 @@ class StructuralSimilarity(PairMetric):
         self.deviation = deviation
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=True, bounds=(-1.0, 1.0))
+        return MetricInfo(higher_is_better=True, bounds=(-1.0, 1.0), label="SSIM")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255, "deviation": self.deviation}

@@ -18,7 +18,7 @@ from scipy.stats import norm, ttest_ind
 
 from difflab.metrics import Measurement
 from difflab.studies.inference import paired_difference
-from difflab.studies.scale import RATIO, Scale, scale_of
+from difflab.studies.scale import RATIO, Scale, bounds_of, scale_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _paired(
     first: Mapping[int, Measurement], second: Mapping[int, Measurement], shared: list[int], scale: Scale, alpha: float
 ) -> MetricDifference:
     ours, theirs = ({seed: side[seed].value for seed in shared} for side in (second, first))
-    found = paired_difference(ours, theirs, alpha, scale)
+    found = paired_difference(ours, theirs, alpha, scale, bounds_of(next(iter(first.values())).info, scale))
     low, high = found.limits or (None, None)
     basis = f"a typical seed, paired over seeds {', '.join(map(str, shared))}"
     return MetricDifference(found.value, low, high, found.p, basis, scale.unit)

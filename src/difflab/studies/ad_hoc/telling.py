@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from difflab.metrics import Measurement, at_count
+from difflab.metrics import Measurement
+from difflab.metrics.results import label
 from difflab.studies.ad_hoc.comparison import ComparedMetric, Comparison
 from difflab.studies.ad_hoc.given_runs import Group
 from difflab.studies.ad_hoc.metric_difference import MetricDifference
@@ -129,9 +130,8 @@ def _difference(found: MetricDifference) -> tuple[str, str]:
 
 def _name(one: ComparedMetric) -> str:
     measured = _measured(one)
-    name = at_count(measured.metric, measured.samples) if measured.samples else measured.metric
     arrow = {"higher": " ↑", "lower": " ↓"}.get(measured.info.direction, "") if measured.info else ""
-    return f"{name}{arrow}"
+    return f"{label(measured)}{arrow}"
 
 
 def _measured(one: ComparedMetric) -> Measurement:

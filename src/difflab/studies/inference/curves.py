@@ -44,14 +44,17 @@ class Band:
     seeds: tuple[int, ...]
 
 
-def band(curves: Mapping[int, Curve], alpha: float = 0.05) -> Band:
+def band(curves: Mapping[int, Curve], alpha: float = 0.05, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Band:
     """Over the x that all seeds have with finite values; empty if there are none.
 
-    curves   seed -> curve
+    Args:
+        curves: Seed -> curve.
+        alpha: 1 - level of the band.
+        bounds: Of the metric: where no mean can lie, the band is cut.
     """
     points = {seed: _finite(curve) for seed, curve in curves.items()}
     common = sorted(set[float].intersection(*map(set, points.values()))) if points else []
-    return _band(common, [[mine[x] for x in common] for mine in points.values()], tuple(points), alpha)
+    return _band(common, [[mine[x] for x in common] for mine in points.values()], tuple(points), alpha, bounds)
 
 
 def band_of_difference(a: Mapping[int, Curve], b: Mapping[int, Curve], alpha: float = 0.05) -> Band:
@@ -69,7 +72,13 @@ def _finite(curve: Curve) -> dict[float, float]:
     return {x: y for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(y)}
 
 
-def _band(x: Sequence[float], rows: Sequence[Sequence[float]], seeds: tuple[int, ...], alpha: float) -> Band:
+def _band(
+    x: Sequence[float],
+    rows: Sequence[Sequence[float]],
+    seeds: tuple[int, ...],
+    alpha: float,
+    bounds: tuple[float, float],
+) -> Band:
     if not x:
         return Band((), (), (), (), seeds)
     y = np.array(rows, float)  # [seeds, x]
@@ -77,4 +86,5 @@ def _band(x: Sequence[float], rows: Sequence[Sequence[float]], seeds: tuple[int,
     if len(seeds) < 2:
         return Band(tuple(x), tuple(mean.tolist()), (), (), seeds)
     low, high = student.interval(mean, y.std(0, ddof=1), len(seeds), alpha)
+    low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
     return Band(tuple(x), tuple(mean.tolist()), tuple(low.tolist()), tuple(high.tolist()), seeds)

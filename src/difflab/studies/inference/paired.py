@@ -55,6 +55,7 @@ class PairedDifference:
         p: Two-sided, by Student's t; None for one seed.
         pairing: What common random numbers bought; None for one seed.
         scale: On which the differences were taken.
+        bounds: Of a difference as it is told. An interval is cut there: no true difference lies beyond, so its coverage stays.
     """
 
     differences: Mapping[int, float]
@@ -64,6 +65,7 @@ class PairedDifference:
     p: float | None
     pairing: Pairing | None
     scale: Scale = DIFFERENCE
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def n(self) -> int:
@@ -97,7 +99,12 @@ class PairedDifference:
 
     def told(self, interval: tuple[float, float] | None) -> tuple[float, float] | None:
         """An interval on the scale as people are told it."""
-        return None if interval is None else (self.scale.told(interval[0]), self.scale.told(interval[1]))
+        if interval is None:
+            return None
+        low, high = map(self.scale.told, interval)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return low, high  # the bounds alone are no interval
+        return max(self.bounds[0], low), min(self.bounds[1], high)
 
     @property
     def std_error(self) -> float | None:
@@ -118,7 +125,11 @@ class PairedDifference:
 
 
 def paired_difference(
-    a: Mapping[int, float], b: Mapping[int, float], alpha: float = 0.05, scale: Scale = DIFFERENCE
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+    alpha: float = 0.05,
+    scale: Scale = DIFFERENCE,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> PairedDifference:
     """a - b at each seed that both have.
 
@@ -127,6 +138,7 @@ def paired_difference(
         b: Seed -> value; seeds of one of them alone are left out.
         alpha: 1 - level of the intervals.
         scale: On which differences are taken.
+        bounds: Of a difference as it is told.
 
     Raises:
         ValueError: No seed is common, or a value is not finite, or not on the scale.
@@ -145,14 +157,14 @@ def paired_difference(
     differences = dict(zip(seeds, d.tolist(), strict=True))
     n, mean = len(seeds), float(d.mean())
     if n == 1:
-        return PairedDifference(differences, alpha, mean, None, None, None, scale)
+        return PairedDifference(differences, alpha, mean, None, None, None, scale, bounds)
     rounding = ROUNDING * max(scale.smallest, float(np.abs([x, y]).max()))
     sd = _scatter(d, rounding)
     if sd == 0:
         mean = 0.0 if abs(mean) <= rounding else mean
         differences = dict.fromkeys(seeds, mean)
     p = sign_flip(list(differences.values()), alpha).p if sd == 0 else float(student.two_sided(mean, sd, n))
-    return PairedDifference(differences, alpha, mean, sd, p, _pairing(x, y, sd, rounding), scale)
+    return PairedDifference(differences, alpha, mean, sd, p, _pairing(x, y, sd, rounding), scale, bounds)
 
 
 def _pairing(x: np.ndarray, y: np.ndarray, sd: float, rounding: float) -> Pairing:

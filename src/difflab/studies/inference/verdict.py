@@ -33,7 +33,7 @@ from difflab.studies.inference.holm import holm
 from difflab.studies.inference.paired import PairedDifference, paired_difference
 from difflab.studies.inference.skew_guard import SHARE, skew_guard
 from difflab.studies.inference.typical_seed import Tally, TypicalSeed, tally, typical_seed
-from difflab.studies.scale import RATIO, Margin, Scale, scale_of
+from difflab.studies.scale import RATIO, Margin, Scale, bounds_of, scale_of
 
 RULE = "the typical seed (rule 2)"
 """By which verdicts are given. Rule 1 asked t alone, on raw differences, and left failed runs out."""
@@ -136,7 +136,7 @@ def judge(
             f"margins.{metric} = {margin}: {metric} is not compared as a ratio: give a margin in its own unit"
         )
     counted = {row: tally(one.row, one.other, higher) for row, one in comparisons.items()}
-    found = {row: _difference(one, alpha, scale) for row, one in comparisons.items()}
+    found = {row: _difference(one, alpha, scale, info) for row, one in comparisons.items()}
     off = {row: _off_scale(one, scale) for row, one in comparisons.items()}
     typical = {
         row: TypicalSeed(None, None, False) if off[row] else typical_seed(found[row], counted[row], higher, alpha)
@@ -193,7 +193,7 @@ def interim(
     for row, one in comparisons.items():
         there = len([seed for seed in one.row if seed in one.other])
         sentence = f"interim: {there} of {planned} seeds; no verdict before all of the study's runs have ended"
-        difference = _difference(one, alpha, scale)
+        difference = _difference(one, alpha, scale, info)
         answers[row] = Verdict(
             outcome=Outcome.INTERIM,
             metric=metric,
@@ -232,12 +232,13 @@ def _direction(metric: str, info: MetricInfo | None) -> bool:
     return info.higher_is_better
 
 
-def _difference(one: Comparison, alpha: float, scale: Scale) -> PairedDifference | None:
+def _difference(one: Comparison, alpha: float, scale: Scale, info: MetricInfo | None = None) -> PairedDifference | None:
     """Where both have a number; None if they nowhere do, or if one is not on the scale."""
     shared = [seed for seed in one.row if seed in one.other and _finite(one, seed)]
     if not shared or _off_scale(one, scale):
         return None
-    return paired_difference({s: one.row[s] for s in shared}, {s: one.other[s] for s in shared}, alpha, scale)
+    mine, other = ({s: side[s] for s in shared} for side in (one.row, one.other))
+    return paired_difference(mine, other, alpha, scale, bounds_of(info, scale))
 
 
 def _equivalence(one: Comparison, alpha: float, margin: Margin) -> Equivalence | None:

@@ -1,6 +1,7 @@
 """A verdict in one sentence: what is claimed, by how much, how surely, at how many seeds, and what else a reader has to know.
 
-better: 8 % lower at a typical seed, 95 % -12 .. -4 %, p = 0.03 after Holm over 3 rows, better at 5 of 5 seeds; also on average (p = 0.02);
+better: 8 % lower at a typical seed, 95 % -12 .. -4 %, paired t p = 0.03 after Holm over 3 rows, better at 5 of 5 seeds; also on average
+(skew guard p = 0.02);
 CV 11 % (base 12 %), worst seed 3: -2 %
 """
 
@@ -34,7 +35,7 @@ def sentence(verdict: Verdict) -> str:
         size = _size(
             test.difference, test.interval, 1 - 2 * test.difference.alpha, f"within the margin of {test.margin}"
         )
-        return _joined(verdict, counted, [size, _p(p, verdict), _seeds(counted, None)], "")
+        return _joined(verdict, counted, [size, f"two one-sided t {_p(p, verdict)}", _seeds(counted, None)], "")
     claimed = None if outcome == "inconclusive" else outcome == "better"
     difference = verdict.difference
     if verdict.p is None:
@@ -44,8 +45,9 @@ def sentence(verdict: Verdict) -> str:
         if difference is None
         else _size(difference, difference.limits, 1 - difference.alpha)
     )
-    by = " by the sign test" if verdict.by_signs else ""
-    tested = [size, _p(verdict.p, verdict) + by, _seeds(counted, claimed)]
+    flipped = difference is not None and difference.sd == 0
+    by = "sign test" if verdict.by_signs else "sign flip" if flipped else "paired t"
+    tested = [size, f"{by} {_p(verdict.p, verdict)}", _seeds(counted, claimed)]
     return _joined(verdict, counted, tested, "" if claimed is None else _average(verdict))
 
 
@@ -91,7 +93,7 @@ def _seeds(counted: Tally, better: bool | None) -> str:
 def _average(verdict: Verdict) -> str:
     if verdict.average_p is None:
         return "not shown on average, which a failed run does not have"
-    p = f"(p {p_in_words(verdict.average_p)})"
+    p = f"(skew guard p {p_in_words(verdict.average_p)})"
     if verdict.on_average:
         return f"also on average {p}"
     spread = ""

@@ -22,13 +22,14 @@ from difflab.studies.inference import (
     verdicts,
 )
 from difflab.studies.report.configurations import configurations
-from difflab.studies.report.costs import changed, commits, costs, troubled
+from difflab.studies.report.costs import changed, code, commits, costs, troubled
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
 from difflab.studies.report.figure import script_safe
 from difflab.studies.report.forest import forest
 from difflab.studies.report.grids import Source, embedded, panels
 from difflab.studies.report.palette import Look, looks
 from difflab.studies.report.protocols import protocols
+from difflab.studies.report.setup import setup
 from difflab.studies.report.speedups import speedups
 from difflab.studies.report.time_losses import QUARTERS, time_losses
 from difflab.studies.report.tradeoffs import tradeoffs
@@ -39,6 +40,7 @@ from difflab.studies.tables import Html, ablation_table
 
 TITLES = {
     "table": "Results",
+    "setup": "Setup",
     "differences": "Differences",
     "curves": "Curves",
     "samples": "Samples",
@@ -67,6 +69,8 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
         "margin": study.margins.get(decides),
         "rule": RULE,
         "direction": f"{info.direction} is better" if info and info.direction else "",
+        "decides": evidence.label(decides),
+        "metric_labels": {metric: evidence.label(metric) for metric in study.evaluation.metrics},
         "labels": {name: arm.row.label for name, arm in evidence.arms.items()},
         "looks": look,
         "row_style": _row_style(look, study.baseline),
@@ -81,6 +85,7 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
     shown |= _table(evidence, answers) | _differences(evidence, answers, look)
     shown |= _curves(evidence, rows, histories) | _samples(rows)
     shown |= _costs(rows, histories) | _unfinished(evidence, states)
+    shown["setup"] = setup(evidence.arms, shown["costs"])
     return shown | {"sections": _sections(shown)}
 
 
@@ -146,7 +151,7 @@ def _curves(
     found = curves(rows, histories, study.baseline, decides, study.alpha)
     return {
         "curves": script_safe(found) if found else "",
-        "curve_names": list(found.get("metrics", ())),
+        "curve_names": {name: one["label"] for name, one in found.get("metrics", {}).items()},
         "curves_height": HEIGHT,
         "curve_notes": cut_short(rows, histories),
         "axes": AXES,
@@ -171,7 +176,7 @@ def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History
         )
     return {
         "costs": found,
-        "commits": of_code,
+        "code": code(found),
         "troubled": troubled(found),
         "trainings": trainings,
         "hours": sum(one.hours for one in found),

@@ -52,6 +52,22 @@ class RowCost:
         return "; ".join(dict.fromkeys(kinds))
 
     @property
+    def code(self) -> list[str]:
+        """Commits, and versions where no commit is known."""
+        return list(dict.fromkeys(one for cost in self.seeds.values() for one in cost.code))
+
+    @property
+    def packages(self) -> str:
+        """Names and versions, as the last start of the first seed had them."""
+        first = next((cost for cost in self.seeds.values() if cost.packages), None)
+        return "" if first is None else ", ".join(f"{name} {version}" for name, version in first.packages.items())
+
+    @property
+    def images(self) -> int | None:
+        """Of the data set; None for runs that did not write it down."""
+        return next((cost.data_images for cost in self.seeds.values() if cost.data_images), None)
+
+    @property
     def hosts(self) -> str:
         return ", ".join(dict.fromkeys(host for cost in self.seeds.values() for host in cost.hosts))
 
@@ -78,6 +94,11 @@ def changed(rows: Sequence[Trained]) -> int:
 def commits(found: Sequence[RowCost]) -> list[str]:
     """Of the code, in the order in which they were run, each once."""
     return list(dict.fromkeys(commit for row in found for cost in row.seeds.values() for commit in cost.commits))
+
+
+def code(found: Sequence[RowCost]) -> list[str]:
+    """Commits, and versions where no commit is known, in the order in which they were run, each once."""
+    return list(dict.fromkeys(one for row in found for one in row.code))
 
 
 def troubled(found: Sequence[RowCost]) -> list[tuple[str, int, Cost]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from difflab.studies.history import IMAGES, Column, History
 from difflab.studies.inference.curves import Curve, band
-from difflab.studies.report.figure import AXIS, LEGEND, plain
+from difflab.studies.report.columns import Columns
 from difflab.studies.report.trained import Trained
 
 POINTS = 300
@@ -44,24 +44,20 @@ def curves(
     if not names:
         return {}
     points = int(np.clip(NUMBERS / (5 * len(rows) * len(names)), 20, POINTS))
-    metrics = {}
+    metrics, columns = {}, Columns.of(row.runs for row in rows)
     for name in names:
-        found = [_curve(number, histories[row.rows[0]], name, alpha, points) for number, row in enumerate(rows)]
-        metrics[name] = {"title": name, "curves": [curve for curve in found if curve]}
-    layout = {
-        "height": HEIGHT,
-        "template": {},
-        "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
-        "hovermode": "closest",
-        "legend": LEGEND,
-        "xaxis": AXIS | {"exponentformat": "power"},
-        "yaxis": AXIS | {"exponentformat": "power"},
-    }
+        bounds = columns.bounds(name)
+        found = [_curve(number, histories[row.rows[0]], name, alpha, points, bounds) for number, row in enumerate(rows)]
+        metrics[name] = {
+            "label": columns.label(name),
+            "bounds": [bound if np.isfinite(bound) else None for bound in bounds],
+            "curves": [curve for curve in found if curve],
+        }
     return {
         "rows": [_row(number, row, baseline) for number, row in enumerate(rows)],
         "metrics": metrics,
         "axes": AXES,
-        "layout": layout,
+        "height": HEIGHT,
     }
 
 
@@ -92,7 +88,7 @@ def _row(number: int, row: Trained, baseline: str) -> dict[str, Any]:
     facts, of_baseline = row.arm.facts, baseline in row.rows
     return {
         "name": row.rows[0],
-        "label": plain(row.label),
+        "label": row.label,
         "colour": row.look.colour,
         "dash": row.look.dash,
         "mark": row.look.mark,
@@ -102,7 +98,9 @@ def _row(number: int, row: Trained, baseline: str) -> dict[str, Any]:
     }
 
 
-def _curve(number: int, histories: Mapping[int, History], name: str, alpha: float, points: int) -> dict[str, Any]:
+def _curve(
+    number: int, histories: Mapping[int, History], name: str, alpha: float, points: int, bounds: tuple[float, float]
+) -> dict[str, Any]:
     of_seeds = {seed: history.curve(name) for seed, history in histories.items()}
     chosen = widest({seed: x for seed, (x, _) in of_seeds.items() if len(x)})
     if not chosen:
@@ -112,7 +110,7 @@ def _curve(number: int, histories: Mapping[int, History], name: str, alpha: floa
         return {}
     kept = common[np.unique(np.linspace(0, len(common) - 1, min(points, len(common))).round().astype(int))]
     at = {seed: of_seeds[seed][1][np.searchsorted(of_seeds[seed][0], kept)] for seed in chosen}
-    over = band({seed: Curve(kept.tolist(), y.tolist()) for seed, y in at.items()}, alpha)
+    over = band({seed: Curve(kept.tolist(), y.tolist()) for seed, y in at.items()}, alpha, bounds)
     curve = {"row": number, "seeds": list(chosen), "step": _short(over.x), "mean": _short(over.mean)}
     if over.low:
         curve |= {"low": _short(over.low), "high": _short(over.high)}

@@ -1,33 +1,13 @@
-"""A plot of the page: plotly's data and layout without any colour, which the page adds by its scheme."""
+"""A plot of the page: what is to be drawn, which plots.js draws in the page's colours and for its width."""
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from difflab.studies.report.palette import Look
-
-LINE, POINT, SEEDS, BAND = "line", "point", "seeds", "band"
-"""What a trace shows; the page colours it accordingly."""
-
-
-LEGEND = {
-    "orientation": "h",
-    "yref": "container",
-    "y": 0,
-    "yanchor": "bottom",
-    "x": 0,
-    "xanchor": "left",
-    "maxheight": 0.3,
-}
-
-AXIS = {"showgrid": True, "showline": True, "zeroline": False, "automargin": True, "ticks": "outside", "ticklen": 4}
-TEMPLATE = go.layout.Template(layout={"xaxis": AXIS, "yaxis": AXIS})
 
 NAMED = 24
 """With more rows than this a static plot has no legend: the names are at the points, for who points at them."""
@@ -35,10 +15,13 @@ NAMED = 24
 
 @dataclass(frozen=True)
 class Plot:
-    """name    by which the template places it
-    figure   plotly's JSON
-    says     what there is to see, for those who cannot see it
-    height   in pixels
+    """What stands at one place of the page.
+
+    Attributes:
+        name: By which the template places it.
+        figure: JSON of the traces and the layout.
+        says: What there is to see, for those who cannot see it.
+        height: In pixels.
     """
 
     name: str
@@ -47,25 +30,35 @@ class Plot:
     height: int
 
 
-def plot(name: str, figure: go.Figure, says: str, height: int) -> Plot:
-    figure.update_layout(
-        template=TEMPLATE,
-        height=height,
-        margin={"l": 56, "r": 16, "t": 16, "b": 48},
-        hovermode="closest",
-        legend=LEGEND,
-    )
-    return Plot(name, script_safe(json.loads(figure.to_json() or "")), says, height)
+def plot(name: str, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], says: str, height: int) -> Plot:
+    """A plot of traces.
+
+    Args:
+        name: By which the template places it.
+        traces: Made by `trace`, drawn one over the other.
+        layout: x and y (title, key: by which programs know it, range, bounds, ticks), legend, zero: where the line of no difference is,
+            shade: what makes no difference, rows: labels of the lines of a forest plot.
+        says: What there is to see.
+        height: In pixels.
+    """
+    return Plot(name, script_safe({"data": list(traces), "layout": {**layout, "height": height}}), says, height)
 
 
-def meta(look: Look, shows: str) -> dict[str, str]:
-    """What the page colours a trace by."""
-    return {"colour": look.colour, "shows": shows}
+def trace(
+    row: str, look: Look, shows: str, x: Sequence[float], y: Sequence[float], size: float = 0, **more: Any
+) -> dict[str, Any]:
+    """Points or a line of one row.
 
-
-def plain(text: str) -> str:
-    """A label for plotly, which reads tags and entities."""
-    return html.escape(text, quote=False)
+    Args:
+        row: Its name.
+        look: Its colour and mark.
+        shows: line, points, seeds (small and pale) or span (an interval alone).
+        x: Of the points.
+        y: Of the points.
+        size: Of the marks, in pixels; 0 draws none.
+        more: xlow, xhigh, ylow, yhigh: ends of bars; hover: text of each point, its first line in bold; name: in the legend; swarm.
+    """
+    return {"row": row, "colour": look.colour, "mark": look.mark, "shows": shows, "x": x, "y": y, "size": size, **more}
 
 
 def script_safe(content: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from difflab.studies.evidence import Evidence
 from difflab.studies.inference import PairedDifference, Verdict
-from difflab.studies.report.figure import LINE, POINT, SEEDS, Plot, meta, plain, plot
+from difflab.studies.report.figure import Plot, plot, trace
 from difflab.studies.report.palette import Look
 from difflab.studies.scale import Margin
 from difflab.studies.tables.rounding import signed
@@ -27,71 +25,42 @@ def forest(evidence: Evidence, verdicts: Mapping[str, Verdict], metric: str, loo
     known = [(name, one, one.difference) for name, one in verdicts.items() if one.difference is not None]
     if not known:
         return None
-    info = evidence.info(metric)
+    info, title = evidence.info(metric), evidence.label(metric)
     margin, alpha = evidence.study.margins.get(metric), evidence.study.alpha
     labels = {name: arm.row.label for name, arm in evidence.arms.items()}
-    figure, count = go.Figure(), len(known)
+    traces, rows, count = [], [], len(known)
     for i, (name, verdict, difference) in enumerate(known):
-        y, look, label = count - 1 - i, looks[name], plain(labels[name])
+        y, look, label = count - 1 - i, looks[name], labels[name]
         seeds, unit = difference.by_seed, difference.scale.unit
-        figure.add_scatter(
-            x=list(seeds.values()),
-            y=[y - 0.17] * len(seeds),
-            mode="markers",
-            marker={"size": 5, "symbol": "circle"},
-            meta=meta(look, SEEDS),
-            customdata=list(seeds),
-            hovertemplate=f"{label}<br>seed %{{customdata}}: %{{x:+.4g}}{unit}<extra></extra>",
-            showlegend=False,
+        told = [typeset(f"{label}\nseed {seed}: {signed(value, None)[0]}{unit}") for seed, value in seeds.items()]
+        places = [y - 0.17] * len(seeds)
+        traces.append(
+            trace(name, look, "seeds", list(seeds.values()), places, 2.5, swarm=True, hover=told) | {"mark": "circle"}
         )
         interval = finite(difference.limits)
         if interval:
-            figure.add_scatter(
-                x=interval, y=[y, y], mode="lines", line={"width": 2}, meta=meta(look, LINE), hoverinfo="skip", showlegend=False
-            )  # fmt: skip
-        figure.add_scatter(
-            x=[difference.value],
-            y=[y],
-            mode="markers",
-            marker={"size": 11, "symbol": look.mark},
-            meta=meta(look, POINT),
-            hovertemplate=f"<b>{label}</b> − {plain(labels[verdict.against])}<br>{numbers(difference)}<br>{verdict.outcome}<extra></extra>",
-            showlegend=False,
-        )
-    unmoved = _unmoved(margin, known[0][2])
-    if unmoved:
-        figure.add_vrect(x0=unmoved[0], x1=unmoved[1], layer="below", line_width=0)
-    figure.add_vline(x=0, line={"width": 1})
-    left, right = ("worse", "better") if info and info.higher_is_better else ("better", "worse")
-    what = f"difference in {metric}{', per cent' if known[0][2].scale.unit else ''}"
-    title = f"← {left}      {what}, with {100 * (1 - alpha):g} % interval      {right} →"
-    figure.update_xaxes(title=title, range=_range([difference for _, _, difference in known], unmoved))
-    figure.update_yaxes(range=[-0.62, count - 0.38], showgrid=False, ticks="", fixedrange=True, showticklabels=False)
-    texts = [(labels[name], numbers(difference), str(one.outcome)) for name, one, difference in known]
-    figure.update_layout(meta=_labels(texts))
-    says = "; ".join(f"{label}: {text}, {outcome}" for label, text, outcome in texts)
-    height = count * (ROW_HEIGHT if count <= FEW else CLOSE_ROW_HEIGHT) + 90
-    return plot("forest", figure, f"Differences in {metric} to the row compared with. {says}", height)
-
-
-def _labels(texts: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
-    """Beside the lines where there is room, above them where there is none; the page chooses."""
-    wide, narrow = [], []
-    beside = {"xref": "paper", "showarrow": False, "yanchor": "middle"}
-    for i, (label, text, outcome) in enumerate(texts):
-        y, short = len(texts) - 1 - i, plain(shortened(label, 34))
-        wide += [
-            {**beside, "text": short, "name": "ink", "x": 0, "xanchor": "right", "xshift": -12, "y": y},
-            {**beside, "text": text, "name": outcome, "x": 1, "xanchor": "left", "xshift": 12, "y": y},
-        ]
-        above = f"{plain(shortened(label, 26))}   {text}"
-        narrow.append({**beside, "text": above, "name": outcome, "x": 0, "xanchor": "left", "y": y, "yshift": 16})
-    left = 7 * max(min(len(label), 34) for label, _, _ in texts) + 30
-    right = 7 * max(len(text) for _, text, _ in texts) + 24
-    return {
-        "wide": {"annotations": wide, "margin": {"l": left, "r": right, "t": 8, "b": 48}},
-        "narrow": {"annotations": narrow, "margin": {"l": 8, "r": 8, "t": 8, "b": 48}},
+            traces.append(trace(name, look, "span", [difference.value], [y], xlow=[interval[0]], xhigh=[interval[1]]))
+        hover = f"{label} − {labels[verdict.against]}\n{numbers(difference)}\n{verdict.outcome}"
+        traces.append(trace(name, look, "points", [difference.value], [y], 5.5, hover=[hover]))
+        rows.append({"y": y, "label": label, "text": numbers(difference), "outcome": str(verdict.outcome)})
+    shade = _unmoved(margin, known[0][2])
+    ends = ("worse", "better") if info and info.higher_is_better else ("better", "worse")
+    unit = ", per cent" if known[0][2].scale.unit else ""
+    layout = {
+        "x": {
+            "title": f"difference in {title}{unit}, with {100 * (1 - alpha):g} % interval",
+            "key": metric,
+            "ends": ends,
+            "range": _range([difference for _, _, difference in known], shade),
+        },
+        "y": {"range": [-0.62, count - 0.38]},
+        "zero": "x",
+        "shade": shade,
+        "rows": rows,
     }
+    says = "; ".join(f"{row['label']}: {row['text']}, {row['outcome']}" for row in rows)
+    height = count * (ROW_HEIGHT if count <= FEW else CLOSE_ROW_HEIGHT) + 90
+    return plot("forest", traces, layout, f"Differences in {title} to the row compared with. {says}", height)
 
 
 def numbers(difference: PairedDifference) -> str:
@@ -108,10 +77,6 @@ def numbers(difference: PairedDifference) -> str:
 def typeset(text: str) -> str:
     """With the minus sign of print before numbers."""
     return MINUS.sub("−", text)
-
-
-def shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -132,4 +97,5 @@ def _range(differences: Sequence[PairedDifference], unmoved: tuple[float, float]
     room = 1.5 * ((high - low) or 1.0)
     ends = [end for d in differences for end in finite(d.limits) or ()]
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
-    return [low - 0.06 * (high - low), high + 0.06 * (high - low)]
+    least, most = differences[0].bounds
+    return [max(least, low - 0.06 * (high - low)), min(most, high + 0.06 * (high - low))]

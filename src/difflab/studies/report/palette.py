@@ -16,7 +16,7 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "he
 @dataclass(frozen=True)
 class Look:
     """colour   name of a variable of the style sheet, without its dashes
-    dash, mark  in plotly's words; rows that share a colour differ in them
+    dash, mark  as plots.js draws them; rows that share a colour differ in them
     """
 
     colour: str

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from difflab.studies.history import History
 from difflab.studies.inference import PairedDifference, paired_difference
-from difflab.studies.report.figure import NAMED, POINT, Plot, meta, plain, plot
+from difflab.studies.report.figure import NAMED, Plot, plot, trace
 from difflab.studies.report.trained import Trained
 
 QUARTERS = {
@@ -87,33 +86,39 @@ def _ends(histories: Mapping[int, History], name: str) -> dict[int, float]:
 
 
 def _drawn(losses: Sequence[TimeLoss], alpha: float) -> Plot:
-    figure = go.Figure()
-    rows = list(dict.fromkeys(loss.row.rows[0] for loss in losses))
+    traces, rows = [], list(dict.fromkeys(loss.row.rows[0] for loss in losses))
     for i, name in enumerate(rows):
         mine = [loss for loss in losses if loss.row.rows[0] == name]
         row = mine[0].row
-        reach = [_reach(loss.percent) for loss in mine]
         offset = 0.6 * ((i + 0.5) / len(rows) - 0.5)  # side by side within a quarter
-        figure.add_scatter(
-            x=[list(QUARTERS).index(loss.quarter) + offset for loss in mine],
-            y=[loss.percent.mean for loss in mine],
-            error_y={"type": "data", "array": reach, "thickness": 1.2, "width": 3},
-            mode="markers",
-            marker={"symbol": row.look.mark, "size": 9},
-            name=plain(row.label),
-            meta=meta(row.look, POINT),
-            customdata=[QUARTERS[loss.quarter] for loss in mine],
-            hovertemplate=f"<b>{plain(row.label)}</b><br>%{{customdata}}: %{{y:+.2f}} %<extra></extra>",
+        ends = [_finite(loss.percent.interval) for loss in mine]
+        traces.append(
+            trace(
+                name,
+                row.look,
+                "points",
+                [list(QUARTERS).index(loss.quarter) + offset for loss in mine],
+                [loss.percent.mean for loss in mine],
+                4.5,
+                ylow=[low for low, _ in ends],
+                yhigh=[high for _, high in ends],
+                name=row.label,
+                hover=[f"{row.label}\n{QUARTERS[loss.quarter]}: {loss.percent.mean:+.2f} %" for loss in mine],
+            )
         )
-    figure.update_layout(showlegend=len(rows) <= NAMED)
-    figure.add_hline(y=0, line={"width": 1})
-    figure.update_xaxes(tickvals=list(range(4)), ticktext=["q1", "q2", "q3", "q4"], range=[-0.5, 3.5])
-    figure.update_xaxes(title="quarter of time, from clean (q1) to noise (q4)")
-    figure.update_yaxes(title=f"difference of the loss in %, {100 * (1 - alpha):g} %")
+    layout = {
+        "x": {
+            "title": "quarter of time, from clean (q1) to noise (q4)",
+            "range": [-0.5, 3.5],
+            "ticks": [[i, f"q{i + 1}"] for i in range(4)],
+        },
+        "y": {"title": f"difference of the loss in %, {100 * (1 - alpha):g} %"},
+        "zero": "y",
+        "legend": len(rows) <= NAMED,
+    }
     says = "; ".join(f"{loss.row.label} {QUARTERS[loss.quarter]} {loss.percent.mean:+.2f} %" for loss in losses)
-    return plot("time-losses", figure, f"Differences of the loss by quarter of time: {says}", 380)
+    return plot("time-losses", traces, layout, f"Differences of the loss by quarter of time: {says}", 380)
 
 
-def _reach(difference: PairedDifference) -> float | None:
-    interval = difference.interval
-    return None if interval is None or np.isinf(interval).any() else (interval[1] - interval[0]) / 2
+def _finite(interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
+    return (None, None) if interval is None or np.isinf(interval).any() else interval

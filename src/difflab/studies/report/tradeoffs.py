@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import plotly.graph_objects as go
+import math
+from collections.abc import Mapping
 
 from difflab.metrics import MetricInfo
 from difflab.studies.evidence import Arm, Evidence
-from difflab.studies.report.figure import LINE, NAMED, POINT, Plot, meta, plain, plot
+from difflab.studies.report.figure import NAMED, Plot, plot, trace
 from difflab.studies.report.palette import Look
-from difflab.studies.tables import estimate
+from difflab.studies.tables import Estimate, estimate
+from difflab.studies.tables.rounding import rounded
 
 JOINED = "draw."
 """Declared changes with this beginning alone make a row a point of its training's line."""
@@ -43,51 +43,53 @@ def _trained(evidence: Evidence, arm: Arm) -> str:
 
 
 def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> Plot | None:
-    rows = [name for name, arm in evidence.arms.items() if arm.replicates]
+    alpha = evidence.study.alpha
+    rows = [
+        name
+        for name, arm in evidence.arms.items()
+        if estimate(arm, x, alpha) is not None and estimate(arm, y, alpha) is not None
+    ]
     if len(rows) < 2:
         return None
-    figure = go.Figure()
-    means = {name: [_mean_and_reach(evidence, name, metric) for metric in (x, y)] for name in rows}
+    found = {name: [_estimate(evidence, name, metric) for metric in (x, y)] for name in rows}
+    labels, traces = [evidence.label(x), evidence.label(y)], []
     for line in lines(evidence):
-        joined = [name for name in line if name in means]
-        xs, ys = [means[name][0][0] for name in joined], [means[name][1][0] for name in joined]
-        shown = meta(looks[joined[0]], LINE) if joined else {}
-        figure.add_scatter(x=xs, y=ys, mode="lines", line={"width": 1}, meta=shown, hoverinfo="skip", showlegend=False)
+        joined = [name for name in line if name in found]
+        if joined:
+            xs, ys = ([found[name][side].value for name in joined] for side in (0, 1))
+            traces.append(trace(joined[0], looks[joined[0]], "line", xs, ys, width=1))
     for name in rows:
-        arm, look = evidence.arms[name], looks[name]
-        (x_mean, x_reach), (y_mean, y_reach) = means[name]
-        figure.add_scatter(
-            x=[x_mean],
-            y=[y_mean],
-            error_x=_bar(x_reach),
-            error_y=_bar(y_reach),
-            mode="markers",
-            marker={"symbol": look.mark, "size": 10},
-            name=plain(arm.row.label),
-            meta=meta(look, POINT),
-            hovertemplate=f"<b>{plain(arm.row.label)}</b><br>{x} %{{x:.4g}}<br>{y} %{{y:.4g}}<extra></extra>",
-        )
-    legend = len(rows) <= NAMED
-    figure.update_layout(showlegend=legend)
-    figure.update_xaxes(title=_titled(x, evidence.info(x)))
-    figure.update_yaxes(title=_titled(y, evidence.info(y)))
-    says = f"{y} against {x}: " + "; ".join(
-        f"{evidence.arms[name].row.label} {means[name][0][0]:.4g}, {means[name][1][0]:.4g}" for name in rows
+        label, look, (a, b) = evidence.arms[name].row.label, looks[name], found[name]
+        told = "\n".join([label, *(f"{title} {_told(one)}" for title, one in zip(labels, (a, b), strict=True))])
+        bars = {"xlow": [a.low], "xhigh": [a.high], "ylow": [b.low], "yhigh": [b.high]}
+        traces.append(trace(name, look, "points", [a.value], [b.value], 5, **bars, hover=[told], name=label))
+    layout = {
+        "x": {"title": _titled(labels[0], evidence.info(x)), "key": x, "bounds": _bounds(evidence.info(x))},
+        "y": {"title": _titled(labels[1], evidence.info(y)), "key": y, "bounds": _bounds(evidence.info(y))},
+        "legend": len(rows) <= NAMED,
+    }
+    says = f"{labels[1]} against {labels[0]}: " + "; ".join(
+        f"{evidence.arms[name].row.label} {a.value:.4g}, {b.value:.4g}" for name, (a, b) in found.items()
     )
-    return plot(f"tradeoff-{x}-{y}", figure, says, 400 + 18 * len(rows) * legend)
+    return plot(f"tradeoff-{x}-{y}", traces, layout, says, 400)
 
 
-def _mean_and_reach(evidence: Evidence, name: str, metric: str) -> tuple[float, float | None]:
+def _estimate(evidence: Evidence, name: str, metric: str) -> Estimate:
     """As in the table: over seeds, of one seed that of sampling."""
     found = estimate(evidence.arms[name], metric, evidence.study.alpha)
-    assert found is not None, "only rows with a finished seed are drawn"
-    return found.value, found.half_width
+    assert found is not None, "only rows that have a number are drawn"
+    return found
 
 
-def _bar(reach: float | None) -> dict[str, object]:
-    array: Sequence[float | None] = [reach]
-    return {"type": "data", "array": array, "thickness": 1, "width": 3, "visible": reach is not None}
+def _told(one: Estimate) -> str:
+    text, spread = rounded(one.value, one.half_width)
+    return text if spread is None else f"{text} ± {spread}"
 
 
-def _titled(metric: str, info: MetricInfo | None) -> str:
-    return f"{metric}  ({info.direction} is better)" if info and info.direction else metric
+def _titled(label: str, info: MetricInfo | None) -> str:
+    return f"{label}, {info.direction} is better" if info and info.direction else label
+
+
+def _bounds(info: MetricInfo | None) -> list[float | None] | None:
+    """Beyond which no axis goes."""
+    return None if info is None else [bound if math.isfinite(bound) else None for bound in info.bounds]

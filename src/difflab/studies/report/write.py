@@ -6,11 +6,9 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import difflab
@@ -57,7 +55,6 @@ def page(shown: Mapping[str, Any], written: date) -> str:
     source = {name: _template(environment, name) for name in (*STYLES, *SCRIPTS, "theme.js")}
     scripts = {
         "theme": source["theme.js"],
-        "plotly": _plotly(),
         "page": "\n".join(source[name].replace('"use strict";\n', "") for name in SCRIPTS),
     }
     return environment.get_template("page.html.jinja").render(
@@ -73,13 +70,6 @@ def page(shown: Mapping[str, Any], written: date) -> str:
 def _template(environment: Environment, name: str) -> str:
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
-
-
-@cache
-def _plotly() -> str:
-    text = plotly.offline.get_plotlyjs()
-    assert "</script" not in text.lower(), "the library would end its own <script>"
-    return text
 
 
 def _policy(scripts: Mapping[str, str]) -> str:

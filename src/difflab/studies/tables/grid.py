@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from difflab.metrics import Target, at_count
+from difflab.metrics import Target
 from difflab.studies.cited import CitedRow
 from difflab.studies.inference import Outcome, PairedDifference
 from difflab.studies.tables import marks
@@ -77,11 +77,11 @@ def _columns(table: AblationTable) -> list[Column]:
     decides, lines = study.evaluation.decides, table.lines.values()
     others = [metric for metric in study.evaluation.metrics if metric != decides]
     columns = [
-        Column("", "label", is_number=False),
+        Column("row", "label", is_number=False),
         Column("seeds", "n"),
         Column(_head(table, decides), "mean", decides),
         Column("Δ", "delta"),
-        Column("p (Holm)", "p_holm"),
+        Column(_p_head(table), "p_holm"),
         Column("verdict", "verdict", is_number=False),
         *(Column(_head(table, metric), "mean", metric) for metric in others),
         Column("parameters", "parameters"),
@@ -92,12 +92,16 @@ def _columns(table: AblationTable) -> list[Column]:
     return columns
 
 
+def _p_head(table: AblationTable) -> str:
+    """Which test p is of, and how it was corrected."""
+    signs = any(line.verdict is not None and line.verdict.by_signs for line in table.lines.values())
+    return f"p (paired t{' or sign test' * signs}, Holm)"
+
+
 def _head(table: AblationTable, metric: str) -> str:
-    measured = [one.measurements[metric] for arm in table.evidence.arms.values() for one in arm.replicates.values()]
-    name = at_count(metric, measured[0].samples) if measured and measured[0].samples else metric
     info = table.evidence.info(metric)
     arrow = {"higher": " ↑", "lower": " ↓"}.get(info.direction, "") if info else ""
-    return f"{name}{arrow}"
+    return f"{table.evidence.label(metric)}{arrow}"
 
 
 def _content(table: AblationTable, line: Line, column: Column) -> Content:

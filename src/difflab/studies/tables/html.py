@@ -22,7 +22,7 @@ class Html(Renderer):
     def render(self, table: AblationTable) -> str:
         content, decides = grid(table), table.evidence.study.evaluation.decides
         head = "".join(
-            f'<th scope="col"{_CLASS if column.is_number else ""}>{escape(column.head)}</th>'
+            f'<th scope="col"{_CLASS if column.is_number else ""}{_key(column)}>{escape(column.head)}</th>'
             for column in content.columns
         )
         lines = [
@@ -41,6 +41,11 @@ class Html(Renderer):
             "</ul>",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _key(column: Column) -> str:
+    """By which programs know the metric."""
+    return "" if column.metric is None else f' title="{escape(column.metric)}"'
 
 
 def _cells(row: str, columns: list[Column], contents: list[Content], decides: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from difflab.studies.tables.grid import Content, grid
 from difflab.studies.tables.marks import Mark
 from difflab.studies.tables.renderer import Renderer
@@ -43,8 +45,12 @@ _SIGNS = {
     "Δ": r"$\Delta$",
     "Σ": r"$\Sigma$",
     "²": r"$^2$",
+    "∞": r"$\infty$",
 }
 """What LaTeX would read as a sign, or has no letter for without further packages."""
+
+_MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
+"""A hyphen that is the sign of a number."""
 
 _RAISED = {"†": r"\dagger", "‡": r"\ddagger", "§": r"\S", "¶": r"\P"}
 
@@ -94,10 +100,15 @@ def _line(cells: list[str]) -> str:
 def _cell(content: Content) -> str:
     raised = _raised(*content.marks)
     if content.spread is None and not content.text.lstrip("+-").replace(".", "", 1).isdigit():
-        text = escaped(content.text)
-        return (rf"\textbf{{{text}}}" if content.strong else text) + (f"${raised}$" if raised else "")
+        text = _MINUS.sub("$-$", escaped(content.text))
+        return (rf"\textbf{{{text}}}" if content.strong else text) + _aside(raised)
     inner = content.text if content.spread is None else rf"{content.text} \pm {content.spread}"
-    return f"$\\mathbf{{{inner}}}{raised}$" if content.strong else f"${inner}{raised}$"
+    return (f"$\\mathbf{{{inner}}}$" if content.strong else f"${inner}$") + _aside(raised)
+
+
+def _aside(raised: str) -> str:
+    """A mark that takes no room, so that the last digits of a column stand below each other."""
+    return rf"\rlap{{${raised}$}}" if raised else ""
 
 
 def _raised(*marks: Mark) -> str:

@@ -25,6 +25,7 @@ def notes(table: AblationTable) -> list[str]:
         *told_notes({(name, seed): one.notes for name, arm in arms.items() for seed, one in arm.replicates.items()}),
         f"Measured: {protocol_line(table.evidence)}.",
         f"Seeds: {', '.join(map(str, study.seeds))}.",
+        *_keys(table),
     ]
     if lacking := [f"{a.row.label}: {', '.join(map(str, a.missing))}" for a in arms.values() if a.missing]:
         text.append(f"Missing seeds: {'; '.join(lacking)}.")
@@ -36,6 +37,13 @@ def notes(table: AblationTable) -> list[str]:
     if otherwise := _otherwise(table):
         text.append(f"Published under another protocol: {'; '.join(otherwise)}.")
     return [*text, *_cited(table)]
+
+
+def _keys(table: AblationTable) -> list[str]:
+    """By which names programs know the metrics, in results.json and in the CSV."""
+    labels = {table.evidence.label(metric): metric for metric in table.evidence.study.evaluation.metrics}
+    named = [f"{label}: {metric}" for label, metric in labels.items() if label != metric]
+    return [f"Keys of the metrics: {'; '.join(named)}."] if named else []
 
 
 def measured_differently(line: Line, target: Target) -> list[Difference]:

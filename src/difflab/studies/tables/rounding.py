@@ -14,6 +14,9 @@ DIGITS = 2
 ALONE = 4
 """Significant digits of a value that has no half-width."""
 
+SCALED = 3
+"""Significant digits of a number with a prefix."""
+
 _EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
 """As many digits as a float64 can need."""
 
@@ -48,11 +51,11 @@ def decimals(*values: float) -> int:
 
 
 def scaled(value: float) -> str:
-    """Four significant digits with a prefix: 140.8 M."""
+    """Three significant digits with a prefix: 141 M."""
     for power, prefix in ((15, " P"), (12, " T"), (9, " G"), (6, " M"), (3, " k")):
-        if abs(value) >= 0.99995 * 10**power:
-            return f"{_alone(value / 10**power)}{prefix}"
-    return f"{value:.4g}"
+        if abs(value) >= 0.9995 * 10**power:
+            return f"{_at(value / 10**power, _place(value / 10**power, SCALED))}{prefix}"
+    return f"{value:.3g}"
 
 
 def _alone(value: float) -> str:

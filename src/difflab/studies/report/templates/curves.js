@@ -3,32 +3,25 @@
 {
   const element = document.getElementById("curves-plot");
   if (element) {
-    const { rows, metrics, axes, layout } = content("curves-data");
+    const { rows, metrics, axes, height } = content("curves-data");
     const [metric, axis] = ["metric", "axis"].map((name) => document.getElementById(`curves-${name}`));
     const logs = { x: document.getElementById("curves-log-x"), y: document.getElementById("curves-log-y") };
     const pressed = (button) => button.getAttribute("aria-pressed") === "true";
     const show = () => {
-      const data = [];
+      const { label, bounds, curves } = metrics[metric.value];
       // the baseline is drawn last and lies on top
-      for (const curve of [...metrics[metric.value].curves].sort((a, b) => rows[a.row].baseline - rows[b.row].baseline)) {
+      const data = [...curves].sort((a, b) => rows[a.row].baseline - rows[b.row].baseline).map((curve) => {
         const row = rows[curve.row], x = curve[axis.value] ?? curve.step.map((step) => step * row.per_step[axis.value]);
-        if (x.every((value) => value === null || Number.isNaN(value))) continue;
-        const group = { legendgroup: row.name, x, visible: row.shown ? true : "legendonly", legendrank: curve.row };
-        const meta = (shows) => ({ colour: row.colour, shows });
-        if (curve.low) {
-          const low = { ...group, y: curve.low, mode: "lines", meta: meta("band"), showlegend: false, hoverinfo: "skip" };
-          data.push(low, { ...low, y: curve.high, fill: "tonexty" });
-        }
-        data.push({
-          ...group, y: curve.mean, mode: curve.mean.length < 12 ? "lines+markers" : "lines", name: row.label, meta: meta("line"),
-          line: { width: row.baseline ? 3 : 1.6, dash: row.dash }, marker: { symbol: row.mark, size: 7 },
-          hovertemplate: `<b>${row.label}</b><br>%{x:.4~s}: %{y:.4~g}<extra></extra>`,
-        });
-      }
-      const scale = (button) => ({ type: pressed(button) ? "log" : "linear" });
+        return {
+          shows: "line", row: row.name, name: row.label, colour: row.colour, dash: row.dash, mark: row.mark, hidden: !row.shown,
+          x: x.map((v) => v ?? NaN), y: curve.mean.map((v) => v ?? NaN), ylow: curve.low, yhigh: curve.high,
+          width: row.baseline ? 3 : 1.6, size: curve.mean.length < 12 ? 4 : 0,
+          hover: curve.mean.map((mean, i) => `${row.label}\n${axes[axis.value]} ${numeral(x[i] ?? NaN)}: ${numeral(mean ?? NaN)}`),
+        };
+      }).filter((trace) => trace.x.some(Number.isFinite));
       draw(element, { data, layout: {
-        ...layout, xaxis: { ...layout.xaxis, ...scale(logs.x), title: axes[axis.value] },
-        yaxis: { ...layout.yaxis, ...scale(logs.y), title: metrics[metric.value].title },
+        height, legend: true, x: { title: axes[axis.value], log: pressed(logs.x) },
+        y: { title: label, key: metric.value, bounds, log: pressed(logs.y) },
       } });
     };
     for (const menu of [metric, axis]) menu.addEventListener("change", show);

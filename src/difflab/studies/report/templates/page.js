@@ -7,14 +7,13 @@ const say = () => {
   toggle.textContent = Theme.dark() ? "Light" : "Dark";
   toggle.setAttribute("aria-label", `Switch to the ${Theme.dark() ? "light" : "dark"} colours`);
 };
-const change = () => { say(); repaint(); };
-toggle.addEventListener("click", () => { Theme.choose(Theme.dark() ? "light" : "dark"); change(); });
-Theme.system.addEventListener("change", () => { Theme.apply(); change(); });
+toggle.addEventListener("click", () => { Theme.choose(Theme.dark() ? "light" : "dark"); say(); });
+Theme.system.addEventListener("change", () => { Theme.apply(); say(); });
 say();
 
 // paper is white
-addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; repaint(); });
-addEventListener("afterprint", () => { Theme.apply(); repaint(); });
+addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
+addEventListener("afterprint", () => Theme.apply());
 
 // tables that can be sorted: numbers by data-value, the rest by text; the third click gives the table's own order back
 for (const table of document.querySelectorAll("table.sortable, table.ablation")) {

@@ -1,0 +1,146 @@
+"""What was trained, how, on what and with which code: common to all rows once, and what differs row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from difflab.studies.evidence import Arm
+from difflab.studies.report.costs import RowCost
+from difflab.studies.report.wording import duration, si
+
+NOT_KNOWN = "not known yet"
+"""Of a row of which nothing has run."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of the block.
+
+    Attributes:
+        name: For people.
+        values: What holds -> the rows of which it holds; one value alone holds of all rows.
+    """
+
+    name: str
+    values: Mapping[str, Sequence[str]]
+
+
+def setup(arms: Mapping[str, Arm], costs: Sequence[RowCost]) -> list[Setting]:
+    """The block's lines.
+
+    Args:
+        arms: By row.
+        costs: Of the trainings; rows that draw from one share it.
+    """
+    cost_of = {row: cost for cost in costs for row in cost.row.rows}
+    found = []
+    for name, tell in _LINES.items():
+        values: dict[str, list[str]] = {}
+        for row, arm in arms.items():
+            values.setdefault(tell(arm, cost_of[row]) or NOT_KNOWN, []).append(row)
+        found.append(Setting(name, values))
+    return found
+
+
+def _node(node: Any, *keys: str) -> Any:
+    """A value of a resolved configuration; None where it has none."""
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def _class(node: Any) -> str:
+    return str(_node(node, "_target_") or "").rpartition(".")[2]
+
+
+def _data(arm: Arm, cost: RowCost) -> str:
+    data, images = arm.config.get("data"), cost.images
+    size, channels, classes = (_node(data, key) for key in ("image_size", "channels", "num_classes"))
+    parts = [_class(_node(data, "dataset")), f"{images:,} images" if images else ""]
+    parts += [f"{size} × {size} pixels" if size else "", {1: "grey", 3: "RGB"}.get(channels, "")]
+    return ", ".join(part for part in [*parts, _classes(classes)] if part)
+
+
+def _classes(count: int | None) -> str:
+    return "" if count is None else f"{count} classes" if count else "without classes"
+
+
+def _network(arm: Arm, cost: RowCost) -> str:
+    network = arm.config.get("network")
+    shown = {"width": "width", "channel_mult": "multipliers", "depth": "depth", "dropout": "dropout"}
+    values = [
+        f"{words} {_plain(_node(network, key))}" for key, words in shown.items() if _node(network, key) is not None
+    ]
+    return ", ".join([part for part in [_class(network), *values] if part])
+
+
+def _parameters(arm: Arm, cost: RowCost) -> str:
+    return f"{si(arm.facts.parameters)}, {si(arm.facts.training_flops)}FLOP per image, forward and backward"
+
+
+def _process(arm: Arm, cost: RowCost) -> str:
+    parts = ("schedule", "parameterization", "objective", "variance")
+    told = {part: _class(arm.config.get(part)) for part in parts}
+    return ", ".join(f"{part} {name}" for part, name in told.items() if name)
+
+
+def _optimizer(arm: Arm, cost: RowCost) -> str:
+    optimizer, schedule = arm.config.get("optimizer"), _class(arm.config.get("lr_schedule"))
+    lr, decay = _node(optimizer, "lr"), _node(optimizer, "weight_decay")
+    parts = [_class(optimizer), f"learning rate {lr:g}" if isinstance(lr, float) else ""]
+    parts += [schedule if schedule != "ConstantLR" else "", f"weight decay {decay:g}" if decay else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _training(arm: Arm, cost: RowCost) -> str:
+    facts, precision = arm.facts, _node(arm.config, "trainer", "precision")
+    told = f"{facts.steps:,} steps of {facts.batch} images: {si(facts.images)} images".rstrip()
+    return f"{told}, precision {precision}" if precision else told
+
+
+def _ema(arm: Arm, cost: RowCost) -> str:
+    tracks = arm.facts.ema_half_life_images
+    return ", ".join(f"{track} (half-life {si(images)} images)" for track, images in tracks.items()) or "none"
+
+
+def _sampling(arm: Arm, cost: RowCost) -> str:
+    """By the protocol of the first result, else as the training is evaluated."""
+    for replicate in arm.replicates.values():
+        fields = next(iter(replicate.measurements.values())).protocol.fields
+        sampler = str(fields.get("sampler._target_", "")).rpartition(".")[2]
+        eta, steps, track = (fields.get(key) for key in ("sampler.eta", "sampler.grid.steps", "track"))
+        guidance = dict.fromkeys(key.split(".")[1] for key in fields if key.startswith("guidance."))
+        parts = [sampler, f"eta {eta:g}" if isinstance(eta, float) else "", f"{steps} steps" if steps else ""]
+        parts += [f"guidance {' + '.join(guidance)}" if guidance else "", f"weights {track}" if track else ""]
+        return ", ".join(
+            part for part in [*parts, f"{arm.facts.sampling_calls} calls of the network per image"] if part
+        )
+    steps = _node(arm.config, "sampler", "grid", "steps")
+    return ", ".join(part for part in [_class(arm.config.get("sampler")), f"{steps} steps" if steps else ""] if part)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _time(arm: Arm, cost: RowCost) -> str:
+    return f"{duration(cost.hours / len(cost.seeds))} a training" if cost.seeds and cost.hours else ""
+
+
+_LINES: Mapping[str, Callable[[Arm, RowCost], str]] = {
+    "Data": _data,
+    "Network": _network,
+    "Parameters": _parameters,
+    "Diffusion": _process,
+    "Optimizer": _optimizer,
+    "Training": _training,
+    "EMA": _ema,
+    "Sampling": _sampling,
+    "Hardware": lambda arm, cost: cost.hardware,
+    "Time": _time,
+    "Code": lambda arm, cost: ", ".join(cost.code),
+    "Packages": lambda arm, cost: cost.packages,
+}
+"""Name for people -> what is told."""
