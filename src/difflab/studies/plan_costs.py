@@ -34,7 +34,7 @@ def flop(count: float) -> str:
 
 
 def _three(value: float) -> str:
-    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+    return f"{value:.3g}"
 
 
 def _range(numbers: Iterable[int]) -> str:

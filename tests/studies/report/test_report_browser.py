@@ -224,6 +224,9 @@ def test_print_is_light(page):
     page.emulate_media(color_scheme="dark", media="print")
     assert colour_of(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav.contents").is_visible()
+    page.set_viewport_size({"width": 720, "height": 1000})  # A4 less its margins
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # no table runs off the sheet
 
 
 def test_the_console_is_silent_and_nothing_was_asked_for(opened):
