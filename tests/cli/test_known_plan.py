@@ -16,7 +16,7 @@ from difflab.cli.study import understood
 from difflab.cli.study_plan import planned
 from difflab.studies.execution import ask, states
 
-HEAVY = ["torch", "pytorch_lightning", "hydra", "pandas", "statsmodels", "plotly", "matplotlib"]
+HEAVY = ["torch", "pytorch_lightning", "hydra", "pandas", "statsmodels", "matplotlib"]
 STATUS = f"""
 import sys
 from difflab.cli.study import main

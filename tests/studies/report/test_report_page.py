@@ -101,7 +101,8 @@ def test_the_page_is_small_and_says_what_was_trained(whole):
     text = " ".join(page.text.split())
     setup = text[text.index("What was trained, how") : text.index("Differences Each row")]
     for words in (
-        "Optimizer learning rate 0.001",
+        "Data not known yet",
+        "learning rate 0.001",
         "learning rate 0.002",
         "1,000 steps of 128 images: 128 k images",
         "EMA warm_up (half-life 17.7 k images)",

@@ -147,7 +147,10 @@ def test_no_interval_and_no_axis_leaves_what_a_share_can_be(tmp_path):
         for row in rows
     }
     (rows[0].runs[0] / "protocol.json").write_text(
-        json.dumps({"eval/ema/recall@1k": {"metric.name": "recall", "samples": 1000, "info": info("recall").to_json()}})
+        json.dumps(
+            {"eval/ema/recall@1k": {"metric.name": "recall", "samples": 1000, "info": info("recall").to_json()}}
+        ),
+        encoding="utf-8",
     )
     shown = curves(rows, histories, "base", "recall", 0.05)["metrics"]["eval/ema/recall@1k"]
     assert shown["label"] == "recall (1k), weights ema"
