@@ -2,11 +2,13 @@
 
 import io
 import sys
+import warnings
 
 import pytest
 from rich.console import Console
 
 import difflab.progress
+from difflab.cli.quiet import quiet_lightning
 from difflab.formatting import aligned, clock, number
 from difflab.progress import Progress, reporting
 
@@ -113,6 +115,16 @@ def test_lines_of_others_stand_above_the_one_that_renews_itself(monkeypatch):
         print("a line")
         sys.stderr.write("of an error\n") if sys.stderr.isatty() else None
     assert "a line\n" in screen.getvalue()
+
+
+def test_a_warning_is_said_once_and_in_a_line_though_filters_change(capsys):
+    with warnings.catch_warnings():
+        quiet_lightning()
+        for _ in range(3):
+            warnings.warn("too few images", stacklevel=1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+    assert capsys.readouterr().err == "warning: too few images\n"
 
 
 def test_numbers_as_text():

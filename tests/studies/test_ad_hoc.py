@@ -162,7 +162,7 @@ def test_numbers_that_were_measured_differently_are_refused_by_field(tmp_path):
 
 def test_a_waiver_of_nothing_is_told(tmp_path):
     paths = [run(tmp_path, "a", fid=10.0), run(tmp_path, "b", width=96, fid=9.0)]
-    assert "waived for nothing: track differs nowhere" in compare(paths, waive=["track"]).notes
+    assert "waive=track has no effect: nothing differs in it" in compare(paths, waive=["track"]).notes
 
 
 def test_runs_of_one_seed_are_to_have_the_same_sampling_seeds(tmp_path):

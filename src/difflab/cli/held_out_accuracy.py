@@ -34,7 +34,7 @@ class HeldOutAccuracy(Evaluation):
     def __init__(self, images: ImageDataset | dict[str, Any], tracks: Sequence[str], num_images: int, batch_size: int):
         if not isinstance(images, ImageDataset):
             raise DataError(
-                "a classifier is judged by images that were kept from training, and none were: choose some, such as held_out=digits "
+                "a classifier is evaluated on images that were kept from training, and none were: choose some, such as held_out=digits "
                 "with data=digits_nine_tenths, held_out=cifar10 or held_out=imagenet"
             )
         if images.labels is None:

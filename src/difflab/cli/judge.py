@@ -74,7 +74,9 @@ class Judge:
         self.extractor, self.source = extractor, source
         self._replicates = Replicates(config.replicates)
         if config.replicates and config.replicates < 4:
-            raise ConfigError(f"replicates={config.replicates} say nothing of a deviation: use 100, or 0 for none")
+            raise ConfigError(
+                f"replicates={config.replicates} are too few for a standard error: use 100, or 0 for none"
+            )
         self._batch_size = config.batch_size
         self._features = Path(config.features or cache_directory("features"))
         infos = [metric.info(extractor.identity) for metric in self.metrics]

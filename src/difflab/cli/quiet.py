@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 
 
@@ -19,6 +20,17 @@ class PlainLines(logging.Handler):
             self.handleError(record)
 
 
+_said = set[str]()
+"""Warnings that this process has given."""
+
+
+def _say_once(message: Warning | str, *_: object, **__: object) -> None:
+    """Without the line of code that gave it. (Python's own `once` begins anew whenever somebody changes a filter.)"""
+    if str(message) not in _said:
+        _said.add(str(message))
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
 def quiet_lightning() -> None:
     """Lightning speaks of devices, hooks, loaders and products at length; its warnings stay, and the first process says them for all."""
     from difflab.launch.rank import launched_rank
@@ -33,8 +45,7 @@ def quiet_lightning() -> None:
         ".*sync_dist=True.*",  # metrics are sums over all processes already
     ):
         warnings.filterwarnings("ignore", message=message)
-    warnings.filterwarnings("once", append=True)  # also what each evaluation would say anew
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # not the line of code that gave it
+    warnings.showwarning = _say_once
     if launched_rank() > 0:
         warnings.simplefilter("ignore")
         logging.getLogger("difflab").setLevel(logging.ERROR)

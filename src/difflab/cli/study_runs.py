@@ -41,7 +41,7 @@ def cancel(request: Request) -> None:
     overrides, words = divided(request.overrides)
     plan = here(request, overrides)
     said = [line for executor in (Pool(), _array(plan, words, 0)) for line in executor.cancel(plan.root)]
-    print("\n".join(said) or "nothing was running or waiting")
+    print("\n".join(said) or "no running or queued jobs")
 
 
 def _executor(plan: Plan, words: Sequence[str], request: Request) -> Executor:

@@ -110,7 +110,7 @@ def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mappin
         INTERVAL,
         *(f"waived: {difference}" for difference in sorted(map(str, noted))),
     ]
-    return "\n".join([*lines, *(f"waived for nothing: {name} differs nowhere" for name in idle)])
+    return "\n".join([*lines, *(f"waive={name} has no effect: nothing differs in it" for name in idle)])
 
 
 def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) -> list[Difference]:

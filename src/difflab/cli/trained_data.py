@@ -67,7 +67,7 @@ def held_out_data(model: DictConfig, file: Path) -> ImageDataset:
     run = _run_of(file)
     recorded = None if run is None else _of_protocol(run, "low_resolution")
     instead = "To enlarge other images on purpose, give low_res=PATH"
-    return _opened(model.held_out, recorded, _started_in(run, model), f"{file} was judged by", instead)
+    return _opened(model.held_out, recorded, _started_in(run, model), f"{file} was evaluated on", instead)
 
 
 def _opened(

@@ -68,7 +68,7 @@ def damped_weights(replicates: Replicates, number: Int[Tensor, " n"]) -> Float64
 def standard_error(values: Float64[Tensor, " r"]) -> float:
     """Of a number whose replicates under damped weights are these."""
     if len(values) < 4:
-        raise ValueError(f"{len(values)} replicates say nothing of a deviation: use 100, and 4 at the least")
+        raise ValueError(f"{len(values)} replicates are too few for a standard error: use 100, and 4 at the least")
     return values.std(correction=1).item() / _DAMPING
 
 

@@ -57,7 +57,7 @@ class Uploads:
 
     def __str__(self) -> str:
         if not self.runs:
-            return "there are no offline runs: those were mirrored online, or trained with logger=none"
+            return "there are no offline runs: those were logged online, or trained with logger=none"
         counts = Counter(run.outcome for run in self.runs)
         said = ", ".join(
             f"{counts[outcome]} {outcome}" for outcome in (UPLOADED, EARLIER, RUNNING, FAILED) if counts[outcome]

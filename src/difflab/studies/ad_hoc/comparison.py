@@ -104,4 +104,4 @@ def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, wa
     waived = dict.fromkeys(difference for one in found.found for difference in one.waived)
     notes += [f"waived: {difference}" for difference in waived]
     idle = [name for name in waive if not any(is_covered(difference.field, [name]) for difference in waived)]
-    return notes + [f"waived for nothing: {name} differs nowhere" for name in idle]
+    return notes + [f"waive={name} has no effect: nothing differs in it" for name in idle]
