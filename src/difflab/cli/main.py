@@ -29,6 +29,7 @@ COMMANDS = {
     "sample": Command("draws images from a run or a checkpoint", KEEPING),
     "evaluate": Command("measures images: FID and its relatives with intervals and protocols", KEEPING),
     "study": Command("rows and seeds: plans, runs, statistics, tables, reports"),
+    "runs": Command("lists runs: status, scores, W&B, what they set"),
     "info": Command("tells what is known of a run"),
     "data": Command("packs data sets into shards, and tells what they are", KEEPING),
     "weights": Command("lists and fetches the weights of feature extractors"),

@@ -1,0 +1,98 @@
+"""The runs that there are: `difflab runs [FOLDER] [key=value ...]`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from difflab.strict_json import dumps
+
+if TYPE_CHECKING:
+    from difflab.runs.listed import ListedRun
+
+HELP = """difflab runs: the runs below a folder, a line on each
+
+  difflab runs                                  those below runs/
+  difflab runs /scratch/runs status=complete    of another folder; only such runs
+  difflab runs experiment=cosine_adagn seed=0 optimizer.lr=2e-4
+                                                only those of which all of this is true: experiment, seed, status, identity, wandb,
+                                                or what their command has set
+  difflab runs sort=frechet                     by the score whose name has this in it, the smallest first; or sort=step|seed|changed
+  difflab runs --json                           for programs"""
+
+COLUMNS = ("experiment", "seed", "status", "identity", "wandb", "step", "changed")
+"""Fields of a run by which it is chosen and sorted."""
+
+
+def main() -> None:
+    """The command line of `difflab runs`."""
+    from difflab.cli.entry import arguments, fail
+    from difflab.runs.found import ROOT
+    from difflab.runs.listed import ListedRun, listed, settings
+
+    words = arguments()
+    if {"-h", "--help"} & set(words):
+        print(HELP)
+        return
+    given = [word for word in words if word != "--json"]
+    folders = [word for word in given if "=" not in word]
+    wanted = settings([word for word in given if "=" in word])
+    if len(folders) > 1 or any(word.startswith("-") for word in folders):
+        fail(f"{' '.join(folders)!r} is not understood: give one folder, and key=value; --help tells more")
+    folder = Path(folders[0]) if folders else ROOT
+    if not folder.is_dir():
+        fail(f"{folder}: there is no such folder; name the one of run.root=..., as difflab runs /data/runs")
+    found = list(listed(folder))
+    for broken in (one for one in found if not isinstance(one, ListedRun)):
+        print(f"left out: {broken}", file=sys.stderr)
+    order = wanted.pop("sort", "changed")
+    runs = [run for run in found if isinstance(run, ListedRun) and _fits(run, wanted)]
+    runs.sort(key=lambda run: _place(run, order))
+    print(dumps([asdict(run) for run in runs], indent=2) if "--json" in words else as_text(runs))
+
+
+def as_text(runs: Sequence[ListedRun]) -> str:
+    """A line for each run, and one that names the columns."""
+    from difflab.reading import printable
+
+    rows = [("status", "step", "experiment", "seed", "scores", "W&B", "changed", "directory", "set by its command")]
+    for run in runs:
+        scores = " ".join(f"{name.removeprefix('eval/')}={value:.4g}" for name, value in list(run.scores.items())[:2])
+        seed = "?" if run.seed is None else str(run.seed)
+        when = run.changed[:16].replace("T", " ")
+        rows.append(
+            (
+                run.status,
+                str(run.step),
+                run.experiment,
+                seed,
+                scores,
+                run.wandb,
+                when,
+                run.path,
+                " ".join(run.overrides),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return printable("\n".join(lines) if runs else "no such run")
+
+
+def _fits(run: ListedRun, wanted: dict[str, str]) -> bool:
+    from difflab.runs.listed import settings
+
+    own = {**settings(run.overrides), **{key: str(getattr(run, key)) for key in COLUMNS}}
+    return all(own.get(key) == value for key, value in wanted.items())
+
+
+def _place(run: ListedRun, order: str) -> tuple[float, str]:
+    """Where a run stands; one without such a score after the others."""
+    if order in COLUMNS:
+        value = getattr(run, order)
+        return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
+    found = next((value for name, value in run.scores.items() if order in name), math.inf)
+    return (math.inf if math.isnan(found) else found, run.path)
