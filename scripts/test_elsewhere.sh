@@ -28,4 +28,4 @@ imported="$(cd / && "$there/.venv/bin/python" -c 'import difflab; print(difflab.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 if grep -qsw avx2 /proc/cpuinfo; then export ATEN_CPU_CAPABILITY=avx2; else export ATEN_CPU_CAPABILITY=default; fi
 tests=("${@:-${numerical[@]/#/tests/}}")
-make --silent -C "$there" test ARGS="${tests[*]}"
+make --silent -C "$there" TORCH_INDEX= test ARGS="${tests[*]}"
