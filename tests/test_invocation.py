@@ -57,7 +57,13 @@ def test_a_folder_that_is_gone_is_no_clone(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("package", "extra"),
-    [("wandb", "wandb"), ("plotly", "report"), ("datasets", "hub"), ("deepspeed", "deepspeed"), ("submitit", "slurm")],
+    [
+        ("wandb", "wandb"),
+        ("matplotlib", "report"),
+        ("datasets", "hub"),
+        ("deepspeed", "deepspeed"),
+        ("submitit", "slurm"),
+    ],
 )
 def test_the_extra_that_brings_a_package_is_found_in_the_metadata(package, extra, monkeypatch):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
