@@ -448,7 +448,7 @@ def test_any_number_of_processes_draws_the_same_bits_also_after_a_kill(outcome, 
     process = two_processes(killed)
     printed, _ = process.communicate(timeout=900)
     assert process.returncode == 0, printed
-    assert f"{4 * len(left)} of 70 images drawn already" in printed
+    assert f"sampling: {4 * len(left)}/70 images are there already" in printed
     name = "samples_70x8x8x1.npz"
     for out in (killed, tmp_path / "two_then_one"):
         assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
