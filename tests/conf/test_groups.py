@@ -240,6 +240,9 @@ def test_a_group_has_one_file_for_each_choice_of_its_package(group):
 @pytest.mark.parametrize("file", PART_FILES)
 def test_a_file_is_the_list_of_a_constructors_arguments(file):
     node = read(file)
+    if file == "logger/many":  # several of the others
+        assert {f"logger/{name}" for name in node["defaults"]} <= set(PART_FILES)
+        return
     if file.endswith("/none"):
         assert node == {}
         return

@@ -113,7 +113,7 @@ def test_a_number_is_a_number_for_every_part(key, value, is_number):
         ("logger.wandb.project=[a]", r"^logger\.wandb\.project=\[\"a\"\] must be a text"),
         ("logger.mine=3", r"^logger\.mine=3 stands where a part must be"),
         ("logger.mine={_target_: nowhere.X}", r"^logger\.mine\._target_: there is no nowhere\.X"),
-        ("logger.mine={_target_: pytorch_lightning.loggers.CSVLogger}", r"^logger\.mine \(CSVLogger\) needs save_dir"),
+        ("logger.mine={_target_: logging.FileHandler}", r"^logger\.mine \(FileHandler\) needs filename"),
         ("callbacks.mine=3", r"^callbacks\.mine=3 stands where a part must be"),
         ("callbacks.mine={_target_: nowhere.X}", r"^callbacks\.mine\._target_: there is no nowhere\.X"),
         ("strategy.timeout=x", r"^strategy\.timeout=x must be a number"),

@@ -36,7 +36,7 @@ from difflab.cli.groups import (
 from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, unknown
 from difflab.cli.places import config_directory, search_words
 from difflab.cli.readable_words import readable
-from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, check_trainer
+from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
 from difflab.invocation import installation_of
 from difflab.runs.identity import ONLY_WATCHES
 
@@ -50,7 +50,7 @@ READ = frozenset({"trainer", "data"})
 """Parts whose keys are read by others as well: none of them can be deleted."""
 
 
-_KNOWN_TO = {"logger": KNOWN_TO_LOGGERS, "callbacks": KNOWN_TO_CALLBACKS}
+_KNOWN_TO = {"logger": (*KNOWN_TO_LOGGERS, SAVE_DIR), "callbacks": KNOWN_TO_CALLBACKS}
 """Group -> arguments that its parts are told by the program."""
 
 _SAID_OF = {"callbacks": ONLY_WATCHES}

@@ -38,6 +38,9 @@ SET_ELSEWHERE = {
 KNOWN_TO_LOGGERS = ("run", "identity", "group", "name")
 """What a logger is told of the run, if its constructor asks."""
 
+SAVE_DIR = "save_dir"
+"""How Lightning's loggers call the folder that they write to: one in the run's directory, of the logger's name."""
+
 
 def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
     """Raises a ConfigError for an argument that something else decides.
@@ -73,19 +76,37 @@ def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:
     return dict(zip(KNOWN_TO_LOGGERS, values, strict=True))
 
 
-def made_logger(node: DictConfig, known: dict[str, Any]) -> Any:
-    """A logger from its node.
+def made_logger(name: str, node: DictConfig, known: dict[str, Any], run: Any) -> Any:
+    """A logger from its node, as a mirror of the run.
 
     Args:
+        name: In the configuration.
         node: With a `_target_`.
         known: Argument -> value, for those arguments that its constructor has and its node leaves open.
+        run: The `RunDirectory`.
+
+    Raises:
+        ConfigError: It makes no logger, or needs a package that is not installed.
     """
     import inspect
 
+    from hydra.errors import InstantiationException
     from hydra.utils import get_object, instantiate
+    from pytorch_lightning.loggers import Logger
 
+    from difflab.cli.arguments import cause
+    from difflab.cli.groups import ConfigError
+    from difflab.runs.following import following
+
+    known = known | {SAVE_DIR: str(run.path / name)}
     taken = inspect.signature(get_object(node._target_)).parameters
-    return instantiate(node, **{key: value for key, value in known.items() if key in taken and key not in node})
+    try:
+        logger = instantiate(node, **{key: value for key, value in known.items() if key in taken and key not in node})
+    except InstantiationException as error:
+        raise ConfigError(f"logger.{name}: {cause(error)}") from error
+    if not isinstance(logger, Logger):
+        raise ConfigError(f"logger.{name}: {node._target_} makes a {type(logger).__name__}, and no Lightning logger")
+    return following(logger, run.metrics, run.path / "logged" / f"{name}.json")
 
 
 def check_accelerator(accelerator: str) -> None:

@@ -25,7 +25,6 @@ def watched_trainer(
     from difflab.launch.pulse import Pulse
     from difflab.launch.world import environment
     from difflab.runs import Checkpoints, LockCallback, MetricsLog, SnapshotCallback
-    from difflab.runs.guarded import guarded
 
     every, judge = config.trainer.log_every_n_steps, evaluation.watcher(data, run.samples)
     judge.check(module)
@@ -68,6 +67,6 @@ def watched_trainer(
     trainer.fit_loop = JudgedFitLoop(trainer.fit_loop, judge)
     trainer.loggers = [MetricsLog(run.metrics)]
     if launched_rank() == 0:  # last of all: some of them write at once
-        loggers = [made_logger(node, known_to_loggers(config, run)) for node in config.logger.values()]
-        trainer.loggers += [guarded(logger) for logger in loggers]
+        known = known_to_loggers(config, run)
+        trainer.loggers += [made_logger(str(name), node, known, run) for name, node in config.logger.items()]
     return trainer

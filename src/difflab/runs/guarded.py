@@ -18,15 +18,16 @@ CALLS = ("log_hyperparams", "log_metrics", "log_graph", "save", "after_save_chec
 def guarded(logger: Logger) -> Logger:
     """The same logger, which is left out from its first exception on: that is a warning.
 
-    It stays an object of its class, for callbacks that look for such a one; what they do with its `experiment` is theirs.
+    It stays an object of its class, for callbacks that look for such a one; what they do with its `experiment` is theirs. Its calls return
+    whether they have succeeded.
     """
     lost: list[str] = []
 
-    def guard(call: Callable[..., Any]) -> Callable[..., None]:
+    def guard(call: Callable[..., Any]) -> Callable[..., bool]:
         @wraps(call)
-        def attempt(*given: Any, **named: Any) -> None:
+        def attempt(*given: Any, **named: Any) -> bool:
             if lost:
-                return
+                return False
             try:
                 call(*given, **named)
             except Exception as error:
@@ -37,6 +38,7 @@ def guarded(logger: Logger) -> Logger:
                     call.__name__,
                     what(error),
                 )
+            return not lost
 
         return attempt
 
