@@ -87,6 +87,8 @@ ELSEWHERE = {
     "init_from": "weights from which train.py starts: difflab.cli",
     "held_out": "data sets of difflab.data that are kept from training",
     "experiment": "rows of tables",
+    "debug": "makes any row a trial of itself",
+    "hparams_search": "what Optuna looks for",
     "recipe": "what the rows of a table have in common",
     "shrink": "makes any row small",
 }
@@ -139,7 +141,7 @@ NO_CHOICE = {
 }
 """Files that are not a choice of their group's package, and why."""
 
-ROWS = ("experiment", "recipe", "shrink", "hydra")
+ROWS = ("experiment", "recipe", "shrink", "debug", "hparams_search", "hydra")
 PART_FILES = [
     f"{group}/{path.stem}"
     for group in GROUPS

@@ -12,6 +12,7 @@ EXTRAS = {
     "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
     "hydra/launcher=joblib": ("hydra_plugins.hydra_joblib_launcher", "sweeps"),
     "hydra/sweeper=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweeps"),
+    "hparams_search=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweeps"),
 }
 """Argument -> the module that it needs, and difflab's extra that brings it."""
 
@@ -19,7 +20,7 @@ EXTRAS = {
 def lacking(arguments: Sequence[str]) -> str:
     """What the arguments ask for and this installation has not, in a line; "" for nothing."""
     for argument, (module, extra) in EXTRAS.items():
-        if argument in arguments and not _is_there(module):
+        if argument in {word.lstrip("+") for word in arguments} and not _is_there(module):
             return f"{argument} needs an extra: {installation(extra)}"
     if "hydra/launcher=slurm" in arguments and shutil.which("sbatch") is None:
         return "hydra/launcher=slurm: there is no sbatch here; submit from a login node, or use hydra/launcher=joblib"

@@ -27,8 +27,12 @@ _GIVEN = re.compile(r"\+*init_from=(?P<value>.+)")
 
 def readable(words: Sequence[str]) -> list[str]:
     """The words with such values in quotes, group=none for group=[], and init_from=weights init_from.checkpoint=RUN for init_from=RUN.
-    What Hydra can read, and what is wrong in another way, stays."""
-    return [_readable(one) for word in words for one in _written_out(word)]
+    What Hydra can read, and what is wrong in another way, stays.
+
+    A choice of `debug` goes last: the experiment would undo it otherwise.
+    """
+    written = [_readable(one) for word in words for one in _written_out(word)]
+    return sorted(written, key=lambda word: word.lstrip("+").startswith("debug="))
 
 
 def _written_out(word: str) -> list[str]:

@@ -40,6 +40,8 @@ def recipe(config: DictConfig, module: Any, data: Any, evaluation: Evaluation) -
         ("", f"objective {_name(config.objective)}, {_name(config.optimizer)}, learning rate {config.optimizer.lr:g}, EMA {averages}"),
         ("evaluation", evaluation.described(config)),
     ]  # fmt: skip
+    if config.get("debug"):
+        rows.append(("debug", f"{config.debug}: a trial, kept apart from results in {config.run.root}"))
     return _lines(rows)
 
 

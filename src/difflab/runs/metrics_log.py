@@ -44,6 +44,11 @@ class MetricsLog(Logger):
         return "metrics"
 
     @property
+    def save_dir(self) -> str:
+        """The run's directory: Lightning puts a profiler's report there."""
+        return str(self.path.parent)
+
+    @property
     def version(self) -> str:
         return ""
 

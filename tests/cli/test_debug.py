@@ -1,0 +1,73 @@
+"""The groups `debug` and `hparams_search`: trials of one's own configuration, and what Optuna looks for."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import pytest
+
+from difflab.cli import extras
+from difflab.cli.train import train
+from difflab.runs import RunDirectory
+from running import composed
+
+SMALL_NETWORK = ("+experiment=cosine_adagn", "network.width=16", "trainer.accelerator=cpu")
+
+
+def run_with(*words: str) -> tuple[RunDirectory, str]:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        train(composed("train", *words))
+    return RunDirectory(out.getvalue().splitlines()[-1]), out.getvalue()
+
+
+@pytest.mark.parametrize("words", [("+debug=fast", *SMALL_NETWORK), (*SMALL_NETWORK, "+debug=fast")])
+def test_a_trial_goes_before_the_experiment_wherever_it_is_typed(words):
+    config = composed("train", *words)
+    assert (config.trainer.max_steps, config.eval.num_samples, config.logger) == (1, 16, {})
+    assert (config.run.root, config.debug) == ("runs/debug", "fast")
+    assert composed("train", *words, "trainer.max_steps=3").trainer.max_steps == 3
+
+
+def test_fast_is_a_step_of_everything_in_a_run_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, printed = run_with(*SMALL_NETWORK, "+debug=fast")
+    assert run.path.parents[1].absolute() == tmp_path / "runs" / "debug"
+    assert "a trial, kept apart from results in runs/debug" in printed
+    assert run.status() == "complete"
+    assert "eval/warm_up/fd_digits@16" in run.last_scores()
+    assert run.last_grid() is not None
+    assert (run.weights / "warm_up.safetensors").exists()
+
+
+def test_a_trial_is_never_the_run_of_the_same_numbers(tmp_path):
+    words = (*SMALL_NETWORK, "trainer.max_steps=1", "eval.num_samples=16", "eval.batch_size=16", "logger=none")
+    words = (
+        *words,
+        "eval.grid=16",
+        "eval.every=1",
+        "sampler.grid.steps=4",
+        "data.batch_size=8",
+        f"run.root={tmp_path}",
+    )
+    assert run_with(*words)[0].path != run_with(*words, "+debug=fast")[0].path
+
+
+def test_the_profilers_report_is_in_the_run(tmp_path):
+    run, _ = run_with(*SMALL_NETWORK, "+debug=profile", "trainer.max_steps=2", f"run.root={tmp_path}")
+    assert "run_training_batch" in (run.path / "fit-profile.txt").read_text(encoding="utf-8")
+
+
+def test_optuna_is_told_what_to_look_for(monkeypatch):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    from hydra import compose, initialize_config_dir
+
+    from difflab.cli.places import config_directory
+
+    with initialize_config_dir(str(Path(config_directory())), version_base="1.3"):
+        words = ["+experiment=cosine_adagn", "+hparams_search=optuna", "hydra.sweeper.n_trials=3"]
+        sweeper = compose("train", overrides=words, return_hydra_config=True).hydra.sweeper
+    assert (sweeper.n_trials, sweeper.direction) == (3, "minimize")
+    assert list(sweeper.params) == ["optimizer.lr", "ema.warm_up.decay"]
+    monkeypatch.setattr(extras, "_is_there", lambda module: False)
+    for word in ("hparams_search=optuna", "+hparams_search=optuna"):
+        assert "sweeps" in extras.lacking([word])
