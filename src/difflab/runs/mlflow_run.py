@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -33,11 +34,16 @@ class MlflowRun(MLFlowLogger):
         name: What the MLflow run is called.
         group: The run's name, as a tag.
         identity: Of the run, as a tag.
+
+    Raises:
+        ModuleNotFoundError: MLflow is not installed.
     """
 
     def __init__(
         self, experiment_name: str, tracking_uri: str | None, save_dir: str, name: str, group: str, identity: str
     ):
+        if importlib.util.find_spec("mlflow") is None:
+            raise ModuleNotFoundError("MLflow is not installed: pip install mlflow")
         self._kept = Path(save_dir) / "run_id"
         self._begun = self._kept.exists()
         for variable, value in IMPATIENT.items():
