@@ -251,7 +251,13 @@ def _nothing_to_read(arguments: Sequence[str]) -> None:
     assert arguments
 
 
+def _read_difflab(arguments: Sequence[str]) -> None:
+    assert set(arguments) <= {"--version", "--help", "-h"}, f"difflab has no {' '.join(arguments)}"
+
+
 READERS: dict[str, Callable[[Sequence[str]], None]] = {
+    **{f"{name}.py": lambda arguments: None for name in entry.COMMANDS},
+    "difflab": _read_difflab,
     "train.py": _read_by_hydra("train", train_command.check_training),
     "sample.py": _read_by_hydra("sample", sample_command.checked),
     "evaluate.py": _read_by_hydra(
@@ -260,8 +266,6 @@ READERS: dict[str, Callable[[Sequence[str]], None]] = {
     "study.py": _read_study,
     "data.py": _read_data,
     "doctor.py": _read_doctor,
-    "info.py": lambda arguments: None,
-    "weights.py": lambda arguments: None,
     "make": _read_make,
     "pip": _read_pip,
     "-m": _read_module,
@@ -371,14 +375,11 @@ def _perform_plainly(name: str) -> Callable[[Sequence[str]], str]:
 
 
 PERFORMERS: dict[str, Callable[[Sequence[str]], str]] = {
+    **{f"{name}.py": _perform_plainly(name) for name in entry.COMMANDS},
     "train.py": _perform_train,
     "sample.py": _perform_drawing("sample"),
     "evaluate.py": _perform_drawing("evaluate"),
     "study.py": _perform_study,
-    "data.py": _perform_plainly("data"),
-    "doctor.py": _perform_plainly("doctor"),
-    "info.py": _perform_plainly("info"),
-    "weights.py": _perform_plainly("weights"),
 }
 
 
