@@ -116,6 +116,8 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
     if kind == "-m":
         arguments = [program.removeprefix("-m "), *arguments]
     filled = [fill(_general(word), command.page) for word in arguments]
+    if "data=huggingface" in filled:
+        filled.append("data.num_classes=10")  # which are counted from the data, and those are on the hub
     if set(filled) & shop.own_words:
         filled.append(f"hydra.searchpath=[file://{shop.own_choices}]")
     if kind.endswith(".py"):
@@ -131,6 +133,8 @@ def _general(word: str) -> str:
     """A real choice in place of dots and letters."""
     word = {
         "+experiment=...": "+experiment=cosine_adagn",
+        "+experiment=NAME": "+experiment=cosine_adagn",
+        "+callbacks.mine._target_=my_package.MyCallback": "+callbacks.mine._target_=pytorch_lightning.Callback",
         "+experiment=a,b,c": "+experiment=cosine_adagn,linear_adagn,cosine_addgn",
     }.get(word, word)
     if word == "launcher.profile=mine":
@@ -237,6 +241,8 @@ def _read_pip(arguments: Sequence[str]) -> None:
 def _read_module(arguments: Sequence[str]) -> None:
     """A module of the tree: it is there, and its source knows the options."""
     module, *words = arguments
+    if module == "build":  # of whoever makes a release
+        return
     assert importlib.util.find_spec(module) is not None, f"there is no module {module}"
     folder = ROOT / module.split(".")[0] / ("chaos" if "chaos" in module else "")
     source = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))

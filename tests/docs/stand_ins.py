@@ -24,6 +24,9 @@ SHORT = (
 )
 OF_EARLIER_STEPS = ("ema=[power_function]", "ema.power_function.std=0.1", "ema_snapshots.every=1")
 
+DATA = ("pictures", "zipped", "shards", "latents", "latent_shards", "digits_file")
+"""Stand-ins that take no training."""
+
 OWN_CHOICE = r"conf/[\w/]+\.yaml"
 """Where the pages have the reader write a choice of a group."""
 
@@ -184,8 +187,8 @@ class Workshop:
         return self._filled(word, page, lambda name: str(getattr(self, name)))
 
     def named(self, word: str, page: str) -> str:
-        """The same, without that they are there."""
-        return self._filled(word, page, lambda name: str(self.folder / name))
+        """The same, of which only data are there: their classes are counted before training begins."""
+        return self._filled(word, page, lambda name: str(getattr(self, name) if name in DATA else self.folder / name))
 
     def _filled(self, word: str, page: str, place: Callable[[str], str]) -> str:
         for pattern, name in self.stand_ins(page):
