@@ -135,6 +135,7 @@ def _general(word: str) -> str:
         "+experiment=...": "+experiment=cosine_adagn",
         "+experiment=NAME": "+experiment=cosine_adagn",
         "+callbacks.mine._target_=my_package.MyCallback": "+callbacks.mine._target_=pytorch_lightning.Callback",
+        "+logger.mine._target_=my_package.MyLogger": "+logger.mine._target_=pytorch_lightning.loggers.CSVLogger",
         "+experiment=a,b,c": "+experiment=cosine_adagn,linear_adagn,cosine_addgn",
     }.get(word, word)
     if word == "launcher.profile=mine":
