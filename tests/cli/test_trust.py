@@ -371,7 +371,7 @@ def test_a_model_that_guides_is_looked_through_too(honest, place, trained):
 def test_scores_go_to_wandb_without_the_other_loggers(place, trained, monkeypatch):
     """evaluate.py adds its scores to the run's mirror, and the run says which one that is."""
     sent = []
-    monkeypatch.setattr("difflab.cli.mirrored_scores.weights_and_biases", _remembering(sent))
+    monkeypatch.setattr("difflab.runs.mirror.weights_and_biases", _remembering(sent))
     config = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))
     config["logger"] = {
         "evil": {"_target_": "evil_module.Net"},

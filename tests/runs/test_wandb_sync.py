@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from difflab.runs import MetricsLog, RunDirectory, RunLock
 from difflab.runs.mirror import weights_and_biases
+from difflab.runs.wandb_description import Said
 from difflab.runs.wandb_file import holds_a_run, last_mirrored_step, records
 from difflab.runs.wandb_login import WandbError
 from difflab.runs.wandb_sync import EARLIER, FAILED, RUNNING, UPLOADED, sync
@@ -128,9 +129,9 @@ def test_a_run_of_a_study_is_a_replicate_of_its_row(recorded):
 
 def test_a_run_outside_of_a_study_keeps_its_name_as_group(tmp_path):
     mirror = weights_and_biases("difflab", None, "disabled", RunDirectory(tmp_path), "c" * 10, "iddpm/linear", "x")
-    mirror.log_hyperparams({"seed": 0})
-    assert mirror.labels == {}
-    assert mirror.settings["group"] == "iddpm/linear"
+    params = {"seed": 0, "run": {"name": "iddpm/linear"}}
+    assert mirror.description.labels(params) == {}
+    assert mirror.description.settings(params, Said(), online=False)["group"] == "iddpm/linear"
 
 
 def test_every_piece_goes_up_once_and_in_order(study, fake, monkeypatch):

@@ -41,7 +41,7 @@ EXAMPLES = [
     ),
 ]
 
-GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization"})
+GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization", "logger"})
 VALUES = [
     f"checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of {program('sample')} say how it draws",
     f"stages        in its place a cascade, as {program('sample')} draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",
@@ -51,6 +51,7 @@ VALUES = [
     "bits_per_dim  of how many images of the reference; 0 for none",
     "sweep.<axis>  lists of track, sampler, steps, eta, scale; select: the metric that chooses",
     "compare       results.json files; waive: fields of the protocol that may differ; info: which way a foreign metric is better",
+    "logger        wandb or none: results in W&B; those of a run that was mirrored go there anyhow",
     "out           folder of results.json; features: of the embedded images (several nodes need a common one)",
 ]
 
@@ -77,11 +78,13 @@ def checked(config: DictConfig) -> None:
     from difflab.cli.check import check_nothing_missing, drop_unchosen
     from difflab.cli.drawing import DRAWING_VALUES
     from difflab.cli.judge import VALUES_OF_ITS_OWN
+    from difflab.cli.mirrored_results import check_mirror
     from difflab.cli.values import check_values
 
     drop_unchosen(config)
     check_nothing_missing(config)
     check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+    check_mirror(config)
 
 
 def _evaluate(config: DictConfig) -> None:
@@ -91,7 +94,7 @@ def _evaluate(config: DictConfig) -> None:
     from difflab.cli.drawing import processes_of
     from difflab.cli.judge import judge_of, plain
     from difflab.cli.measuring import measure_subject, tell
-    from difflab.cli.mirrored_scores import mirror_scores
+    from difflab.cli.mirrored_results import mirror_evaluation
     from difflab.cli.subjects import subjects_of
     from difflab.cli.sweeping import sweep
     from difflab.cli.tables import comparison_table, seeds_table
@@ -121,7 +124,7 @@ def _evaluate(config: DictConfig) -> None:
         if processes.rank == 0:
             for one in measured:
                 tell(one)
-                mirror_scores(one)
+                mirror_evaluation(config, one)
             if len(measured) > 1:
                 print(seeds_table([one.results for one in measured], list(config.waive)))
     finally:

@@ -38,7 +38,7 @@ EXAMPLES = [
     ),
 ]
 
-GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization"})
+GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization", "logger"})
 VALUES = [
     "stages        in place of checkpoint: a model that draws small images and those that enlarge them, one after the other;",
     "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",
@@ -52,6 +52,7 @@ VALUES = [
     "precision     32-true, bf16-mixed, 16-mixed",
     "out           folder of one set: results, and what is drawn so far; overwrite=true replaces other images there",
     "format        one or several: npz (OpenAI's), folder, zip (EDM's), webdataset; none leaves the shards",
+    "logger        wandb or none: the grid in W&B; that of a run that was mirrored goes there anyhow",
     "keep_shards   true keeps them beside the formats, for good, so that the set can grow; grid: images in grid.png",
     "trust         packages of your own that a checkpoint's configuration may name: trust=my_package (see docs/security.md)",
     "accelerator, devices, num_nodes   cpu, gpu; processes per node (torchrun and srun are understood); threads: per process",
@@ -85,12 +86,14 @@ def checked(config: DictConfig) -> None:
     from difflab.cli.cascade import is_cascade
     from difflab.cli.check import check_nothing_missing
     from difflab.cli.drawing import DRAWING_VALUES
+    from difflab.cli.mirrored_results import check_mirror
     from difflab.cli.values import Text, Whole, check_values
 
     if is_cascade(config) and OmegaConf.is_missing(config, "checkpoint"):
         config.checkpoint = None
     check_nothing_missing(config)
     check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
+    check_mirror(config)
 
 
 def _sample(config: DictConfig) -> None:
@@ -102,6 +105,7 @@ def _sample(config: DictConfig) -> None:
     from difflab.cli.cascade import is_cascade, plan_cascade
     from difflab.cli.chosen import own_code
     from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
+    from difflab.cli.mirrored_results import mirror_samples
     from difflab.cli.trust import trust
     from difflab.launch import launched_rank
     from difflab.launch.meeting import meeting
@@ -152,6 +156,7 @@ def _sample(config: DictConfig) -> None:
             finally:
                 drawn.folder.end()
             _report(written)
+            mirror_samples(config, plan, drawn.grid)
     finally:
         processes.finish()
 

@@ -40,10 +40,14 @@ def another_seed() -> str:
 
 def report(run: RunDirectory) -> None:
     """Where things are, and what may be done next; the path of the run is the last line."""
+    from difflab.runs.wandb_place import wandb_place
+
     if grid := run.last_grid():
         print(f"samples  {grid}")
     print(f"weights  {run.weights}")
     print(f"metrics  {run.metrics}")
+    for line in place.lines() if (place := wandb_place(run.path)) else ():
+        print(line)
     checkpoint = shlex.quote(f"checkpoint={run.path}")
     for label, words in (("next", f"sample {checkpoint}"), ("", f"evaluate {checkpoint}")):
         print(f"{label:8} {command(words)}")

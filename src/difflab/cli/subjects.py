@@ -60,6 +60,7 @@ class Subject(ABC):
     model       the model's configuration, where there is one: what it was trained on, how it was judged, what was published
     folder      where the results go
     pairs       what each image was drawn for, of enlarged ones; None for others
+    seen        the images, once `images` has given them
     """
 
     name: str
@@ -71,6 +72,7 @@ class Subject(ABC):
     model: DictConfig | None
     folder: Path
     pairs: Pairs | None
+    seen: LabelledSource | None = None
 
     @abstractmethod
     def images(self, processes: Processes) -> LabelledSource:
@@ -119,7 +121,7 @@ class DrawnImages(Subject):
 
     def images(self, processes: Processes) -> LabelledSource:
         drawn = draw_planned(self.plan, processes)
-        self._taken = drawn.folder
+        self._taken, self.seen = drawn.folder, drawn.shards
         return drawn.shards
 
     def trained_on(self) -> ImageDataset:
@@ -150,6 +152,7 @@ class StoredImages(Subject):
 
     def images(self, processes: Processes) -> LabelledSource:
         processes.start()
+        self.seen = self._images
         return self._images
 
     def trained_on(self) -> ImageDataset:

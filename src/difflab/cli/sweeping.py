@@ -14,6 +14,7 @@ from difflab.cli.check import ConfigError, composed
 from difflab.cli.drawing import plan_set, source_of
 from difflab.cli.judge import judge_of, numbered
 from difflab.cli.measuring import Measured, measure_subject
+from difflab.cli.mirrored_results import mirror_sweep
 from difflab.cli.model_source import ModelSource
 from difflab.cli.subjects import DrawnImages, folder_beside
 from difflab.cli.tables import results_table
@@ -21,6 +22,7 @@ from difflab.files import write_json
 from difflab.invocation import installation
 from difflab.launch import Processes
 from difflab.metrics import Measurement, Protocol, Results
+from difflab.runs.wandb_content import Table
 from difflab.studies import Point, Setting, choose, draw_front, settings
 
 FRONTS = (("fd", "is"), ("recall", "precision"))
@@ -63,7 +65,7 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
         folder = (
             Path(config.out) if config.out else subjects[0].folder.parent / f"sweep-{Protocol.of(axes).fingerprint}"
         )
-        _report(folder, tried, measured, halves, decisive)
+        _report(config, folder, tried, measured, halves, decisive)
 
 
 def _with(config: DictConfig, setting: Setting) -> DictConfig:
@@ -93,6 +95,7 @@ def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement
 
 
 def _report(
+    config: DictConfig,
     folder: Path,
     tried: Sequence[Setting],
     measured: Sequence[Measured],
@@ -101,6 +104,7 @@ def _report(
 ) -> None:
     choice = choose([first for first, _ in halves], [second for _, second in halves])
     named = measured[0].judge.extractor.identity.named
+    fronts = []
     for x, y in FRONTS:
         if {named(x), named(y)} <= set(measured[0].judge.info):
             path = folder / f"front-{named(x)}-{named(y)}.png"
@@ -109,6 +113,7 @@ def _report(
             ]
             draw_front(points, path, f"{measured[0].subject.name}: {len(tried)} settings from the same seeds")
             print(f"front    {path}")
+            fronts.append(path)
     content = {
         "settings": [
             {
@@ -131,6 +136,27 @@ def _report(
         f"best     {best.label}: chosen by {decisive} = {choice.chosen_by.value:.4g} on the first half; "
         f"on the other half it is {reported.value:.4g}{reach} ({reported.samples} samples)"
     )
+    numbers = {"best": best.label, f"best/{decisive}@{reported.samples}": reported.value}
+    mirror_sweep(config, measured, _table(tried, measured, halves, choice.index), numbers, fronts, folder)
+
+
+def _table(
+    tried: Sequence[Setting],
+    measured: Sequence[Measured],
+    halves: Sequence[tuple[Measurement, Measurement]],
+    chosen: int,
+) -> Table:
+    """A row per setting: its values, its numbers, the halves of the decisive one."""
+    axes, metrics = list(tried[0].values), [one.metric for one in measured[0].results.measurements]
+    rows = [
+        [
+            *(str(setting.values[axis]) for axis in axes),
+            *(one.results[metric].value for metric in metrics),
+            *(first.value, second.value, index == chosen),
+        ]
+        for index, (setting, one, (first, second)) in enumerate(zip(tried, measured, halves, strict=True))
+    ]
+    return Table([*axes, *metrics, "first half", "second half", "chosen"], rows)
 
 
 def _point(setting: Setting, results: Results, x: str, y: str) -> Point:

@@ -120,6 +120,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
     from difflab.cli.initial_weights import InitialWeights
+    from difflab.cli.mirrored_run import catch_up
     from difflab.cli.outcome import Outcome, fit
     from difflab.cli.recipe import place, recipe
     from difflab.cli.rows import works_on
@@ -168,10 +169,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
             print(f"already complete: the same command has been run to its end ({end})")
             for line in changes(run, code, evaluation.all_protocols(config, module, data)):
                 print(line)
-            if (run.path / "wandb" / "behind").exists():
-                from difflab.cli.mirrored_scores import catch_up
-
-                catch_up(config, run)
+            catch_up(config, run)
             print(told_scores(evaluation, data, run))
             report(run)
         return score(evaluation, run)
@@ -277,6 +275,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
                 if outcome.early:
                     print(outcome.early)
                 run.finish({"step": trainer.global_step, **run.last_scores()}, outcome.early)
+                catch_up(config, run)
                 report(run)
         except WriteError as error:
             outcome = outcome if outcome.message else Outcome("failed", str(error), exit_code=4)

@@ -9,6 +9,7 @@ from difflab.reading import FileError, printable, read_json
 from difflab.reading.json import is_a
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import newest, step_of
+from difflab.runs.wandb_place import wandb_place
 
 
 def info(path: str | Path) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def info(path: str | Path) -> dict[str, Any]:
         ],
         "evaluations": _evaluations(run),
         "starts": starts,
+        "wandb": _wandb(run.path),
     }
 
 
@@ -55,6 +57,12 @@ def _evaluations(run: RunDirectory) -> dict[str, dict[str, float]]:
         rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         found[str(path)] = {str(row.get("metric")): row["value"] for row in rows if is_a(row.get("value"), float)}
     return found
+
+
+def _wandb(path: Path) -> dict[str, Any] | None:
+    """Where a run is in W&B."""
+    place = wandb_place(path)
+    return place and {"address": place.address, "url": place.url, "sync": place.sync_command}
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
@@ -84,6 +92,9 @@ def as_text(facts: dict[str, Any]) -> str:
     lines += [f"protocol  {name} {fields.get('fingerprint', 'unknown')}" for name, fields in facts["protocol"].items()]
     for path, values in facts["evaluations"].items():
         lines += [f"evaluated {name} {value:.6g}  {path}" for name, value in values.items()]
+    if place := facts["wandb"]:
+        lines.append(f"W&B       {place['address']}{'' if place['url'] else ' (offline)'}")
+        lines += [f"to upload {place['sync']}"] if place["sync"] else []
     for start in facts["starts"]:
         commit = str((start.get("git") or {}).get("commit", "unknown"))[:10]
         end = (

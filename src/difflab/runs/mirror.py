@@ -6,37 +6,35 @@ import atexit
 import contextlib
 import logging
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import wandb
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from difflab.runs.aside import Aside, Job
 from difflab.runs.directory import RunDirectory
 from difflab.runs.guarded import what
-from difflab.runs.metrics_file import rows
 from difflab.runs.metrics_tail import MetricsTail
+from difflab.runs.wandb_code import code_artifact, without_secrets
+from difflab.runs.wandb_description import Description, Said, said_earlier
 from difflab.runs.wandb_file import last_mirrored_step
 from difflab.runs.wandb_login import chosen_mode
+from difflab.runs.wandb_model import LogModel, ModelVersions
+from difflab.runs.wandb_pictures import grids_of_step
+from difflab.runs.wandb_place import write_place
 from difflab.runs.wandb_service import WandbService
+from difflab.runs.wandb_summary import STEP, define_metrics, summary_of
+from difflab.runs.wandb_watch import Watch, WatchCallback
 
 _log = logging.getLogger(__name__)
 
-TAG_LENGTH = 64
-"""W&B takes no longer ones."""
-
-_NAME = re.compile(r"(?!\.{1,2}$)[^/\\#?%:\x00-\x1f]+")
-"""What W&B takes for a project or an entity."""
-
-STEP = "trainer/global_step"
-"""The optimizer step as a column: what charts are drawn over."""
-
 TO_BEGIN, TO_STOP, TO_END = 30.0, 20.0, {"online": 300.0, "offline": 60.0, "disabled": 0.0}
 """Seconds that W&B may take before difflab goes on without it: at the start, where a run is interrupted, and by mode at the end."""
+
+UPLOAD = 1e6
+"""Bytes per second that weights which go online at the end are given time for, after the seconds above."""
 
 RESTARTS = 2
 """Of W&B within a start. SLURM's signals, for one, go to all processes of a job, and W&B's ends by them."""
@@ -55,45 +53,59 @@ class Mirror(Logger):
 
     Args:
         run: The directory that is mirrored.
-        settings: Arguments of `wandb.init`, but for the mode.
+        description: What the W&B run is called, and where it is.
         mode: online, offline or disabled.
-        labels: What the run is in its study, for the W&B configuration and as tags; empty outside of one.
+        models: Whose weights go up as an artifact.
+        log_code: Whether code and configuration do.
+        watch: Makes histograms of what is trained; None for none.
     """
 
-    def __init__(self, run: RunDirectory, settings: Mapping[str, Any], mode: str, labels: Mapping[str, str]):
+    def __init__(
+        self,
+        run: RunDirectory,
+        description: Description,
+        mode: str,
+        models: ModelVersions,
+        log_code: bool,
+        watch: WatchCallback | None,
+    ):
         super().__init__()
         self.run = run
-        self.settings = settings
+        self.description = description
         self.mode = mode
-        self.labels = dict(labels)
+        self.models = models
+        self.log_code = log_code
+        self.watch = watch
         self.experiment: Any = None
-        self._behind = run.path / "wandb" / "behind"
+        self._folder = run.path / "wandb"
+        self._behind = self._folder / "behind"
         self._aside: Aside | None = None
         self._service = WandbService()
         self._sent = -1
         self._tail: MetricsTail | None = None
         self._params: dict[str, Any] = {}
+        self._tags: tuple[str, ...] = ()
         self._restarts = 0
         self._given_up = False
         self._offline = mode == "offline"
 
     @property
     def name(self) -> str | None:
-        return self.settings["project"]
+        return self.description.project
 
     @property
     def version(self) -> str | int | None:
-        return self.settings["id"]
+        return self.description.id
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Begins the W&B run."""
         if self.mode == "disabled":
             return
+        self._params = dict(params)
         if self._aside is None:
             self._aside = Aside("W&B", self._failed)
             self._aside.do(self._begin)
-        self._params = dict(params)
         self._aside.do(self._describe)
         self._aside.wait(TO_BEGIN)
 
@@ -102,10 +114,17 @@ class Mirror(Logger):
         """Nothing: metrics come from metrics.jsonl when a line has been written."""
 
     @rank_zero_only
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Has the module in training watched, where that was asked for."""
+        if self._aside is not None and self.watch:
+            model.trainer.callbacks.insert(0, self.watch)
+
+    @rank_zero_only
     def save(self) -> None:
         """Has sent what is new."""
         if self._aside is not None:
             self._aside.do(self._send)
+            self._aside.do(lambda: self.models.send(self.experiment))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -114,82 +133,62 @@ class Mirror(Logger):
         self._end(0 if status == "success" else 1, TO_END[self.mode] if status == "success" else TO_STOP)
 
     def catch_up(self, params: Mapping[str, Any]) -> None:
-        """Sends what an earlier start could not.
+        """Sends what an earlier start could not, and the weights of a finished run.
 
         Args:
             params: What `log_hyperparams` is given.
         """
-        if self._behind.exists():
+        if self._behind.exists() or (self.mode != "disabled" and self.models.lacking()):
             self.log_hyperparams(params)
             self.finalize("success")
 
-    def summarise(self, params: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-        """Adds numbers to the summary of the W&B run after training, beside the last value of everything that was logged.
-
-        An upload of an offline piece may put its summary in the place of the earlier one, so all of it is said.
+    def summarise(self, params: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+        """Adds to the summary of the W&B run after training, beside what was logged.
 
         Args:
             params: What `log_hyperparams` was given.
             scores: Name -> value, as evaluate.py has measured them.
         """
-        last: dict[str, float] = {}
-        for row in rows(self.run.metrics) if self.run.metrics.exists() else ():
-            last |= {STEP if name == "step" else name: value for name, value in row.items()}
         self.log_hyperparams(params)
         if self._aside is not None:
-            self._aside.do(lambda: self.experiment.summary.update(last | dict(scores)))
+            self._aside.do(lambda: self.experiment.summary.update(dict(scores)))
         self._end(0, TO_END[self.mode])
 
     def _begin(self) -> None:
         self._service.start()
         atexit.register(self._end, 1, TO_STOP)  # before W&B's own, which waits for ever
-        try:
-            self.experiment = self._init("offline" if self._offline else self.mode)
-        except Exception as error:
-            if self._offline:
-                raise
-            _log.warning(
-                "W&B does not take this run online (%s): this start is recorded in %s, from where `wandb sync` sends it",
-                what(error),
-                self.run.path / "wandb",
-            )
-            self._offline = True
-            self._service.kill()  # it keeps the run's name for the one that failed
-            self._service.end()
-            self._service.start()
-            self.experiment = self._init("offline")
-        self.experiment.define_metric(STEP)
-        self.experiment.define_metric("*", step_metric=STEP, step_sync=True)
-        self._sent = max(last_mirrored_step(self.run.path / "wandb"), self.experiment.step - 1)
+        earlier, offline = said_earlier(self._folder), self._offline
+        settings = self.description.settings(self._params, earlier, online=not offline)
+        # W&B writes to the directory until the end, wherever the process is then
+        settings["dir"] = os.path.abspath(self.run.path)
+        self.experiment, online = self._service.begin(settings, "offline" if offline else self.mode)
+        self._offline = not online
+        self._tags = () if online else earlier.tags
+        define_metrics(self.experiment, self._protocols())
+        self._sent = max(last_mirrored_step(self._folder), self.experiment.step - 1)
         self._tail = MetricsTail(self.run.metrics, self._sent)
-
-    def _init(self, mode: str) -> Any:
-        # a W&B run of its own, whatever others this process has
-        return wandb.init(**self.settings, mode=mode, reinit="create_new")  # type: ignore[arg-type]
+        write_place(self.run.path, self.description, self.experiment, online)
 
     def _describe(self) -> None:
-        self.experiment.config.update(self._params | self.labels, allow_val_change=True)
-        if self.labels:
-            tags = [*self.labels.values(), f"seed {self._params['seed']}"]
-            self.experiment.tags = tuple(
-                dict.fromkeys([*(self.experiment.tags or ()), *(tag[:TAG_LENGTH] for tag in tags)])
-            )
+        labels = self.description.labels(self._params)
+        self.experiment.config.update(without_secrets(self._params) | labels, allow_val_change=True)
+        if tags := self.description.tags(self._params, [*self._tags, *(self.experiment.tags or ())]):
+            self.experiment.tags = tags
+        if self.log_code and (artifact := code_artifact(self.run, self._params)):
+            self.experiment.log_artifact(artifact)
+
+    def _protocols(self) -> Mapping[str, Any]:
+        return self._params.get("protocol") or {}
 
     def _send(self) -> None:
         for row in self._tail.new() if self._tail else ():
             step = int(row.pop("step"))
             if step > self._sent:
-                self.experiment.log(row | {STEP: step} | self._pictures(step), step=step, commit=True)
+                watched = self.watch.taken(step) if self.watch else {}
+                self.experiment.log(
+                    row | {STEP: step} | grids_of_step(self.run, step) | watched, step=step, commit=True
+                )
                 self._sent = step
-
-    def _pictures(self, step: int) -> dict[str, Any]:
-        found = {}
-        for track, path in self.run.pictures(step).items():
-            try:
-                found[f"samples/{track}"] = wandb.Image(str(path))
-            except (OSError, ValueError, SyntaxError) as error:
-                _log.warning("%s is no picture that W&B takes: %s", path, what(error))
-        return found
 
     def _end(self, exit_code: int, seconds: float) -> None:
         """Ends the W&B run and its process, the hard way where it does not answer."""
@@ -198,19 +197,21 @@ class Mirror(Logger):
         if aside is None:
             return
         aside.do(partial(self._finish, exit_code))
-        if not aside.end(seconds):
+        if not aside.end(seconds) and not (self.mode == "online" and aside.end(self.models.bytes / UPLOAD)):
             self._give_up(f"has not answered for {seconds:g} s")
             self._service.kill()
             aside.end(5.0)
 
     def _finish(self, exit_code: int) -> None:
+        self.experiment.summary.update(summary_of(self.run, self._protocols()))
         self.experiment.finish(exit_code=exit_code)
         self._service.end()
-        kept = last_mirrored_step(self.run.path / "wandb") if self._offline else self._sent
+        kept = last_mirrored_step(self._folder) if self._offline else self._sent
         if self._service.ours and kept < self._sent:  # a full disk: W&B does not say so
             self._sent = kept
             self._give_up("has not kept all that it was sent (is the disk full?)")
         else:
+            self.models.keep(uploaded=not self._offline)
             self._behind.unlink(missing_ok=True)
 
     def _failed(self, job: Job, error: BaseException) -> bool:
@@ -233,6 +234,7 @@ class Mirror(Logger):
 
     def _let_go(self) -> None:
         """Ends W&B's process and its hold on the output of this one."""
+        self.models.forget()
         self._service.kill()
         with contextlib.suppress(Exception, SystemExit):
             self.experiment.finish(exit_code=1)
@@ -251,7 +253,7 @@ class Mirror(Logger):
             "%s goes up by `wandb sync`",
             why,
             has,
-            self.run.path / "wandb",
+            self._folder,
         )
 
 
@@ -261,8 +263,15 @@ def weights_and_biases(
     mode: str,
     run: RunDirectory,
     identity: str,
-    group: str,
-    name: str,
+    group: str | None = None,
+    name: str | None = None,
+    job_type: str = "train",
+    tags: str | Sequence[str] = (),
+    notes: str | None = None,
+    log_model: LogModel = False,
+    log_code: bool = False,
+    watch: Watch | None = None,
+    log_freq: int = 1000,
 ) -> Mirror:
     """The mirror of a run, continuing the W&B run of the same identity.
 
@@ -274,22 +283,17 @@ def weights_and_biases(
         mode: online, offline, disabled or auto, see `chosen_mode`.
         run: The directory that is mirrored.
         identity: Of the run, which is the W&B run's as well.
-        group: The run's name.
-        name: What the W&B run is called.
+        group: The user's own; None for the run's name.
+        name: What the W&B run is called; None leaves what it is called, at first by the run's name, seed and identity.
+        job_type: Of W&B.
+        tags: Of the W&B run; those of earlier starts stay.
+        notes: Of the W&B run; None leaves those of earlier starts.
+        log_model: Whose weights go up as an artifact, see `LogModel`.
+        log_code: Whether code and configuration do.
+        watch: gradients, parameters or all: what histograms are made of.
+        log_freq: Optimizer steps between histograms.
     """
-    for key, value in (("project", project), ("entity", entity or "mine")):
-        if not _NAME.fullmatch(str(value)):
-            raise ValueError(f"logger.wandb.{key}={value}: W&B has no such names; leave out / \\ # ? % : and ..")
-    study, _, row = group.partition("/")
-    labels = {"study": study, "row": row} if row and study == project else {}
-    settings = {
-        "project": project,
-        "entity": entity,
-        "id": identity,
-        "group": labels.get("row", group),
-        "job_type": "train",
-        "name": name,
-        "dir": os.path.abspath(run.path),  # W&B writes to it until the end, wherever the process is then
-        "resume": "allow",
-    }
-    return Mirror(run, settings, chosen_mode(mode), labels)
+    said = Said(name, notes, (tags,) if isinstance(tags, str) else tuple(map(str, tags)))
+    description = Description(project, entity, identity, group, job_type, said)
+    watcher = WatchCallback(watch, log_freq) if watch else None
+    return Mirror(run, description, chosen_mode(mode), ModelVersions(run, log_model), log_code, watcher)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import wandb
 from wandb.sdk import wandb_setup
+
+from difflab.runs.guarded import what
+
+_log = logging.getLogger(__name__)
 
 _STARTED_ELSEWHERE = "WANDB_SERVICE"
 """Variable of the environment that names a wandb-core."""
@@ -33,6 +39,31 @@ class WandbService:
         self._hooked = sys.exit, sys.excepthook
         if self.ours:
             wandb.setup(wandb.Settings(silent=os.environ.get("WANDB_SILENT", "true").lower() in ("true", "1", "yes")))
+
+    def begin(self, settings: Mapping[str, Any], mode: str) -> tuple[Any, bool]:
+        """Begins a W&B run of its own, whatever others this process has.
+
+        Args:
+            settings: Arguments of `wandb.init`, with `dir`.
+            mode: online or offline.
+
+        Returns:
+            The W&B run, and whether it is online: one that the server does not take is recorded offline, with a warning.
+        """
+        try:
+            return wandb.init(**settings, mode=mode, reinit="create_new"), mode == "online"  # type: ignore[arg-type]
+        except Exception as error:
+            if mode == "offline":
+                raise
+            _log.warning(
+                "W&B does not take this run online (%s): this start is recorded in %s, from where `wandb sync` sends it",
+                what(error),
+                os.path.join(settings["dir"], "wandb"),
+            )
+        self.kill()  # it keeps the run's name for the one that failed
+        self.end()
+        self.start()
+        return wandb.init(**settings, mode="offline", reinit="create_new"), False  # type: ignore[arg-type]
 
     def end(self) -> None:
         """Ends it, when its runs have ended."""
