@@ -391,7 +391,7 @@ def test_scores_go_to_wandb_without_the_other_loggers(place, trained, monkeypatc
     ((project, params, scores),) = sent
     assert project == "p"
     assert params["seed"] == 0
-    assert list(scores) == ["evaluate/warm_up/fd_digits@16"]
+    assert list(scores) == ["evaluate/warm_up/fd_digits@16", "evaluate/warm_up/fd_digits@16/protocol"]
     assert not (place / "ran").exists()
 
 

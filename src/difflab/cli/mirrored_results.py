@@ -20,6 +20,7 @@ from difflab.cli.groups import ConfigError
 from difflab.cli.mirrored_run import mirror_nodes, tell
 from difflab.reading import read_yaml
 from difflab.runs import RunDirectory, WandbError
+from difflab.runs.attempts import run_id
 from difflab.runs.wandb_content import Content, Table
 from difflab.runs.wandb_login import chosen_mode
 
@@ -194,7 +195,7 @@ def _send(
     content: Content,
     folder: Path,
 ) -> None:
-    from difflab.runs.wandb_description import Description, Said
+    from difflab.runs.wandb_description import Description, Said, tags_of
     from difflab.runs.wandb_results import publish
 
     node, told = place.node, {"run": {"name": name}}
@@ -204,9 +205,9 @@ def _send(
     said = Said(
         (node.get("name") if place.asked else None) or f"{job_type} {name}",
         node.get("notes") if place.asked else None,
-        tuple(node.get("tags") or ()),
+        tags_of(node.get("tags")),
     )
-    origin = place.run.path.name if place.run is not None else re.sub(r"[^\w.-]+", "-", name)[:80]
+    origin = run_id(place.run.path) if place.run is not None else re.sub(r"[^\w.-]+", "-", name)[:80]
     description = Description(
         node["project"], node.get("entity"), f"{origin}-{job_type}-{digest}", node.get("group"), job_type, said
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
+from difflab.runs.attempts import run_id
 from difflab.runs.guarded import what
 from difflab.runs.provenance import without_diffs
 
@@ -62,7 +63,7 @@ def tell(run: RunDirectory, node: Mapping[str, Any], what_to: Callable[[Mirror, 
             node.get("entity"),
             node["mode"],
             run=run,
-            identity=run.path.name,
+            identity=run_id(run.path),
             group=node.get("group"),
             job_type=node.get("job_type", "train"),
             log_model=node.get("log_model", False),

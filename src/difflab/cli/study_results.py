@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from difflab.cli.mirrored_study import mirror_study
 from difflab.cli.study import Request, divided
 from difflab.cli.study_plan import here
 from difflab.files import write_text
@@ -54,11 +55,13 @@ def report(request: Request) -> None:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"a report needs the package {error.name}: {installation('report')}") from error
 
-    plan, evidence, _ = _found(request)
+    plan, evidence, found = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
         raise ValueError(why_no_result(plan))
     states = execution.states(plan, execution.ask(plan.root))
-    print(write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html"))))
+    page = write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html")))
+    print(page)
+    mirror_study(request, plan, evidence, found, page)
 
 
 def sync(request: Request) -> None:

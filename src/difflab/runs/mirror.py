@@ -18,7 +18,7 @@ from difflab.runs.directory import RunDirectory
 from difflab.runs.guarded import what
 from difflab.runs.metrics_tail import MetricsTail
 from difflab.runs.wandb_code import code_artifact, without_secrets
-from difflab.runs.wandb_description import Description, Said, said_earlier
+from difflab.runs.wandb_description import Description, Said, said_earlier, tags_of
 from difflab.runs.wandb_file import last_mirrored_step
 from difflab.runs.wandb_login import chosen_mode
 from difflab.runs.wandb_model import LogModel, ModelVersions
@@ -293,7 +293,7 @@ def weights_and_biases(
         watch: gradients, parameters or all: what histograms are made of.
         log_freq: Optimizer steps between histograms.
     """
-    said = Said(name, notes, (tags,) if isinstance(tags, str) else tuple(map(str, tags)))
+    said = Said(name, notes, tags_of(tags))
     description = Description(project, entity, identity, group, job_type, said)
     watcher = WatchCallback(watch, log_freq) if watch else None
     return Mirror(run, description, chosen_mode(mode), ModelVersions(run, log_model), log_code, watcher)

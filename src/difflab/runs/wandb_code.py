@@ -10,6 +10,7 @@ from typing import Any
 import wandb
 
 from difflab.reading import read_text
+from difflab.runs.attempts import run_id
 from difflab.runs.directory import RunDirectory
 from difflab.runs.guarded import what
 from difflab.runs.identity import code_of
@@ -47,7 +48,7 @@ def code_artifact(run: RunDirectory, config: Mapping[str, Any]) -> Any | None:
         config: Of the run, plain.
     """
     try:
-        artifact = wandb.Artifact(f"source-{run.path.name}", "source")  # W&B keeps the type code for itself
+        artifact = wandb.Artifact(f"source-{run_id(run.path)}", "source")  # W&B keeps the type code for itself
         for file in (run.config, run.protocol, run.provenance):
             if file.exists():
                 with artifact.new_file(file.name, encoding="utf-8") as copy:

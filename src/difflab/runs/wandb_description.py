@@ -101,6 +101,11 @@ class Description:
         return merged(earlier, self.said.tags, [*labels, f"seed {params['seed']}"] if labels else [])
 
 
+def tags_of(value: str | Iterable[Any] | None) -> tuple[str, ...]:
+    """Tags as a configuration has them: a text, or a list."""
+    return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
+
+
 def merged(*tags: Iterable[str]) -> tuple[str, ...]:
     """Tags of several origins, each once, in their order; those that are too long are cut."""
     return tuple(dict.fromkeys(tag[:TAG_LENGTH] for some in tags for tag in some))

@@ -12,6 +12,7 @@ import wandb
 
 from difflab.files import atomic_folder, link, write_json
 from difflab.reading import FileError, read_json
+from difflab.runs.attempts import identity_of, run_id
 from difflab.runs.directory import RunDirectory
 from difflab.runs.export import export_all, read_header, read_run
 from difflab.runs.metrics_file import rows_from_end
@@ -24,7 +25,7 @@ LogModel = bool | Literal["best", "all"]
 
 
 class ModelVersions:
-    """The versions of the artifact `model-<identity>`: what W&B lacks is found from the run directory, so no version goes up twice.
+    """The versions of the artifact `model-<run id>`: what W&B lacks is found from the run directory, so no version goes up twice.
 
     A version has <track>.safetensors of the online weights and each EMA track. Its aliases are latest, step-<N>, the names of the tracks,
     and best for the checkpoint of best.ckpt. The files are in <run>/wandb/models/step-<N>/: of the finished run they are second names of
@@ -70,7 +71,7 @@ class ModelVersions:
                 continue
             tracks = [file.stem for file in self._files(step)]
             aliases = ["latest", f"step-{step}", *(["best"] if step == best else []), *tracks]
-            artifact = wandb.Artifact(f"model-{self.run.path.name}", "model", metadata=self._about(step))
+            artifact = wandb.Artifact(f"model-{run_id(self.run.path)}", "model", metadata=self._about(step))
             for file in self._files(step):
                 artifact.add_file(str(file.absolute()), name=file.name, policy="immutable")
             experiment.log_artifact(artifact, aliases=aliases)
@@ -148,7 +149,7 @@ class ModelVersions:
         settings, protocols = self.run.settings(), self.run.protocols()
         scores = dict(self._scores(step))
         return {
-            "identity": self.run.path.name,
+            "identity": identity_of(self.run.path),
             "experiment": settings["run"]["name"],
             "seed": settings["seed"],
             "step": step,
