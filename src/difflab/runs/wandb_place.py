@@ -72,6 +72,11 @@ def write_place(directory: str | Path, description: Description, experiment: Any
     write_json(Path(directory) / "wandb" / _FILE, content)
 
 
+def keeps_best(directory: str | Path) -> bool:
+    """Whether the summary of a run's W&B run has `<score>.last` beside the best: earlier versions called the last value <score>."""
+    return (Path(directory) / "wandb" / _FILE).exists()
+
+
 def wandb_place(directory: str | Path) -> WandbPlace | None:
     """Where a run is in W&B; None for one that was never mirrored.
 

@@ -12,6 +12,7 @@ from difflab.invocation import installation
 from difflab.runs import RunDirectory, WandbError
 from difflab.runs.attempts import run_id
 from difflab.runs.wandb_login import check_login
+from difflab.runs.wandb_place import keeps_best
 from difflab.studies.evidence import Evidence
 from difflab.studies.history import IMAGES, read_history
 from difflab.studies.inference import Verdict
@@ -199,11 +200,12 @@ def _samples(runs: Sequence[Path], keys: Sequence[str]) -> list[Any]:
 def _tradeoffs(runs: Sequence[Path], found: Logged) -> list[Any]:
     """At each run's last evaluation in training."""
     wr = _library()
+    last = ".last" if all(keeps_best(run) for run in runs) else ""
     panels = [
         wr.ScatterPlot(
             title=f"{distance} and {score}",
-            x=wr.SummaryMetric(score),
-            y=wr.SummaryMetric(distance),
+            x=wr.SummaryMetric(f"{score}{last}"),
+            y=wr.SummaryMetric(f"{distance}{last}"),
             layout=wr.Layout(w=12, h=10),
         )
         for distance, score in found.tradeoffs()
