@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.groups import ConfigError
 from difflab.cli.mirrored_run import mirror_nodes, tell
+from difflab.data.errors import warn
 from difflab.reading import read_yaml
-from difflab.runs import RunDirectory, WandbError
+from difflab.runs import RunDirectory
 from difflab.runs.attempts import run_id
 from difflab.runs.wandb_content import Content, Table
-from difflab.runs.wandb_login import chosen_mode
 
 if TYPE_CHECKING:
     from difflab.cli.measuring import Measured
@@ -56,6 +56,8 @@ def check_mirror(config: DictConfig) -> None:
             f"logger={','.join(loggers)}: results are sent to W&B alone: logger=wandb, or logger=none for nothing"
         )
     for node in nodes:
+        from difflab.runs.wandb_login import WandbError, chosen_mode
+
         try:
             chosen_mode(node["mode"])
         except WandbError as error:
@@ -196,7 +198,15 @@ def _send(
     folder: Path,
 ) -> None:
     from difflab.runs.wandb_description import Description, Said, tags_of
-    from difflab.runs.wandb_results import publish
+    from difflab.runs.wandb_login import WandbError, chosen_mode
+
+    try:
+        from difflab.runs.wandb_results import publish
+
+        mode = chosen_mode(place.node["mode"])
+    except (ImportError, WandbError) as error:
+        warn(f"W&B does not get the results in {folder}: {error}")
+        return
 
     node, told = place.node, {"run": {"name": name}}
     if place.run is not None:
@@ -211,7 +221,7 @@ def _send(
     description = Description(
         node["project"], node.get("entity"), f"{origin}-{job_type}-{digest}", node.get("group"), job_type, said
     )
-    publish(content, description, told, config, chosen_mode(node["mode"]), folder)
+    publish(content, description, told, config, mode, folder)
 
 
 _COLUMNS = ("metric", "samples", "value", "low", "high", "std_error", "better", "protocol", "why")

@@ -11,10 +11,8 @@ from typing import Any
 
 from difflab.cli.mirrored_run import mirror_nodes
 from difflab.cli.study import Request
-from difflab.runs import WandbError
 from difflab.runs.attempts import run_id
 from difflab.runs.wandb_content import Content, Table
-from difflab.runs.wandb_login import chosen_mode
 from difflab.studies import Evidence, Plan
 from difflab.studies.inference import Verdict
 from difflab.studies.tables import Csv, ablation_table
@@ -42,12 +40,17 @@ def mirror_study(request: Request, plan: Plan, evidence: Evidence, verdicts: Map
     if node is None or not (asked or any((run / "wandb").is_dir() for run in runs)):
         return
     try:
+        from difflab.runs.wandb_login import WandbError, chosen_mode
+        from difflab.runs.wandb_results import publish
+    except ImportError as error:
+        _log.warning("W&B does not get the results of %s: %s", plan.study.name, error)
+        return
+    try:
         mode = chosen_mode(node["mode"])
     except WandbError as error:
         _log.warning("W&B does not get the results of %s: %s", plan.study.name, error)
         return
     from difflab.runs.wandb_description import Description, Said, tags_of
-    from difflab.runs.wandb_results import publish
 
     study = plan.study
     content = Content(
