@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from difflab.callbacks import EvaluationCallback, NoEvaluation, TrackEvaluation
 from difflab.ema import ONLINE
 from difflab.metrics import FeatureExtractor, ImageMetrics, MetricInfo, Protocol, at_count, to_uint8
+from difflab.metrics.spread import spread
 from difflab.sampling import classes_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Samples(Evaluation):
     batch_size    images that a process draws at a time
     splits        parts of the samples over which the score's mean and standard deviation are taken
     grid          images in the picture
+    reference_images   how many of the data's images, spread evenly over them, the samples are compared with; None for all
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Samples(Evaluation):
         batch_size: int,
         splits: int,
         grid: int,
+        reference_images: int | None = None,
     ):
         self.extractor = extractor
         self.tracks = tracks
@@ -115,7 +118,8 @@ class Samples(Evaluation):
         self.batch_size = batch_size
         self.splits = splits
         self.grid = grid
-        self.fingerprint = extractor.fingerprint
+        self.reference_images = reference_images
+        self.fingerprint = extractor.fingerprint + ("" if reference_images is None else f" {reference_images}")
         self.score = at_count(extractor.identity.distance, num_samples)
 
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
@@ -139,7 +143,8 @@ class Samples(Evaluation):
         return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
 
     def _metrics(self, data: ImageData) -> ImageMetrics:
-        return ImageMetrics(self.extractor, data.dataset, self.num_samples, splits=self.splits)
+        reference = spread(data.dataset, self.reference_images)
+        return ImageMetrics(self.extractor, reference, self.num_samples, splits=self.splits)
 
 
 class LossesAlone(Evaluation):
