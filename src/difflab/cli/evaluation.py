@@ -99,7 +99,7 @@ class Samples(Evaluation):
     batch_size    images that a process draws at a time
     splits        parts of the samples over which the score's mean and standard deviation are taken
     grid          images in the picture
-    reference_images   how many of the data's images, spread evenly over them, the samples are compared with; None for all
+    reference_images   how many of the data's images at most, spread evenly over them, the samples are compared with; None for all
     """
 
     def __init__(
@@ -143,7 +143,8 @@ class Samples(Evaluation):
         return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
 
     def _metrics(self, data: ImageData) -> ImageMetrics:
-        reference = spread(data.dataset, self.reference_images)
+        few = self.reference_images is not None and self.reference_images < len(data.dataset)
+        reference = spread(data.dataset, self.reference_images if few else None)
         return ImageMetrics(self.extractor, reference, self.num_samples, splits=self.splits)
 
 
