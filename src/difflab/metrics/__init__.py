@@ -32,6 +32,7 @@ from difflab.metrics.quantize import to_uint8, to_uint8_truncated
 from difflab.metrics.reference import ImageSource, ReferenceStatistics
 from difflab.metrics.results import Measurement, Results
 from difflab.metrics.statistics_file import StatisticsFile, open_statistics, save_statistics
+from difflab.metrics.thumbnail import ThumbnailExtractor
 
 __all__ = [
     "BitsPerDim",
@@ -71,6 +72,7 @@ __all__ = [
     "StatisticsCache",
     "StatisticsFile",
     "Target",
+    "ThumbnailExtractor",
     "at_count",
     "best_available",
     "check_comparable",
