@@ -2,14 +2,20 @@
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from difflab.cli import extras
+from difflab.cli.check import drop_unchosen
 from difflab.cli.train import train
+from difflab.cli.trained_data import trained_data
+from difflab.data import Digits
 from difflab.runs import RunDirectory
-from running import composed
+from running import SHORT, composed
 
 SMALL_NETWORK = ("+experiment=cosine_adagn", "network.width=16", "trainer.accelerator=cpu")
 
@@ -37,6 +43,33 @@ def test_fast_is_a_step_of_everything_in_a_run_of_its_own(tmp_path, monkeypatch)
     assert "eval/warm_up/fd_digits@16" in run.last_scores()
     assert run.last_grid() is not None
     assert (run.weights / "warm_up.safetensors").exists()
+
+
+def test_eight_images_are_learned_by_heart_and_found_again(tmp_path):
+    """Also after an experiment that is guided, for which conditions are dropped, and whose learning rate has its own course."""
+    run, printed = run_with(*SMALL_NETWORK, *SHORT, "+debug=overfit", "trainer.max_steps=1", f"run.root={tmp_path}")
+    assert "data       Digits: 8 images" in printed
+    assert "16 samples against the 8 images of the data" in printed
+    images = trained_data(OmegaConf.load(run.config), run.weights / "warm_up.safetensors")  # type: ignore[arg-type]
+    assert len(images) == 8
+    assert images.labels is not None
+    assert torch.equal(images.images([1]), Digits().images([1797 // 8]))
+    guided = composed("train", "+experiment=fashion_mnist", "+debug=overfit")
+    drop_unchosen(guided)
+    assert (list(guided.guidance), guided.condition_dropout, guided.data.augmentations) == (["clip"], 0.0, [])
+
+
+@pytest.mark.slow
+def test_the_loss_on_eight_images_falls_far_below_that_of_a_training(tmp_path):
+    words = (*SMALL_NETWORK, "+debug=overfit", "data.batch_size=64", f"run.root={tmp_path}")
+    few, all_ = (loss_at_the_end(run_with(*words, *more)[0]) for more in ((), ("data.max_images=null",)))
+    assert few < 0.7 * all_
+
+
+def loss_at_the_end(run: RunDirectory) -> float:
+    lines = (json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines())
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
+    return sum(losses[-4:]) / 4
 
 
 def test_a_trial_is_never_the_run_of_the_same_numbers(tmp_path):

@@ -39,6 +39,7 @@ def own() -> str:
         "trainer.precision=bf16-mixed",
         "trainer.gradient_clip_val=1",
         "data.batch_size=64",
+        "data.max_images=64",
         "eval.num_samples=41",
     ],
 )

@@ -43,6 +43,8 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
         "num_workers": "data.num_workers",
         "image_size": "data.image_size",
         "num_classes": "data.num_classes",
+        "max_images": "data.max_images",
+        "max_train_samples": "data.max_images",
         "ema_decay": "ema.warm_up.decay",
         "guidance_scale": "guidance.classifier_free.scale",
         "cfg_scale": "guidance.classifier_free.scale",

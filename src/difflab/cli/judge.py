@@ -16,6 +16,7 @@ from difflab.cli.reference_source import ReferenceSource, reference_of_file
 from difflab.cli.subjects import Subject
 from difflab.cli.values import Limits, OrNull, Text, Whole
 from difflab.data.cache import cache_directory
+from difflab.data.parts import at_most
 from difflab.launch import Processes
 from difflab.metrics import (
     FeatureExtractor,
@@ -224,7 +225,9 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
             raise ConfigError("reference=... and data=... are two references: give one of them")
         source = reference_of_file(config, extractor)
     elif data is not None:
-        dataset = instantiate(data.dataset) if config.get("data") else subject.trained_on()
+        dataset = (
+            at_most(instantiate(data.dataset), data.get("max_images")) if config.get("data") else subject.trained_on()
+        )
         images = spread(dataset, config.reference_images)
         source = ReferenceSource(images, None, images.fingerprint)
     else:

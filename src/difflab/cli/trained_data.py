@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
 from difflab.data import DataError, ImageDataset
+from difflab.data.parts import at_most
 from difflab.metrics.spread import Spread
 from difflab.reading import FileError, parse_json, read_json
 from difflab.reading.json import fields
@@ -59,7 +60,8 @@ def trained_data(model: DictConfig, file: Path) -> ImageDataset:
     run = _run_of(file)
     recorded = _of_training(run) if run is not None else _of_header(file)
     instead = "To measure against other images on purpose, give reference=PATH or data=NAME"
-    return _opened(model.data.dataset, recorded, _started_in(run, model), f"{file} was trained on", instead)
+    data, directories = model.data, _started_in(run, model)
+    return _opened(data.dataset, recorded, directories, f"{file} was trained on", instead, data.get("max_images"))
 
 
 def held_out_data(model: DictConfig, file: Path) -> ImageDataset:
@@ -71,7 +73,12 @@ def held_out_data(model: DictConfig, file: Path) -> ImageDataset:
 
 
 def _opened(
-    dataset: DictConfig, recorded: Recorded | None, directories: list[Path], before: str, instead: str
+    dataset: DictConfig,
+    recorded: Recorded | None,
+    directories: list[Path],
+    before: str,
+    instead: str,
+    max_images: int | None = None,
 ) -> ImageDataset:
     """The data set at the first place that holds what was recorded.
 
@@ -81,12 +88,13 @@ def _opened(
         directories: Below which its relative places may lie.
         before: "<file> was trained on".
         instead: What else a user may do.
+        max_images: How many of its images there were at most; None: all.
     """
     node: Any = OmegaConf.to_container(dataset, resolve=True)
     others, missing = [], []
     for candidate in _candidates(node, directories):
         try:
-            found = instantiate(candidate, _convert_="all")
+            found = at_most(instantiate(candidate, _convert_="all"), max_images)
         except (DataError, OSError, InstantiationException) as error:
             missing.append(_reason(error))
             continue

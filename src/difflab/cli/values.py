@@ -138,6 +138,7 @@ OF_A_RUN = {
     "run.restart": Switch(),
     "run.margin": Real(0),
     "data.num_workers": Whole(0),
+    "data.max_images": OrNull(Whole(2)),
 }
 """Of a training: what no constructor is asked for, or what Lightning and torch take as it comes; what it is called, below run.root."""
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from difflab.data.digits import Digits
     from difflab.data.encoded import EncodedImages
     from difflab.data.errors import DataError
-    from difflab.data.every_nth import AllButEveryNth, EveryNth
     from difflab.data.fashion_mnist import FashionMnist
     from difflab.data.file_images import FileImages
     from difflab.data.folder import ImageFolder
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from difflab.data.module import ImageData
     from difflab.data.npz_images import NpzImages
     from difflab.data.open_image_set import open_image_set
+    from difflab.data.parts import AllButEveryNth, EveryNth
     from difflab.data.sharded_images import ShardedImages
     from difflab.data.sharded_latents import ShardedLatents
     from difflab.data.source_kind import SourceKind, kind_of

@@ -18,6 +18,7 @@ from difflab.child_processes import end_with_parent, kill_workers_at_exit
 from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
+from difflab.data.parts import at_most
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.stop_signals import SIGNALS, release, withhold
 from difflab.types import Batch
@@ -35,6 +36,7 @@ class ImageData(pl.LightningDataModule):
     micro_batch    images that a process takes at a time; None: its whole share of the batch. The trainer's accumulation has to agree
     num_workers    processes that load images, per training process; 0 loads in the training process
     augmentations  applied to training images in this order
+    max_images     images that there are at most, spread evenly over the data set; None: all
 
     The Trainer needs `use_distributed_sampler=False` (the stream is split here) and `check_val_every_n_epoch=None` (there is
     no last batch). Where training goes on after a restart follows from the trainer's own counters.
@@ -51,8 +53,10 @@ class ImageData(pl.LightningDataModule):
         micro_batch: int | None = None,
         num_workers: int = 0,
         augmentations: Sequence[Augmentation] = (),
+        max_images: int | None = None,
     ):
         super().__init__()
+        dataset = at_most(dataset, max_images)
         self.dataset = dataset
         self.batch_size = batch_size
         self.micro_batch = micro_batch

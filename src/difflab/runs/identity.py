@@ -53,7 +53,7 @@ JUDGED_BY = frozenset(
 
 LENGTH = "trainer.max_steps"
 
-ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings", "init_from", "debug"})
+ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings", "init_from", "debug", "data.max_images"})
 """Keys that say nothing where nothing is chosen: runs that were begun before there was such a choice go on."""
 
 

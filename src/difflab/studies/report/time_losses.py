@@ -23,7 +23,7 @@ QUARTERS = {
 END = 0.1
 """The part of a training, its last one, whose lines of the log are averaged: one line alone is mostly noise."""
 
-OF_THE_LOSS = ("objective", "parameterization", "schedule", "variance", "data.dataset")
+OF_THE_LOSS = ("objective", "parameterization", "schedule", "variance", "data.dataset", "data.max_images")
 """Parts of the configuration that change what the loss is of."""
 
 

@@ -1,4 +1,4 @@
-"""A data set in two parts, where its makers have not divided it: every n-th image, and all others."""
+"""Parts of a data set: every n-th image and all others, where its makers have not divided it; and a few images of it."""
 
 from __future__ import annotations
 
@@ -58,6 +58,23 @@ class AllButEveryNth(Part):
     def __init__(self, dataset: ImageDataset, n: int):
         index = torch.arange(_checked(dataset, n))
         super().__init__(dataset, index[index % n != 0])
+
+
+class Few(Part):
+    """The images 0, M/N, 2M/N ... of a data set of M, so that each part of it and each class of a sorted one is there.
+
+    Args:
+        dataset: The whole.
+        count: N.
+    """
+
+    def __init__(self, dataset: ImageDataset, count: int):
+        super().__init__(dataset, torch.arange(count) * len(dataset) // count)
+
+
+def at_most(dataset: ImageDataset, max_images: int | None) -> ImageDataset:
+    """`max_images` of the images, or the data set itself where it has no more, and for None."""
+    return dataset if max_images is None or len(dataset) <= max_images else Few(dataset, max_images)
 
 
 def _checked(dataset: ImageDataset, n: int) -> int:
