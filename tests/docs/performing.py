@@ -8,11 +8,15 @@ import importlib.util
 import itertools
 import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import torch
+import yaml
 from documented import ROOT, Written
 from omegaconf import OmegaConf
 from stand_ins import Workshop, said
@@ -26,9 +30,19 @@ from difflab.cli.entry import _check_arguments
 from difflab.cli.multirun import FLAGS, _checked
 from difflab.cli.resolving import composing
 
+
+def _lacks_tensorboard() -> bool:
+    return not any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
+
+
+def _is_nobody() -> bool:
+    """Whether this is the tests' own home, which holds no login, no cache and no weights."""
+    return Path.home().name.startswith("nobody-")
+
+
 ELSEWHERE: list[tuple[str, str, Callable[[], bool]]] = [
     (
-        r"^make (train|test|check|bench|chaos|setup)",
+        r"^make (dev|train|test|check|bench|chaos|setup)",
         "sets up an environment of its own",
         lambda: _makefile_has("setup"),
     ),
@@ -37,19 +51,19 @@ ELSEWHERE: list[tuple[str, str, Callable[[], bool]]] = [
         "installs SLURM as root",
         lambda: (ROOT / "slurm/cluster/cluster.py").is_file(),
     ),
+    (r"^(python -m )?pip install|weights fetch|hub:|data=huggingface", "is fetched from a network", _is_nobody),
+    (r"wandb (login|sync)|study.py \w+ sync|mode=online", "needs an account of W&B", _is_nobody),
+    (r"openai:", "released weights of gigabytes", lambda: not list(Path.cwd().rglob("*_diffusion.pt"))),
     (
-        r"^(python -m )?pip install|weights fetch|hub:|data=huggingface|wandb (login|sync)|sync$",
-        "needs a network",
-        lambda: "HF_HOME" not in os.environ,
-    ),
-    (r"openai:", "released weights of gigabytes", lambda: not list(Path.cwd().glob("*_diffusion.pt"))),
-    (
-        r"cifar10(?!_)|data=imagenet|^python train.py \+experiment=sr/cifar10",
+        r"data=(cifar10|imagenet)|samples=cifar10|experiment=fashion_mnist",
         "data that are downloaded",
         lambda: not Path("data").exists(),
     ),
-    (r"extractor=inception", "Inception's weights", lambda: "DIFFLAB_INCEPTION" not in os.environ),
-    (r"hydra/launcher=slurm|^srun |^sbatch |--nnodes", "several machines", lambda: "SLURM_JOB_ID" not in os.environ),
+    (r"extractor=inception", "Inception's weights", _is_nobody),
+    (r"logger=mlflow", "MLflow, which is not installed", lambda: importlib.util.find_spec("mlflow") is None),
+    (r"logger=(many|tensorboard)", "TensorBoard, which is not installed", _lacks_tensorboard),
+    (r"hydra/launcher=slurm|^srun |^sbatch ", "SLURM", lambda: shutil.which("sbatch") is None),
+    (r"--nnodes", "several machines", lambda: "TORCHELASTIC_RUN_ID" not in os.environ),
     (r"compute=compiled", "compiles for a GPU", lambda: not torch.cuda.is_available()),
     (
         r"benchmarks|scripts\.chaos",
@@ -333,8 +347,11 @@ def _perform_train(arguments: Sequence[str]) -> str:
         if not any("launcher=slurm" in word for word in words)
         else words
     )
+    if any(re.match(r"logger[.=]|\+logger", word) for word in words):
+        shrunk.remove("logger=none")
     if "launcher=slurm" in words:
         shrunk = ["launcher.dry_run=true"]
+    kept = [re.sub(r"^(hydra\.sweeper\.n_trials)=.*", r"\1=2", word) for word in kept]
     return _run("train", [*kept, *shrunk])
 
 
@@ -361,24 +378,78 @@ def _perform_drawing(name: str) -> Callable[[Sequence[str]], str]:
     return perform
 
 
+RUN_HERE = {
+    "digits_like": ("cosine_adagn", "linear"),
+    "digits_guidance": ("none", "auto-1.5", "classifier-2"),
+}
+"""Study whose runs the tests execute -> the rows that they take of it."""
+
+RESULTS = ("table", "report", "status")
+"""What a study says of runs that have been launched."""
+
+
 def _perform_study(arguments: Sequence[str]) -> str:
     if arguments[0] == "STUDY" or len(arguments) == 1 or arguments[0].endswith(".yaml"):
         _read_study(arguments)
         return ""
-    words = list(arguments)
-    if words[0] not in ("list", "compare", "--help"):
-        words = [word for word in words if not word.startswith("trainer.accelerator")]
-        words += [
-            "trainer.accelerator=cpu",
-            "+shrink=tiny" if words[0] not in ("digits_like", "digits_guidance") else "trainer.max_steps=2",
-        ]
-        if "launcher=slurm" in words:
-            words.append("launcher.dry_run=true")
-    return _run("study", words)
+    if arguments[0] in ("list", "compare", "--help"):
+        return _run("study", arguments)
+    study, verb, *words = arguments
+    words = [word for word in words if not word.startswith(("trainer.accelerator", "jobs="))]
+    if study in RUN_HERE:
+        study = _cut_down(study)
+        if verb in RESULTS or (verb, words) == ("launch", []):
+            words += ["--wait"] if verb == "launch" else []
+            if verb in RESULTS:
+                _run("study", [study, "launch", "--wait"])
+    else:
+        words += ["trainer.accelerator=cpu", "+shrink=tiny"]
+    if "launcher=slurm" in words:
+        words.append("launcher.dry_run=true")
+    if verb in ("table", "report") and study == arguments[0]:  # its runs take weeks
+        with pytest.raises(AssertionError, match="there is no result of"):
+            _run("study", [study, verb, *words])
+        return ""
+    return _run("study", [study, verb, *words])
+
+
+def _cut_down(study: str) -> str:
+    """A study of the same name with few rows, two seeds and two steps."""
+    contents = yaml.safe_load((ROOT / "experiments" / study / "study.yaml").read_text(encoding="utf-8"))
+    tiny = ("trainer.max_steps", "eval.every", "eval.num_samples", "checkpoint.every", "network.width")
+    contents |= {
+        "seeds": [0, 1],
+        "rows": {name: contents["rows"][name] for name in RUN_HERE[study]},
+        "overrides": [
+            *(word for word in contents["overrides"] if not word.startswith(tiny)),
+            *(f"{key}={TINY[key]}" for key in (*tiny, "eval.batch_size", "eval.grid", "sampler.grid.steps")),
+            *("trainer.accelerator=cpu", "data.batch_size=16", "data.num_workers=0"),
+        ],
+    }
+    drawn = contents["evaluation"]["overrides"]
+    contents["evaluation"]["overrides"] = [re.sub(r"^num_samples=.*", "num_samples=40", word) for word in drawn]
+    file = Path("studies", study, "study.yaml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(contents), encoding="utf-8")
+    return str(file)
 
 
 def _perform_plainly(name: str) -> Callable[[Sequence[str]], str]:
     return lambda arguments: _run(name, arguments)
+
+
+def _perform_export(arguments: Sequence[str]) -> str:
+    """Sets variables as a shell does; of the runs that a pattern finds, the newest: other pages' lie there as well."""
+    line = re.sub(r"\$\(ls -d ([^)]+)\)", r"$(ls -td \1 | head -n 1)", " ".join(arguments))
+    ended = subprocess.run(
+        ["bash", "-c", f"export {line}; env -0"], capture_output=True, text=True, check=True, timeout=60
+    )
+    names = re.findall(r"(\w+)=\$", line)
+    given = {name: value for name, _, value in (one.partition("=") for one in ended.stdout.split("\0"))}
+    for name in names:
+        assert given[name], f"{name} is empty: {ended.stderr}"
+        os.environ[name] = given[name]
+    return ""
 
 
 PERFORMERS: dict[str, Callable[[Sequence[str]], str]] = {
@@ -387,6 +458,7 @@ PERFORMERS: dict[str, Callable[[Sequence[str]], str]] = {
     "sample.py": _perform_drawing("sample"),
     "evaluate.py": _perform_drawing("evaluate"),
     "study.py": _perform_study,
+    "export": _perform_export,
 }
 
 

@@ -1,6 +1,8 @@
 """Every command of README.md, docs/ and the studies' READMEs is one that its program takes, and does what it says, tiny."""
 
 import collections
+import os
+import unittest.mock
 
 import pytest
 import yaml
@@ -20,6 +22,8 @@ def shop(tmp_path_factory) -> Workshop:
 @pytest.fixture(autouse=True)
 def _there(shop, monkeypatch):
     monkeypatch.chdir(shop.folder)
+    with unittest.mock.patch.dict(os.environ):  # a page may have variables set
+        yield
 
 
 def failures(commands, act, shop) -> list[str]:
