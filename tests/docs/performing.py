@@ -8,7 +8,7 @@ import importlib.util
 import itertools
 import os
 import re
-import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +33,11 @@ from difflab.cli.resolving import composing
 
 def _lacks_tensorboard() -> bool:
     return not any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _is_nobody() -> bool:
@@ -60,10 +65,13 @@ ELSEWHERE: list[tuple[str, str, Callable[[], bool]]] = [
         lambda: not Path("data").exists(),
     ),
     (r"extractor=inception", "Inception's weights", _is_nobody),
-    (r"logger=mlflow", "MLflow, which is not installed", lambda: importlib.util.find_spec("mlflow") is None),
+    (r"logger=mlflow", "needs a server of MLflow", lambda: not _listens(5000)),
     (r"logger=(many|tensorboard)", "TensorBoard, which is not installed", _lacks_tensorboard),
-    (r"hydra/launcher=slurm|^srun |^sbatch ", "SLURM", lambda: shutil.which("sbatch") is None),
-    (r"--nnodes", "several machines", lambda: "TORCHELASTIC_RUN_ID" not in os.environ),
+    (
+        r"hydra/launcher=slurm|^srun |^sbatch |--nnodes",
+        "needs several machines, with tests of its own",
+        lambda: (ROOT / "slurm/cluster/cluster.py").is_file(),
+    ),
     (r"compute=compiled", "compiles for a GPU", lambda: not torch.cuda.is_available()),
     (
         r"benchmarks|scripts\.chaos",
@@ -191,6 +199,7 @@ def _read_by_hydra(name: str, check: Callable[..., object]) -> Callable[[Sequenc
                     with _must_end_well():
                         module.main()
                 else:
+                    sys.argv.insert(1, FLAGS[0])  # rows of a sweep are composed once
                     with _must_end_well():
                         _check_arguments(name)
                         _checked(name, [word for word in sys.argv[1:] if word not in FLAGS], check)
