@@ -8,17 +8,16 @@ import importlib.util
 import itertools
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from documented import ROOT, Written
 from omegaconf import OmegaConf
+from only_read import makefile_has
 from stand_ins import Workshop, said
 
 from difflab.cli import main as entry
@@ -29,63 +28,6 @@ from difflab.cli.check import compose_or_explain
 from difflab.cli.entry import _check_arguments
 from difflab.cli.multirun import FLAGS, _checked
 from difflab.cli.resolving import composing
-
-
-def _lacks_tensorboard() -> bool:
-    return not any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _is_nobody() -> bool:
-    """Whether this is the tests' own home, which holds no login, no cache and no weights."""
-    return Path.home().name.startswith("nobody-")
-
-
-ELSEWHERE: list[tuple[str, str, Callable[[], bool]]] = [
-    (
-        r"^make (dev|train|test|check|bench|chaos|setup)",
-        "sets up an environment of its own",
-        lambda: _makefile_has("setup"),
-    ),
-    (
-        r"^make cluster|^\. \$\(slurm|^slurm/cluster",
-        "installs SLURM as root",
-        lambda: (ROOT / "slurm/cluster/cluster.py").is_file(),
-    ),
-    (r"^(python -m )?pip install|weights fetch|hub:|data=huggingface", "is fetched from a network", _is_nobody),
-    (r"wandb (login|sync)|study.py \w+ sync|mode=online", "needs an account of W&B", _is_nobody),
-    (r"openai:", "released weights of gigabytes", lambda: not list(Path.cwd().rglob("*_diffusion.pt"))),
-    (
-        r"data=(cifar10|imagenet)|samples=cifar10|experiment=fashion_mnist",
-        "data that are downloaded",
-        lambda: not Path("data").exists(),
-    ),
-    (r"extractor=inception", "Inception's weights", _is_nobody),
-    (r"logger=mlflow", "needs a server of MLflow", lambda: not _listens(5000)),
-    (r"logger=(many|tensorboard)", "TensorBoard, which is not installed", _lacks_tensorboard),
-    (
-        r"hydra/launcher=slurm|^srun |^sbatch |--nnodes",
-        "needs several machines, with tests of its own",
-        lambda: (ROOT / "slurm/cluster/cluster.py").is_file(),
-    ),
-    (r"compute=compiled", "compiles for a GPU", lambda: not torch.cuda.is_available()),
-    (
-        r"benchmarks|scripts\.chaos",
-        "measures for minutes, with tests of its own",
-        lambda: (ROOT / "tests/benchmarks").is_dir(),
-    ),
-]
-"""What cannot be run by the tests, as (pattern of the command, why, whether that is still so): such commands are read, and no more."""
-
-
-def elsewhere(command: Written) -> str:
-    """Why it cannot be run here; empty if it can."""
-    line = " ".join(command.words)
-    return next((why for pattern, why, holds in ELSEWHERE if re.search(pattern, line) and holds()), "")
 
 
 class UnknownCommandError(AssertionError):
@@ -237,20 +179,10 @@ def _read_doctor(arguments: Sequence[str]) -> None:
 
 
 def _read_make(arguments: Sequence[str]) -> None:
-    assert _makefile_has(arguments[0]), f"the Makefile has no {arguments[0]}"
+    assert makefile_has(arguments[0]), f"the Makefile has no {arguments[0]}"
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     for word in arguments[1:]:
         assert f"$({word.partition('=')[0]})" in text, f"the Makefile has no {word}"
-
-
-def _makefile_has(target: str) -> bool:
-    return bool(
-        re.search(
-            rf"^(?:[\w -]+ )?{re.escape(target)}(?: [\w -]+)?:",
-            (ROOT / "Makefile").read_text(encoding="utf-8"),
-            re.MULTILINE,
-        )
-    )
 
 
 def _read_pip(arguments: Sequence[str]) -> None:

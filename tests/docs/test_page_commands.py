@@ -7,7 +7,8 @@ import unittest.mock
 import pytest
 import yaml
 from documented import SHELL, blocks, written
-from performing import ELSEWHERE, elsewhere, perform, read
+from only_read import ELSEWHERE, elsewhere
+from performing import perform, read
 from stand_ins import Workshop
 
 COMMANDS = written()
