@@ -383,7 +383,7 @@ def _perform_export(arguments: Sequence[str]) -> str:
     """Sets variables as a shell does; of the runs that a pattern finds, the newest: other pages' lie there as well."""
     line = re.sub(r"\$\(ls -d ([^)]+)\)", r"$(ls -td \1 | head -n 1)", " ".join(arguments))
     ended = subprocess.run(
-        ["bash", "-c", f"export {line}; env -0"], capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", f"export {line}; env -0"], capture_output=True, encoding="utf-8", check=True, timeout=60
     )
     names = re.findall(r"(\w+)=\$", line)
     given = {name: value for name, _, value in (one.partition("=") for one in ended.stdout.split("\0"))}
