@@ -82,7 +82,7 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
     filled = [fill(_general(word), command.page) for word in arguments]
     if "data=huggingface" in filled:
         filled.append("data.num_classes=10")  # which are counted from the data, and those are on the hub
-    if set(filled) & shop.own_words:
+    if {word.removeprefix("+") for word in filled} & shop.own_words:
         filled.append(f"hydra.searchpath=[file://{shop.own_choices}]")
     if kind.endswith(".py"):
         for word in filled:
@@ -95,6 +95,8 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
 
 def _general(word: str) -> str:
     """A real choice in place of dots and letters."""
+    if word.startswith("experiment="):  # the plus may be left out
+        return _general(f"+{word}").removeprefix("+")
     word = {
         "+experiment=...": "+experiment=cosine_adagn",
         "+experiment=NAME": "+experiment=cosine_adagn",

@@ -92,7 +92,7 @@ class Workshop:
         """Words of a command that choose what the pages have the reader write."""
         paths = [written_to(block, OWN_CHOICE) for block in blocks() if block.language == "yaml"]
         chosen = [path.removeprefix("conf/").removesuffix(".yaml").rpartition("/") for path in paths if path]
-        return {f"{'+' if group == 'experiment' else ''}{group}={name}" for group, _, name in chosen}
+        return {f"{group}={name}" for group, _, name in chosen}
 
     @cached_property
     def own_choices(self) -> Path:
