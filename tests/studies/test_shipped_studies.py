@@ -235,7 +235,7 @@ def test_it_asks_claims_and_describes(name):
     assert study.question.endswith("?")
     assert study.claim
     readme = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
-    for part in ("## Published", "## Run", f"python study.py {name} plan", "## Assumed", "PFLOP"):
+    for part in ("## Published", "## Run", f"python study.py {name} plan", "## Assumed", "FLOP"):
         assert part in readme
     fids = {targets(row)["fid"].value for row in study.rows.values() if row.name == study.baseline}
     assert all(f"{fid:g}" in readme for fid in fids)
