@@ -72,7 +72,7 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
     if words[0] == "difflab" and len(words) > 1 and words[1] in entry.COMMANDS:
         words = [f"{words[1]}.py", *words[2:]]
     program, arguments = words[0], words[1:]
-    if program.startswith("benchmarks/"):
+    if program.startswith(("benchmarks/", "scripts/")):
         program, arguments = "-m " + program.removesuffix(".py").replace("/", "."), arguments
     kind = "-m" if program.startswith("-m ") else program
     if kind not in READERS:
