@@ -164,7 +164,7 @@ def watched(arguments: Sequence[str], errors: Path) -> Start:
         lines = [(time.perf_counter() - began, line) for line in process.stdout]
         process.wait()
         ended = time.perf_counter() - began
-    after_first = [seconds for seconds, line in lines if line.startswith(f"step 1/{STEPS} ")]
+    after_first = [seconds for seconds, line in lines if line.startswith((f"step 1/{STEPS} ", f"step 1/{STEPS}:"))]
     if process.returncode or not after_first:
         raise RuntimeError(
             f"python {' '.join(arguments)} ended with {process.returncode} and told of no first step: "

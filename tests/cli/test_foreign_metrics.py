@@ -86,7 +86,7 @@ def test_the_better_row_is_called_better(evidence, metric):
 def test_tables_reports_fronts_and_choices_have_the_same_direction(evidence, tmp_path):
     answers = verdicts(evidence, METRICS[0])
     table = Markdown().render(ablation_table(evidence, answers))
-    assert f"{METRICS[0]}@100 ↑" in table.replace("\\_", "_")
+    assert f"{METRICS[0]} (100) ↑" in table.replace("\\_", "_")
     look = looks(list(evidence.arms), "noisy")
     assert (
         "better →" in json.loads(forest(evidence, answers, METRICS[0], look).figure)["layout"]["xaxis"]["title"]["text"]

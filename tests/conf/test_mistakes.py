@@ -25,7 +25,6 @@ CONF = Path(__file__).parents[2] / "conf"
         ("schedule=cosin", r"(?s)cosin.*cosine"),
         ("ema=[constnt]", r"ema=constnt: .* did you mean 'constant'\?"),
         ("guidance=[classifer_free,clip]", r"guidance=classifer_free: .* did you mean 'classifier_free'\?"),
-        ("experiment=cosine_adagn", r"\+experiment=cosine_adagn"),
         ("network/nrom=adagn", r"nrom"),
     ],
 )
@@ -130,7 +129,7 @@ def test_the_command_itself_says_it_in_one_line():
     assert done.returncode == 2
     assert (
         done.stderr.strip()
-        == "error: unknown key 'netwrok': the configuration has no 'netwrok'; did you mean 'network'?"
+        == "error: unknown key 'netwrok.width': the configuration has no 'netwrok'; did you mean 'network.width'?"
     )
     assert not done.stdout
 

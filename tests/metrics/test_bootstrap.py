@@ -138,5 +138,5 @@ def test_weights_are_poissons():
 
 
 def test_too_few_replicates():
-    with pytest.raises(ValueError, match="3 replicates say nothing"):
+    with pytest.raises(ValueError, match="3 replicates are too few"):
         standard_error(torch.ones(3, dtype=torch.float64))

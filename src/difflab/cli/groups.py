@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -123,7 +124,7 @@ def explain_choice(group: str, choice: object, problem: str = "") -> None:
     for name in [name for name in names if f"{group}/{name}'" in problem] or names:
         choices = choices_of(group)
         if isinstance(name, str) and name not in choices and choices:
-            if Path("conf", group, f"{name}.yaml").is_file():
+            if os.path.isfile(Path("conf", group, f"{name}.yaml")):
                 raise ConfigError(
                     f"{group}={name[:80]} lies in the folder conf of this one: add --config-dir conf to the command"
                 )
