@@ -351,7 +351,7 @@ def test_what_it_wrote_knows_how_it_was_drawn(base, upsampler, tmp_path):
         ("bu", ["stage.2.steps=3"], "stage.2.steps=3: there are 2 stages, 0 to 1"),
         ("bu", ["stage.1.stps=3"], "stage.1.stps=3: a stage can have its own batch_size, ema, eta"),
         ("bu", ["stage.1.sampler.stps=3", "stage.1.sampler=ddim"], "stage.1: unknown key 'sampler.stps'"),
-        ("bu", ["stage.1.sampler=ddin"], "stage.1: sampler=ddin: there is no such choice; did you mean 'ddim'?"),
+        ("bu", ["stage.1.sampler=ddin"], "stage.1: sampler=ddin: no such choice; did you mean 'ddim'?"),
         ("bu", ["stage.1.num_samples=3"], "leave `stage.1.` out"),
         ("bu", ["stage.one.steps=3"], "expected stage.<number>.<key>=<value>, as stage.1.steps=25"),
         ("bu", ["stage.0.level=0.2"], "stage 0 ({b}): level=0.2"),

@@ -61,6 +61,17 @@ def test_a_frozen_denoiser_is_the_runs_without_gradients(outcome):
         frozen_denoiser("nowhere")
 
 
+def test_a_shift_of_the_mean_asks_for_a_sampler_with_a_variance(outcome):
+    shift = ("guidance=[clip,mean_shift_at_image]", "guidance.mean_shift_at_image.classify.checkpoint=nowhere")
+    said = "guidance.mean_shift_at_image needs the variance of the sampler, and DDIM has none: add sampler=ddpm"
+    with pytest.raises(ConfigError, match=said):
+        planned(outcome, *shift, "sampler=ddim")
+    with pytest.raises(ConfigError, match=said):
+        resolve_row(["+experiment=cosine_adagn", *shift, "sampler=ddim"])
+    with pytest.raises(ConfigError, match="nowhere: there is no such file"):  # the next question
+        planned(outcome, *shift, "sampler=ddpm", "sampler.grid.steps=4")
+
+
 def test_an_earlier_checkpoint_guides_and_the_same_one_does_not(outcome, tmp_path):
     plain = drawn(outcome, tmp_path / "plain")
     assert (

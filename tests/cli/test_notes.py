@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
+from difflab.cli.judge import Judge
+from difflab.cli.reference_source import ReferenceSource
 from difflab.data import Digits
 from difflab.metrics import DigitsExtractor, ReferenceStatistics, save_statistics
 from difflab.metrics import embed as embed_module
+from difflab.metrics.measure import check
 from difflab.metrics.spread import Spread
 from running import composed
 
@@ -30,6 +34,20 @@ def _at(tmp_path, tmp_path_factory, monkeypatch):
 
 def digits(count: int, first: int = 0) -> np.ndarray:
     return Digits().images(range(first, first + count)).permute(0, 2, 3, 1).numpy()
+
+
+def test_a_default_metric_that_the_weights_do_not_serve_is_left_out_and_one_asked_for_is_refused():
+    """As the Inception Score is without logits."""
+    extractor = DigitsExtractor()
+    extractor.identity = replace(extractor.identity, num_classes=0)
+    source = ReferenceSource(None, None, "")
+    default = Judge(composed("evaluate"), extractor, source)
+    assert set(default.info) == {"fd_digits", "precision_digits", "recall_digits"}
+    assert default.left_out == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
+    asked = Judge(composed("evaluate", "metric=[frechet,inception_score]"), extractor, source)
+    assert asked.left_out == []
+    with pytest.raises(ValueError, match=r"needs logits, .*: leave the metric out, or choose"):
+        check(asked.metrics, extractor.identity, 40, False, frozenset({"features"}), True, False)
 
 
 def evaluated(*overrides: str) -> tuple[list[str], dict]:

@@ -86,7 +86,7 @@ def test_rows_that_choose_the_same_parts_are_composed_once(monkeypatch):
         (["+experiment=cosine_adagn", "network.widht=8"], r"unknown key 'network.widht': .* did you mean 'width'\?"),
         (
             ["+experiment=cosine_adgn"],
-            r"experiment=cosine_adgn: there is no such choice; did you mean 'cosine_ad.*gn'\?",
+            r"experiment=cosine_adgn: no such choice; did you mean 'cosine_ad.*gn'\?",
         ),
         (["+experiment=cosine_adagn", "schedule=cosin"], r"did you mean 'cosine'\?"),
         (["+experiment=cosine_adagn", "+network.norm.foo=1"], r"unknown key 'network.norm.foo'"),

@@ -221,7 +221,7 @@ def test_weights_that_are_not_the_flags_are_one_line(released, tmp_path, capsys)
         (["ema=posthoc", "ema.std=abc"], "ema.std=abc must be a number"),
         (["overwrite=1"], "overwrite=1 must be true or false"),
         (["keep_shards=null"], "keep_shards=null must be true or false"),
-        (["track=[a,b]"], "must be the name of one track"),
+        (["track=[a,b]"], "must be the name of one EMA, or online"),
         (["classes=1.5"], "1.5 is no class number"),
         (["classes=10"], "no class 10, the model knows 0 .. 9"),
         (["classes=[3,-1]"], "no class -1"),

@@ -18,11 +18,11 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "difflab", "train", *WITH_DEFAULT_LOGGER, "-m", "trainer.max_steps=2", *arguments]
 
 
-def swept(folder, *arguments: str, status: int = 0) -> str:
+def swept(folder, *arguments: str, status: int = 0, **variables: str) -> str:
     done = subprocess.run(
         command(*arguments),
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         capture_output=True,
         encoding="utf-8",
         timeout=900,
@@ -138,6 +138,21 @@ def test_a_search_finds_the_run_with_the_lowest_distance(tmp_path):
     ends = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("runs/cosine_adagn/*/complete.json")]
     distances = [value for end in ends for name, value in end.items() if "fd_digits" in name]
     assert best == pytest.approx(min(distances))
+
+
+def test_what_sbatch_refuses_is_told_in_its_words(tmp_path):
+    pytest.importorskip("submitit")
+    (fakes := tmp_path / "bin").mkdir()
+    for name, body in {"sbatch": "echo 'sbatch: error: invalid partition: gqu' >&2; exit 1", "srun": "exit 1"}.items():
+        (fakes / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (fakes / name).chmod(0o755)
+    path = os.pathsep.join([str(fakes), os.environ["PATH"]])
+    said = swept(tmp_path, "seed=0,1", "hydra/launcher=slurm", status=2, PATH=path)
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "sbatch refuses the job array: sbatch: error: invalid partition: gqu" in line
+    assert "hydra.launcher.partition=..." in line
+    assert line.endswith("No row was begun")
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(("argument", "extra"), [("hydra/launcher=slurm", "slurm"), ("hydra/sweeper=optuna", "sweeps")])

@@ -152,7 +152,7 @@ def test_a_wrong_value_of_other_choices(word, told):
         (["schedule=[cosine,linear]"], r"only one can be chosen, as schedule=cosine"),
         (["+experiment=[cosine_adagn,linear_adagn]"], r"only one can be chosen"),
         (["+experiment=cosine_adgn"], r"did you mean 'cosine_addgn'"),
-        ([f"+experiment={'x' * 300}"], r"^experiment=x{80}: there is no such choice"),
+        ([f"+experiment={'x' * 300}"], r"^experiment=x{80}: no such choice"),
         (["+experiment=cosine_adagn", "network=superres"], r"experiment=cosine_adagn chooses network/norm, which there is not beside"),
         (["network/nrom=adagn"], r"unknown group 'network/nrom': did you mean 'network/norm'"),
         (["~nothing"], r"unknown key 'nothing'"),

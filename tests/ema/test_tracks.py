@@ -189,7 +189,7 @@ def test_names_and_refusals():
     network = module()
     tracks.start(network)
     with (
-        pytest.raises(KeyError, match="no EMA track 'best'; there are constant, warm, half, power, online"),
+        pytest.raises(KeyError, match="no EMA 'best'; there are constant, warm, half, power, online"),
         tracks.applied_to(network, "best"),
     ):
         pass
@@ -197,7 +197,7 @@ def test_names_and_refusals():
         Tracks({ONLINE: Constant(0.9)})
     only = Tracks({"constant": Constant(0.9)})
     only.start(network)
-    with pytest.raises(ValueError, match="no EMA track half, power, warm"):
+    with pytest.raises(ValueError, match="no EMA half, power, warm"):
         tracks.load_state_dict(only.state_dict())
     assert Tracks({}).names == [ONLINE]
 

@@ -73,7 +73,7 @@ def test_a_file_that_is_torn_or_changed_names_row_seed_and_file(finished, spoil)
     before = file.read_text(encoding="utf-8")
     file.write_text(spoil(before), encoding="utf-8")
     assert file.read_text(encoding="utf-8") != before
-    with pytest.raises(StudyError, match=r"row new, seed 1: .*results\.json cannot be believed.*launch again") as error:
+    with pytest.raises(StudyError, match=r"row new, seed 1: .*results\.json cannot be used.*launch again") as error:
         gather(finished)
     assert str(file) in str(error.value)
 

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from difflab.cli.check import check_callable
 from difflab.cli.choice_names import is_group
 from difflab.cli.groups import ConfigError, choose, is_typed, whose
+from difflab.cli.references import lacking
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 """An interpolation that is another node of the configuration, and nothing else."""
@@ -116,6 +117,8 @@ def _check(node: DictConfig, name: str, path: str, annotation: Any) -> None:
         match = _REFERENCE.fullmatch(str(child._value()))
         if match and match[1] not in root and is_group(match[1]):
             raise ConfigError(f"no {match[1]} is chosen, and {path} needs one{choose(match[1])}") from error
+        if lack := lacking(error, path, root):
+            raise ConfigError(lack) from error
         raise ConfigError(f"{key}={child._value()}: {' '.join(str(error).partition('full_key')[0].split())}") from error
     if isinstance(value, DictConfig | ListConfig) and next(_parts(value, ""), None) is not None:
         _check_parts(value, key, annotation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.enlarged import set_level
+from difflab.cli.references import check_references
 from difflab.guidance import ClassifierFree
 
 
@@ -33,6 +34,7 @@ def as_chosen(config: DictConfig, trained: DictConfig) -> DictConfig:
         OmegaConf.update(model, "guidance", acting, merge=False)
     if config.level is not None:
         set_level(model, config.level)
+    check_references(model)
     return model
 
 

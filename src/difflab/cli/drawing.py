@@ -50,7 +50,7 @@ DRAWING_VALUES = {
     "batch_size": Whole(1),
     "first_seed": Whole(0),
     "grid": Whole(1),
-    "track": OrNull(Text("the name of one track")),
+    "track": OrNull(Text("the name of one EMA, or online")),
     "flags": OrNull(Text("a text")),
     "low_res": OrNull(Text("the path of a file or folder")),
     "level": OrNull(Real(0)),

@@ -134,9 +134,7 @@ def explain_choice(group: str, choice: object, problem: str = "") -> None:
                 if len(choices) < 20
                 else f"`{command(f'train +{group}=list')}` names them"
             )
-            raise ConfigError(
-                f"{group}={name[:80]}: there is no such choice; {f'did you mean {near!r}?' if near else several}"
-            )
+            raise ConfigError(f"{group}={name[:80]}: no such choice; {f'did you mean {near!r}?' if near else several}")
 
 
 def near_name(name: str, names: Iterable[str]) -> str | None:
@@ -177,6 +175,11 @@ def _sets(content: Any, key: str) -> bool:
 def is_typed(key: str) -> bool:
     """Whether the command itself says what a key is."""
     return any(key == word or key.startswith((f"{word}.", f"{word}[")) for word in _typed() if not is_group(word))
+
+
+def is_chosen(group: str) -> bool:
+    """Whether the command itself says which parts of a group are used."""
+    return group in _typed()
 
 
 def command_words() -> list[str]:

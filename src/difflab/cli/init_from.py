@@ -34,13 +34,13 @@ class Source:
 
 
 class GivenWeights:
-    """Weights of a run, of a file or of a released model, put into a model before its first step. Its optimizer is fresh, and its EMA
-    tracks begin at these weights.
+    """Weights of a run, of a file or of a released model, put into a model before its first step. Its optimizer is fresh, and its EMAs
+    begin at these weights.
 
     Args:
         checkpoint: A run's directory, a .ckpt or .safetensors file of one, a .safetensors or .pt file of weights by our names, or
             openai:<file.pt>.
-        track: Of a run: an EMA track, or online; None for its first track.
+        track: Of a run: the name of an EMA, or online; None for its first EMA.
         flags: Of one of OpenAI's files, where its name does not tell them.
         keys: Patterns of the names of weights that are taken. Of these nothing may be missing, left over or of another shape.
         skip: Patterns of names that are not taken.
@@ -145,7 +145,7 @@ class GivenWeights:
         tracks = model_weights(saved)
         track = self.track or next(iter(tracks))
         if track not in tracks:
-            raise ConfigError(f"init_from.track={track}: there are {', '.join(tracks)}")
+            raise ConfigError(f"init_from.track={track}: {path} has no such weights; there are {', '.join(tracks)}")
         return Source(tracks[track], f"{path} ({track}, step {saved['global_step']})")
 
     def _released(self, path: Path) -> Source:

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.cli.check import ConfigError
+from difflab.cli.groups import is_chosen
 from difflab.cli.reference_source import ReferenceSource, reference_of_file
 from difflab.cli.subjects import Subject
 from difflab.cli.values import Limits, OrNull, Text, Whole
@@ -72,6 +73,7 @@ class Judge:
             raise ConfigError(
                 f"{', '.join(strangers)} is no metric: derive it from difflab.metrics.Metric or PairMetric"
             )
+        self.left_out = [] if is_chosen("metric") else self._leave_out(extractor)
         self.extractor, self.source = extractor, source
         self._replicates = Replicates(config.replicates)
         if config.replicates and config.replicates < 4:
@@ -86,11 +88,22 @@ class Judge:
             raise ConfigError(f"{', '.join(twice)}: two of the metrics give this number; choose one of them")
         self.info = {name: info for each in infos for name, info in each.items()}
         self._loaded: dict[int | None, Reference] = {}
-        self._notes = [] if source is None or source.note is None else [source.note]
+        self._notes = [*self.left_out, *([] if source is None or source.note is None else [source.note])]
         if source is None and (config.bits_per_dim or any(needs_reference(metric) for metric in self.metrics)):
             raise ConfigError(
                 "there is nothing to compare with: give reference=FILE (images or statistics) or data=NAME (a data set)"
             )
+
+    def _leave_out(self, extractor: FeatureExtractor) -> list[str]:
+        """Drops metrics that nobody has asked for and that this extractor does not serve; says of each that it did."""
+        identity = extractor.identity
+        lacking = [(metric, sorted(metric.needs().columns - set(identity.columns))) for metric in self.metrics]
+        self.metrics = [metric for metric, columns in lacking if not columns]
+        return [
+            f"{metric.names(identity)[0]} is left out: the extractor {identity.name} has not what it needs ({', '.join(columns)})"
+            for metric, columns in lacking
+            if columns
+        ]
 
     def check(self, subject: Subject, halved: bool) -> None:
         """Raises a ValueError if something will not do for this subject, or for its halves."""

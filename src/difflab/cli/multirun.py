@@ -82,8 +82,18 @@ def multirun(config_name: str, function: Callable[[DictConfig], Any], check: Cal
     try:
         main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(_row)()
     except Exception as error:
-        trouble = " ".join(f"{error}".split())[:1000] or type(error).__name__
+        trouble = _reason(error)
     _end(_row.folder, _row.ended, rows, trouble)
+
+
+def _reason(error: Exception) -> str:
+    """Why a sweep could not go on, in a line."""
+    if "submitit" in sys.modules:
+        from difflab.cli.row_jobs import submission_error
+
+        if refused := submission_error(error):
+            return refused
+    return " ".join(f"{error}".split())[:1000] or type(error).__name__
 
 
 class Begun(Callback):
@@ -180,8 +190,8 @@ def _end(folder: Path, known: dict[int, RowEnd], rows: Sequence[Sequence[str]], 
     if launched_rank() != 0:
         sys.exit(0)
     status = sweep_status(ended, stopped)
-    if trouble and not ended:
-        raise ConfigError(trouble)
+    if trouble and not stopped and not any(row.begun for row in ended):
+        raise ConfigError(f"{trouble}. No row was begun" if ended else trouble)
     for line in _told(ended, trouble):
         print(line, file=sys.stderr if status else sys.stdout)
     raise Ended(status, "")

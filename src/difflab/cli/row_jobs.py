@@ -49,6 +49,21 @@ class SlurmRow(submitit.SlurmJob[Any]):
             return [_nothing()]
 
 
+def submission_error(error: Exception) -> str:
+    """Why sbatch refused the job array, in its words, and what can be done; "" for another error.
+
+    Args:
+        error: Of the sweep.
+    """
+    said = " ".join(str(error).split())
+    if not isinstance(error, FailedJobError) or "sbatch" not in said:
+        return ""
+    return (
+        f"sbatch refuses the job array: {said}. Set what the cluster asks for, as hydra.launcher.partition=..., "
+        "hydra.launcher.account=... or hydra.launcher.timeout_min=... (docs/slurm.md); `sinfo` lists the partitions"
+    )
+
+
 def wait_for_all() -> None:
     """Has Hydra's launcher wait for every row."""
     submitit.SlurmExecutor.job_class = SlurmRow

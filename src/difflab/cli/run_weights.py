@@ -62,7 +62,7 @@ class RunWeights:
 def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunWeights:
     """The weights that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
 
-    track         which weights of a run; None for its first EMA track
+    track         which weights of a run, an EMA or online; None for its first EMA
     posthoc_std   length of an average to reconstruct from a run's snapshots instead
     """
     try:
@@ -113,7 +113,7 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     weights = model_weights(saved)
     chosen = track or next(iter(weights))
     if chosen not in weights:
-        raise ConfigError(f"track={chosen}: {checkpoint} has {', '.join(weights)}")
+        raise ConfigError(f"track={chosen}: {checkpoint} has no such weights; there are {', '.join(weights)}")
     return RunWeights(config, weights[chosen], chosen, checkpoint, saved["global_step"])
 
 
@@ -131,7 +131,7 @@ def _exported(path: Path, track: str | None) -> RunWeights:
         raise ConfigError(f"checkpoint={path}: its header gives the step {shown(header['step'])}. Export it again")
     config = read_back(header["config"], path)
     if track not in (None, header["track"]):
-        raise ConfigError(f"track={track}: {path} holds the track {header['track']} alone")
+        raise ConfigError(f"track={track}: {path} holds the weights {header['track']} alone: leave track out")
     return RunWeights(config, weights, header["track"], path, int(header["step"]))
 
 

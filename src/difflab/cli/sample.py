@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = [
-    ("sample checkpoint=runs/cosine_adagn", "64 images from a run's first EMA track"),
+    ("sample checkpoint=runs/cosine_adagn", "64 images from a run's first EMA"),
     (
         "sample checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
         "many images on eight GPUs; started again it goes on",
@@ -44,7 +44,7 @@ VALUES = [
     "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",
     "checkpoint    a run directory, a .ckpt or .safetensors file of a run, or openai:<path> of a released model",
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
-    "track         EMA track, or online; the run's first track if not given",
+    "track         which weights: the name of an EMA, or online; the run's first EMA if not given",
     "ema=posthoc ema.std=0.05   an average reconstructed from the run's snapshots",
     'steps         sampling steps (250, ddim25, "10,20,30"); eta: of DDIM; scale: of classifier-free guidance; in place of the run\'s',
     "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",

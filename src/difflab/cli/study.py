@@ -130,7 +130,7 @@ def understood(words: Sequence[str]) -> Request:
     file = study_file(plain[0] if plain else "")
     verb = plain[1] if len(plain) > 1 else ""
     if verb not in VERBS:
-        said = f"{verb!r} is nothing that a study can do" if verb else f"say what to do with {plain[0]}"
+        said = f"there is no study command {verb!r}" if verb else f"say what to do with {plain[0]}"
         raise ValueError(f"{said}: {_there_are(verb, list(VERBS))}")
     for flag in sorted(flags - {*VERBS[verb][1]}):
         raise ValueError(

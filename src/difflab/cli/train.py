@@ -146,6 +146,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.runs.identity import code_of
     from difflab.runs.provenance import without_diffs
     from difflab.runs.saved_checkpoints import set_aside, unfit_for
+    from difflab.runs.wandb_place import wandb_place
 
     check_accelerator(config.trainer.accelerator)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
@@ -250,6 +251,8 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         trainer.loggers[0].rewind(step)
         for logger in trainer.loggers:
             logger.log_hyperparams(resolved | {"protocol": protocols, "provenance": without_diffs(start)})
+        for line in mirrored.lines() if (mirrored := wandb_place(run.path)) else ():
+            print(line)
         try:
             connect(config.trainer.accelerator, strategy.timeout)
             outcome = fit(trainer, module, data, checkpoint)

@@ -36,5 +36,5 @@ def youth(name: str, averaging: Averaging, steps: int) -> str:
         return ""
     return (
         f"the average {name!r} still holds {100 * share:.0f} % of its initial weights after {steps} steps, and its samples and scores show "
-        "them; the track 'online' is the weights themselves, and ema=[warm_up] forgets the beginning soon"
+        "them; 'online' is the weights themselves, and ema=[warm_up] forgets the beginning soon"
     )

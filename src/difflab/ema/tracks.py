@@ -25,7 +25,7 @@ class Tracks:
 
     def __init__(self, averagings: Mapping[str, Averaging]):
         if ONLINE in averagings:
-            raise ValueError(f"an EMA track cannot be called {ONLINE!r}: that is the name of the weights themselves")
+            raise ValueError(f"an EMA cannot be called {ONLINE!r}: that is the name of the weights themselves")
         self.averagings = dict(averagings)
         self.layout: Layout = WholeLayout()
         self.step = 0
@@ -68,7 +68,7 @@ class Tracks:
     def applied_to(self, module: nn.Module, track: str) -> Iterator[None]:
         """Within the context the module has the weights of the track; its own come back however the context is left."""
         if track not in self.names:
-            raise KeyError(f"there is no EMA track {track!r}; there are {', '.join(self.names)}")
+            raise KeyError(f"there is no EMA {track!r}; there are {', '.join(self.names)}")
         if track == ONLINE:
             yield
             return
@@ -94,7 +94,7 @@ class Tracks:
         missing = set(self.averagings) - set(shadows)
         if missing:
             raise ValueError(
-                f"the checkpoint has no EMA track {', '.join(sorted(missing))}, only {', '.join(shadows) or 'none'}: an average "
+                f"the checkpoint has no EMA {', '.join(sorted(missing))}, only {', '.join(shadows) or 'none'}: an average "
                 "cannot begin in the middle of training"
             )
         self.step = int(state["step"])  # type: ignore[call-overload]

@@ -25,7 +25,10 @@ def check(
     for metric in metrics:
         names, needs = metric.names(identity)[0], metric.needs()
         for column in sorted(needs.columns - set(identity.columns)):
-            raise ValueError(f"{names} needs {column}, which the extractor {identity.name} does not give")
+            raise ValueError(
+                f"{names} needs {column}, which the extractor {identity.name} does not give with these weights: leave the metric out, "
+                "or choose an extractor or weights that give them (`difflab weights` lists them)"
+            )
         if num_samples < needs.samples:
             raise ValueError(f"{names} needs at least {needs.samples} samples, there are {num_samples}")
         if needs.reference_features and not reference_has_features:

@@ -58,7 +58,7 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
         subject = dict(results.subject)
         _check_untouched(results, parse_json(text, file)["measurements"])
     except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise StudyError(f"{where}: {file} cannot be believed ({error}): {again}") from error
+        raise StudyError(f"{where}: {file} cannot be used ({error}): {again}") from error
     for key, due in (("seed", cell.seed), ("step", training.steps)):
         there = subject.get(key)
         if there is not None and there != due:
