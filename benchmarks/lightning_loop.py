@@ -17,7 +17,14 @@ from torch import Tensor
 
 from benchmarks.bare_loop import BareLoop, PlainTorch
 from benchmarks.loop_task import Task
-from difflab.callbacks import DivergenceCallback, ProgressCallback, Stop, ThroughputCallback, TrackEvaluation
+from difflab.callbacks import (
+    DivergenceCallback,
+    ProgressCallback,
+    ScoresCallback,
+    Stop,
+    ThroughputCallback,
+    TrackEvaluation,
+)
 from difflab.cli.quiet import quiet_lightning
 from difflab.launch import Interruption
 from difflab.launch.pulse import Pulse
@@ -76,6 +83,7 @@ def watchers(config: Any, run: RunDirectory, lock: RunLock) -> list[pl.Callback]
         DivergenceCallback(Stop(), run.diverged, every),
         ThroughputCallback(config.data.batch_size, every),
         ProgressCallback(config.data.batch_size, every),
+        ScoresCallback({}, ""),
         SnapshotCallback(0, run.snapshots, ""),
         Checkpoints(
             run.checkpoints, NEVER, 1, 0, "eval/none", NEVER, Interruption("", 0, config.strategy.get("timeout", 30))

@@ -172,10 +172,10 @@ def test_identities_without_such_code_are_what_they_were():
 
 def test_a_callback_that_looks_on_is_no_other_run_and_any_other_is(place):
     own = identity_of()
-    monitor = "+trainer.callbacks=[{_target_: pytorch_lightning.callbacks.DeviceStatsMonitor}]"
-    assert identity_of(monitor) == own
-    stopping = "+trainer.callbacks=[{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: x}]"
-    mine = "+trainer.callbacks.mine={_target_: my_work.note.Note}"
+    assert identity_of("callbacks=device_stats") == own
+    stopping = "callbacks=early_stopping"
+    mine = "+callbacks.mine={_target_: my_work.note.Note}"
+    assert identity_of(mine.replace("}", ", only_watches: true}")) == own
     assert len({own, identity_of(stopping), identity_of(mine)}) == 3
     before = identity_of(mine)
     change(place / "my_work/note.py", CALLBACK + "\n")

@@ -87,7 +87,7 @@ def test_the_page():
     assert f"{place} 1.21 x plain | 1.200 (1.130 to 1.274) | **missed**, within the noise |" in lines
     assert f"{place} 2 x diffusers | 1.500 (1.500 to 1.500) | **missed** |" in lines
     assert "| start: help | train.py at most 2 s | 3.000 s | **missed** |" in lines
-    known = "parameters 7.660 M, GFLOP/image 3.600, compiled False, network calls 2"
+    known = "parameters 7.66 M, GFLOP/image 3.600, compiled False, network calls 2"
     first = "| UNet \\| 32x32, images/s | difflab | 30.00 (29.11 to 30.92) | 1.500 (1.500 to 1.500)"
     assert f"{first} | {known} |" in lines
     assert "|  | diffusers | 20.00 (19.41 to 20.61) | baseline |  |" in lines

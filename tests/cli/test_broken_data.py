@@ -2,9 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -102,20 +102,19 @@ def test_samples_that_are_damaged_are_named(digits, capsys):
     assert "cannot be read as an image" in text
 
 
-def test_classes_without_images_are_named_in_training_and_in_sampling(digits, tmp_path):
+def test_classes_without_images_are_named_in_training_and_in_sampling(digits, tmp_path, capsys):
     for path in digits.glob("3/*.jpg"):
         path.unlink()
     names = sorted(path.relative_to(digits).as_posix() for path in digits.glob("*/*.jpg"))
     (digits / "dataset.json").write_text(
         json.dumps({"labels": [[name, int(name[0])] for name in names]}), encoding="utf-8"
     )
-    with pytest.warns(UserWarning, match="1 of 10 classes have no images: .*: 3"):
-        run = train_small(tmp_path / "runs", *settings(digits), "trainer.max_steps=2", "data.num_workers=0").run
-    with pytest.warns(UserWarning, match="1 of the 10 classes that are drawn had no images in training: 3"):
-        sample_from(run.path, tmp_path / "all", "num_samples=20", "batch_size=20")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*no images in training")
-        sample_from(run.path, tmp_path / "some", "num_samples=4", "batch_size=4", "classes=[0,1]")
+    run = train_small(tmp_path / "runs", *settings(digits), "trainer.max_steps=2", "data.num_workers=0").run
+    assert re.search("warning: 1 of 10 classes have no images: .*: 3\n", capsys.readouterr().err)
+    sample_from(run.path, tmp_path / "all", "num_samples=20", "batch_size=20")
+    assert "warning: 1 of the 10 classes that are drawn had no images in training: 3" in capsys.readouterr().err
+    sample_from(run.path, tmp_path / "some", "num_samples=4", "batch_size=4", "classes=[0,1]")
+    assert "no images in training" not in capsys.readouterr().err
 
 
 def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd):

@@ -92,7 +92,7 @@ def test_what_changes_a_plan_has_it_made_anew(study, plan, monkeypatch, tmp_path
     conf = tmp_path / "conf"
     shutil.copytree(config_directory(), conf)
     with monkeypatch.context() as patch:
-        patch.setattr(known_plan, "config_directory", lambda: conf)
+        patch.setattr(known_plan, "config_directories", lambda: [conf])
         assert known() is not None
         (conf / "optimizer" / "adamw.yaml").write_text("lr: 1", encoding="utf-8")
         assert known() is None

@@ -67,7 +67,10 @@ def test_the_file_is_laid_out_as_adms(outcome, tmp_path):
     assert archive["arr_0"].dtype == np.uint8
     assert archive["arr_0"].shape == (23, 8, 8, 1)
     assert archive["arr_1"].tolist() == [i % 10 for i in range(23)]
-    assert Image.open(tmp_path / "grid.png").size == (10 * 66 + 2, 2 * 66 + 2)
+    assert Image.open(tmp_path / "grid.png").size == (
+        5 * 66 + 2,
+        4 * 66 + 6 + 2,
+    )  # two lines of five classes, two images of each
     assert [line.split() for line in printed] == [
         ["npz", str(tmp_path / "samples_23x8x8x1.npz")],
         ["grid", str(tmp_path / "grid.png")],

@@ -185,7 +185,7 @@ def test_runs_are_compared_outside_of_a_study(ran, capsys, tmp_path):
     first, second = ran.trainings[0].directory, ran.trainings[1].directory
     text = said(capsys, "compare", first, second, f"out={tmp_path / 'both.png'}")
     assert "network.norm" in text
-    assert "fd_digits" in text
+    assert "FD (digits, 40)" in text
     assert "First look at this study" in text  # the runs are a study's
     assert Image.open(tmp_path / "both.png").width > 100
     assert "compare has no option wave" in said(capsys, "compare", first, "wave=[seeds]")
@@ -200,7 +200,7 @@ def test_status_tells_done_from_due(ran, file, run_root, capsys):
 def test_a_plan_is_told_to_people_and_programs(ran, file, run_root, capsys):
     text = said(capsys, file, "plan", run_root, "rate=1e12", "difference=1")
     assert "4 trainings of" in text
-    assert "6 evaluations of" in text
+    assert "6 sets of 40 samples" in text
     assert "seeds" in text.splitlines()[-1]
     assert "power" in text
     assert "a difference of 5 %" in said(capsys, file, "plan", run_root, "difference=5%")
@@ -249,7 +249,7 @@ def test_what_evaluations_warn_of_is_told_with_the_rows_and_seeds(ran, file, run
     told = "(evaluations of adagn, seeds 0, 1; addgn, seeds 0, 1; few_steps, seed 0)"
     for words in (["status"], ["table", "missing=allow"]):
         text = said(capsys, file, *words, run_root)
-        assert "covariance has 64 dimensions and only 40 images" in text
+        assert "40 samples are fewer than the 64 dimensions of the features" in text
         assert " ".join(told.split()) in " ".join(text.replace("\\_", "_").split())
 
 

@@ -54,14 +54,14 @@ def test_the_recipe_is_printed_first_and_the_path_last(outcome):
 
 
 def test_the_end_says_where_things_are_and_what_to_do_next(outcome):
-    end = [line.split(maxsplit=1) for line in outcome.printed[-7:-1]]
-    assert [words[0] for words in end[:4]] == ["samples", "weights", "metrics", "next"]
+    end = [(line[:9].strip(), line[9:]) for line in outcome.printed[-9:-1]]
+    assert [label for label, _ in end] == ["samples", "weights", "metrics", "W&B", "", "next", "", ""]
     assert Path(end[0][1]).suffix == ".png"
-    assert (
-        end[3][1].partition(" checkpoint=")[0] in ("python sample.py", "difflab sample") or "'checkpoint=" in end[3][1]
-    )
-    assert str(outcome.run.path) in end[3][1]
-    assert "seed=1" in outcome.printed[-2].split()[-1]
+    assert end[4][1].startswith("to upload it: wandb sync ")
+    for (_, words), script in zip(end[5:7], ("sample", "evaluate"), strict=True):
+        assert words.startswith((f"python {script}.py '", f"difflab {script} '"))
+        assert f"checkpoint={outcome.run.path}" in words
+    assert end[7][1].endswith(" seed=1")
 
 
 def test_scores_are_printed_once_per_evaluation_and_warnings_once(outcome):
@@ -111,7 +111,7 @@ def test_the_end_is_marked_with_the_last_scores(outcome):
     last = read_metrics(outcome.run.metrics)[-1]
     assert complete["step"] == 12
     assert complete[SCORE] == last[SCORE]
-    assert f"{SCORE:40} {last[SCORE]:.4g}" in outcome.printed
+    assert f"  fd_digits@40  {last[SCORE]:.4g}    lower" in outcome.printed
 
 
 def test_the_last_picture_holds_the_averaged_weights_samples(outcome):
@@ -135,9 +135,10 @@ def test_the_last_picture_holds_the_averaged_weights_samples(outcome):
 
     picture = np.asarray(Image.open(outcome.run.samples / pictures[-1]))
     cell = 64 + 2  # 8 pixels enlarged to 64, and a border
-    assert picture.shape == (2 * cell + 2, 10 * cell + 2, 3)  # 20 images of two batches, a column per class
+    assert picture.shape == (2 * (2 * cell) + 6 + 2, 5 * cell + 2, 3)  # 20 images: five classes of two in a line
     for i in range(20):
-        top, left = 2 + i // 10 * cell, 2 + i % 10 * cell
+        below, beside = divmod(i % 10, 5)
+        top, left = 2 + (2 * below + i // 10) * cell + 6 * below, 2 + beside * cell
         shown = picture[top : top + 64, left : left + 64].astype(int)
         assert np.abs(shown.reshape(8, 8, 8, 8, 3) - expected[i][:, None, :, None, None]).max() <= 1
     assert expected.std() > 10
@@ -195,7 +196,8 @@ def test_the_same_command_again_trains_nothing(outcome):
     before = {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()}
     again = train_small(outcome.run.path.parents[1], "logger=[wandb]", "logger.wandb.mode=offline")
     assert again.printed[0].startswith("already complete")
-    assert again.printed[1:] == outcome.printed[-len(again.printed) + 1 :]
+    assert again.printed[1] == "scores of 40 samples against the 1,797 images of the data"
+    assert again.printed[2:] == outcome.printed[-len(again.printed) + 2 :]
     assert {path: path.stat().st_mtime_ns for path in outcome.run.path.rglob("*") if path.is_file()} == before
 
 
@@ -203,11 +205,11 @@ def test_young_averages_are_told(tmp_path, caplog):
     """0.9999 to the power of 12 is 0.9988."""
     outcome = train_small(tmp_path, "ema=[constant,warm_up]")
     assert any(
-        "EMA constant (holds 100 % of the initial weights at the end), warm_up " in line for line in outcome.printed
+        "EMA constant (holds 100 % of the initial weights at the end), warm_up" in line for line in outcome.printed
     )
     told = [line for line in outcome.printed if "still holds" in line]
-    assert [line.split(":")[0] for line in told] == ["step 6", "step 12"]
-    assert all("the average 'constant' still holds 100 % of its initial weights" in line for line in told)
+    assert len(told) == 1
+    assert told[0].startswith("note: the average 'constant' still holds 100 % of its initial weights after 6 steps")
     sample_from(outcome.run.path, tmp_path / "out", "num_samples=2", "track=constant")
     assert "'constant' still holds 100 % of its initial weights after 12 steps" in caplog.text
     caplog.clear()
@@ -272,8 +274,9 @@ def test_what_cannot_be_run_is_one_line_and_leaves_nothing(overrides, message, t
         train_small(tmp_path, *overrides)
     error = capsys.readouterr().err
     assert exit_.value.code == 2
-    assert error.count("\n") == 1
-    assert error.startswith("error: ")
+    *warnings, last = error.splitlines()
+    assert all(line.startswith("warning: ") for line in warnings)
+    assert last.startswith("error: ")
     assert message in error
     assert not list(tmp_path.rglob("config.yaml"))
 

@@ -126,7 +126,7 @@ def test_a_wrong_word_is_told_the_near_one(command, word, near):
 
 @pytest.mark.parametrize("command", ALIASES)
 def test_the_help_names_the_short_words(command):
-    lines = help_text(f"{command}.py", "", [], [], lambda group: True).splitlines()
+    lines = help_text(command, "", [], [], lambda group: True).splitlines()
     short = lines[lines.index("Short words, and what they stand for") :]
     for word, key in ALIASES[command].items():
         assert any(line.endswith(f" {key}") and word in line.replace(",", " ").split() for line in short), word

@@ -9,9 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from difflab.cli.choice_names import is_group
 from difflab.cli.groups import ConfigError, choices_of, is_global
-from difflab.cli.places import config_directory, config_files
+from difflab.cli.places import config_directory, config_files, is_group
 from difflab.reading import read_yaml
 
 _DRAWING = {

@@ -23,8 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from difflab.cli.check import check_callable
-from difflab.cli.choice_names import is_group
 from difflab.cli.groups import ConfigError, choose, is_typed, whose
+from difflab.cli.places import is_group
 from difflab.cli.references import lacking
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")

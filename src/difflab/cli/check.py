@@ -20,7 +20,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.cli.aliases import as_meant, short_for
-from difflab.cli.choice_names import is_group, path_among
+from difflab.cli.choice_names import path_among
 from difflab.cli.extras import missing_package
 from difflab.cli.given_callbacks import KNOWN_TO_CALLBACKS
 from difflab.cli.groups import (
@@ -34,7 +34,7 @@ from difflab.cli.groups import (
     whose,
 )
 from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, unknown
-from difflab.cli.places import config_directory, search_words
+from difflab.cli.places import config_directory, is_group, search_words
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
 from difflab.invocation import installation_of

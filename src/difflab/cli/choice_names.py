@@ -11,15 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Sweep
 from hydra.errors import HydraException
 
-from difflab.cli.places import config_directories
+from difflab.cli.places import is_group
 
 _LEADS_OUT = re.compile(r"\.\.|\\|[=,\[(\"'\s]/")
 """In a word that may hold such a name. Few do, and the others need not be read."""
-
-
-def is_group(key: str) -> bool:
-    """Whether a key of the command line stands for a group of conf/."""
-    return "/" in key or any((folder / key).is_dir() for folder in config_directories())
 
 
 def leads_out(name: str) -> bool:

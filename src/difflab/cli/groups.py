@@ -13,8 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.cli.choice_names import is_group
-from difflab.cli.places import config_files, search_words
+from difflab.cli.places import config_files, is_group, search_words
 from difflab.invocation import command
 from difflab.reading import read_yaml
 

@@ -33,6 +33,11 @@ def search_words() -> list[str]:
     return [f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in _added)}]"] if _added else []
 
 
+def is_group(key: str) -> bool:
+    """Whether a key of the command line stands for a group of conf/."""
+    return "/" in key or any((folder / key).is_dir() for folder in config_directories())
+
+
 def config_files(group: str, pattern: str = "**/*.yaml") -> dict[str, Path]:
     """Choice -> file, of everything that can be chosen of a group; those in folders of it have their path in their name.
 

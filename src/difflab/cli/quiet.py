@@ -21,7 +21,7 @@ class PlainLines(logging.Handler):
 
 
 _said = set[str]()
-"""Warnings that this process has given."""
+"""Warnings that have been given since the command, or this row of a sweep, began."""
 
 
 def _say_once(message: Warning | str, *_: object, **__: object) -> None:
@@ -45,6 +45,7 @@ def quiet_lightning() -> None:
         ".*sync_dist=True.*",  # metrics are sums over all processes already
     ):
         warnings.filterwarnings("ignore", message=message)
+    _said.clear()
     warnings.showwarning = _say_once
     if launched_rank() > 0:
         warnings.simplefilter("ignore")

@@ -25,10 +25,9 @@ from difflab.cli import resolvers
 from difflab.cli.aliases import as_meant
 from difflab.cli.arguments import check_arguments
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
-from difflab.cli.choice_names import is_group
 from difflab.cli.counted_classes import count_classes
 from difflab.cli.division import BATCH_VALUES
-from difflab.cli.places import config_directory
+from difflab.cli.places import config_directory, is_group
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import check_trainer
 from difflab.cli.values import OF_A_RUN, SEEDS, check_values

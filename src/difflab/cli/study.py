@@ -159,7 +159,7 @@ def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_no_option(key: str) -> None:
     """A ValueError if the key is no override of train.py, and nearly an option."""
-    from difflab.cli.choice_names import is_group
+    from difflab.cli.places import is_group
 
     near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
     if near and not is_group(key):

@@ -97,7 +97,7 @@ class Checkpoints(Checkpoint):
         score = trainer.callback_metrics.get(self.monitor)
         if score is not None and float(score) < self.best:
             self.best = float(score)
-            self._best_to_link = self._save(trainer)
+            self._save(trainer, is_best=True)
         self._after_step(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -150,21 +150,24 @@ class Checkpoints(Checkpoint):
     def _why(self) -> str:
         return self.interruption.reason() or "another process that was told to stop"
 
-    def _save(self, trainer: pl.Trainer) -> Path:
+    def _save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
+        if trainer.global_step == self._saved_step and not is_best:
+            return
         path = self.directory / f"step-{trainer.global_step:08d}.ckpt"
-        if trainer.global_step == self._saved_step:
-            return path
         began = time.monotonic()
         self._link_best(trainer)
-        trainer.loggers[0].save()  # metrics.jsonl: no line of it may be missing that the checkpoint has behind it
-        trainer.save_checkpoint(path, weights_only=False)
+        if trainer.global_step != self._saved_step:
+            trainer.loggers[0].save()  # metrics.jsonl: no line of it may be missing that the checkpoint has behind it
+            trainer.save_checkpoint(path, weights_only=False)
+            self._saved_step = trainer.global_step
+        if is_best:
+            self._best_to_link = path
+            self._link_best(trainer)  # before a mirror looks which one is the best
         for mirror in trainer.loggers[1:]:
             mirror.save()
         if trainer.is_global_zero:
             self._discard_old()
-        self._saved_step = trainer.global_step
         self.seconds += time.monotonic() - began
-        return path
 
     def _discard_old(self) -> None:
         """Keeps the last few of those that are on the disk. One that is still being written in the background does not count yet, so
