@@ -145,9 +145,7 @@ class Progress:
     def draw(self, task: Task) -> None:
         """Renews the line, if this is the innermost task."""
         if self._live is not None and self._tasks and self._tasks[-1] is task:
-            self._live.update(
-                self._live.task_ids[0], total=task.total, completed=task.done, shown=task, refresh=True
-            )
+            self._live.update(self._live.task_ids[0], total=task.total, completed=task.done, shown=task, refresh=True)
 
     def _begin(self) -> None:
         _displays.append(self)

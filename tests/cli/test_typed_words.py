@@ -185,6 +185,20 @@ def test_choices_of_ones_own_are_found(own, argv, words):
     assert "'mine'" in refused("train", "experiment=mien")
 
 
+@pytest.mark.parametrize(
+    ("word", "key"), [("max_steps", "trainer.max_steps"), ("lr", "optimizer.lr"), ("optimiser", "optimizer")]
+)
+def test_a_short_word_in_a_file_is_told_its_key(own, argv, word, key):
+    """It is understood on the command line, where it is rewritten; a file of one's own has the keys themselves."""
+    from difflab.cli.entry import arguments
+
+    file = own / "experiment/mine.yaml"
+    file.write_text(f"# @package _global_\ndefaults: [cosine_adagn]\n{word}: 5\n", encoding="utf-8")
+    argv("train.py", "experiment=mine", "--config-dir", "my conf")
+    with pytest.raises(ConfigError, match=f"did you mean '{key}'"):
+        resolve_row(arguments())
+
+
 def test_a_choice_in_a_folder_conf_is_told_how_it_is_found(own):
     own.rename(own.parent / "conf")
     assert refused("train", "experiment=mine").endswith("add --config-dir conf to the command")

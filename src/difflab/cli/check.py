@@ -33,7 +33,7 @@ from difflab.cli.groups import (
     explain_group,
     whose,
 )
-from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, unknown
+from difflab.cli.near_keys import HYDRA_KEYS, children, explain_path, explain_top, unknown
 from difflab.cli.places import config_directory, is_group, search_words
 from difflab.cli.readable_words import readable
 from difflab.cli.trainer_arguments import KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
@@ -145,7 +145,7 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
     """
     for key in config:
         if str(key) not in base:
-            raise ConfigError(unknown(str(key), "the configuration", map(str, base)))
+            explain_top(base, str(key))
     for key in base:
         if key not in config and is_group(str(key)):
             continue

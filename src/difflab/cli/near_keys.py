@@ -25,11 +25,23 @@ def explain_path(base: DictConfig, path: str, command: str) -> None:
                 direct = "|".join(direct_choices(part))
                 raise ConfigError(f"{path}: no {part} is chosen; choose one as well, {part}={direct}")
             if depth == 0 and (meant := _elsewhere(base, parts[-1], command)):
-                raise ConfigError(f"unknown key {path!r}: the configuration has no {part!r}; did you mean {meant!r}?")
+                raise ConfigError(_meant(path, part, meant))
             raise ConfigError(unknown(".".join(parts[: depth + 1]), above or "the configuration", map(str, node)))
         node = node._get_node(part) if isinstance(node, DictConfig) else None
         if not isinstance(node, DictConfig) or node._is_missing() or node._is_none() or node._is_interpolation():
             return
+
+
+def explain_top(base: DictConfig, key: str) -> None:
+    """Raises for a key at the top of a training's configuration that is not in its base, as a file of one's own may have it."""
+    if meant := _elsewhere(base, key, "train"):
+        aside = " Short words are understood on the command line alone" if key in ALIASES["train"] else ""
+        raise ConfigError(_meant(key, key, meant) + aside)
+    raise ConfigError(unknown(key, "the configuration", map(str, base)))
+
+
+def _meant(path: str, part: str, meant: str) -> str:
+    return f"unknown key {path!r}: the configuration has no {part!r}; did you mean {meant!r}?"
 
 
 def _elsewhere(base: DictConfig, name: str, command: str) -> str | None:

@@ -31,10 +31,11 @@ def recipe(config: DictConfig, module: Any, data: Any, evaluation: Evaluation) -
         ", ".join(_average(name, average, steps) for name, average in module.ema.tracks.averagings.items()) or "none"
     )
     size = config.data.image_size
+    augmented = "".join(f", {one.described}" for one in data.stream.augmentations)
     parts = [f"{part} {_name(config[part])}" for part in ("schedule", "parameterization", "variance") if part in config]
     rows = [
         ("data", f"{_name(config.data.dataset)}: {images:,} images, {size}x{size}, {config.data.channels} "
-                 f"channel{'s' if config.data.channels > 1 else ''}, {config.data.num_classes or 'no'} classes"),
+                 f"channel{'s' if config.data.channels > 1 else ''}, {config.data.num_classes or 'no'} classes{augmented}"),
         ("model", ", ".join([f"{_name(config.network)}, {number(parameters / 1e6)} M parameters", *parts])),
         ("training", f"{steps:,} steps of {batch:,} images = {number(steps * batch / images)} epochs"),
         ("", f"objective {_name(config.objective)}, {_name(config.optimizer)}, learning rate {config.optimizer.lr:g}, EMA {averages}"),

@@ -13,12 +13,21 @@ class Augmentation(ABC):
     """images [B, C, H, W] -> images of the same shape and type, random through `noise` alone: what happens to image number n
     depends on (seed, n), not on the batch, the worker or the process it is in."""
 
+    @property
+    def described(self) -> str:
+        """What it does, in a few words for the lines that a training begins with."""
+        return type(self).__name__
+
     @abstractmethod
     def __call__(self, images: Tensor, noise: Noise) -> Tensor: ...
 
 
 class HorizontalFlip(Augmentation):
     """Mirrors every second image, on average."""
+
+    @property
+    def described(self) -> str:
+        return "half of them mirrored"
 
     def __call__(self, images: Tensor, noise: Noise) -> Tensor:
         flipped = noise.uniform("flip") < 0.5
@@ -43,6 +52,10 @@ class RandomCrop(Augmentation):
                 f"min_share = {min_share} is the share of an image's side that is left at least: in (0, 1]"
             )
         self.min_share = min_share
+
+    @property
+    def described(self) -> str:
+        return f"cropped to {self.min_share:g} of a side at least"
 
     def __call__(self, images: Tensor, noise: Noise) -> Tensor:
         share = self.min_share + (1 - self.min_share) * noise.uniform("crop size")
