@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ LOGGED = ("logger=[wandb]", "data.num_workers=1")
 OTHER = ("seed=3", "trainer.precision=bf16-mixed", "network.width=32", "checkpoint_io=asynchronous")
 
 
-def state_of_the_process() -> dict[str, Any]:
-    """What a run could leave behind for the next one; a thread that has been told to end is waited for."""
-    for thread in threading.enumerate():
+def state_of_the_process(others: Collection[threading.Thread]) -> dict[str, Any]:
+    """What a run could leave behind for the next one.
+
+    Args:
+        others: Threads of earlier tests. Of the later ones those that have been told to end are waited for.
+    """
+    for thread in set(threading.enumerate()) - set(others):
         if thread.name == "run lock":
             thread.join(30)
     loggers = [
@@ -44,25 +49,26 @@ def state_of_the_process() -> dict[str, Any]:
                 torch.is_autocast_enabled("cpu"),
             ),
         ),
-        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "threads": sorted(thread.name for thread in threading.enumerate() if thread not in others),
         "garbage": (gc.isenabled(), gc.get_threshold()),
     }
 
 
-def assert_unchanged(before: dict[str, Any]) -> None:
-    now = state_of_the_process()
+def assert_unchanged(before: dict[str, Any], others: Collection[threading.Thread]) -> None:
+    now = state_of_the_process(others)
     assert set(now["environment"].items()) ^ set(before["environment"].items()) == set()
     assert now == before
 
 
 def test_a_run_is_the_same_after_another_and_leaves_the_process_as_it_was(tmp_path):
+    others = threading.enumerate()
     alone = train_small(tmp_path / "alone", *SHORT, *LOGGED).run
-    before = state_of_the_process()
+    before = state_of_the_process(others)
     train_small(tmp_path / "after", *SHORT, *LOGGED, *OTHER)
-    assert_unchanged(before)
+    assert_unchanged(before, others)
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     after = train_small(tmp_path / "after", *SHORT, *LOGGED).run
-    assert_unchanged(before)
+    assert_unchanged(before, others)
     assert after.path.name == alone.path.name
     one, other = saved_state(alone), saved_state(after)
     parts = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops")
