@@ -68,7 +68,7 @@ def test_a_shift_of_the_mean_asks_for_a_sampler_with_a_variance(outcome):
         planned(outcome, *shift, "sampler=ddim")
     with pytest.raises(ConfigError, match=said):
         resolve_row(["+experiment=cosine_adagn", *shift, "sampler=ddim"])
-    with pytest.raises(ConfigError, match="nowhere: there is no such file"):  # the next question
+    with pytest.raises(InstantiationException, match="nowhere: there is no such file"):  # the next question
         planned(outcome, *shift, "sampler=ddpm", "sampler.grid.steps=4")
 
 

@@ -26,7 +26,8 @@ def refused(capsys, *arguments) -> str:
     with pytest.raises(SystemExit) as end:
         train_small(*arguments)
     assert end.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *warnings, line = capsys.readouterr().err.strip().splitlines()
+    assert all(one.startswith("warning: ") for one in warnings)
     return line
 
 
