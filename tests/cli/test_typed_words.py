@@ -34,6 +34,7 @@ def refused(command: str, *words: str) -> str:
         (["experiment=a,b", "batch_size=16,32"], ["+experiment=a,b", "data.batch_size=16,32"]),
         (["experiment=[a,b]", "shrink=tiny"], ["+experiment=[a,b]", "+shrink=tiny"]),
         (["steps=9", "trainer.max_steps=9"], ["trainer.max_steps=9"]),
+        (["paths.output_dir=out", "data_dir=my images"], ["run.root=out", "data.dataset.root=my images"]),
         (["wandb.project=mine", "ema_decay=0.99"], ["logger.wandb.project=mine", "ema.warm_up.decay=0.99"]),
         (
             ["guidance=[cfg,clip]", "parameterization=v"],
@@ -76,7 +77,7 @@ def test_a_word_and_its_key_say_one_thing():
 
 @pytest.mark.parametrize("command", ALIASES)
 def test_every_short_word_leads_to_a_key_and_hides_none(command):
-    chosen = {"train": ["+experiment=cosine_adagn", "guidance=[cfg,clip]"]}.get(command, [])
+    chosen = {"train": ["+experiment=cosine_adagn", "guidance=[cfg,clip]", "data=folder"]}.get(command, [])
     config = composed(command, *chosen)
     for word, key in ALIASES[command].items():
         assert word not in config, word

@@ -50,6 +50,10 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
         "num_inference_steps": "sampler.grid.steps",
         "name": "run.name",
         "output_dir": "run.root",
+        "paths.output_dir": "run.root",
+        "paths.log_dir": "run.root",
+        "data_dir": "data.dataset.root",
+        "paths.data_dir": "data.dataset.root",
         "wandb": "logger.wandb",
     },
     "sample": _DRAWING,
@@ -100,14 +104,15 @@ def as_meant(command: str, words: Sequence[str]) -> list[str]:
         if match is None:
             meant.append(word)
             continue
-        key = match["key"]
-        if not match["rest"] and key in INSTEAD.get(command, {}):
+        key, rest = match["key"], match["rest"]
+        if not rest and key in INSTEAD.get(command, {}):
             raise ConfigError(f"{key}={match['value']}: {INSTEAD[command][key]}")
-        name = ALIASES.get(command, {}).get(key)
-        if name is not None:
-            full = f"{match['stage'] or ''}{name}{match['rest']}={_chosen(name, match['value'])}"
+        known = ALIASES.get(command, {})
+        whole, name = known.get(key + rest) if rest else None, known.get(key)
+        if whole or name:
+            full = f"{match['stage'] or ''}{whole or f'{name}{rest}'}={_chosen(whole or str(name), match['value'])}"
             said[full.partition("=")[0]] = word
-        elif is_group(key) and not match["rest"]:
+        elif is_group(key) and not rest:
             plus = match["plus"] or ("+" if is_global(key) and key not in _defaults(command) else "")
             full = f"{match['stage'] or ''}{plus}{key}={_chosen(key, match['value'])}"
         else:
