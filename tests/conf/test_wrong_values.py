@@ -208,10 +208,16 @@ def test_keys_of_an_experiment_that_an_exchanged_part_has_not():
         ("a\nb", "line break"),
         ("a\0b", "control character"),
         ("runs/" + 300 * "n", "longer than the 255 bytes"),
-        ("ü" * 150, "too long|longer than"),
+        ("ü" * 150, "longer than the 255 bytes"),
+        ("runs" + 1000 * "/name", "the path is longer than the 4096 bytes"),
     ],
 )
-def test_a_folder_that_cannot_be_made(path, told):
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_that_cannot_be_made(path, told, there, tmp_path, monkeypatch):
+    """Whether there are runs already or not: the system says of a long name in a folder that there is none what it says of any."""
+    monkeypatch.chdir(tmp_path)
+    if there:
+        (tmp_path / "runs").mkdir()
     with pytest.raises(ConfigError, match=told) as caught:
         check_place("run.root=...", path)
     assert "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -22,11 +23,13 @@ def check_place(said: str, path: str | Path) -> None:
         above = Path(words).absolute()
         while not _exists(above):
             above = above.parent
-        longest = os.pathconf(above, "PC_NAME_MAX")
-    except (OSError, ValueError) as error:  # a name that is too long, a file in the place of a folder
+        longest, whole = (os.pathconf(above, limit) for limit in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    except (OSError, ValueError) as error:  # a file in the place of a folder
         raise ConfigError(f"{_short(said)}: no such folder can be made ({_reason(error)}): choose another") from error
     if any(len(os.fsencode(part)) > longest for part in Path(words).parts):
         raise ConfigError(f"{_short(said)}: a name is longer than the {longest} bytes that it may have: choose another")
+    if len(os.fsencode(Path(words).absolute())) >= whole:
+        raise ConfigError(f"{_short(said)}: the path is longer than the {whole} bytes that it may have: choose another")
     if not above.is_dir():
         raise ConfigError(f"{said}: {above} is a file, where a folder must be: choose another")
     if not os.access(above, os.W_OK | os.X_OK):
@@ -38,6 +41,10 @@ def _exists(path: Path) -> bool:
         os.stat(path)
     except FileNotFoundError:
         if path == path.parent:
+            raise
+        return False
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
             raise
         return False
     return True
