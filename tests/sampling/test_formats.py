@@ -19,8 +19,7 @@ from PIL import Image
 from difflab.data import ImageFolder, ImageZip
 from difflab.metrics import to_uint8, to_uint8_truncated
 from difflab.sampling import ShardFolder, Shards
-from difflab.sampling.formats import Folder, Format, Npz, WebDataset, Zip, check_pictures
-from difflab.sampling.formats.png import encoded
+from difflab.sampling.formats import Folder, Format, Npz, WebDataset, Zip, check_pictures, encoded
 
 CONF = Path(__file__).parents[2] / "conf"
 

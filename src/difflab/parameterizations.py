@@ -1,0 +1,137 @@
+"""(t, alpha, sigma) -> (c_skip, c_out, c_in, c_noise)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from difflab.process import transition
+from difflab.schedules.schedule import NoiseSchedule
+from difflab.types import AlphaSigma, Preconditioning
+
+__all__ = ["EDM", "X0", "Epsilon", "Parameterization", "PreviousX", "Velocity"]
+
+
+class Parameterization(ABC):
+    """How the raw network F is read: x_0 = c_skip x_t + c_out F(c_in x_t, c_noise).
+
+    What F has to learn follows, (x_0 - c_skip x_t) / c_out, so noise, image, velocity and EDM losses are one mean squared error.
+    """
+
+    @abstractmethod
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        """Coefficients at times t, where the schedule gives alpha, sigma and the network time."""
+
+
+class EDM(Parameterization):
+    """Karras et al. 2022, table 1, last column, for any alpha:
+
+        c_skip = alpha d^2 / p,  c_out = sigma d / sqrt(p),  c_in = 1 / sqrt(p),  c_noise = ln(sigma / alpha) / 4
+
+    where p = alpha^2 d^2 + sigma^2 is the variance of x_t. With alpha = 1 these are the paper's; else they are the paper's at the noise
+    level sigma / alpha, applied to x_t / alpha.
+
+    sigma_data   d, the standard deviation of the data
+    """
+
+    def __init__(self, sigma_data: float = 0.5):
+        if sigma_data <= 0:
+            raise ValueError(f"sigma_data = {sigma_data} must be positive")
+        self.sigma_data = sigma_data
+
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        power = alpha**2 * self.sigma_data**2 + sigma**2
+        return Preconditioning(
+            c_skip=alpha * self.sigma_data**2 / power,
+            c_out=sigma * self.sigma_data / power.sqrt(),
+            c_in=1 / power.sqrt(),
+            c_noise=torch.log(sigma / alpha) / 4,
+        )
+
+
+class Epsilon(Parameterization):
+    """F = eps, x_0 = (x_t - sigma F) / alpha (Ho et al. 2020, eq. 11)."""
+
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        return Preconditioning(1 / alpha, -sigma / alpha, torch.ones_like(alpha), time)
+
+
+class PreviousX(Parameterization):
+    """F = mean of q(x_s | x_t, x_0) for the step s = t - 1/T before t, x_0 = (F - coef_xt x_t) / coef_x0.
+
+    The mu-prediction of Ho et al. 2020, table 2. The step is always one of the schedule's own chain, on which the network was
+    trained, also when sampling takes fewer steps. (guided-diffusion's respaced models read the output as the respaced chain's
+    mean instead; for that, give the respaced betas as a schedule.)
+
+    schedule    the discrete schedule of the model
+    """
+
+    def __init__(self, schedule: NoiseSchedule):
+        if schedule.steps is None:
+            raise ValueError(
+                "previous-x prediction needs a discrete schedule: in continuous time there is no previous step"
+            )
+        self.schedule = schedule
+        self._step = 1 / schedule.steps
+
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        step = transition(self.schedule((t - self._step).clamp(min=0)), AlphaSigma(alpha, sigma))
+        return Preconditioning(-step.coef_xt / step.coef_x0, 1 / step.coef_x0, torch.ones_like(alpha), time)
+
+
+class Velocity(Parameterization):
+    """F = v = alpha eps - sigma x_0, x_0 = (alpha x_t - sigma F) / (alpha^2 + sigma^2).
+
+    Salimans and Ho 2022, "Progressive Distillation", section 4, where alpha^2 + sigma^2 = 1. Well defined without any signal.
+    """
+
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        power = alpha**2 + sigma**2
+        return Preconditioning(alpha / power, -sigma / power, torch.ones_like(alpha), time)
+
+
+class X0(Parameterization):
+    """F = x_0 (Ho et al. 2020, section 3.2)."""
+
+    def __call__(
+        self,
+        t: Float64[Tensor, " b"],
+        alpha: Float64[Tensor, " b"],
+        sigma: Float64[Tensor, " b"],
+        time: Float64[Tensor, " b"],
+    ) -> Preconditioning:
+        one = torch.ones_like(alpha)
+        return Preconditioning(torch.zeros_like(alpha), one, one, time)
