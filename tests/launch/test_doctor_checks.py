@@ -40,7 +40,7 @@ from difflab.launch.doctor import (
     shared_folder,
     versions,
 )
-from difflab.launch.doctor import gpus as gpus_file
+from difflab.launch.doctor import machine_checks as gpus_file
 
 
 def free_port() -> int:
@@ -411,7 +411,9 @@ def test_clocks(monkeypatch):
     assert alone(ClockSkew()).verdict is Verdict.SKIPPED
     assert together(ClockSkew(), ClockSkew()).verdict is Verdict.OK
     late, real = itertools.count(), time.time
-    monkeypatch.setattr("difflab.launch.doctor.clock_skew.time", SimpleNamespace(time=lambda: real() + 5 * next(late)))
+    monkeypatch.setattr(
+        "difflab.launch.doctor.cluster_checks.time", SimpleNamespace(time=lambda: real() + 5 * next(late))
+    )
     finding = together(ClockSkew(), ClockSkew())
     assert finding.verdict is Verdict.WARNING
     assert finding.found.startswith("within 5 s")

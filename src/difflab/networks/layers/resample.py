@@ -1,11 +1,14 @@
-"""How a level of the network hands its image to the next: the interface, and the two resizings without parameters."""
+"""Changes of resolution between the levels of a network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from difflab.networks.layers.doubling_convolution import DoublingConv2d
 
 
 @runtime_checkable
@@ -35,3 +38,82 @@ def halve(h: Tensor) -> Tensor:
 def double(h: Tensor) -> Tensor:
     """Every pixel 2 x 2 times."""
     return F.interpolate(h, scale_factor=2, mode="nearest")
+
+
+class BigGANResample(Resample):
+    """A residual block whose two paths are pooled or repeated after the first activation; it has the embedding as well."""
+
+    def down(self, channels: int, block: BlockFactory) -> nn.Module:
+        return block(channels, channels, resize=halve)
+
+    def up(self, channels: int, block: BlockFactory) -> nn.Module:
+        return block(channels, channels, resize=double)
+
+
+class _ConvDown(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+        return self.conv(h)
+
+
+class _ConvUp(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = DoublingConv2d(channels, channels)
+
+    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+        return self.conv(h)
+
+
+class ConvResample(Resample):
+    """Down: a 3x3 convolution of stride 2. Up: pixels repeated, then a 3x3 convolution."""
+
+    def down(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _ConvDown(channels)
+
+    def up(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _ConvUp(channels)
+
+
+class _PoolDown(nn.Module):
+    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+        return halve(h)
+
+
+class _RepeatUp(nn.Module):
+    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+        return double(h)
+
+
+class PoolResample(Resample):
+    """Down: the mean of 2 x 2 pixels. Up: pixels repeated."""
+
+    def down(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _PoolDown()
+
+    def up(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _RepeatUp()
+
+
+class Enlargement(ABC):
+    """(image [B, C, s, s], (H, W)) -> [B, C, H, W]."""
+
+    @abstractmethod
+    def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]: ...
+
+
+class BilinearEnlargement(Enlargement):
+    """As OpenAI's upsamplers (guided-diffusion, SuperResModel)."""
+
+    def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+        return F.interpolate(image, size, mode="bilinear")
+
+
+class BicubicEnlargement(Enlargement):
+    """As SR3 (arXiv 2104.07636, section 2.2)."""
+
+    def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+        return F.interpolate(image, size, mode="bicubic")
