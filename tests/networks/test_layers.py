@@ -8,10 +8,9 @@ from torch import nn
 
 from difflab.networks.layers import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm, LabelEmbedding
 from difflab.networks.layers.attention import Pointwise
-from difflab.networks.layers.doubling_convolution import DoublingConv2d
 from difflab.networks.layers.embeddings import TimeEmbedding, sinusoids
 from difflab.networks.layers.norms import group_count
-from difflab.networks.layers.resample import double
+from difflab.networks.layers.resample import DoublingConv2d, double
 from difflab.types import NULL_LABEL, Condition
 
 
