@@ -341,3 +341,18 @@ def test_two_processes_measure_what_one_does(runs, tmp_path):
     for a, b in zip(one.measurements, two.measurements, strict=True):
         assert a.value == pytest.approx(b.value, rel=1e-6)
         assert a.protocol.fingerprint == b.protocol.fingerprint
+
+
+def test_other_models_are_no_seeds_of_one_experiment():
+    """Their mean and its interval say nothing, and were printed as those of three seeds."""
+    from types import SimpleNamespace
+
+    from difflab.cli.subjects import _check_replicates
+
+    def subject(seed, *overrides):
+        model = composed("train", "+experiment=cosine_adagn", f"seed={seed}", *overrides)
+        return SimpleNamespace(about={"seed": seed}, model=model)
+
+    _check_replicates(["a", "b"], [subject(0), subject(1, "eval.num_samples=7")])
+    with pytest.raises(ConfigError, match=r"a and c are not .* network\.width \(32 -> 48\)"):
+        _check_replicates(["a", "b", "c"], [subject(0), subject(1), subject(2, "network.width=48")])

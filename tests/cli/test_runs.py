@@ -65,3 +65,24 @@ def test_hundreds_are_listed_in_a_few_seconds(root, tmp_path, monkeypatch, capsy
     began = time.process_time()
     assert told(monkeypatch, capsys, tmp_path).out.count("\n") == 301
     assert time.process_time() - began < 10
+
+
+def test_a_row_of_a_sweep_is_listed_with_its_own_words_and_the_step_it_was_saved_at(
+    root, tmp_path, monkeypatch, capsys
+):
+    """Not with those of the whole sweep, by which nobody could find it."""
+    (run,) = (root / "cosine_adagn").glob("seed0-*")
+    copy = tmp_path / "sweep" / run.name
+    copy.mkdir(parents=True)
+    for name in ("config.yaml", "provenance.json"):
+        shutil.copy(run / name, copy)
+    (start,) = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    start |= {
+        "command": "train.py -m experiment=cosine_adagn,linear_adagn network.width=16,32",
+        "overrides": ["+experiment=linear_adagn", "network.width=32"],
+        "to_step": 29,
+    }
+    (copy / "provenance.json").write_text(json.dumps([start]), encoding="utf-8")
+    words = (tmp_path, "--json", "experiment=linear_adagn", "network.width=32")
+    (listed,) = json.loads(told(monkeypatch, capsys, *words).out)
+    assert listed["step"] == 29

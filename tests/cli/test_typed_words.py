@@ -234,3 +234,15 @@ def test_a_folder_that_is_not_there_is_a_line_of_every_command(command, argv, ca
         importlib.import_module(f"difflab.cli.{command}").main()
     assert end.value.status == 2
     assert capsys.readouterr().err == "error: --config-dir absent: there is no such folder\n"
+
+
+def test_a_setting_with_dashes_is_told_how_it_is_written(argv, capsys):
+    """Hydra takes --experiment for the beginning of a flag of its own, and looked for a file of that name."""
+    from difflab.cli.ended import Ended
+    from difflab.cli.entry import arguments
+
+    argv("train.py", "--experiment=cosine_adagn")
+    with pytest.raises(Ended) as end:
+        arguments()
+    assert end.value.status == 2
+    assert "write experiment=cosine_adagn" in capsys.readouterr().err

@@ -60,6 +60,10 @@ class Workshop:
         return train_small(self.runs, *SHORT, "run.name=cosine_adagn", "seed=1").run.path
 
     @cached_property
+    def third_run(self) -> Path:
+        return train_small(self.runs, *SHORT, "run.name=cosine_adagn", "seed=2").run.path
+
+    @cached_property
     def guided_run(self) -> Path:
         """The same, trained to be guided, with early checkpoints and snapshots."""
         more = ("condition_dropout=0.1", "checkpoint.milestone=1", *OF_EARLIER_STEPS)
@@ -170,7 +174,8 @@ class Workshop:
             (r"runs/digits_classifier\b(?!/)|\bCLASSIFIER\b", "classifier"),
             (r"RUN/checkpoints/<early>\.ckpt", "guided_run/checkpoints/step-00000001.ckpt"),
             (r"runs/cosine_adagn\b(?!/)|<run(?: directory)?>|\bRUN(?:_A)?\b", OWN_RUN.get(page, "run")),
-            (r"\bRUN_[BC]\b", "second_run"),
+            (r"\bRUN_B\b", "second_run"),
+            (r"\bRUN_C\b", "third_run"),
             (r"\bBASE\b", "small_base"),
             (r"\bUPSAMPLER\b", "upsampler"),
             (r"/data/birds\.zip|\bimagenet\.zip", "zipped"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -241,7 +242,10 @@ def check_callable(target: str, path: str) -> Callable[..., Any]:
         if package := missing_package(error, target):
             raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
         reason = " ".join(str(error).split()) if target else "it is empty"
-        raise ConfigError(f"{path}._target_: there is no {target} ({reason})") from error
+        top = target.partition(".")[0]
+        here = Path(f"{top}.py").is_file() or Path(top).is_dir()
+        hint = f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command" if here else ""
+        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){hint}") from error
     if not callable(function):
         raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
     return function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from string import Template
@@ -79,7 +80,9 @@ def _pack(path: str, out: str, words: list[str]) -> None:
             progress.update(task, completed=len(index))
     use = "latents" if index.shape is not None else index.format
     print(f"{len(index):,} examples in {len(index.shards)} shards of {out}, content {index.content} as in the source")
-    print(f"train on them with data={use} data.dataset.root={Path(out).absolute()}")
+    print(
+        f"train on them with data={use} {shlex.quote(f'data.dataset.root={Path(out).absolute()}')} data.image_size=..."
+    )
 
 
 def _info(path: str, as_json: bool) -> None:

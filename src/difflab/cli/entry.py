@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from difflab.cli.ended import Ended
 from difflab.cli.garbage import end_at_once, spared
-from difflab.cli.places import config_directories, config_directory, config_files, search_words
+from difflab.cli.places import config_directories, config_directory, config_files, is_group, search_words
 from difflab.cli.surroundings import check_surroundings
 from difflab.invocation import command, program
 from difflab.launch.rank import end_with_first
@@ -58,6 +58,10 @@ def arguments() -> list[str]:
     """The command's words, without those that name folders of configurations of the user's own, which are looked into from here on."""
     from difflab.cli.search_path import searched
 
+    for word in sys.argv[1:]:
+        key, is_set, _ = word.lstrip("-").partition("=")
+        if word.startswith("--") and is_set and is_group(key):  # Hydra takes --experiment for a flag of its own
+            fail(f"{word}: settings have no dashes: write {word.lstrip('-')}")
     try:
         sys.argv[1:] = searched(sys.argv[1:])
     except ValueError as error:

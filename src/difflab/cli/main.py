@@ -83,6 +83,8 @@ def chosen() -> None:
         )  # a process that Lightning starts beside the first repeats its arguments without the command
         command = sys.argv[1]
     if command not in COMMANDS:
+        if command not in ("", "-h", "--help"):
+            print(f"error: there is no command {command!r}", file=sys.stderr)
         lines = [f"  difflab {name:8} {known.purpose}" for name, known in COMMANDS.items()]
         print(
             "usage: difflab <command> [arguments]\n\n"

@@ -46,7 +46,7 @@ VALUES = [
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",
     "track         which weights: the name of an EMA, or online; the run's first EMA if not given",
     "ema=posthoc ema.std=0.05   an average reconstructed from the run's snapshots",
-    'steps         sampling steps (250, ddim25, "10,20,30"); eta: of DDIM; scale: of classifier-free guidance; in place of the run\'s',
+    'steps         sampling steps (250, ddim25, "10,20,30"); eta: of DDIM; scale: w of the guidance that has one; in place of the run\'s',
     "num_samples   how many images; batch_size: how many at a time; first_seed: the seed of the first",
     "classes       3, [1,2] in turn, or labels.npy of a label per image; all in turn if not given",
     "precision     32-true, bf16-mixed, 16-mixed",

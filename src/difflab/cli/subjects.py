@@ -23,7 +23,9 @@ from difflab.metrics.embed import LabelledSource
 from difflab.metrics.published import STATED
 from difflab.metrics.spread import spread
 from difflab.reading import read_text
+from difflab.runs.identity import JUDGED_BY
 from difflab.sampling import PLAN_FILE, SetFolder, check_written, read_set
+from difflab.studies.ad_hoc.given_runs import GivenRun, config_differences
 
 DRAWING_KEYS = frozenset(
     {
@@ -200,7 +202,23 @@ def subjects_of(config: DictConfig) -> Sequence[Subject]:
             raise ConfigError(
                 f"checkpoint: {name} has the weights of {config.checkpoint[hashes.index(hashes[i])]}: one run twice"
             )
+    _check_replicates([str(name) for name in config.checkpoint], subjects)
     return subjects
+
+
+def _check_replicates(names: Sequence[str], subjects: Sequence[DrawnImages]) -> None:
+    """Raises a ConfigError unless the models are one experiment with several seeds: of others there is no mean over seeds."""
+    runs = [
+        GivenRun(Path(name), name, subject.about["seed"], OmegaConf.to_container(subject.model, resolve=True))  # type: ignore[arg-type]
+        for name, subject in zip(names, subjects, strict=True)
+    ]
+    for other in runs[1:]:
+        found = [one for one in config_differences(runs[0], other) if one.key.split(".")[0] not in JUDGED_BY]
+        if found:
+            raise ConfigError(
+                f"checkpoint: {runs[0].name} and {other.name} are not one experiment with two seeds, they differ in "
+                f"{', '.join(map(str, found[:5]))}: evaluate them one by one, and see `study compare`"
+            )
 
 
 def _keys() -> list[str]:

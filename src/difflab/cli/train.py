@@ -119,6 +119,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.cli.beginning import take_over
     from difflab.cli.check import ConfigError
     from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
+    from difflab.cli.groups import command_words
     from difflab.cli.initial_weights import InitialWeights
     from difflab.cli.mirrored_run import catch_up
     from difflab.cli.outcome import Outcome, fit
@@ -243,6 +244,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         start: dict[str, Any] = provenance(foreign_code(resolved)) | {
             "from_step": step,
             "configuration": configuration,
+            "overrides": command_words(),
             "data": images,
             "empty_classes": data.empty_classes,
             **initial.record(run),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ class ListedRun:
         identity: Of the run.
         seed: Of the run; None where only its config.yaml tells, and that cannot be read.
         status: complete, training, or how the last start ended: interrupted, diverged, failed, killed.
-        step: The last one that it logged.
+        step: The last one that it logged, or with which its last start has ended.
         overrides: What its last command sets beside the experiment and the seed.
         scores: Of the last evaluation.
         wandb: online, offline (nothing or not all of it was uploaded), synced, or none.
@@ -63,7 +63,8 @@ def _listed(run: RunDirectory) -> ListedRun:
     if not run.config.is_file():
         raise FileError(f"{run.path} has no config.yaml, and is no whole run")
     starts: Any = read_json(run.provenance, list) if run.provenance.exists() else []
-    words = _words(starts[-1].get("command") if starts and isinstance(starts[-1], dict) else None)
+    last = starts[-1] if starts and isinstance(starts[-1], dict) else {}
+    words = _words(last)
     given = settings(words)
     summary = read_json(run.complete) if run.complete.exists() else None
     scores = (
@@ -76,7 +77,7 @@ def _listed(run: RunDirectory) -> ListedRun:
         identity=identity_of(run.path),
         seed=_seed(run),
         status="training" if status == "running" else status,
-        step=_step(run) if summary is None else int(summary.get("step", 0)),
+        step=_step(run, last) if summary is None else int(summary.get("step", 0)),
         overrides=tuple(word for word in words if word.lstrip("+").partition("=")[0] not in _SAID_ELSEWHERE),
         scores={name: float(value) for name, value in scores.items()},
         wandb=_wandb(run.path / "wandb"),
@@ -90,12 +91,16 @@ def settings(words: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _words(command: Any) -> list[str]:
-    """The words of a command that set something."""
+def _words(start: Mapping[str, Any]) -> list[str]:
+    """The words that set something at a start: those of its row in a sweep. Earlier versions kept the whole command alone."""
+    own = start.get("overrides")
+    if isinstance(own, list):
+        return [str(word) for word in own if "=" in str(word)]
     try:
-        return [word for word in shlex.split(str(command or "")) if "=" in word and not word.startswith("-")]
+        words = shlex.split(str(start.get("command") or ""))
     except ValueError:
         return []
+    return [word for word in words if "=" in word and not word.startswith("-")]
 
 
 def _seed(run: RunDirectory) -> int | None:
@@ -108,9 +113,11 @@ def _seed(run: RunDirectory) -> int | None:
     return None
 
 
-def _step(run: RunDirectory) -> int:
+def _step(run: RunDirectory, start: Mapping[str, Any]) -> int:
+    """The last one that is logged, or with which the last start has ended: a run may be saved before its first line."""
     rows = rows_from_end(run.metrics) if run.metrics.exists() else iter(())
-    return int(next(rows, {"step": 0})["step"])
+    ended = start.get("to_step")
+    return max(int(next(rows, {"step": 0})["step"]), ended if isinstance(ended, int) else 0)
 
 
 def _wandb(folder: Path) -> str:
