@@ -15,6 +15,7 @@ import pytest
 from hydra.utils import instantiate
 from PIL import Image
 
+from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import evaluate
 from difflab.cli.places import config_directory
 from difflab.data import Digits, open_image_set
