@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from difflab.networks import UNet
 from difflab.networks.layers.attention import SelfAttention
-from difflab.networks.layers.conv_resample import ConvResample
+from difflab.networks.layers.resample import ConvResample
 from difflab.networks.layers.residual_block import ResidualBlock
 
 

@@ -21,11 +21,10 @@ from difflab.guidance import Guidance, chained
 from difflab.launch.freed_memory import keep_freed_memory
 from difflab.metrics.quantize import to_uint8
 from difflab.networks import CompiledBlocks, Compute, KernelByKernel, UNet
-from difflab.networks.layers.additive_group_norm import AdditiveGroupNorm
-from difflab.networks.layers.attention import HeadsFirstAttention
-from difflab.networks.layers.conv_resample import ConvResample
-from difflab.networks.layers.heads import HeadWidth
-from difflab.networks.layers.label_embedding import NullableLabelEmbedding
+from difflab.networks.layers.attention import HeadsFirstAttention, HeadWidth
+from difflab.networks.layers.embeddings import NullableLabelEmbedding
+from difflab.networks.layers.norms import AdditiveGroupNorm
+from difflab.networks.layers.resample import ConvResample
 from difflab.parameterizations import Epsilon
 from difflab.samplers import Sampler, draw
 from difflab.samplers.grids import UniformGrid

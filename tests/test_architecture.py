@@ -329,8 +329,7 @@ def test_text_is_utf_8_and_not_what_the_locale_says():
 
 WRITTEN_ELSEWHERE = {
     "files.py": "the one way in which files are written",
-    "data/packing/mds.py": "a shard beside its place, which pack.py moves there",
-    "data/packing/webdataset.py": "a shard beside its place, which pack.py moves there",
+    "data/packing/formats.py": "a shard beside its place, which pack.py moves there",
     "metrics/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
     "runs/wandb_sync.py": "what another program says, into a temporary folder",
     "studies/execution/pool.py": "the log of a process, which it writes itself",

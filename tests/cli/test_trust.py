@@ -123,7 +123,7 @@ def attacks() -> dict[str, Any]:
         "difflab.launch.Local": {},
         "difflab.metrics.fetching.fetch": {"name": "inception"},
         "difflab.sampling.formats.Npz": {},
-        "difflab.schedules.cosine.__globals__": {},
+        "difflab.schedules.discrete.__globals__": {},
         "difflab.nowhere.Net": {},
         "os": {},
         "": {},

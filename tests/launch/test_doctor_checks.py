@@ -37,10 +37,10 @@ from difflab.launch.doctor import (
     Versions,
     WandbLogin,
     all_reduce,
-    shared_folder,
+    cluster_checks,
     versions,
 )
-from difflab.launch.doctor import gpus as gpus_file
+from difflab.launch.doctor import machine_checks as gpus_file
 
 
 def free_port() -> int:
@@ -218,7 +218,7 @@ def test_a_shared_folder(tmp_path):
 
 
 def test_folders_that_are_not_the_same(monkeypatch, tmp_path):
-    monkeypatch.setattr(shared_folder, "VISIBLE_WITHIN", 0.3)
+    monkeypatch.setattr(cluster_checks, "VISIBLE_WITHIN", 0.3)
     finding = together(SharedFolder(tmp_path / "here"), SharedFolder(tmp_path / "there"))
     assert finding.verdict is Verdict.FAILED
     assert "does not see" in finding.found
@@ -240,15 +240,15 @@ def test_a_file_system_that_tears_files(monkeypatch, tmp_path):
             time.sleep(0.002)
             file.write(content[9:])
 
-    monkeypatch.setattr(shared_folder, "write_bytes", torn)
+    monkeypatch.setattr(cluster_checks, "write_bytes", torn)
     finding = together(SharedFolder(tmp_path), SharedFolder(tmp_path))
     assert finding.verdict is Verdict.FAILED
     assert "half-replaced" in finding.found
 
 
 def test_a_slow_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr(shared_folder, "SLOW_SYNC", 0.2)
-    monkeypatch.setattr(shared_folder, "REPLACING", 0.5)
+    monkeypatch.setattr(cluster_checks, "SLOW_SYNC", 0.2)
+    monkeypatch.setattr(cluster_checks, "REPLACING", 0.5)
     monkeypatch.setattr(os, "fsync", lambda file: time.sleep(0.25))
     assert alone(SharedFolder(tmp_path)).verdict is Verdict.WARNING
 
@@ -411,7 +411,9 @@ def test_clocks(monkeypatch):
     assert alone(ClockSkew()).verdict is Verdict.SKIPPED
     assert together(ClockSkew(), ClockSkew()).verdict is Verdict.OK
     late, real = itertools.count(), time.time
-    monkeypatch.setattr("difflab.launch.doctor.clock_skew.time", SimpleNamespace(time=lambda: real() + 5 * next(late)))
+    monkeypatch.setattr(
+        "difflab.launch.doctor.cluster_checks.time", SimpleNamespace(time=lambda: real() + 5 * next(late))
+    )
     finding = together(ClockSkew(), ClockSkew())
     assert finding.verdict is Verdict.WARNING
     assert finding.found.startswith("within 5 s")

@@ -59,7 +59,7 @@ def test_pairs_bounds_and_classifiers_are_recognised_too():
         info = recognised(name, Protocol(drawn | fields))
         assert info is not None, name
         assert (info.higher_is_better, info.unit) == (higher, unit), name
-    held_out = Protocol({"schedule._target_": "difflab.schedules.cosine"})
+    held_out = Protocol({"schedule._target_": "difflab.schedules.discrete"})
     for name, info in HeldOut.info().items():
         assert recognised(name, held_out) == info
         assert info.higher_is_better is not name.startswith("loss")

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from difflab.networks.layers import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm, LabelEmbedding
-from difflab.networks.layers.doubling_convolution import DoublingConv2d
-from difflab.networks.layers.group_norm import group_count
-from difflab.networks.layers.pointwise import Pointwise
-from difflab.networks.layers.resample import double
-from difflab.networks.layers.time_embedding import TimeEmbedding, sinusoids
+from difflab.networks.layers.attention import Pointwise
+from difflab.networks.layers.embeddings import TimeEmbedding, sinusoids
+from difflab.networks.layers.norms import group_count
+from difflab.networks.layers.resample import DoublingConv2d, double
 from difflab.types import NULL_LABEL, Condition
 
 

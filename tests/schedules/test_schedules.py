@@ -21,7 +21,7 @@ from difflab.schedules import (
     sqrt,
     zero_terminal_snr,
 )
-from difflab.schedules.alpha_bar import betas_along
+from difflab.schedules.discrete import betas_along
 
 PEERS = np.load(GOLDEN / "schedules_extra.npz")
 DISCRETE = {

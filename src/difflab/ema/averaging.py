@@ -1,8 +1,10 @@
-"""What an average of weights is."""
+"""Averages of weights over steps: x <- d x + (1 - d) w, with a decay d that may depend on the step."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+
+import numpy as np
 
 YOUNG = 0.01
 """Share of its initial weights from which on an average is called young."""
@@ -38,3 +40,77 @@ def youth(name: str, averaging: Averaging, steps: int) -> str:
         f"the average {name!r} still holds {100 * share:.0f} % of its initial weights after {steps} steps, and its samples and scores show "
         "them; 'online' is the weights themselves, and ema=[warm_up] forgets the beginning soon"
     )
+
+
+class Constant(Averaging):
+    """beta = decay (Ho et al. 2020, appendix B, with 0.9999)."""
+
+    def __init__(self, decay: float = 0.9999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"an EMA decay must be in [0, 1), not {decay}")
+        self.decay = decay
+
+    def beta(self, step: int) -> float:
+        return self.decay
+
+
+class HalfLife(Averaging):
+    """beta = 0.5^(batch_size / h), h = min(half_life, ramp_up * images seen before the step) (Karras et al. 2022, EDM's training code).
+
+    Does not change its meaning with the batch size. The first step forgets the initial weights.
+
+    half_life    images after which a weight counts half
+    batch_size   the global batch
+    ramp_up      bound on the half-life as a share of the images seen so far
+    """
+
+    def __init__(self, half_life: float, batch_size: int, ramp_up: float = 0.05):
+        if half_life <= 0 or ramp_up <= 0:
+            raise ValueError(f"half_life = {half_life} images and ramp_up = {ramp_up} must be positive")
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size} must be the global batch, at least 1")
+        self.half_life = half_life
+        self.batch_size = batch_size
+        self.ramp_up = ramp_up
+
+    def beta(self, step: int) -> float:
+        images = min(self.half_life, self.ramp_up * (step - 1) * self.batch_size)
+        return 0.5 ** (self.batch_size / images) if images else 0.0
+
+
+class PowerFunction(Averaging):
+    """beta = (1 - 1 / step)^(gamma + 1): weights of step i count in proportion to i^gamma (Karras et al. 2024, EDM2, eq. 127).
+
+    std     relative standard deviation of the weights' profile, which determines gamma by
+            std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)); 0.05 and 0.1 are common
+    """
+
+    def __init__(self, std: float):
+        if not 0 < std < 0.288:  # gamma > 0
+            raise ValueError(
+                f"the relative standard deviation of a power-function EMA must be in (0, 0.288), not {std}"
+            )
+        self.std = std
+        # s = std^-2:  gamma^3 + 7 gamma^2 + (16 - s) gamma + (12 - s) = 0 (EDM2, algorithm 2)
+        s = std**-2
+        self.gamma = float(np.roots([1, 7, 16 - s, 12 - s]).real.max())
+
+    def beta(self, step: int) -> float:
+        return (1 - 1 / step) ** (self.gamma + 1)
+
+
+class WarmUp(Averaging):
+    """beta = min(decay, (1 + n) / (10 + n)) after n steps: forgets the initial weights soon, then averages over ever longer times.
+
+    The rule of TensorFlow's ExponentialMovingAverage(num_updates=n).
+
+    decay   where the growth ends
+    """
+
+    def __init__(self, decay: float = 0.9999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"an EMA decay must be in [0, 1), not {decay}")
+        self.decay = decay
+
+    def beta(self, step: int) -> float:
+        return min(self.decay, (1 + step) / (10 + step))

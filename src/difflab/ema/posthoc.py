@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from difflab.ema.power_function import PowerFunction
+from difflab.ema.averaging import PowerFunction
 
 
 class PostHoc:

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.layers.embeddings import TimeEmbedding
 from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
-from difflab.networks.layers.time_embedding import TimeEmbedding
 from difflab.networks.layers.trunk import Trunk
 from difflab.networks.network import Network
 from difflab.networks.unet import EMBEDDING_MULTIPLE

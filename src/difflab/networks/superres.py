@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from difflab.networks.layers.enlargement import BilinearEnlargement, Enlargement
+from difflab.networks.layers.resample import BilinearEnlargement, Enlargement
 from difflab.networks.network import Network
 from difflab.networks.unet import UNet
 from difflab.types import Condition

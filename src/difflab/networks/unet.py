@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from difflab.networks.layers.attention import SelfAttention
 from difflab.networks.layers.chain import Chain
-from difflab.networks.layers.group_norm import GroupNorm
+from difflab.networks.layers.embeddings import TimeEmbedding
+from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
-from difflab.networks.layers.time_embedding import TimeEmbedding
 from difflab.networks.layers.trunk import Trunk
 from difflab.networks.layers.zero import zeroed
 from difflab.networks.network import Network

@@ -16,7 +16,7 @@ from difflab.studies.inference import (
     tally,
     typical_seed,
 )
-from difflab.studies.inference.sign_test import rarely
+from difflab.studies.inference.sign_flip import rarely
 from difflab.studies.scale import read_margin
 from fabricated import info
 

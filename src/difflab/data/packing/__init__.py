@@ -3,14 +3,11 @@
 from difflab.data.packing.description import describe
 from difflab.data.packing.encoder_cache import cached_latents
 from difflab.data.packing.file_source import FileSource
-from difflab.data.packing.mds import Mds
+from difflab.data.packing.formats import Example, Mds, Parquet, ShardFormat, WebDataset
 from difflab.data.packing.open_source import open_source
 from difflab.data.packing.pack import pack
-from difflab.data.packing.parquet import Parquet
 from difflab.data.packing.preparation import ArrayFile, AsItIs, Preparation, ResizedPng
-from difflab.data.packing.shard_format import Example, ShardFormat
 from difflab.data.packing.source import PackSource
-from difflab.data.packing.webdataset import WebDataset
 
 __all__ = [
     "ArrayFile",

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from difflab.data.cache import cache_directory
 from difflab.data.dataset import ImageDataset
+from difflab.data.packing.formats import WebDataset
 from difflab.data.packing.pack import Report, pack
 from difflab.data.packing.source import Content, PackSource
-from difflab.data.packing.webdataset import WebDataset
 from difflab.data.sharded_latents import ShardedLatents
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from difflab.data.errors import DataError
 from difflab.data.packed_files import PackedFiles
-from difflab.data.packing.shard_format import Example, ShardFormat
+from difflab.data.packing.formats import Example, ShardFormat
 from difflab.data.packing.source import PackSource
 from difflab.data.shard_index import INDEX, WORK, Shard, ShardIndex, crc32, digest_of, hash_of, read_index
 from difflab.files import move, write_bytes, write_json

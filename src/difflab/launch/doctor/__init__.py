@@ -2,16 +2,10 @@
 
 from difflab.launch.doctor.all_reduce import AllReduce
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
-from difflab.launch.doctor.clock_skew import ClockSkew
-from difflab.launch.doctor.data_reachable import DataReachable
-from difflab.launch.doctor.disk_space import DiskSpace
+from difflab.launch.doctor.cluster_checks import ClockSkew, DataReachable, SharedFolder
 from difflab.launch.doctor.examination import Examination
-from difflab.launch.doctor.finding import Finding, Verdict
-from difflab.launch.doctor.gpus import GPUs
-from difflab.launch.doctor.open_files import OpenFiles
-from difflab.launch.doctor.report import Report
-from difflab.launch.doctor.shared_folder import SharedFolder
-from difflab.launch.doctor.shared_memory import SharedMemory
+from difflab.launch.doctor.finding import Finding, Report, Verdict
+from difflab.launch.doctor.machine_checks import DiskSpace, GPUs, OpenFiles, SharedMemory
 from difflab.launch.doctor.slurm_limits import SlurmLimits
 from difflab.launch.doctor.versions import Versions
 from difflab.launch.doctor.wandb_login import WandbLogin

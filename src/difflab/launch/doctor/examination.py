@@ -8,8 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from difflab.launch.doctor.check import Check, Measured, NotApplicableError
-from difflab.launch.doctor.finding import Finding, Verdict, failed, ok, skipped
-from difflab.launch.doctor.report import Report
+from difflab.launch.doctor.finding import Finding, Report, Verdict, failed, ok, skipped
 from difflab.launch.group import Group, ProcessMissingError
 
 GRACE = 10.0

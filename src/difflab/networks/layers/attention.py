@@ -1,22 +1,66 @@
-"""Self-attention over pixels (arXiv 2105.05233, section 3). The two layouts of the projection's channels are equal as
-models, but weights trained in one are not those of the other."""
+"""Self-attention over all places of an image, and how its channels are divided into heads."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from difflab.networks.layers.group_norm import GroupNorm
-from difflab.networks.layers.pointwise import Pointwise
+from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.zero import zeroed
 from difflab.types import attention_bit
 
 
+class Pointwise(nn.Linear):
+    """Linear(h[:, :, i, j]) for every pixel: [B, C, H, W] -> [B, D, H, W].
+
+    Weights are those of a Linear, [D, C], as OpenAI's are but for an axis of length one. Computed as a convolution of one pixel, which
+    leaves the image where it is: no tokens to copy out and back, and on CPUs for which torch's matrix products lag behind its
+    convolutions (MKL on AMD) half the time.
+    """
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        return F.conv2d(input, self.weight[:, :, None, None], self.bias)
+
+
+@dataclass(frozen=True)
+class HeadCount:
+    """The same number of heads at every level; they get wider with the channels."""
+
+    count: int
+
+    def __call__(self, channels: int) -> int:
+        if self.count < 1 or channels % self.count:
+            raise ValueError(
+                f"{self.count} attention heads do not divide the {channels} channels of a level; "
+                "change the number of heads, width or channel_mult, or use heads of a fixed width"
+            )
+        return self.count
+
+
+@dataclass(frozen=True)
+class HeadWidth:
+    """Heads of the same number of channels at every level; there are more of them where there are more channels."""
+
+    channels: int
+
+    def __call__(self, channels: int) -> int:
+        if self.channels < 1 or channels % self.channels:
+            raise ValueError(
+                f"attention heads of {self.channels} channels do not divide the {channels} channels of a level; "
+                "change the width of the heads, width or channel_mult, or use a fixed number of heads"
+            )
+        return channels // self.channels
+
+
 class SelfAttention(nn.Module, ABC):
-    """h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
+    """Self-attention over pixels (arXiv 2105.05233, section 3). The two layouts of the projection's channels are equal as
+    models, but weights trained in one are not those of the other.
+
+    h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
 
     For an example of whose `identity` this layer is part the map is the identity instead of the softmax: v alone (perturbed-attention
     guidance, arXiv 2403.17377). It is asked for with the image, so that nothing of it outlives the call.

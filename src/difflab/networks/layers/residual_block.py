@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from difflab.networks.layers.doubling_convolution import DoublingConv2d
-from difflab.networks.layers.group_norm import GroupNorm
-from difflab.networks.layers.resample import double
+from difflab.networks.layers.norms import GroupNorm
+from difflab.networks.layers.resample import DoublingConv2d, double
 from difflab.networks.layers.zero import zeroed
 
 

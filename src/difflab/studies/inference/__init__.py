@@ -13,8 +13,7 @@ from difflab.studies.inference.holm import holm
 from difflab.studies.inference.paired import PairedDifference, Pairing, paired_difference
 from difflab.studies.inference.pilot import Pilot, pilot, pilot_of_pairs, pilot_of_seeds, pilots
 from difflab.studies.inference.power import power, power_by_row, power_sentence, seeds_needed, smallest_difference
-from difflab.studies.inference.sign_flip import SignFlip, sign_flip
-from difflab.studies.inference.sign_test import sign_test
+from difflab.studies.inference.sign_flip import SignFlip, sign_flip, sign_test
 from difflab.studies.inference.skew_guard import skew_guard
 from difflab.studies.inference.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
 from difflab.studies.inference.typical_seed import Tally, TypicalSeed, tally, typical_seed

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from difflab.studies.inference import student
 from difflab.studies.inference.paired import PairedDifference
-from difflab.studies.inference.sign_test import rarely
+from difflab.studies.inference.sign_flip import rarely
 from difflab.studies.scale import Margin
 
 SIGNS_FROM = 8

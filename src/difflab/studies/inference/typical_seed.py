@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from difflab.studies.inference.paired import PairedDifference
-from difflab.studies.inference.sign_test import sign_test
+from difflab.studies.inference.sign_flip import sign_test
 
 SIGNS_BEYOND = 10
 """Seeds beyond which the sign test is asked besides t."""

@@ -1,11 +1,49 @@
-"""The class as a learned vector that is added to the time embedding (arXiv 2102.09672; arXiv 2105.05233)."""
+"""Times, classes and levels of noise -> the vector that a network is conditioned on."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.layers.zero import zeroed
 from difflab.types import NULL_LABEL, Condition
+
+_LONGEST_PERIOD = 10_000
+
+
+def sinusoids(time: Float[Tensor, " b"], dim: int) -> Float[Tensor, "b dim"]:
+    """[cos(time f_0), cos(time f_1), ..., sin(time f_0), ...] with f_k = 10000^(-k / (dim // 2)), float32.
+
+    The frequencies are computed here rather than kept as a buffer: `module.to(torch.bfloat16)` would round a buffer, and a
+    rounded frequency times 999 is another time.
+    """
+    half = dim // 2
+    frequency = torch.exp(
+        -math.log(_LONGEST_PERIOD) * torch.arange(half, dtype=torch.float32, device=time.device) / half
+    )
+    angle = time.float()[:, None] * frequency
+    return F.pad(torch.cat([angle.cos(), angle.sin()], dim=1), (0, dim % 2))
+
+
+class TimeEmbedding(nn.Module):
+    """Linear(SiLU(Linear(sinusoids(time)))), [B] -> [B, emb_dim].
+
+    width    number of sinusoids
+    emb_dim  of the embedding
+    """
+
+    def __init__(self, width: int, emb_dim: int):
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"width={width}: a network needs at least one channel")
+        self.width = width
+        self.hidden = nn.Linear(width, emb_dim)
+        self.output = nn.Linear(emb_dim, emb_dim)
+
+    def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b e"]:
+        return self.output(F.silu(self.hidden(sinusoids(time, self.width).to(self.hidden.weight.dtype))))
 
 
 def _check_classes(num_classes: int) -> None:
@@ -73,3 +111,29 @@ class NullableLabelEmbedding(nn.Module):
             return self.weight[-1:]
         # the last row; other numbers that are no class stay wrong and fail in the lookup
         return F.embedding(torch.where(cond.label == NULL_LABEL, self.num_classes, cond.label), self.weight)
+
+
+SINUSOIDS = 128
+
+
+class LevelEmbedding(nn.Module):
+    """Linear(SiLU(TimeEmbedding(scale level))), the last layer of which begins at zero: the network begins as one that is not told.
+
+    scale  levels of [0, 1] become as far apart as the times of so many steps
+    dim    of the embedding
+    """
+
+    def __init__(self, scale: float, dim: int):
+        super().__init__()
+        self.scale = scale
+        self.embedding = TimeEmbedding(SINUSOIDS, dim)
+        self.output = zeroed(nn.Linear(dim, dim))
+
+    def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
+        if cond.level is None:
+            raise ValueError(
+                "the network was built to be told how much noise is on the small image, but the condition does not say: choose an "
+                "augmentation of it, such as conditioning/augmentation@conditioning.low_resolution.augmentation=added_noise, or leave "
+                "the embedder `level` out"
+            )
+        return self.output(F.silu(self.embedding(self.scale * cond.level)))

@@ -1,4 +1,4 @@
-"""Group normalisation in float32, whatever the precision of the images (Wu and He 2018, arXiv 1803.08494)."""
+"""Normalisation of groups, and how a condition moves it."""
 
 from typing import Any
 
@@ -94,3 +94,41 @@ class _InChannelsLast(torch.autograd.Function):
         product.addcmul_(above, per_channel(r * w))
         d_weight = ((of_product - of_dy * m) * r).sum(0).view(c)
         return product.view(b, height, width, c).permute(0, 3, 1, 2), d_weight, of_dy.sum(0).view(c), None, None
+
+
+class AdaptiveGroupNorm(nn.Module):
+    """AdaGN(h, emb) = (1 + y_s) GroupNorm(h) + y_b with [y_s, y_b] = Linear(emb).
+
+    channels  of the image
+    emb_dim   of the (activated) embedding of time and condition
+    """
+
+    def __init__(self, channels: int, emb_dim: int):
+        super().__init__()
+        self.norm = GroupNorm(channels)
+        self.linear = nn.Linear(emb_dim, 2 * channels)
+
+    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)
+        normalised = self.norm(h)
+        # one pass over the image instead of two
+        return torch.addcmul(shift.to(normalised), normalised, 1 + scale.to(normalised)).to(h.dtype)
+
+
+class AdditiveGroupNorm(nn.Module):
+    """Addition and GroupNorm: the embedding is added to the image before it is normalised (DDPM, arXiv 2006.11239; the
+    alternative to AdaGN in arXiv 2105.05233, table 3).
+
+    GroupNorm(h + Linear(emb)).
+
+    channels  of the image
+    emb_dim   of the (activated) embedding of time and condition
+    """
+
+    def __init__(self, channels: int, emb_dim: int):
+        super().__init__()
+        self.norm = GroupNorm(channels)
+        self.linear = nn.Linear(emb_dim, channels)
+
+    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        return self.norm(h + self.linear(emb)[:, :, None, None].to(h.dtype)).to(h.dtype)

@@ -1,4 +1,4 @@
-"""The folder of the runs: every node sees the same one, files replace each other in one piece, and the disk really writes."""
+"""Checks of what several machines share."""
 
 from __future__ import annotations
 
@@ -6,14 +6,75 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from difflab.files import write_bytes
-from difflab.launch.doctor.check import Check, Measured
+from difflab.launch.doctor.check import Check, Measured, NotApplicableError, differing
 from difflab.launch.doctor.finding import Finding, failed, ok, warning, worst
 from difflab.launch.group import Group
+
+NOTICEABLE, HARMFUL = 1.0, 30.0
+
+
+class ClockSkew(Check):
+    name = "clocks"
+    remedy = "a process is missing: see above"
+
+    def measure(self, group: Group) -> dict[str, Any]:
+        if group.size == 1:
+            raise NotApplicableError("one process has one clock")
+        group.barrier("clocks")
+        return {"time": time.time()}
+
+    def judge(self, measured: Sequence[Measured]) -> Finding:
+        times = sorted((one.facts["time"], one.host) for one in measured)
+        (earliest, slow), (latest, fast) = times[0], times[-1]
+        apart = latest - earliest
+        found = f"{apart:.2g} s between {slow} and {fast}" if slow != fast else f"within {apart:.2g} s, all on {slow}"
+        remedy = "have the nodes' clocks set (chrony, ntpd)"
+        if apart > HARMFUL:
+            return failed(f"{found}: time limits and certificates are judged by these clocks", remedy)
+        return warning(found, remedy) if apart > NOTICEABLE else ok(found)
+
+
+class DataReachable(Check):
+    """first_images   opens the run's data set and reads images of it: (how many there are, shape of one, a hash of some); None if no run
+    is named"""
+
+    name = "data"
+    remedy = "every node must see the data set: data.dataset.root on the shared file system, or stage_in of the cluster's profile"
+
+    def __init__(self, first_images: Callable[[], tuple[int, list[int], str]] | None):
+        self.first_images = first_images
+
+    def measure(self, group: Group) -> dict[str, Any]:
+        if self.first_images is None:
+            raise NotApplicableError("no run is named: add +experiment=... as in the training command")
+        start = time.perf_counter()
+        count, shape, digest = self.first_images()
+        return {"count": count, "shape": shape, "digest": digest, "seconds": time.perf_counter() - start}
+
+    def judge(self, measured: Sequence[Measured]) -> Finding:
+        words = {
+            "count": "numbers of images",
+            "shape": "sizes of images",
+            "digest": "contents of the first and last image",
+        }
+        troubles = [
+            failed(
+                f"different {what}: {who}",
+                "each node has data of its own: copy one data set to all, or use the shared file system",
+            )
+            for key, what in words.items()
+            if (who := differing(measured, key))
+        ]
+        facts = measured[0].facts
+        shape = "x".join(str(n) for n in facts["shape"])
+        slowest = max(one.facts["seconds"] for one in measured)
+        return worst(troubles, ok(f"{facts['count']} images of {shape}, opened in {slowest:.2g} s"))
+
 
 BLOCK = 65536
 REPLACEMENTS, REPLACING = 50, 5.0

@@ -1,0 +1,119 @@
+"""Schedules of discrete times, as the papers give them: tables of beta or of alpha bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit
+
+from difflab.schedules.tabulated import Tabulated
+
+
+def betas_along(alpha_bar: Callable[[float], float], steps: int, max_beta: float) -> np.ndarray:
+    """beta_i = min(1 - alpha_bar((i + 1) / T) / alpha_bar(i / T), max_beta) (Nichol and Dhariwal 2021, section 3.2).
+
+    alpha_bar   u in [0, 1] -> signal power, falling
+    """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    # number by number: the vectorised functions of numpy give other last bits on other processors
+    signal = np.array([alpha_bar(i / steps) for i in range(steps + 1)], dtype=np.float64)
+    return np.minimum(1 - signal[1:] / signal[:-1], max_beta)
+
+
+def linear(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, time_scale: float = 1.0) -> Tabulated:
+    """beta_i rises linearly from (1000 / T) beta_start to (1000 / T) beta_end.
+
+    Ho et al. 2020, section 4, for T = 1000; the factor 1000 / T (Nichol and Dhariwal 2021) keeps the noise at the end alike for any T.
+
+    steps       T, at least 1000 beta_end: with fewer, the last beta would be over 1
+    time_scale  see `Tabulated`
+    """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    scale = 1000 / steps
+    if scale * beta_end > 1:
+        raise ValueError(
+            f"a linear schedule of {steps} steps ends at beta = {scale * beta_end:.4g} > 1: use at least "
+            f"{int(np.ceil(1000 * beta_end))} steps, or the cosine schedule"
+        )
+    return Tabulated(np.linspace(scale * beta_start, scale * beta_end, steps, dtype=np.float64), time_scale)
+
+
+def scaled_linear(
+    steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012, time_scale: float = 1.0
+) -> Tabulated:
+    """sqrt(beta_i) rises linearly from sqrt(beta_start) to sqrt(beta_end) (Rombach et al. 2022, released configurations).
+
+    steps       T; the end points are those of T = 1000 and are not rescaled
+    time_scale  see `Tabulated`
+    """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    return Tabulated(np.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=np.float64) ** 2, time_scale)
+
+
+def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999, time_scale: float = 1.0) -> Tabulated:
+    """alpha_bar(u) = cos^2((u + s) / (1 + s) pi / 2) (Nichol and Dhariwal 2021, eq. 17).
+
+    steps       T
+    offset      s: keeps the first betas from vanishing
+    max_beta    bound on each beta: keeps a rest of signal at the end
+    time_scale  see `Tabulated`
+    """
+    return Tabulated(
+        betas_along(lambda u: math.cos((u + offset) / (1 + offset) * math.pi / 2) ** 2, steps, max_beta), time_scale
+    )
+
+
+def sigmoid(
+    steps: int = 1000,
+    start: float = -3.0,
+    end: float = 3.0,
+    tau: float = 1.0,
+    max_beta: float = 0.999,
+    time_scale: float = 1.0,
+) -> Tabulated:
+    """alpha_bar(u) = (S(end) - S(start + u (end - start))) / (S(end) - S(start)), S(z) = 1 / (1 + exp(-z / tau)).
+
+    Jabri et al. 2023, "Scalable Adaptive Computation for Iterative Generation", algorithm 2.
+
+    steps            T
+    start, end, tau  part of the logistic curve that is used, and its temperature
+    max_beta         bound on each beta
+    time_scale       see `Tabulated`
+    """
+    first, last = expit(start / tau), expit(end / tau)
+    return Tabulated(
+        betas_along(lambda u: (last - expit((start + u * (end - start)) / tau)) / (last - first), steps, max_beta),
+        time_scale,
+    )
+
+
+def sqrt(steps: int = 1000, offset: float = 1e-4, max_beta: float = 0.999, time_scale: float = 1.0) -> Tabulated:
+    """alpha_bar(u) = 1 - sqrt(u + s): noise rises fast at first (Li et al. 2022, "Diffusion-LM", appendix A).
+
+    steps       T
+    offset      s: noise power of the clean end
+    max_beta    bound on each beta
+    time_scale  see `Tabulated`
+    """
+    return Tabulated(betas_along(lambda u: max(1 - math.sqrt(u + offset), 0.0), steps, max_beta), time_scale)
+
+
+def zero_terminal_snr(schedule: Tabulated) -> Tabulated:
+    """Another schedule, shifted and stretched so that its last step holds no signal.
+
+    alpha'_i = (alpha_i - alpha_T) alpha_1 / (alpha_1 - alpha_T).
+
+    Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1. A network that predicts eps
+    learns nothing at the last step and cannot be sampled from there: combine it with the v or x0 parameterization.
+    """
+    alpha = np.sqrt(np.cumprod(1 - schedule.betas.numpy()))
+    if len(alpha) < 2:
+        raise ValueError("zero terminal SNR needs a schedule of at least 2 steps")
+    alpha = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
+    alpha_bar = alpha**2
+    return Tabulated(1 - np.append(alpha_bar[0], alpha_bar[1:] / alpha_bar[:-1]), schedule.time_scale)
