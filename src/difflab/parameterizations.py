@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float64
@@ -15,6 +16,10 @@ from difflab.types import AlphaSigma, Preconditioning
 __all__ = ["EDM", "X0", "Epsilon", "Parameterization", "PreviousX", "Velocity"]
 
 
+PerImage: TypeAlias = Float64[Tensor, " b"]
+"""A number for each image of a batch, [B]."""
+
+
 class Parameterization(ABC):
     """How the raw network F is read: x_0 = c_skip x_t + c_out F(c_in x_t, c_noise).
 
@@ -22,13 +27,7 @@ class Parameterization(ABC):
     """
 
     @abstractmethod
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         """Coefficients at times t, where the schedule gives alpha, sigma and the network time."""
 
 
@@ -48,13 +47,7 @@ class EDM(Parameterization):
             raise ValueError(f"sigma_data = {sigma_data} must be positive")
         self.sigma_data = sigma_data
 
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         power = alpha**2 * self.sigma_data**2 + sigma**2
         return Preconditioning(
             c_skip=alpha * self.sigma_data**2 / power,
@@ -67,13 +60,7 @@ class EDM(Parameterization):
 class Epsilon(Parameterization):
     """F = eps, x_0 = (x_t - sigma F) / alpha (Ho et al. 2020, eq. 11)."""
 
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         return Preconditioning(1 / alpha, -sigma / alpha, torch.ones_like(alpha), time)
 
 
@@ -95,13 +82,7 @@ class PreviousX(Parameterization):
         self.schedule = schedule
         self._step = 1 / schedule.steps
 
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         step = transition(self.schedule((t - self._step).clamp(min=0)), AlphaSigma(alpha, sigma))
         return Preconditioning(-step.coef_xt / step.coef_x0, 1 / step.coef_x0, torch.ones_like(alpha), time)
 
@@ -112,13 +93,7 @@ class Velocity(Parameterization):
     Salimans and Ho 2022, "Progressive Distillation", section 4, where alpha^2 + sigma^2 = 1. Well defined without any signal.
     """
 
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         power = alpha**2 + sigma**2
         return Preconditioning(alpha / power, -sigma / power, torch.ones_like(alpha), time)
 
@@ -126,12 +101,6 @@ class Velocity(Parameterization):
 class X0(Parameterization):
     """F = x_0 (Ho et al. 2020, section 3.2)."""
 
-    def __call__(
-        self,
-        t: Float64[Tensor, " b"],
-        alpha: Float64[Tensor, " b"],
-        sigma: Float64[Tensor, " b"],
-        time: Float64[Tensor, " b"],
-    ) -> Preconditioning:
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         one = torch.ones_like(alpha)
         return Preconditioning(torch.zeros_like(alpha), one, one, time)

@@ -146,3 +146,18 @@ def test_a_misspelt_name_of_a_part_is_found(composed):
     config = composed("+experiment=cosine_adagn", "+ema.warmup.decay=0.9")
     with pytest.raises(ConfigError, match=r"unknown key 'ema.warmup'.*did you mean 'warm_up'"):
         drop_unchosen(config)
+
+
+def test_a_part_in_a_file_of_the_current_folder_is_told_how_it_is_found(tmp_path, monkeypatch):
+    from difflab.cli.check import check_callable
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nobodys_callback.py").touch()
+    with pytest.raises(
+        ConfigError, match=r"nobodys_callback lies in this folder, where Python looks with PYTHONPATH=\."
+    ):
+        check_callable("nobodys_callback.Hello", "callbacks.mine")
+    for elsewhere in ("", "not_there.Hello", 300 * "n" + ".Hello", "difflab.Hello"):
+        with pytest.raises(ConfigError, match="there is no") as error:
+            check_callable(elsewhere, "callbacks.mine")
+        assert "PYTHONPATH" not in str(error.value)

@@ -7,8 +7,10 @@ configuration is compared with what can use it: the constructor's arguments of t
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -234,6 +236,18 @@ def _check_given(function: Callable[..., Any], keys: Sequence[str], path: str) -
             raise ConfigError(f"{path} ({function.__name__}) needs {p.name}: add {path}.{p.name}=...")
 
 
+def _lies_here(target: str) -> str:
+    """What to do where a name begins with a module of the current folder, which Python does not look into; "" elsewhere."""
+    top = target.partition(".")[0]
+    if not top or not (
+        os.path.isfile(f"{top}.py") or os.path.isdir(top)
+    ):  # pathlib's raise for a name that is too long
+        return ""
+    if top in sys.modules or find_spec(top) is not None:
+        return ""
+    return f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command"
+
+
 def check_callable(target: str, path: str) -> Callable[..., Any]:
     """What a `_target_` names; a ConfigError where it names nothing that makes a part."""
     try:
@@ -242,10 +256,7 @@ def check_callable(target: str, path: str) -> Callable[..., Any]:
         if package := missing_package(error, target):
             raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
         reason = " ".join(str(error).split()) if target else "it is empty"
-        top = target.partition(".")[0]
-        here = Path(f"{top}.py").is_file() or Path(top).is_dir()
-        hint = f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command" if here else ""
-        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){hint}") from error
+        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){_lies_here(target)}") from error
     if not callable(function):
         raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
     return function

@@ -17,7 +17,6 @@ from difflab.cli.place import check_place
 from difflab.cli.trust import trust
 from difflab.cli.values import OF_A_RUN, SEEDS, check_values
 from difflab.data import DataError
-from difflab.data.errors import warn
 
 
 def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
@@ -34,8 +33,6 @@ def checked_training(config: DictConfig) -> tuple[Any, Any, int]:
     if type(config.trainer.max_time) is int:  # what a yaml file's unquoted 12:00:00 is: a number of seconds
         config.trainer.max_time = str(config.trainer.max_time)
     check_arguments(config)
-    if config.condition_dropout and not config.embedder and not config.conditioning:
-        warn(f"condition_dropout={config.condition_dropout} drops nothing: the network is told nothing (embedder=none)")
     check_place(f"run.root={config.run.root} run.name={config.run.name}", f"{config.run.root}/{config.run.name}")
     trust(config.trust)
     try:

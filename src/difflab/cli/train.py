@@ -128,6 +128,7 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from difflab.cli.score import report, score, told_scores
     from difflab.cli.trainer_arguments import check_accelerator
     from difflab.cli.watched_trainer import watched_trainer
+    from difflab.data.errors import warn
     from difflab.files import WriteError
     from difflab.foreign_code import foreign_code
     from difflab.launch import Interruption, launched_rank
@@ -231,6 +232,10 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
         record_run(run.path)
         step = step_of(checkpoint) if checkpoint else 0
         configuration = identity(resolved, data.fingerprint, evaluation.fingerprint, {}, weights)
+        if config.condition_dropout and not config.embedder and not config.conditioning:
+            warn(
+                f"condition_dropout={config.condition_dropout} drops nothing: the network is told nothing (embedder=none)"
+            )
         told = new_code(run.path, configuration, code)
         print(place(config, trainer, run, name))
         print(recipe(config, module, data, evaluation))
