@@ -10,6 +10,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,7 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -269,26 +271,34 @@ def test_target_is_the_only_registry():
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_a_file_is_one_idea(path):
+def test_a_file_is_one_idea():
     vague = {"util", "utils", "common", "helper", "helpers", "misc", "base", "core", "tools", "manager"}
-    assert path.stem not in vague, "a file is named after its idea"
-    tree, text = parsed(path), path.read_text(encoding="utf-8")
-    assert ast.get_docstring(tree), "a module says in a docstring what it is"
-    assert len(text.splitlines()) <= 300, "over 300 lines are more than one idea"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            assert not node.name.endswith(("Manager", "Helper", "Util", "Utils")), f"{node.name} says nothing"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "hasattr", f"line {node.lineno}: ask for a type, not for an attribute"
+    wrong = []
+    for path in FILES:
+        tree, length = parsed(path), len(path.read_text(encoding="utf-8").splitlines())
+        if path.stem in vague:
+            wrong.append(f"{name(path)}:1: a file is named after its idea")
+        if not ast.get_docstring(tree):
+            wrong.append(f"{name(path)}:1: a module says in a docstring what it is")
+        if length > 300:
+            wrong.append(f"{name(path)}:{length}: over 300 lines are more than one idea")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Helper", "Util", "Utils")):
+                wrong.append(f"{name(path)}:{node.lineno}: {node.name} says nothing")
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr":
+                wrong.append(f"{name(path)}:{node.lineno}: ask for a type, not for an attribute")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_arguments_are_not_passed_on_unseen(path):
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Call):
-            passed = [k.value.id for k in node.keywords if k.arg is None and isinstance(k.value, ast.Name)]
-            assert "kwargs" not in passed, f"line {node.lineno}: name the arguments"
+def test_arguments_are_not_passed_on_unseen():
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call):
+                passed = [k.value.id for k in node.keywords if k.arg is None and isinstance(k.value, ast.Name)]
+                if "kwargs" in passed:
+                    wrong.append(f"{name(path)}:{node.lineno}: name the arguments")
+    assert not wrong, "\n".join(wrong)
 
 
 ALL_SOURCE = sorted(
@@ -424,28 +434,36 @@ INDEXLESS = {
 """Packages without a list of public names, and why."""
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: name(path) if path != ROOT else "difflab")
-def test_a_package_lists_its_public_names(package):
+def _index_faults(package: Path) -> list[tuple[int, str]]:
+    """(line, what is wrong) of a package's __init__.py."""
     tree = parsed(package / "__init__.py")
-    assert ast.get_docstring(tree)
-    inside = package.relative_to(ROOT).as_posix().removeprefix(".")
-    if inside in INDEXLESS:
-        return
+    wrong = [] if ast.get_docstring(tree) else [(1, "a package says in a docstring what it is")]
+    if package.relative_to(ROOT).as_posix().removeprefix(".") in INDEXLESS:
+        return wrong
     on_demand = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     above = {"TYPE_CHECKING", "on_demand"} if on_demand else set()
     nodes = [*tree.body, *(inner for node in on_demand for inner in node.body)]
     imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names} - above
-    listed = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]  # type: ignore[attr-defined]
-    assert listed, "__all__ is missing"
-    assert sorted(ast.literal_eval(listed[0].value)) == sorted(imported)
+    lists = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]  # type: ignore[attr-defined]
+    listed = ast.literal_eval(lists[0].value) if lists else []
+    if sorted(listed) != sorted(imported):
+        differing = sorted({*listed} ^ imported) or "a name twice"
+        wrong.append((lists[0].lineno if lists else 1, f"__all__ is not what is imported: {differing}"))
     called = [node for node in tree.body if on_demand and ast.unparse(node) == "on_demand(__name__)"]
-    assert len(called) == len(on_demand), "what is imported on demand is asked for by on_demand(__name__)"
-    others = [
-        node
-        for node in nodes[1:]
-        if not isinstance(node, ast.ImportFrom) and node not in [*listed, *on_demand, *called]
+    if len(called) != len(on_demand):
+        wrong.append((on_demand[0].lineno, "what is imported on demand is asked for by on_demand(__name__)"))
+    known = [*lists, *on_demand, *called]
+    others = [node for node in nodes[1:] if not isinstance(node, ast.ImportFrom) and node not in known]
+    return wrong + [(node.lineno, "an __init__ holds imports and __all__ only") for node in others]
+
+
+def test_a_package_lists_its_public_names():
+    wrong = [
+        f"{name(package / '__init__.py')}:{line}: {what}"
+        for package in PACKAGES
+        for line, what in _index_faults(package)
     ]
-    assert not others, "an __init__ holds imports and __all__ only"
+    assert not wrong, "\n".join(wrong)
 
 
 def classes() -> list[type]:
