@@ -4,10 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from difflab.cli.check import compose_or_explain
 from difflab.cli.resolving import composing
+from one_pass import each
 
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment" / "adm"
 NAMES = [path.stem for path in sorted(FOLDER.glob("*.yaml")) if path.stem.startswith(("imagenet", "lsun"))]
@@ -36,7 +35,7 @@ def commands(name: str) -> list[tuple[list[str], str]]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "imagenet64"])
+@each("name", [name for name in NAMES if name != "imagenet64"])
 def test_evaluate_takes_the_commands_of_a_header(name):
     assert commands(name)
     for overrides, below in commands(name):

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -14,6 +13,7 @@ from difflab.cli.check import check_keys
 from difflab.cli.trust import read_back
 from difflab.data import AllButEveryNth, EveryNth
 from difflab.noise import ImageNoise
+from one_pass import each
 
 PUBLISHED = {  # Dhariwal and Nichol 2021, table 12: million parameters, weight decay, batch, iterations, learning rate
     "adm/classifier_64": (65, 0.2, 1024, 300_000, 6e-4),
@@ -27,7 +27,7 @@ def test_every_classifier_of_the_table_is_there():
     assert set(CLASSIFIERS) == {*PUBLISHED, "digits_classifier"}
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@each("name", CLASSIFIERS)
 def test_it_composes_into_the_published_network(name, composed, base):
     config = composed(f"+experiment={name}")
     check_keys(config, base)
@@ -51,7 +51,7 @@ def test_it_composes_into_the_published_network(name, composed, base):
         assert (round(millions), *trained) == PUBLISHED[name]
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@each("name", CLASSIFIERS)
 def test_shrunk_it_takes_a_training_step_and_is_judged(name, composed, base):
     config = composed(f"+experiment={name}", "+shrink=tiny")
     check_keys(config, base)

@@ -15,6 +15,7 @@ from difflab.cli.trust import read_back
 from difflab.denoiser import Denoiser
 from difflab.metrics import Target, read_targets
 from difflab.noise import ImageNoise
+from one_pass import each
 
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.yaml"))]
@@ -85,7 +86,7 @@ def changed(one: DictConfig, other: DictConfig) -> set[str]:
     return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_the_file_opens_with_paper_command_expected_number_and_cost(name):
     package, description, *rest = header(name)
     assert package == "# @package _global_"
@@ -96,7 +97,7 @@ def test_the_file_opens_with_paper_command_expected_number_and_cost(name):
     assert re.search(rf"^{re.escape(name)} +{re.escape(description[2:])}$", listing(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", DRAWING)
+@each("name", DRAWING)
 def test_it_composes_and_its_parts_fit_each_other(name, composed, base):
     config = composed(*chosen(name))
     check_keys(config, base)
@@ -128,7 +129,7 @@ def reference_images(name: str, target: Target) -> int | None:
     return {"ddpm": 50_000, "edm": 50_000}.get(name.split("/")[0])
 
 
-@pytest.mark.parametrize("name", DRAWING)
+@each("name", DRAWING)
 def test_what_was_published_is_measured_as_it_was_published(name, composed):
     """Every row of a published table carries its numbers, the header says the same, and the configuration does what the paper says."""
     config = composed(*chosen(name))
@@ -175,7 +176,7 @@ def test_only_the_digits_and_cells_that_a_table_leaves_out_have_no_published_num
     assert {name for name in without if "/" in name} == rows | upsamplers | {"sr/cifar10_8to32", "sr/digits_4to8"}
 
 
-@pytest.mark.parametrize("name", DRAWING)
+@each("name", DRAWING)
 def test_shrunk_it_takes_a_training_step_and_draws(name, composed, base):
     config = composed(*chosen(name)[:1], tiny(name))
     check_keys(config, base)
@@ -263,7 +264,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("one", "other"), CHANGES)
+@each(("one", "other"), CHANGES)
 def test_a_row_changes_what_it_says_and_nothing_else(one, other, composed):
     assert changed(composed(f"+experiment={one}"), composed(f"+experiment={other}")) == CHANGES[one, other]
 

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import pytest
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from torch import nn
@@ -31,6 +30,7 @@ from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import grids
 from difflab.sampling import formats
+from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -227,7 +227,7 @@ def test_every_package_of_choices_has_a_group():
     assert packages - machinery - inside == mirrored
 
 
-@pytest.mark.parametrize("group", [*MIRRORED, *BY_ARGUMENTS])
+@each("group", [*MIRRORED, *BY_ARGUMENTS])
 def test_a_group_has_one_file_for_each_choice_of_its_package(group):
     paths = [p for p in (CONF / group).glob("*.yaml") if p.stem != "none" and f"{group}/{p.stem}" not in NO_CHOICE]
     targets = [target_of(group, path) for path in paths]
@@ -240,7 +240,7 @@ def test_a_group_has_one_file_for_each_choice_of_its_package(group):
         assert len(targets) == len(set(targets))
 
 
-@pytest.mark.parametrize("file", PART_FILES)
+@each("file", PART_FILES)
 def test_a_file_is_the_list_of_a_constructors_arguments(file):
     node = read(file)
     if file == "logger/many":  # several of the others
@@ -266,7 +266,7 @@ def test_a_file_is_the_list_of_a_constructors_arguments(file):
         assert given == accepted.keys()
 
 
-@pytest.mark.parametrize("file", PART_FILES)
+@each("file", PART_FILES)
 def test_a_file_opens_with_a_line_about_itself(file):
     lines = (CONF / f"{file}.yaml").read_text(encoding="utf-8").splitlines()
     about = lines[1] if lines[0].startswith("# @package") else lines[0]
@@ -291,7 +291,7 @@ ELSEWHERE_MADE = (
 """Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 
 
-@pytest.mark.parametrize("file", [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE])
+@each("file", [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE])
 def test_a_file_makes_what_it_names(file, composed):
     group, name = file.rsplit("/", 1)
     several = group in ("ema", "guidance", "embedder", "conditioning")

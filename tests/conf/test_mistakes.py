@@ -11,11 +11,12 @@ from omegaconf import OmegaConf
 import running
 from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.train import train
+from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
-@pytest.mark.parametrize(
+@each(
     ("override", "told"),
     [
         ("network.widht=64", r"unknown key 'network.widht': .* did you mean 'width'\?"),
@@ -35,7 +36,7 @@ def test_a_wrong_key_on_the_command_line(override, told):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("command", "overrides", "told"),
     [
         ("sample", ["checkpoint=RUN", "num_sample=20"], r"unknown key 'num_sample': .* did you mean 'num_samples'\?"),

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from difflab.cli.check import compose_or_explain
@@ -11,6 +10,7 @@ from difflab.cli.resolving import composing, resolve_row
 from difflab.metrics import read_targets
 from difflab.metrics.published import Target
 from difflab.studies import load_study
+from one_pass import each
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "conf" / "experiment"
@@ -56,7 +56,7 @@ def targets_of(experiment: str) -> dict[str, Target]:
     return {target.name: target for target in read_targets(node.get("target", {}))}
 
 
-@pytest.mark.parametrize(("experiment", "key", "value", "source"), SETTINGS, ids=lambda one: str(one)[:30])
+@each(("experiment", "key", "value", "source"), SETTINGS)
 def test_settings(experiment, key, value, source):
     places = ["data.dataset.root=X", "held_out.root=X"] if experiment == "sr3/16_128" else []  # faces lie in a folder
     node: Any = resolve_row([f"+experiment={experiment}", *places]).config
@@ -65,7 +65,7 @@ def test_settings(experiment, key, value, source):
     assert node == value, source
 
 
-@pytest.mark.parametrize(("experiment", "metric", "value", "source"), NUMBERS, ids=lambda one: str(one)[:30])
+@each(("experiment", "metric", "value", "source"), NUMBERS)
 def test_numbers(experiment, metric, value, source):
     target = targets_of(experiment)[metric]
     assert (target.value, target.confidence) == (value, "paper"), source
@@ -83,7 +83,7 @@ def test_adms_precision_and_recall_are_against_10000_images():
     assert all("samples" not in target.assumed for target in found)
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in STUDIES.glob("adm_*/study.yaml")))
+@each("name", sorted(path.parent.name for path in STUDIES.glob("adm_*/study.yaml")))
 def test_adms_studies_measure_as_adm_does(name):
     """Images are truncated (guided-diffusion's scripts), precision and recall are against 10,000 images of the reference."""
     study = load_study(STUDIES / name / "study.yaml")
@@ -93,7 +93,7 @@ def test_adms_studies_measure_as_adm_does(name):
     assert not study.evaluation.metrics.count("recall") or config.metric.precision_recall.reference_images == 10_000
 
 
-@pytest.mark.parametrize("row", ["a_baseline", "b_hyper", "c_capacity", "d_preconditioning", "e_loss"])
+@each("row", ["a_baseline", "b_hyper", "c_capacity", "d_preconditioning", "e_loss"])
 def test_edms_number_is_that_of_the_best_snapshot(row):
     """2206.00364, appendix F.3: a snapshot for every 2.5 million images, the one with the lowest FID; of three sets of samples."""
     target = targets_of(f"edm/cifar10/{row}")["fid"]

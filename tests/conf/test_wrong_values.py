@@ -13,6 +13,7 @@ from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, co
 from difflab.cli.place import check_place
 from difflab.cli.train import train
 from difflab.cli.values import OF_A_RUN, SEEDS, check_values
+from one_pass import each
 
 CHOICES = ("+experiment=cosine_adagn", "guidance=[classifier_free,clip]", "strategy=deepspeed_2", "launcher=slurm")
 SCHEDULED = (*CHOICES, "lr_schedule=warm_up", "sampler=heun", "ema=[warm_up,half_life]")
@@ -44,21 +45,22 @@ def _refused(word, told, **more):
     return message
 
 
-@pytest.mark.parametrize("choices", [(), CHOICES, SCHEDULED], ids=["base", "chosen", "more"])
+@each("choices", [(), CHOICES, SCHEDULED])
 def test_right_values_pass(choices):
     _checked("run.name=2024", "trainer.devices=auto", "trainer.gradient_clip_val=1", choices=choices)
     _checked("sampler.grid.steps=ddim25")
 
 
-@pytest.mark.parametrize(
-    ("value", "is_number"),
+@each(
+    ("value", "is_number", "key"),
     [
-        *((text, False) for text in ("fast", "nan", "null", "[1,2]", "{a: 1}", "true", "'1e-4'", "[]")),
-        *((text, True) for text in ("1e-4", "1", "0.5")),
+        (value, is_number, key)
+        for value, is_number in [
+            *((text, False) for text in ("fast", "nan", "null", "[1,2]", "{a: 1}", "true", "'1e-4'", "[]")),
+            *((text, True) for text in ("1e-4", "1", "0.5")),
+        ]
+        for key in ["optimizer.lr", "objective.vlb_weight", "guidance.classifier_free.scale", "ema.warm_up.decay"]
     ],
-)
-@pytest.mark.parametrize(
-    "key", ["optimizer.lr", "objective.vlb_weight", "guidance.classifier_free.scale", "ema.warm_up.decay"]
 )
 def test_a_number_is_a_number_for_every_part(key, value, is_number):
     if is_number:
@@ -67,7 +69,7 @@ def test_a_number_is_a_number_for_every_part(key, value, is_number):
         _refused(f"{key}={value}", f"^{re.escape(key)}=.* must be a number")
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "told"),
     [
         ("network.width=big", r"^network\.width=big must be a whole number"),
@@ -128,7 +130,7 @@ def test_a_wrong_value(word, told):
     _refused(word, told)
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "told"),
     [
         ("lr_schedule.total_iters=abc", r"^lr_schedule\.total_iters=abc must be a whole number"),
@@ -140,7 +142,7 @@ def test_a_wrong_value_of_other_choices(word, told):
     _refused(word, told, choices=SCHEDULED)
 
 
-@pytest.mark.parametrize(
+@each(
     ("words", "told"),
     [
         (["strategy=null"], r"^strategy=null must name a choice: auto, ddp"),
@@ -168,7 +170,7 @@ def test_a_wrong_choice(words, told):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "told"),
     [
         ("~seed", r"^seed is needed: leave ~seed out"),

@@ -1,18 +1,21 @@
 """What holds for every guidance and for every two of them around each other."""
 
-from itertools import product
-
 import pytest
 import torch
 from guided_kinds import ACTIVE, COND, NEUTRAL, OF_SCALE, X_T, T, loud, smooth
 
 from difflab.guidance import chained
 from difflab.types import Condition
+from one_pass import each
 
-PAIRS = list(product(ACTIVE, ACTIVE))
+
+def pairs(kinds):
+    """(inner, outer): each around itself, and each around and inside of the one that asks most of what it lies around, its gradient."""
+    one = "score_through_denoiser"
+    return list(dict.fromkeys(pair for kind in kinds for pair in ((kind, kind), (kind, one), (one, kind))))
 
 
-@pytest.mark.parametrize(("inner", "outer"), list(product(NEUTRAL, NEUTRAL)))
+@each(("inner", "outer"), pairs(NEUTRAL))
 def test_what_does_nothing_does_nothing_in_any_nesting(inner, outer):
     plain = smooth(X_T, T, COND)
     with torch.no_grad():
@@ -27,7 +30,7 @@ def test_all_of_them_at_once_do_nothing():
         assert torch.equal(chained(chain, smooth)(X_T, T, COND).x0, smooth(X_T, T, COND).x0)
 
 
-@pytest.mark.parametrize("kind", OF_SCALE)
+@each("kind", OF_SCALE)
 def test_the_scale_multiplies_one_shift_that_is_nothing_at_1(kind):
     """Beside the shortcut at w = 1: the arithmetic tends to the same."""
 
@@ -41,7 +44,7 @@ def test_the_scale_multiplies_one_shift_that_is_nothing_at_1(kind):
     assert torch.equal(shift(1.0), torch.zeros_like(unit))
 
 
-@pytest.mark.parametrize(("inner", "outer"), PAIRS)
+@each(("inner", "outer"), pairs(ACTIVE))
 def test_nested_guidances_pass_on_the_variance_and_keep_the_type(inner, outer):
     for dtype in (torch.float64, torch.float32):
         x_t = X_T.to(dtype)
@@ -55,7 +58,7 @@ def test_nested_guidances_pass_on_the_variance_and_keep_the_type(inner, outer):
         assert torch.equal(guided.variance_fraction, plain.variance_fraction)
 
 
-@pytest.mark.parametrize(("inner", "outer"), PAIRS)
+@each(("inner", "outer"), pairs(ACTIVE))
 def test_an_image_does_not_depend_on_its_batch_mates(inner, outer):
     def guided(index):
         denoise = chained([ACTIVE[inner](), ACTIVE[outer]()], loud)
@@ -68,7 +71,7 @@ def test_an_image_does_not_depend_on_its_batch_mates(inner, outer):
         torch.testing.assert_close(guided(torch.tensor(index)), together[index], rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ACTIVE)
+@each("kind", ACTIVE)
 def test_a_guided_denoiser_can_be_differentiated(kind):
     """Against a difference quotient; with it any guidance by gradients may lie around any other."""
     direction = torch.randn(X_T.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -82,7 +85,7 @@ def test_a_guided_denoiser_can_be_differentiated(kind):
     torch.testing.assert_close((by_x * direction).sum(), expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", ["classifier_free", "linear", "interval", "rescaled", "adaptive_projected"])
+@each("kind", ["classifier_free", "linear", "interval", "rescaled", "adaptive_projected"])
 def test_a_condition_that_cannot_be_dropped_is_refused(kind):
     with pytest.raises(ValueError, match="condition that can be dropped"):
         ACTIVE[kind]()(smooth)(X_T, T, Condition())

@@ -1,7 +1,8 @@
 """Denoisers and losses beside those of EDM's code: EDM's own, VP and VE (Karras et al. 2022, table 1)."""
 
+from itertools import product
+
 import numpy as np
-import pytest
 import torch
 from edm import EDM_NUMBERS as PEER
 from edm import FakeF, fake_denoiser
@@ -14,6 +15,7 @@ from difflab.objectives.time_samplers import LogNormal, Uniform
 from difflab.parameterizations import EDM, Epsilon
 from difflab.schedules import time_of
 from difflab.types import Condition
+from one_pass import each
 
 COLUMNS = {
     "EDM": (schedules.EDM(), EDM(), 1.0),
@@ -23,8 +25,10 @@ COLUMNS = {
 SIGMA = torch.from_numpy(PEER["precond/sigma"])
 
 
-@pytest.mark.parametrize("labels", [None, torch.from_numpy(PEER["precond/labels"])], ids=["none", "labels"])
-@pytest.mark.parametrize("column", COLUMNS)
+@each(
+    ("labels", "column"),
+    product([None, torch.from_numpy(PEER["precond/labels"])], COLUMNS),
+)
 def test_denoised_images(column, labels):
     schedule, parameterization, sign = COLUMNS[column]
     inside = slice(1, None) if column == "VE" else slice(None)  # sigma = 0.002 is below that schedule's
@@ -49,7 +53,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@each("name", LOSSES)
 def test_losses(name):
     column, time_sampler, weighting = LOSSES[name]
     schedule, parameterization, sign = COLUMNS[column]

@@ -1,9 +1,8 @@
 """Heun, Euler, churn and the noise levels of EDM's and k-diffusion's code, on the recipes' Gaussian mixture."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
-import pytest
 import torch
 from edm import EDM_NUMBERS as PEER
 from edm import EDM_RUNS, GOLDEN
@@ -14,6 +13,7 @@ from difflab.samplers import Euler, Heun
 from difflab.samplers.grids import KarrasGrid
 from difflab.schedules import EDM, noise_level
 from difflab.types import Condition, Prediction
+from one_pass import each
 
 KDIFF = np.load(GOLDEN / "samplers_kdiff.npz")
 LEVELS = np.load(GOLDEN / "schedules_edm.npz")
@@ -49,8 +49,7 @@ def test_there_are_cases():
     assert any("S_churn" in name for name in EDM_CASES)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize("name", EDM_CASES)
+@each(("schedule", "name"), product(SCHEDULES.values(), EDM_CASES))
 def test_edm(name, schedule):
     run = EDM_RUNS[name]
     kwargs = run["kwargs"]
@@ -62,9 +61,10 @@ def test_edm(name, schedule):
     np.testing.assert_allclose(image, PEER[f"{name}/final"], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize("churned", [False, True])
-@pytest.mark.parametrize("solver", SOLVERS)
+@each(
+    ("schedule", "churned", "solver"),
+    product(SCHEDULES.values(), [False, True], SOLVERS),
+)
 def test_k_diffusion(solver, churned, schedule):
     sigmas = KDIFF["in/sigmas/karras12"]
     churn = {"s_churn": 6, "s_noise": 1.007, "s_min": 0.05, "s_max": 10} if churned else {}
@@ -75,7 +75,7 @@ def test_k_diffusion(solver, churned, schedule):
     np.testing.assert_allclose(image, KDIFF[f"{name}/final"], rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "grid"),
     [
         ("edm_sampler/N18/t_steps", KarrasGrid(18)),
@@ -117,9 +117,10 @@ def algorithm_2(latents, noises, steps, s_churn, is_heun):
     return x, called
 
 
-@pytest.mark.parametrize("s_churn", [40, 6])
-@pytest.mark.parametrize("steps", [18, 10])
-@pytest.mark.parametrize("solver", SOLVERS)
+@each(
+    ("s_churn", "steps", "solver"),
+    product([40, 6], [18, 10], SOLVERS),
+)
 def test_algorithm_2_from_80(solver, steps, s_churn):
     """With EDM's default grid and schedule the first step is raised to 80 (1 + gamma), 113.1 at most: cut at 80, it is 0.02 to 0.36 off."""
     generator = np.random.default_rng(5)

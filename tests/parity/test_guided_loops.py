@@ -18,6 +18,7 @@ from difflab.samplers import DDIM, DDPM, Sampler
 from difflab.samplers.grids import Grid, UniformGrid
 from difflab.schedules import Chain, NoiseSchedule, Tabulated
 from difflab.types import Condition
+from one_pass import each
 
 ARRAYS = np.load(GOLDEN / "gd_loops.npz")
 FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
@@ -64,7 +65,7 @@ def is_comparable(name: str, tag: str) -> bool:
     return not ("PREVIOUS_X" in name and tag == "ddpm")
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "tag"),
     [
         (name, tag)
@@ -90,8 +91,14 @@ def test_loop(name, tag):
         assert difference(theirs[None], golden) < tolerance(f"{name}/{tag}")
 
 
-@pytest.mark.parametrize("process", sorted({name.split("/")[0] for name in MODELS}))
-@pytest.mark.parametrize(("tag", "seed"), [("ddpm", 50000), ("ddim_eta0.5", 51000)])
+@each(
+    ("process", "tag", "seed"),
+    [
+        (process, tag, seed)
+        for process in sorted({name.split("/")[0] for name in MODELS})
+        for tag, seed in [("ddpm", 50000), ("ddim_eta0.5", 51000)]
+    ],
+)
 def test_every_step_of_a_loop(process, tag, seed):
     golden = {part: ARRAYS.get(f"{process}/progressive/{tag}/{part}") for part in ("sample", "pred_xstart")}
     matches = []
@@ -110,7 +117,7 @@ def test_every_step_of_a_loop(process, tag, seed):
     assert any(matches)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@each("name", MODELS)
 def test_encoding_is_the_reversed_loop(name):
     """The peer's reverse goes one step further than ours, to alpha = 0, where x = eps; its first step ends at the chain's second time."""
     denoiser, grid, _ = model(name)
@@ -131,7 +138,7 @@ def test_encoding_is_the_reversed_loop(name):
     assert difference(first, ARRAYS[f"{name}/ddim_reverse_first"]) < 1e-5
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "tag"),
     [(n, tag) for n in MODELS for tag in ("bpd", "bpd_noclip") if tag == "bpd_noclip" or is_comparable(n, "ddpm")],
 )
@@ -164,7 +171,7 @@ def test_bits_per_dimension(name, tag):
         np.testing.assert_allclose(result.x0_mse.flip(0), ARRAYS[f"{name}/bpd/xstart_mse"].mean(0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("case", FACTS["ddim_eta1_nan"])
+@each("case", FACTS["ddim_eta1_nan"])
 def test_ddim_with_eta_1_is_finite_where_the_peer_is_not(case):
     kind, steps = case.split("|")
     schedule = SCHEDULES[kind](1000)

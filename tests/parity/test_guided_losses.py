@@ -6,7 +6,6 @@ KL = VLB / T and RESCALED_KL = VLB. MSE is Simple; with a learned variance both 
 import json
 
 import numpy as np
-import pytest
 import torch
 from feeds import FixedOutput, FixedTimes, SuppliedNoise
 from guided import GOLDEN, MEANS, VARIANCES, difference
@@ -18,6 +17,7 @@ from difflab.objectives.weightings import Unweighted
 from difflab.process import discretized_normal_log_likelihood, normal_cdf, normal_kl, perturb
 from difflab.schedules import linear, own_chain
 from difflab.types import Condition
+from one_pass import each
 
 INPUTS = np.load(GOLDEN / "gd_pointwise.npz")
 ARRAYS = np.load(GOLDEN / "gd_losses.npz")
@@ -47,7 +47,7 @@ def objective_of(loss: str, learned: bool) -> tuple[Objective, float]:
     return (Hybrid(times, Unweighted(), 1 / 1000) if learned else Simple(times, Unweighted())), 1.0
 
 
-@pytest.mark.parametrize(("mean", "variance", "loss"), CASES)
+@each(("mean", "variance", "loss"), CASES)
 def test_loss_and_gradient(mean, variance, loss):
     denoiser = denoiser_of(mean, variance)
     objective, factor = objective_of(loss, bool(denoiser.variance.channels))

@@ -1,7 +1,6 @@
 """guided-diffusion's `condition_mean` and whole ancestral loops under it. float32 to 1e-5."""
 
 import numpy as np
-import pytest
 import torch
 from feeds import StepNoise
 from guided import VARIANCES, difference
@@ -12,6 +11,7 @@ from difflab.guidance import Clip, MeanShiftAtImage, chained
 from difflab.process import posterior_mean
 from difflab.samplers import DDPM
 from difflab.schedules import Chain
+from one_pass import each
 
 LOOPS = sorted(key.removesuffix("/ddpm_cond") for key in ARRAYS.files if key.endswith("/ddpm_cond"))
 
@@ -27,7 +27,7 @@ def parts(name):
     )
 
 
-@pytest.mark.parametrize("name", [name for name in LOOPS if "PREVIOUS_X" not in name])
+@each("name", [name for name in LOOPS if "PREVIOUS_X" not in name])
 def test_loop(name):
     """The peer clips x_0, shifts the mean by the variance times the gradient at x_t, and does not clip again."""
     denoiser, grid, classify = parts(name)
@@ -41,7 +41,7 @@ def test_loop(name):
 POINTS = sorted(key.split("/condition_mean/t=") for key in ARRAYS.files if "/condition_mean/" in key)
 
 
-@pytest.mark.parametrize(("process", "step"), POINTS)
+@each(("process", "step"), POINTS)
 def test_one_step(process, step):
     matches = []
     for clip in ([], [Clip()]):  # the golden numbers name neither this nor the variance

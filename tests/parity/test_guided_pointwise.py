@@ -4,7 +4,6 @@ import json
 import math
 
 import numpy as np
-import pytest
 import torch
 from feeds import FixedOutput
 from guided import GOLDEN, MEANS, VARIANCES, difference
@@ -15,6 +14,7 @@ from difflab.process import eps_from_x0, normal_kl, over, perturb, posterior_mea
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import Chain, Tabulated, cosine, linear, own_chain
 from difflab.types import AlphaSigma, Condition, DenoiseFn, Prediction
+from one_pass import each
 
 ARRAYS = np.load(GOLDEN / "gd_pointwise.npz")
 STEPS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))["timestep_batches"]
@@ -39,7 +39,7 @@ def process(conf: str, as_betas: bool = False) -> tuple[Tabulated, Chain]:
     return schedule, own_chain(schedule)
 
 
-@pytest.mark.parametrize(("conf", "batch"), CASES)
+@each(("conf", "batch"), CASES)
 def test_forward_process_and_posterior(conf, batch):
     _, chain = process(conf)
     i = torch.tensor(STEPS[conf][int(batch[1])]) + 1
@@ -76,8 +76,8 @@ def test_forward_process_and_posterior(conf, batch):
     )
 
 
-@pytest.mark.parametrize(("conf", "batch", "_pmv", "mean", "variance"), REVERSE)
-def test_mean_and_variance_of_the_reverse_step(conf, batch, _pmv, mean, variance):
+@each(("conf", "batch", "parts", "mean", "variance"), REVERSE)
+def test_mean_and_variance_of_the_reverse_step(conf, batch, parts, mean, variance):
     schedule, chain = process(conf, as_betas=mean == "PREVIOUS_X")
     i = torch.tensor(STEPS[conf][int(batch[1])]) + 1
     output = ARRAYS["in/model_output"]
@@ -119,7 +119,7 @@ class Halved(Guidance):
         return halved
 
 
-@pytest.mark.parametrize(("conf", "batch"), CASES)
+@each(("conf", "batch"), CASES)
 def test_a_function_of_the_prediction_is_a_guidance(conf, batch):
     schedule, chain = process(conf)
     i = torch.tensor(STEPS[conf][int(batch[1])]) + 1

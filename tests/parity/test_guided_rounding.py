@@ -17,6 +17,7 @@ from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import Chain, Tabulated
 from difflab.variances import FixedSmall
+from one_pass import each
 
 SECTIONS = [
     "2",
@@ -51,7 +52,7 @@ def differences(chain: Chain) -> list[float]:
     return (chain.level.sigma[:-1].square() - v).clamp(min=0).tolist()
 
 
-@pytest.mark.parametrize("process", ROUNDED)
+@each("process", ROUNDED)
 def test_both_numbers(process):
     rounded, chain = ROUNDED[process], chain_of(process)
     assert differences(chain)[-1] / UNIT == pytest.approx(rounded.exact, rel=1e-3)
@@ -63,8 +64,14 @@ def test_those_below_0_are_those_of_which_the_peer_makes_nan():
     assert {process for process, rounded in ROUNDED.items() if rounded.peer < 0} == set(FACTS["ddim_eta1_nan"])
 
 
-@pytest.mark.parametrize("process", [process for process, rounded in ROUNDED.items() if rounded.peer >= 0])
-@pytest.mark.parametrize("mean", MEANS)
+@each(
+    ("process", "mean"),
+    [
+        (process, mean)
+        for process in [process for process, rounded in ROUNDED.items() if rounded.peer >= 0]
+        for mean in MEANS
+    ],
+)
 def test_the_gap_of_the_sample(process, mean):
     kind, section = process.split("|")
     schedule, grid, chain = SCHEDULES[kind](1000), UniformGrid(section), chain_of(process)
@@ -80,7 +87,7 @@ def test_the_gap_of_the_sample(process, mean):
     assert gap == pytest.approx(ROUNDED[process].gap(f"{process}/{mean}"), rel=0.05, abs=5e-7)
 
 
-@pytest.mark.parametrize("process", [f"{kind}|{section}" for kind in SCHEDULES for section in SECTIONS])
+@each("process", [f"{kind}|{section}" for kind in SCHEDULES for section in SECTIONS])
 def test_no_other_number_is_off(process):
     chain = chain_of(process)
     bars = itertools.pairwise(chain.level.alpha.square().tolist())

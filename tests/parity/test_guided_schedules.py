@@ -11,6 +11,7 @@ from guided import GOLDEN, SCHEDULES
 from difflab.process import transition
 from difflab.samplers.grids import UniformGrid, respace
 from difflab.schedules import Chain, own_chain
+from one_pass import each
 
 ARRAYS = np.load(GOLDEN / "schedules_guided.npz")
 FACTS = json.loads((GOLDEN / "schedules_guided.json").read_text(encoding="utf-8"))
@@ -48,7 +49,7 @@ def ours(chain: Chain) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize(("name", "steps"), WHOLE)
+@each(("name", "steps"), WHOLE)
 def test_every_array_of_the_whole_process(name, steps):
     schedule = SCHEDULES[name](int(steps))
     # the last bit of a cosine is the C library's
@@ -63,7 +64,7 @@ def test_every_array_of_the_whole_process(name, steps):
     assert compared >= (1 if steps == "4000" else len(ATTRIBUTES))
 
 
-@pytest.mark.parametrize(("name", "section"), RESPACED)
+@each(("name", "section"), RESPACED)
 def test_respacing_is_a_chain_of_fewer_times(name, section):
     schedule, prefix = SCHEDULES[name](1000), f"{name}/1000/respaced[{section}]"
     chain = Chain(schedule, UniformGrid(section)(schedule))
@@ -74,13 +75,13 @@ def test_respacing_is_a_chain_of_fewer_times(name, section):
         )
 
 
-@pytest.mark.parametrize("case", [case for case in FACTS["space_timesteps"] if "[" not in case])
+@each("case", [case for case in FACTS["space_timesteps"] if "[" not in case])
 def test_kept_steps(case):
     of, section = case.split("|")
     assert respace(section, int(of)) == FACTS["space_timesteps"][case]
 
 
-@pytest.mark.parametrize("of", [int(key) for key in FACTS["space_timesteps_sha12"] if key.isdigit()])
+@each("of", [int(key) for key in FACTS["space_timesteps_sha12"] if key.isdigit()])
 def test_kept_steps_for_every_number_of_steps(of):
     hashes = [
         hashlib.sha256(",".join(map(str, respace(str(n), of))).encode()).hexdigest()[:12] for n in range(1, of + 1)

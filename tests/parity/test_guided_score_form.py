@@ -4,7 +4,6 @@ import json
 from math import sqrt
 
 import numpy as np
-import pytest
 import torch
 from ddim_rounding import float32_difference
 from feeds import FakeNetwork, RecipeClassifier, StepNoise
@@ -20,6 +19,7 @@ from difflab.samplers.grids import Grid, UniformGrid
 from difflab.schedules import Chain, NoiseSchedule, Tabulated
 from difflab.types import Condition
 from difflab.variances import FixedSmall, LearnedRange
+from one_pass import each
 
 ARRAYS = np.load(GOLDEN / "gd_loops.npz")
 FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def with_their_last_noise(denoise, sampler: DDIM, schedule: NoiseSchedule, noise
     return denoise(x_s, chain.times[first], COND).x0
 
 
-@pytest.mark.parametrize(("name", "tag"), LOOPS)
+@each(("name", "tag"), LOOPS)
 def test_loop(name, tag):
     """The peer clips before it guides, and does not clip again."""
     denoiser, grid, classify = model(name)
@@ -105,7 +105,7 @@ POINTS = sorted(
 )
 
 
-@pytest.mark.parametrize(("process", "rest"), POINTS)
+@each(("process", "rest"), POINTS)
 def test_one_step(process, rest):
     """Step i of the respaced chain, i being the peer's; the mean is that of the posterior with the guided x_0."""
     step = int(rest.split("/")[0]) + 1
