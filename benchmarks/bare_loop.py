@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.loop_task import Task
 from difflab.data import GlobalBatches, TrainingStream
-from difflab.module import DiffusionModule
 from difflab.noise import ImageNoise
+from difflab.training import DiffusionModule
 from difflab.types import Batch, Condition
 
 

@@ -17,15 +17,15 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from difflab.denoiser import Denoiser
+from difflab.features.quantize import to_uint8
 from difflab.guidance import Guidance, chained
-from difflab.launch.freed_memory import keep_freed_memory
-from difflab.metrics.quantize import to_uint8
 from difflab.networks import CompiledBlocks, Compute, KernelByKernel, UNet
 from difflab.networks.layers.attention import HeadsFirstAttention, HeadWidth
 from difflab.networks.layers.embeddings import NullableLabelEmbedding
 from difflab.networks.layers.norms import AdditiveGroupNorm
 from difflab.networks.layers.resample import ConvResample
 from difflab.parameterizations import Epsilon
+from difflab.runtime.memory import keep_freed_memory
 from difflab.samplers import Sampler, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import linear
@@ -80,7 +80,7 @@ Drawer = tuple[Callable[[], Tensor], dict[str, Any]]
 
 
 def difflab(task: Task, compute: Compute = KernelByKernel()) -> Drawer:  # noqa: B008 - it has no state
-    """As `difflab.cli.set_plan` draws a batch in a process that `difflab.launch.Processes` has started, without the file."""
+    """As `difflab.sampling.job` draws a batch in a process that `difflab.distributed.Processes` has started, without the file."""
     if task.device.type == "cpu":
         keep_freed_memory()
     network = network_of(task)

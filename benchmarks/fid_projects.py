@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from difflab.data import ArrayImages
-from difflab.metrics import Gaussian, InceptionExtractor, frechet_distance
-from difflab.metrics.embed import embed
-from difflab.metrics.moments import gaussian_of
+from difflab.features import InceptionExtractor
+from difflab.features.embed import embed
+from difflab.metrics import Gaussian, frechet_distance
+from difflab.metrics.gaussian import gaussian_of
 
 
 @dataclass(frozen=True)

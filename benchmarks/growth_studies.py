@@ -46,8 +46,8 @@ class FinishedStudy:
     def results(self) -> Any:
         """From the files to the verdicts and the table."""
         from difflab.studies import gather
-        from difflab.studies.inference.verdict import verdicts
-        from difflab.studies.tables import Csv, ablation_table
+        from difflab.studies.report import Csv, ablation_table
+        from difflab.studies.statistics.verdict import verdicts
 
         evidence = gather(self.plan)
         Csv().render(ablation_table(evidence, verdicts(evidence, "fd_digits")))
@@ -60,8 +60,8 @@ class FinishedStudy:
 
 
 def planned(folder: Path) -> Any:
-    from difflab.cli.planning import plan_study
     from difflab.studies import load_study
+    from difflab.studies.planning.planning import plan_study
 
     file = folder / "large" / "study.yaml"
     return plan_study(load_study(file), [f"run.root={folder}/runs"], None, "network.width")

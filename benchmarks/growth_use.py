@@ -16,10 +16,11 @@ from benchmarks.record import Measurement
 from benchmarks.settings import Settings
 from difflab.data import ArrayImages
 from difflab.denoiser import Denoiser
-from difflab.metrics import DigitsExtractor, Moments, frechet_distance
-from difflab.metrics.embed import embed
-from difflab.metrics.feature_set import FeatureSet
-from difflab.metrics.moments import gaussian_of
+from difflab.features import DigitsExtractor
+from difflab.features.embed import embed
+from difflab.features.extractor import FeatureSet
+from difflab.metrics import Moments, frechet_distance
+from difflab.metrics.gaussian import gaussian_of
 from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM, draw, shares
 from difflab.samplers.grids import UniformGrid

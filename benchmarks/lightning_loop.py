@@ -17,19 +17,13 @@ from torch import Tensor
 
 from benchmarks.bare_loop import BareLoop, PlainTorch
 from benchmarks.loop_task import Task
-from difflab.callbacks import (
-    DivergenceCallback,
-    ProgressCallback,
-    ScoresCallback,
-    Stop,
-    ThroughputCallback,
-    TrackEvaluation,
-)
-from difflab.cli.quiet import quiet_lightning
-from difflab.launch import Interruption
-from difflab.launch.pulse import Pulse
-from difflab.module import DiffusionModule
+from difflab.evaluation import ScoresCallback, TrackEvaluation
 from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock, SnapshotCallback
+from difflab.runtime import Interruption
+from difflab.runtime.console import quiet_lightning
+from difflab.training import DiffusionModule
+from difflab.training.callbacks import DivergenceCallback, ProgressCallback, Stop, ThroughputCallback
+from difflab.training.run.pulse import Pulse
 
 NEVER = 10**9
 

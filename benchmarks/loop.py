@@ -142,7 +142,7 @@ def checkpoints(settings: Settings, task: Task) -> Measurement:
 def mirror(settings: Settings) -> Measurement:
     """The W&B run is offline, and gets the lines of the log that a checkpoint leaves behind."""
     from difflab.runs import MetricsLog, RunDirectory
-    from difflab.runs.mirror import weights_and_biases
+    from difflab.runs.wandb.mirror import weights_and_biases
 
     os.environ["WANDB_SILENT"] = "true"
     run = RunDirectory(settings.scratch / "mirrored")

@@ -12,10 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from difflab.cli import resolvers
-from difflab.cli.check import composed, drop_unchosen
+from difflab.config import resolvers
+from difflab.config.keys import composed, drop_unchosen
 from difflab.data import ArrayImages, ImageData
-from difflab.module import DiffusionModule
+from difflab.training import DiffusionModule
 
 IMAGES = 512
 PLAIN = ("objective=simple", "variance=fixed_small", "embedder=none", "data.num_classes=0", "logger=none")
@@ -67,7 +67,7 @@ class Task:
 
 @cache
 def _config(overrides: tuple[str, ...]) -> DictConfig:
-    resolvers.register()
+    resolvers.add_resolvers()
     config = composed("train", overrides)
     drop_unchosen(config)
     return config

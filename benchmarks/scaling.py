@@ -24,7 +24,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from difflab.launch.scaling import DDP, FSDP, Cluster, Workload, ZeRO1, ZeRO2, ZeRO3, predict
+from benchmarks.scaling_model import DDP, FSDP, Cluster, ZeRO1, ZeRO2, ZeRO3, predict
+from difflab.studies.planning import Workload
 
 HERE = Path(__file__).parent
 SHARDINGS = {"ddp": DDP(), "fsdp": FSDP(), "deepspeed_1": ZeRO1(), "deepspeed_2": ZeRO2(), "deepspeed_3": ZeRO3()}
@@ -55,7 +56,7 @@ def run(plan: dict[str, Any], n: int, is_apart: bool, limit: float) -> list[dict
     """What each of n processes writes down."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["scaling_worker", "difflab.module", "difflab.data", "sklearn.datasets"]
+        ["scaling_worker", "difflab.training.module", "difflab.data", "sklearn.datasets"]
     )  # imports once; every process is still a fresh one
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 
-from difflab.interop.openai_flags import flags_for
-from difflab.interop.openai_networks import architecture, build
-from difflab.launch.scaling import DDP, FSDP, Cluster, Prediction, Sharding, Workload, ZeRO1, ZeRO2, ZeRO3, predict
-from difflab.launch.scaling.workload import counted
-from difflab.launch.strategies.fully_sharded import repeated_blocks
+from benchmarks.scaling_model import DDP, FSDP, Cluster, Prediction, Sharding, ZeRO1, ZeRO2, ZeRO3, predict
+from difflab.checkpoints.openai_flags import flags_for
+from difflab.checkpoints.openai_networks import architecture, build
 from difflab.networks import Network
+from difflab.studies.planning import Workload
+from difflab.studies.planning.workload import counted
+from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 
 H100 = Cluster(

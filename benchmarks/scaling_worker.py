@@ -29,13 +29,13 @@ from hydra.utils import instantiate
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from difflab.cli import resolvers
-from difflab.cli.check import composed
-from difflab.cli.division import divide
-from difflab.cli.quiet import quiet_lightning
-from difflab.collective import rank, world_size
-from difflab.launch.scaling.workload import counted
-from difflab.launch.strategies.fully_sharded import repeated_blocks
+from difflab.config import resolvers
+from difflab.config.batch_split import divide
+from difflab.config.keys import composed
+from difflab.distributed.collective import rank, world_size
+from difflab.runtime.console import quiet_lightning
+from difflab.studies.planning.workload import counted
+from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 
 
@@ -72,7 +72,7 @@ class Stopwatch(pl.Callback):
 def measure(plan: dict[str, Any]) -> dict[str, Any]:
     """Trains as the plan says."""
     quiet_lightning()
-    resolvers.register()
+    resolvers.add_resolvers()
     steps = plan["warm_up"] + plan["steps"]
     config = composed("train", [*plan["overrides"], f"trainer.max_steps={steps}"])
     processes = divide(config, lambda asked: asked)
@@ -170,7 +170,7 @@ def wait_for_others(plan: dict[str, Any]) -> None:
 
 def work(plan: dict[str, Any]) -> dict[str, Any]:
     """What the network of the plan costs, by torch's counters."""
-    resolvers.register()
+    resolvers.add_resolvers()
     config = composed("train", plan["overrides"])
     network = instantiate(config.module, _convert_="all").denoiser.network
     found = counted(network, Condition(label=torch.zeros(1, dtype=torch.long)), repeated_blocks(network))

@@ -65,7 +65,8 @@ def finish(plan: Any, lines: int) -> None:
     """Writes what training and evaluation would have left."""
     from PIL import Image
 
-    from difflab.metrics import Measurement, Protocol, Results
+    from difflab.evaluation import Measurement, Results
+    from difflab.metrics import Protocol
 
     picture = Image.effect_noise((200, 200), 80)
     for training in plan.trainings:
@@ -128,11 +129,10 @@ def main() -> None:
         import difflab.studies.report  # noqa: F401
 
     _, seconds["imports"] = timed(imports)
-    from difflab.cli.planning import plan_study
     from difflab.studies import execution, gather, load_study
-    from difflab.studies.inference import verdicts
-    from difflab.studies.report import write_report
-    from difflab.studies.tables import Csv, ablation_table
+    from difflab.studies.planning.planning import plan_study
+    from difflab.studies.report import Csv, ablation_table, write_report
+    from difflab.studies.statistics import verdicts
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large" / "study.yaml"

@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.record import machine, today, versions
 from difflab.metrics import MetricInfo
-from difflab.studies.inference import Comparison, Outcome, Verdict, judge, paired_difference
 from difflab.studies.scale import DIFFERENCE, Margin
+from difflab.studies.statistics import Comparison, Outcome, Verdict, judge, paired_difference
 
 NUMBER = MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf))
 RATIO = MetricInfo(higher_is_better=False, ratio=True)

@@ -12,11 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-from difflab.cli.places import experiments_directory
-from difflab.cli.planning import plan_study
+from difflab.config.paths import experiments_directory
 from difflab.files import write_text
 from difflab.studies import load_study
-from difflab.studies.plan_costs import cost_sentence
+from difflab.studies.planning.plan import cost_sentence
+from difflab.studies.planning.planning import plan_study
 
 TOLD = re.compile(r"(?<=<!-- costs -->\n).*?(?=\n<!-- end of costs -->)", re.DOTALL)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from difflab.metrics import Measurement, MetricInfo, Protocol, Results
-from difflab.metrics.recognised import recognised
-from difflab.studies import Cell, Facts, Plan, RowPlan, Training
-from difflab.studies.study import Study, read_study
+from difflab.evaluation import Measurement, Results
+from difflab.evaluation.results import recognised
+from difflab.metrics import MetricInfo, Protocol
+from difflab.studies.planning import Cell, Facts, Plan, RowPlan, Training
+from difflab.studies.spec import Study, read_study
 
 FACTS = Facts(1_900_000, 2.4e9, 8e8, 25, 128, 1000, {"ema": 5e4})
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
+from difflab.features.extractor import FeatureSet, Identity
 from difflab.metrics import MetricInfo
-from difflab.metrics.extractor import Identity
-from difflab.metrics.feature_set import FeatureSet
 from difflab.metrics.metric import Metric, Needs, Reference, Replicates
 
 NAMES = ("realism", "clip_score", "accuracy", "top1", "ms_ssim", "vendi")

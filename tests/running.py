@@ -10,13 +10,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from difflab.cli import resolvers
-from difflab.cli.places import config_directory
-from difflab.cli.readable_words import readable
 from difflab.cli.sample import sample
 from difflab.cli.train import train
-from difflab.module import TrainedModule
+from difflab.config import resolvers
+from difflab.config.paths import config_directory
+from difflab.config.words import readable
 from difflab.runs import RunDirectory, newest
+from difflab.training import TrainedModule
 
 SMALL = (
     "+experiment=cosine_adagn",
@@ -61,7 +61,7 @@ class Outcome:
 
 def composed(name: str, *overrides: str) -> DictConfig:
     """conf/<name>.yaml as the command line composes it."""
-    resolvers.register()
+    resolvers.add_resolvers()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose(name, overrides=readable(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)

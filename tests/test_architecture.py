@@ -41,84 +41,70 @@ MATHEMATICS = {
     "ema": {"layout"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
-TEXT_AND_FILES = {"strict_json", "invocation", "reading", "files"}
+TEXT_AND_FILES = {"strict_json", "files", "formatting", "reading", "former_names", "on_demand"}
+BELOW_DATA = {*TEXT_AND_FILES, "runtime", "types", "noise"}
+NUMBERS = {*BELOW_DATA, "distributed", "data", "features", "metrics"}
+MODELS = {*MATHEMATICS, *NUMBERS, "runs", "config", "training", "checkpoints"}
 MACHINERY = {
     "strict_json": set(),
-    "invocation": set(),
-    "reading": set(),
     "files": {"strict_json"},
-    "on_demand": set(),
-    "stop_signals": set(),
-    "file_stamp": set(),
-    "home": set(),
-    "child_processes": set(),
-    "foreign_code": {"file_stamp"},
-    "collective": set(),
     "formatting": set(),
-    "progress": {"formatting"},
-    "data": {*TEXT_AND_FILES, "child_processes", "file_stamp", "home", "types", "noise", "on_demand", "stop_signals"},
-    "metrics": {
-        *TEXT_AND_FILES,
-        "foreign_code",
-        "collective",
-        "formatting",
-        "progress",
-        "data",
-        "noise",
-    },  # the bootstrap draws weights
-    "sampling": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "progress", "data", "metrics"},
-    "callbacks": {*TEXT_AND_FILES, *MATHEMATICS, "collective", "formatting", "progress", "metrics"},
-    "module": {*MATHEMATICS, "callbacks"},
-    "launch": {
-        *TEXT_AND_FILES,
-        "child_processes",
-        *MATHEMATICS,
-        "on_demand",
-        "collective",
-        "callbacks",
-        "module",
-        "stop_signals",
-    },
-    "runs": {
-        *TEXT_AND_FILES,
-        *MATHEMATICS,
-        "foreign_code",
-        "on_demand",
-        "collective",
-        "callbacks",
-        "module",
-        "launch",
-    },
-    "studies": {*TEXT_AND_FILES, *MATHEMATICS, "on_demand", "metrics", "launch", "runs"},
-    "interop": {*MATHEMATICS, "reading"},
+    "reading": set(),
+    "former_names": set(),
+    "on_demand": set(),
+    "runtime": TEXT_AND_FILES,
+    "cluster": {*TEXT_AND_FILES, "runtime"},
+    "distributed": {*TEXT_AND_FILES, "runtime"},
+    "launch": {*TEXT_AND_FILES, "runtime", "cluster", "distributed"},
+    "data": BELOW_DATA,
+    "features": {*BELOW_DATA, "distributed", "data"},
+    "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
+    "runs": {*TEXT_AND_FILES, "runtime", "distributed", "layout", "ema"},
+    "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "runs"},
+    "config": {*BELOW_DATA, "distributed", "data", "runs"},
+    "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
+    "checkpoints": MODELS - {"checkpoints"},
+    "sampling": MODELS,
+    "evaluation": {*MODELS, "sampling"},
+    "training.run": {*MODELS, "sampling", "evaluation", "cluster", "launch"},
+    "studies": {*MODELS, "sampling", "evaluation", "cluster", "launch"},
 }
-MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": {*MATHEMATICS, *MACHINERY}, "__main__": {"cli", "stop_signals"}}
+EVERYTHING = {*MATHEMATICS, *MACHINERY}
+MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": EVERYTHING, "__main__": {"cli", "runtime"}}
 """Room -> rooms whose modules it may import."""
 
 FRAMEWORKS = {
-    "pytorch_lightning": {"data", "callbacks", "module", "launch", "runs", "cli"},
-    "lightning_fabric": {"callbacks", "launch", "runs"},
+    "pytorch_lightning": {"data", "runs", "config", "training", "evaluation", "training.run"},
+    "lightning_fabric": {"distributed", "runs"},
     "lightning": set(),
     "torchmetrics": {"metrics"},
-    "torch_fidelity": {"metrics"},
-    "hydra": {"cli"},
-    "omegaconf": {"cli"},
+    "torch_fidelity": {"features"},
+    "hydra": {"config", "checkpoints", "sampling", "evaluation", "training.run", "studies", "cli"},
+    "omegaconf": {"config", "checkpoints", "sampling", "evaluation", "training.run", "studies", "cli", "runs"},
     "wandb": {"runs", "studies"},
-    "deepspeed": {"launch"},
-    "matplotlib": {"studies"},
+    "deepspeed": {"training"},
+    "matplotlib": {"evaluation", "studies"},
     "statsmodels": set(),
     "jinja2": {"studies"},
     "wandb_workspaces": {"studies"},
-    "torchvision": {"data", "metrics", "callbacks", "cli"},
+    "torchvision": {"data", "features", "sampling", "evaluation"},
     "datasets": {"data"},
     "pyarrow": {"data"},
     "sklearn": {"data"},
+    "submitit": {"config"},
 }
 """Library -> rooms that may import it."""
 
 
+def room_of(module: str) -> str:
+    """Of a dotted name below difflab: the longest room that it begins with."""
+    parts = module.split(".")
+    inner = ".".join(parts[:2])
+    return inner if inner in MAY_IMPORT else parts[0]
+
+
 def room(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return room_of(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
 
 
 def name(path: Path) -> str:
@@ -150,9 +136,9 @@ def test_rooms_import_only_what_lies_below_them():
             continue
         assert own in MAY_IMPORT, f"{own} is a new room: say here what it may import"
         for line, module in imports(path):
-            parts = module.split(".")
-            if parts[0] == "difflab" and len(parts) > 1 and parts[1] not in {own, *MAY_IMPORT[own]}:
-                wrong.append(f"{name(path)}:{line}: {own} must not import {parts[1]}")
+            other = room_of(module.removeprefix("difflab."))
+            if module.startswith("difflab.") and other not in {own, *MAY_IMPORT[own]}:
+                wrong.append(f"{name(path)}:{line}: {own} must not import {other}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -176,19 +162,19 @@ def test_libraries_stay_in_their_rooms():
 
 def test_images_of_users_are_opened_in_one_place():
     """So that all are decoded, scaled and refused alike. The others open what difflab or a package wrote."""
-    own = {"studies/ad_hoc/pictures.py", "studies/report/grids.py", "data/cifar10_packaged.py"}
+    own = {"studies/compare/pictures.py", "studies/report/grids.py", "data/named_sets.py"}
     opening = {name(path) for path in FILES if "Image.open(" in path.read_text(encoding="utf-8")}
     assert opening == {"data/image_file.py", *own}
 
 
 def test_what_was_read_back_is_built_in_one_way_alone():
-    """Hydra calls whatever a configuration names. One that lies in a file of a run, or in a header, goes through cli/trust.py; what
+    """Hydra calls whatever a configuration names. One that lies in a file of a run, or in a header, goes through config/trust.py; what
     else is made into a configuration says here where it is from."""
     known = {
-        "cli/trust.py": "the way",
-        "cli/model_source.py": "OpenAI's flags, as parts of difflab's",
-        "cli/row_facts.py": "a row of a study, composed from conf/",
-        "cli/deciding.py": "likewise, and what its evaluation is asked for",
+        "config/trust.py": "the way",
+        "checkpoints/load.py": "OpenAI's flags, as parts of difflab's",
+        "studies/planning/row_facts.py": "a row of a study, composed from conf/",
+        "studies/planning/deciding.py": "likewise, and what its evaluation is asked for",
         "cli/study_runs.py": "a row's launcher, composed from conf/",
     }
     making, building, reading = set(), set(), set()
@@ -210,9 +196,13 @@ def test_what_strangers_wrote_is_read_in_one_room():
     calls = {
         "json.load": set[str](),
         "json.loads": {
-            "foreign_code.py",  # pip's own note of a package
+            "runtime/foreign_code.py",  # pip's own note of a package
             "runs/metrics_file.py",  # a line of at most a mebibyte, millions of them
-            *("launch/group.py", "launch/pulse.py", "launch/meeting.py"),  # words between the processes of a run
+            *(
+                "distributed/group.py",
+                "training/run/pulse.py",
+                "distributed/meeting.py",
+            ),  # words between the processes of a run
         },
     }
     for call in (
@@ -265,8 +255,10 @@ def test_target_is_the_only_registry():
                 "register_parameter",
                 "register_forward_hook",
                 "register_at_fork",
+                "register_new_resolver",
+                "register_signal_handlers",
             )
-            if registry or (registers and room(path) != "cli"):
+            if registry or registers:
                 wrong.append(f"{name(path)}:{node.lineno}: {word}")  # type: ignore[attr-defined]
     assert not wrong, "\n".join(wrong)
 
@@ -340,8 +332,8 @@ def test_text_is_utf_8_and_not_what_the_locale_says():
 WRITTEN_ELSEWHERE = {
     "files.py": "the one way in which files are written",
     "data/packing/formats.py": "a shard beside its place, which pack.py moves there",
-    "metrics/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
-    "runs/wandb_sync.py": "what another program says, into a temporary folder",
+    "features/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
+    "runs/wandb/sync.py": "what another program says, into a temporary folder",
     "studies/execution/pool.py": "the log of a process, which it writes itself",
     "studies/execution/process.py": "the log of a process, which it writes itself",
 }

@@ -8,12 +8,12 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from difflab.callbacks import ObjectiveCallback
-from difflab.collective import from_first_process, gathered, rank, sum_over_processes, world_size
+from difflab.distributed.collective import from_first_process, gathered, rank, sum_over_processes, world_size
 from difflab.noise import ImageNoise
 from difflab.objectives import Simple
 from difflab.objectives.time_samplers import LossSecondMoment
 from difflab.objectives.weightings import Unweighted
+from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition
 from tiny import CLASSES, Rows, tiny_denoiser
 

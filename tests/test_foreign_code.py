@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from difflab.cli.check import ConfigError
+from difflab.checkpoints.load import load_model
 from difflab.cli.evaluate import evaluate
-from difflab.cli.model_source import load_model
-from difflab.foreign_code import foreign_code
+from difflab.config.keys import ConfigError
 from difflab.runs import identity
+from difflab.runtime.foreign_code import foreign_code
 from running import SHORT, SMALL, composed, train_small, train_until
 
 NETWORK = """
@@ -136,7 +136,7 @@ def wheel(folder: Path, version: str) -> Path:
 
 def test_an_installed_package_counts_by_its_version(tmp_path, monkeypatch):
     """As an index gives it. One from a file of this machine may change under its version, and counts by its source as well."""
-    from difflab import foreign_code as module
+    from difflab.runtime import foreign_code as module
 
     found = {}
     for version, source in (("1.0", "index"), ("1.1", "index"), ("1.1", "file")):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from difflab import invocation
 from difflab.cli.main import COMMANDS
+from difflab.runtime import invocation
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,7 +82,7 @@ def test_no_message_names_a_command_that_only_a_clone_has(folder):
     """Docstrings may: they are read in a clone."""
     alone = re.compile(r"python (train|sample|evaluate|study|data)\.py|pip install .*difflab\[")
     for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
-        if path.suffix != ".py" or path.name == "invocation.py":
+        if path.suffix != ".py" or path.name == "runtime/invocation.py":
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

@@ -4,7 +4,6 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from difflab.callbacks import EMACallback, GuidanceCallback
 from difflab.data import GlobalBatches, TrainingStream
 from difflab.denoiser import Denoiser
 from difflab.guidance import ClassifierFree, Clip
@@ -16,6 +15,7 @@ from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM, balanced_labels
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
+from difflab.training.callbacks import EMACallback, GuidanceCallback
 from difflab.types import Condition
 from difflab.variances import FixedSmall
 from tiny import AtEachStep, TinyNetwork, fit, simple, tiny_denoiser, tiny_images, tiny_module, weights

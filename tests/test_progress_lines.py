@@ -7,10 +7,10 @@ import warnings
 import pytest
 from rich.console import Console
 
-import difflab.progress
-from difflab.cli.quiet import quiet_lightning
+import difflab.runtime.progress
 from difflab.formatting import aligned, clock, number
-from difflab.progress import Progress, reporting
+from difflab.runtime.console import quiet_lightning
+from difflab.runtime.progress import Progress, reporting
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def time(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(difflab.progress, "time", clock)
+    monkeypatch.setattr(difflab.runtime.progress, "time", clock)
     return clock
 
 

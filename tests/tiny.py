@@ -8,12 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from difflab.callbacks import EMACallback, GuidanceCallback, ObjectiveCallback
 from difflab.data import ArrayImages, ImageData
 from difflab.denoiser import Denoiser
 from difflab.ema import Constant
 from difflab.guidance import Clip
-from difflab.module import DiffusionModule
 from difflab.networks import Network
 from difflab.objectives import Objective, Simple
 from difflab.objectives.time_samplers import Uniform
@@ -22,6 +20,8 @@ from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
+from difflab.training import DiffusionModule
+from difflab.training.callbacks import EMACallback, GuidanceCallback, ObjectiveCallback
 from difflab.types import Condition
 from difflab.variances import FixedSmall
 

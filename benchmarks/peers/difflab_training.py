@@ -15,15 +15,15 @@ from benchmarks.peers.images import Images
 from benchmarks.peers.training import Training
 from benchmarks.peers.turnstile import Turnstile
 from benchmarks.peers.work import Work
-from difflab.cli import resolvers
-from difflab.cli.check import composed
-from difflab.cli.division import divide
-from difflab.cli.quiet import quiet_lightning
-from difflab.cli.watched_trainer import watched_trainer
+from difflab.config import resolvers
+from difflab.config.batch_split import divide
+from difflab.config.keys import composed
 from difflab.data import ArrayImages, ImageData
-from difflab.launch import Interruption
 from difflab.networks import initialise
 from difflab.runs import RunDirectory, RunLock
+from difflab.runtime import Interruption
+from difflab.runtime.console import quiet_lightning
+from difflab.training.run.trainer import watched_trainer
 from difflab.types import Condition
 
 ENDLESS = 10**9
@@ -95,7 +95,7 @@ class DifflabTraining(Training):
 
 def composition(a: Architecture, batch: int, device: torch.device, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration of the command."""
-    resolvers.register()
+    resolvers.add_resolvers()
     config = composed("train", [*_overrides(a), *_settings(batch, device), *overrides])
     divide(config, lambda asked: asked)
     OmegaConf.resolve(config)

@@ -12,9 +12,9 @@ from benchmarks.loop import measure, mirror
 from benchmarks.loop_task import TINY, TRACKS
 from benchmarks.settings import Settings
 
-from difflab.callbacks import EvaluationCallback
-from difflab.cli import outcome
+from difflab.evaluation import EvaluationCallback
 from difflab.runs import RunDirectory, RunLock
+from difflab.training.run import exit_status as outcome
 from running import train_small
 
 CPU = torch.device("cpu")
@@ -87,7 +87,7 @@ def test_everything_is_measured(tmp_path):
 
 
 def test_the_mirror_has_sent_what_was_logged(tmp_path):
-    from difflab.runs.wandb_file import last_mirrored_step
+    from difflab.runs.wandb.sync import last_mirrored_step
 
     found = mirror(Settings(2, True, CPU, tmp_path))
     assert found.values.keys() == {"metrics.jsonl", "W&B, offline"}

@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from benchmarks import training as training_benchmark
-from difflab.cli.check import composed
+from difflab.config.keys import composed
 from difflab.types import Condition
 
 CPU = torch.device("cpu")

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from difflab.callbacks import ClassificationEvaluation
-from difflab.callbacks.objective import time_quarter
 from difflab.data import ArrayImages
+from difflab.evaluation import ClassificationEvaluation
 from difflab.noise import ImageNoise
 from difflab.objectives import classification_terms
 from difflab.process import perturb
 from difflab.schedules import cosine
+from difflab.training.callbacks.objective import time_quarter
 
 K = 7
 IMAGES = ArrayImages(

@@ -6,7 +6,19 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from difflab.callbacks import (
+from difflab.data import ArrayImages, ImageData
+from difflab.denoiser import Denoiser
+from difflab.networks.network import Network
+from difflab.objectives import Simple
+from difflab.objectives.objective import Objective
+from difflab.objectives.time_samplers import Uniform
+from difflab.objectives.weightings import Unweighted
+from difflab.parameterizations import Epsilon
+from difflab.samplers import DDIM
+from difflab.samplers.grids import UniformGrid
+from difflab.schedules import cosine
+from difflab.training import DiffusionModule
+from difflab.training.callbacks import (
     Diverged,
     DivergenceCallback,
     EMACallback,
@@ -18,18 +30,6 @@ from difflab.callbacks import (
     WentBack,
     divergence,
 )
-from difflab.data import ArrayImages, ImageData
-from difflab.denoiser import Denoiser
-from difflab.module import DiffusionModule
-from difflab.networks.network import Network
-from difflab.objectives import Simple
-from difflab.objectives.objective import Objective
-from difflab.objectives.time_samplers import Uniform
-from difflab.objectives.weightings import Unweighted
-from difflab.parameterizations import Epsilon
-from difflab.samplers import DDIM
-from difflab.samplers.grids import UniformGrid
-from difflab.schedules import cosine
 from difflab.types import Losses
 from difflab.variances import FixedSmall
 

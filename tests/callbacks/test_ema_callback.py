@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from difflab.callbacks import EMACallback
 from difflab.ema import Constant, WarmUp
+from difflab.training.callbacks import EMACallback
 from tiny import AtEachStep, fit, tiny_denoiser, tiny_module, weights
 
 

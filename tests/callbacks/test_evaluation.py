@@ -5,12 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from difflab.callbacks import EMACallback, EvaluationCallback
-from difflab.callbacks.sample_grid import grid_layout
 from difflab.ema import Constant
-from difflab.metrics import DigitsExtractor, ImageMetrics, to_uint8
+from difflab.evaluation import EvaluationCallback, ImageMetrics
+from difflab.features import DigitsExtractor, to_uint8
 from difflab.samplers import balanced_labels
 from difflab.sampling import InTurn
+from difflab.sampling.grid import grid_layout
+from difflab.training.callbacks import EMACallback
 from tiny import CLASSES, Rows, fit, tiny_module
 
 N = 20

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from difflab.callbacks import GuidanceCallback
 from difflab.denoiser import Denoiser
 from difflab.guidance import (
     AdaptiveProjected,
@@ -17,6 +16,7 @@ from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine, linear
+from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
 from difflab.variances import FixedSmall
 from tiny import CLASSES, TinyNetwork, fit, tiny_denoiser, tiny_module

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from difflab.callbacks import ObjectiveCallback
 from difflab.data import GlobalBatches, TrainingStream
 from difflab.noise import ImageNoise
 from difflab.objectives import Simple
 from difflab.objectives.time_samplers import LossSecondMoment, TimeSampler
 from difflab.objectives.weightings import Unweighted
+from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import NULL_LABEL, Condition, Losses
 from tiny import CLASSES, Rows, fit, simple, tiny_denoiser, tiny_images, tiny_module
 

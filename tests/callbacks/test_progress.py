@@ -7,24 +7,18 @@ import pytest
 import torch
 from rich.console import Console
 
-import difflab.callbacks.progress
-import difflab.callbacks.throughput
 import difflab.data.module
 import difflab.runs.checkpoints
-from difflab.callbacks import (
-    EMACallback,
-    EvaluationCallback,
-    ProgressCallback,
-    ScoresCallback,
-    ThroughputCallback,
-    TrackEvaluation,
-)
+import difflab.training.callbacks.progress
+import difflab.training.callbacks.throughput
 from difflab.data import ArrayImages, ImageData
 from difflab.ema import Constant
-from difflab.launch import Interruption
+from difflab.evaluation import EvaluationCallback, ScoresCallback, TrackEvaluation
 from difflab.metrics import MetricInfo
 from difflab.runs import Checkpoints
+from difflab.runtime import Interruption
 from difflab.sampling import InTurn
+from difflab.training.callbacks import EMACallback, ProgressCallback, ThroughputCallback
 from tiny import CLASSES, Rows, fit, tiny_module
 
 
@@ -62,7 +56,7 @@ def test_a_log_has_about_a_hundred_lines_however_long_training_is(capsys):
 
 def test_evaluations_still_to_come_are_in_the_time_that_is_left(capsys, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(difflab.callbacks.progress, "time", clock)
+    monkeypatch.setattr(difflab.training.callbacks.progress, "time", clock)
     SlowWork.clock = clock
     watchers = [ProgressCallback(batch_size=12, log_every=1), SlowWork([])]
     fit(tiny_module(log_every=1), watchers, steps=6, evaluate_every=2)
@@ -219,7 +213,7 @@ class SlowWork(TrackEvaluation):
 
 def test_the_speed_is_that_of_the_clock_between_steps_and_says_how_much_was_waiting(monkeypatch, tmp_path):
     clock = Clock()
-    for module in (difflab.callbacks.throughput, difflab.data.module, difflab.runs.checkpoints):
+    for module in (difflab.training.callbacks.throughput, difflab.data.module, difflab.runs.checkpoints):
         monkeypatch.setattr(module, "time", clock)
     pixels = torch.zeros(17, 1, 4, 4, dtype=torch.uint8)
     SlowImages.clock = SlowWork.clock = clock

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.utils import make_grid
 
-from difflab.callbacks.sample_grid import LONG, grid_layout, grid_of
+from difflab.sampling.grid import LONG, grid_layout, grid_of
 
 COUNTS, CLASSES = (1, 2, 5, 10, 16, 36, 64, 100, 250), (0, 1, 2, 3, 10, 37, 1000)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from difflab.cli.evaluate import evaluate
 from difflab.data import Digits, ImageFolder
 from difflab.data.stream import epoch_order
-from difflab.module import TrainedModule
+from difflab.training import TrainedModule
 from running import SMALL, composed, differences, sample_from, saved_state, train_small
 
 ROOT = Path(__file__).parents[2]

@@ -15,14 +15,14 @@ import pytest
 import torch
 from recipes import param_recipe
 
-from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import evaluate
 from difflab.cli.sample import sample
-from difflab.cli.stage_words import gathered, stage_words
 from difflab.cli.train import train
+from difflab.config.keys import ConfigError
 from difflab.files import WriteError
 from difflab.runs import RunDirectory
 from difflab.sampling import ShardFolder, images_of_stages
+from difflab.sampling.cascade import gathered, stage_words
 from running import composed, sample_from
 
 TINY = (

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from difflab.cli import chosen
-from difflab.cli.chosen import OlderStateError, chosen_checkpoint, own_code
-from difflab.launch.meeting import Meeting
+from difflab.distributed.meeting import Meeting
+from difflab.runs import agreement as chosen
+from difflab.runs.agreement import OlderStateError, chosen_checkpoint, own_code
 from difflab.runs.saved_checkpoints import table_of
 
 

@@ -10,10 +10,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from difflab.cli.check import ConfigError
-from difflab.cli.frozen_classifier import frozen_classifier
-from difflab.cli.model_source import load_model
-from difflab.interop import openai
+from difflab.checkpoints import openai
+from difflab.checkpoints.frozen import frozen_classifier
+from difflab.checkpoints.load import load_model
+from difflab.config.keys import ConfigError
 from difflab.runs.export import weights_sha256
 from difflab.schedules import linear
 from running import composed, differences, sample_from, saved_state, train_small, train_until

@@ -9,12 +9,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from difflab.cli import extras
-from difflab.cli.check import drop_unchosen
+from difflab.checkpoints.trained_data import trained_data
 from difflab.cli.train import train
-from difflab.cli.trained_data import trained_data
+from difflab.config.keys import drop_unchosen
 from difflab.data import Digits
 from difflab.runs import RunDirectory
+from difflab.runtime import extras
 from running import SHORT, composed
 
 SMALL_NETWORK = ("+experiment=cosine_adagn", "network.width=16", "trainer.accelerator=cpu")
@@ -94,7 +94,7 @@ def test_optuna_is_told_what_to_look_for(monkeypatch):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     from hydra import compose, initialize_config_dir
 
-    from difflab.cli.places import config_directory
+    from difflab.config.paths import config_directory
 
     with initialize_config_dir(str(Path(config_directory())), version_base="1.3"):
         words = ["+experiment=cosine_adagn", "+hparams_search=optuna", "hydra.sweeper.n_trials=3"]

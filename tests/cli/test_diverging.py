@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from difflab.module import DiffusionModule
 from difflab.runs import RunDirectory, read_metrics
+from difflab.training import DiffusionModule
 from running import train_small
 
 

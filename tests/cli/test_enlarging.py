@@ -12,22 +12,21 @@ import torch
 from PIL import Image
 from recipes import param_recipe
 
-from difflab.cli.check import ConfigError
-from difflab.cli.drawing import plan_set, source_of
+from difflab.checkpoints import openai
 from difflab.cli.evaluate import evaluate
 from difflab.cli.train import train
-from difflab.data import Digits, EveryNth
+from difflab.config.keys import ConfigError
+from difflab.data import Digits, EveryNth, Shuffled
 from difflab.denoiser import Denoiser
+from difflab.features import to_uint8
 from difflab.guidance import Clip
-from difflab.interop import openai
-from difflab.metrics import to_uint8
-from difflab.module import TrainedModule
 from difflab.parameterizations import Epsilon
 from difflab.runs import RunDirectory
 from difflab.samplers import DDPM, draw
 from difflab.samplers.grids import UniformGrid
-from difflab.sampling import Shuffled
+from difflab.sampling.build import plan_set, source_of
 from difflab.schedules import cosine
+from difflab.training import TrainedModule
 from difflab.types import Condition
 from difflab.variances import LearnedRange
 from running import PowerCut, composed, differences, sample_from, saved_state

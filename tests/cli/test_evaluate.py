@@ -15,11 +15,13 @@ import pytest
 from hydra.utils import instantiate
 from PIL import Image
 
-from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import evaluate
-from difflab.cli.places import config_directory
+from difflab.config.keys import ConfigError
+from difflab.config.paths import config_directory
 from difflab.data import Digits, open_image_set
-from difflab.metrics import DigitsExtractor, Metric, PairMetric, ReferenceStatistics, Results, save_statistics
+from difflab.evaluation import ReferenceStatistics, Results, save_statistics
+from difflab.features import DigitsExtractor
+from difflab.metrics import Metric, PairMetric
 from running import Outcome, composed, sample_from, train_small
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +101,7 @@ def test_what_is_published_stands_beside_ours_with_what_differs(runs):
 
 def test_another_metric_is_added_and_nothing_is_drawn_again(runs, monkeypatch):
     first = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW))
-    monkeypatch.setattr("difflab.cli.set_plan.draw", lambda *_: pytest.fail("an image was drawn again"))
+    monkeypatch.setattr("difflab.sampling.job.draw", lambda *_: pytest.fail("an image was drawn again"))
     second = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[density_coverage]"))
     names = {m.metric for m in second.measurements}
     assert names >= {m.metric for m in first.measurements} | {"density_digits", "coverage_digits"}
@@ -307,7 +309,7 @@ WRONG = [
 def test_wrong_input_is_named_before_any_image_is_drawn(
     runs, images, tmp_path, monkeypatch, capsys, overrides, message
 ):
-    monkeypatch.setattr("difflab.cli.set_plan.draw", lambda *_: pytest.fail("an image was drawn"))
+    monkeypatch.setattr("difflab.sampling.job.draw", lambda *_: pytest.fail("an image was drawn"))
     monkeypatch.chdir(tmp_path)
     floats = np.zeros((9, 8, 8, 1), np.float32)
     floats[3, 0, 0, 0] = np.nan
@@ -348,7 +350,7 @@ def test_other_models_are_no_seeds_of_one_experiment():
     """Their mean and its interval say nothing, and were printed as those of three seeds."""
     from types import SimpleNamespace
 
-    from difflab.cli.subjects import _check_replicates
+    from difflab.evaluation.sources import _check_replicates
 
     def subject(seed, *overrides):
         model = composed("train", "+experiment=cosine_adagn", f"seed={seed}", *overrides)

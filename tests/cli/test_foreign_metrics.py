@@ -13,17 +13,15 @@ import numpy as np
 import pytest
 
 from difflab.cli.evaluate import evaluate
-from difflab.cli.held_out_accuracy import HeldOutAccuracy
 from difflab.data import Digits
-from difflab.metrics import Results
-from difflab.studies import Point, choose, draw_front, on_front
+from difflab.evaluation import Point, Results, choose, draw_front, on_front
+from difflab.evaluation.classification import HeldOutAccuracy
 from difflab.studies.gather import gather
-from difflab.studies.inference import Outcome, verdicts
-from difflab.studies.report.forest import forest
-from difflab.studies.report.palette import looks
-from difflab.studies.report.tradeoffs import tradeoffs
-from difflab.studies.study import StudyError
-from difflab.studies.tables import Markdown, ablation_table
+from difflab.studies.report import Markdown, ablation_table
+from difflab.studies.report.budgets import tradeoffs
+from difflab.studies.report.figure import forest, looks
+from difflab.studies.spec import StudyError
+from difflab.studies.statistics import Outcome, verdicts
 from fabricated import planned, study
 from foreign import NAMES
 from running import composed

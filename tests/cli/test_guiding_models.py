@@ -9,13 +9,13 @@ import torch
 from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.cli.arguments import cause
-from difflab.cli.check import ConfigError
-from difflab.cli.drawing import plan_set, source_of
-from difflab.cli.frozen_denoiser import frozen_denoiser
-from difflab.cli.resolving import resolve_row
-from difflab.cli.row_facts import RowFacts
+from difflab.checkpoints.frozen import frozen_denoiser
+from difflab.config.arguments import cause
+from difflab.config.keys import ConfigError
+from difflab.config.resolve import resolve_row
 from difflab.runs.export import weights_sha256
+from difflab.sampling.build import plan_set, source_of
+from difflab.studies.planning.row_facts import RowFacts
 from running import SMALL, Outcome, composed, sample_from, saved_state, train_small
 
 

@@ -11,9 +11,8 @@ import difflab
 from difflab.cli import main as entry
 from difflab.cli import sample, train
 from difflab.cli.entry import help_text
-from difflab.cli.experiments import listing
-from difflab.cli.places import config_directory
-from difflab.cli.stage_words import gathered
+from difflab.config.paths import config_directory, listing
+from difflab.sampling.cascade import gathered
 from running import composed
 
 ROOT = Path(__file__).parents[2]

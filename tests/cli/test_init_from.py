@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from difflab.cli.check import ConfigError
-from difflab.cli.init_from import GivenWeights
-from difflab.cli.readable_words import readable
+from difflab.checkpoints.initial import GivenWeights
+from difflab.config.keys import ConfigError
+from difflab.config.words import readable
 from difflab.runs import info
 from difflab.runs.info import as_text
 from running import SHORT, train_small

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from difflab.cli import known_plan
-from difflab.cli.known_plan import recall, remember
-from difflab.cli.places import config_directory, experiments_directory
 from difflab.cli.study import understood
 from difflab.cli.study_plan import planned
+from difflab.config.paths import config_directory, experiments_directory
 from difflab.studies.execution import ask, states
+from difflab.studies.planning import plan_cache as known_plan
+from difflab.studies.planning.plan_cache import recall, remember
 
 HEAVY = ["torch", "pytorch_lightning", "hydra", "pandas", "statsmodels", "matplotlib"]
 STATUS = f"""

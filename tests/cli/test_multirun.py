@@ -8,14 +8,13 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from difflab.cli import resolvers
-from difflab.cli.check import ConfigError
-from difflab.cli.ended import Ended
-from difflab.cli.multirun import _checked, _told, sweep_status
-from difflab.cli.rows import Row, RowEnd, RowFailedError, is_stopped, read_rows, works_on
 from difflab.cli.train import check_training
+from difflab.config import resolvers
+from difflab.config.keys import ConfigError
+from difflab.config.multirun import _checked, _told, sweep_status
+from difflab.config.sweep_rows import Ended, Row, RowEnd, RowFailedError, is_stopped, read_rows, works_on
 
-resolvers.register()
+resolvers.add_resolvers()
 
 DONE = RowEnd(0, ("seed=0", "x=1"), status=0)
 DIVERGED = RowEnd(1, ("seed=1", "x=1"), 3, "step 8 is not finite", "runs/a/b")

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
-from difflab.cli.judge import Judge
-from difflab.cli.reference_source import ReferenceSource
 from difflab.data import Digits
-from difflab.metrics import DigitsExtractor, ReferenceStatistics, save_statistics
-from difflab.metrics import embed as embed_module
-from difflab.metrics.measure import check
-from difflab.metrics.spread import Spread
+from difflab.data.subset import Spread
+from difflab.evaluation import ReferenceStatistics, save_statistics
+from difflab.evaluation.evaluator import Judge
+from difflab.evaluation.measure import check
+from difflab.evaluation.reference_source import ReferenceSource
+from difflab.features import DigitsExtractor
+from difflab.features import embed as embed_module
 from running import composed
 
 FEW = ("batch_size=64", "replicates=0", "accelerator=cpu")
@@ -119,7 +120,7 @@ def test_samples_that_are_images_of_the_reference_are_counted():
 
 
 def test_another_size_than_the_reference_is_said_before_and_after(capsys):
-    from difflab.metrics.efficientnet_lite0 import has_efficientnet_lite0
+    from difflab.features.efficientnet_lite0 import has_efficientnet_lite0
 
     if not has_efficientnet_lite0():
         pytest.skip("no extractor of images of any size is at hand")

@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from difflab.cli.readable_words import readable
+from difflab.config.words import readable
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 
 import running
-from difflab.cli import resolving
-from difflab.cli.check import ConfigError, drop_unchosen
-from difflab.cli.resolving import resolve_row
-from difflab.studies.resolved import with_seed
+from difflab.config import resolve as resolving
+from difflab.config.keys import ConfigError, drop_unchosen
+from difflab.config.resolve import resolve_row, with_seed
 
 ROWS = [
     ("+experiment=cosine_adagn",),

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from difflab.cli import row_facts
-from difflab.cli.check import ConfigError
-from difflab.cli.places import config_directory
-from difflab.cli.resolving import resolve_row
-from difflab.cli.row_facts import RowFacts, match_row
+from difflab.config.keys import ConfigError
+from difflab.config.paths import config_directory
+from difflab.config.resolve import resolve_row
+from difflab.studies.planning import row_facts
+from difflab.studies.planning.row_facts import RowFacts, match_row
 
 SMALL = ["+experiment=cosine_adagn", "network.width=16"]
 

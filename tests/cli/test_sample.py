@@ -17,17 +17,18 @@ import torch
 from PIL import Image
 from recipes import param_recipe
 
-from difflab.cli import set_plan
-from difflab.cli.drawing import plan_set, source_of
+from difflab.checkpoints import openai
 from difflab.cli.sample import sample
 from difflab.denoiser import Denoiser
+from difflab.features import to_uint8
 from difflab.guidance import Clip
-from difflab.interop import openai
-from difflab.metrics import Protocol, to_uint8
+from difflab.metrics import Protocol
 from difflab.parameterizations import Epsilon
 from difflab.runs.info import info
 from difflab.samplers import DDIM, DDPM, draw
 from difflab.samplers.grids import UniformGrid
+from difflab.sampling import job as set_plan
+from difflab.sampling.build import plan_set, source_of
 from difflab.schedules import cosine
 from difflab.types import Condition
 from difflab.variances import LearnedRange
@@ -112,7 +113,7 @@ def test_a_checkpoint_file_is_its_own_step(outcome, tmp_path):
 
 def test_tracks_are_told_apart(outcome, tmp_path):
     """The weights of three tracks of one checkpoint, against the checkpoint's own tensors."""
-    from difflab.cli.model_source import load_model
+    from difflab.checkpoints.load import load_model
 
     (checkpoint,) = outcome.run.checkpoints.glob("step-00000012.ckpt")
     saved = torch.load(checkpoint, weights_only=True)

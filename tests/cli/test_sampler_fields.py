@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from difflab.cli.evaluate import evaluate
-from difflab.cli.sampler_fields import sampler_fields
 from difflab.cli.train import train
 from difflab.metrics import Protocol, ProtocolMismatch, check_comparable
 from difflab.samplers import DDIM, Heun
 from difflab.samplers.grids import KarrasGrid, UniformGrid
+from difflab.sampling.options import sampler_fields
 from difflab.schedules import EDM, linear
 from running import composed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from difflab.launch.signals import STARTING
+from difflab.runtime.signals import STARTING
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,10 +6,10 @@ import signal
 import pytest
 import torch
 
-from difflab.launch.signals import SIGNALS, signals
-from difflab.module import DiffusionModule
 from difflab.runs import RunDirectory, RunLock, newest
 from difflab.runs.export import read_exported
+from difflab.runtime.signals import SIGNALS, signals
+from difflab.training import DiffusionModule
 from running import Outcome, differences, sample_from, saved_state, train_small
 
 
@@ -55,7 +55,7 @@ def test_a_signal_ends_the_step_saves_and_asks_for_another_start(whole, tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(DiffusionModule, "training_step", told_to_stop)
-        patch.setattr("difflab.launch.signals.RESPECTED", ())  # whatever has started these tests
+        patch.setattr("difflab.runtime.signals.RESPECTED", ())  # whatever has started these tests
         run, said = stopped(capsys, tmp_path)
     assert [signal.getsignal(one) for one in SIGNALS] == before
     assert step_of(run) == 5

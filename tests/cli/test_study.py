@@ -13,11 +13,12 @@ import yaml
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
-from difflab.cli.planning import plan_study
 from difflab.cli.study import main, understood
 from difflab.cli.train import train
-from difflab.studies import Plan, StudyError, load_study
+from difflab.studies import StudyError, load_study
 from difflab.studies.gather import gather
+from difflab.studies.planning import Plan
+from difflab.studies.planning.planning import plan_study
 from running import SMALL, composed
 
 STUDY = {

@@ -17,12 +17,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
-from difflab.cli.model_source import load_model
+from difflab.checkpoints.load import load_model
 from difflab.ema import initial_share
+from difflab.features import to_uint8
 from difflab.guidance import Clip
-from difflab.metrics import to_uint8
 from difflab.runs import read_metrics
-from difflab.runs.attempts import identity_of, run_id
+from difflab.runs.names import identity_of, run_id
 from difflab.samplers import DDIM, balanced_labels, draw
 from difflab.samplers.grids import UniformGrid
 from running import Outcome, composed, sample_from, train_small, train_until

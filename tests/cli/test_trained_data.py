@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
-from difflab.metrics import Results
+from difflab.evaluation import Results
 from running import composed, train_small
 
 DATA = ("data=folder", "data.dataset.root=images", "data.image_size=8", "data.channels=1", "data.num_classes=2")

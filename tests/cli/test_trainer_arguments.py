@@ -5,10 +5,10 @@ import inspect
 import pytest
 import pytorch_lightning as pl
 
-from difflab.cli.check import ConfigError
-from difflab.cli.resolving import resolve_row
-from difflab.cli.trainer_arguments import SET_ELSEWHERE
-from difflab.runs.attempts import run_id
+from difflab.config.keys import ConfigError
+from difflab.config.resolve import resolve_row
+from difflab.config.trainer_arguments import SET_ELSEWHERE
+from difflab.runs.names import run_id
 from running import SHORT, SMALL, train_small
 
 TAKEN = {

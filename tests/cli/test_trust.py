@@ -15,17 +15,16 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from difflab.cli.check import ConfigError, compose_or_explain
+from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
+from difflab.checkpoints.load import load_model
 from difflab.cli.evaluate import evaluate
-from difflab.cli.frozen_classifier import frozen_classifier
-from difflab.cli.frozen_denoiser import frozen_denoiser
-from difflab.cli.model_source import load_model
-from difflab.cli.planning import plan_study
-from difflab.cli.resolving import composing
-from difflab.cli.trust import packages_of, read_back, trust, trusted
+from difflab.config.keys import ConfigError, compose_or_explain
+from difflab.config.resolve import composing
+from difflab.config.trust import packages_of, read_back, trust, trusted
 from difflab.runs.export import export_weights
 from difflab.sampling import read_set
 from difflab.studies import StudyError, load_study
+from difflab.studies.planning.planning import plan_study
 from running import SMALL, composed, sample_from, train_small
 
 ROOT = Path(__file__).parents[2]
@@ -118,10 +117,10 @@ def attacks() -> dict[str, Any]:
         "difflab.cli.entry.importlib.import_module": {"name": "evil_module"},
         "difflab.runs.directory.write_whole": {"path": "ran", "text": ""},
         "difflab.runs.provenance.subprocess.run": {"args": ["touch", "ran"]},
-        "difflab.runs.mirror.weights_and_biases": {},
+        "difflab.runs.wandb.mirror.weights_and_biases": {},
         "difflab.launch.slurm.SlurmJob": {},
-        "difflab.launch.Local": {},
-        "difflab.metrics.fetching.fetch": {"name": "inception"},
+        "difflab.cluster.Local": {},
+        "difflab.features.fetching.fetch": {"name": "inception"},
         "difflab.sampling.formats.Npz": {},
         "difflab.schedules.discrete.__globals__": {},
         "difflab.nowhere.Net": {},
@@ -265,7 +264,7 @@ def test_what_ones_own_conf_names_needs_no_word(honest, place, monkeypatch):
     )
     shipped = (f"- {{_target_: {target}}}\n" for target in sorted(_named(honest)))
     (conf / "network" / "shipped.yaml").write_text("".join(shipped), encoding="utf-8")
-    monkeypatch.setattr("difflab.cli.trust.config_directory", lambda: conf)
+    monkeypatch.setattr("difflab.config.trust.config_directory", lambda: conf)
     read_back(changed(honest, "network", {"_target_": "evil_package.inner.Net"}), FILE)
     for target in ("evil_module.Net", "subprocess.run"):
         with pytest.raises(ConfigError):
@@ -346,7 +345,7 @@ def trained(tmp_path_factory) -> Path:
 def test_a_model_that_guides_is_looked_through_too(honest, place, trained):
     """The run is honest but for the weak model that it names, which lies beside it."""
     evil = exported(place, changed(honest, "network", {"_target_": "evil_module.Net"}))
-    weak = {"_target_": "difflab.cli.frozen_denoiser.frozen_denoiser", "checkpoint": str(evil)}
+    weak = {"_target_": "difflab.checkpoints.frozen_denoiser", "checkpoint": str(evil)}
     config = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))
     config["guidance"] = {"autoguidance": {"_target_": "difflab.guidance.Autoguidance", "weak": weak, "scale": 2.0}}
     copied = place / "copied"
@@ -371,12 +370,12 @@ def test_a_model_that_guides_is_looked_through_too(honest, place, trained):
 def test_scores_go_to_wandb_without_the_other_loggers(place, trained, monkeypatch):
     """evaluate.py adds its scores to the run's mirror, and the run says which one that is."""
     sent = []
-    monkeypatch.setattr("difflab.runs.mirror.weights_and_biases", _remembering(sent))
+    monkeypatch.setattr("difflab.runs.wandb.mirror.weights_and_biases", _remembering(sent))
     config = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))
     config["logger"] = {
         "evil": {"_target_": "evil_module.Net"},
         "wandb": {
-            "_target_": "difflab.runs.mirror.weights_and_biases",
+            "_target_": "difflab.runs.wandb.weights_and_biases",
             "project": "p",
             "entity": None,
             "mode": "offline",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from difflab.cli.aliases import ALIASES, INSTEAD, as_meant, choice_aliases
-from difflab.cli.check import ConfigError, compose_or_explain
 from difflab.cli.entry import help_text
-from difflab.cli.places import config_files
-from difflab.cli.resolving import composing, resolve_row
+from difflab.config.keys import ConfigError, compose_or_explain
+from difflab.config.paths import config_files
+from difflab.config.resolve import composing, resolve_row
+from difflab.config.words import ALIASES, INSTEAD, as_meant, choice_aliases
 from difflab.runs import identity
 
 
@@ -143,7 +143,7 @@ def own(tmp_path, monkeypatch) -> Path:
         "experiment/mine.yaml": "# @package _global_\n# An experiment of mine\n"
         "defaults:\n  - cosine_adagn\n  - override /objective/weighting: min_snr\n",
         "optimizer/decaying.yaml": "defaults:\n  - adamw\nweight_decay: 0.25\n",
-        "metric/mine.yaml": "# @package metric.mine\n# alias: m\n_target_: difflab.metrics.measures.Frechet\n",
+        "metric/mine.yaml": "# @package metric.mine\n# alias: m\n_target_: difflab.metrics.Frechet\n",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -153,7 +153,7 @@ def own(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def argv(monkeypatch):
     """Gives a command its words, and takes what they added to the search path away again."""
-    from difflab.cli.places import add_config_directories
+    from difflab.config.paths import add_config_directories
 
     def give(*words: str) -> None:
         monkeypatch.setattr(sys, "argv", list(words))
@@ -226,7 +226,7 @@ def test_listings_and_help_show_choices_of_ones_own(own, argv, capsys):
 def test_a_folder_that_is_not_there_is_a_line_of_every_command(command, argv, capsys, tmp_path, monkeypatch):
     import importlib
 
-    from difflab.cli.ended import Ended
+    from difflab.config.sweep_rows import Ended
 
     monkeypatch.chdir(tmp_path)
     argv(f"{command}.py", "x", "--config-dir", "absent")
@@ -238,8 +238,8 @@ def test_a_folder_that_is_not_there_is_a_line_of_every_command(command, argv, ca
 
 def test_a_setting_with_dashes_is_told_how_it_is_written(argv, capsys):
     """Hydra takes --experiment for the beginning of a flag of its own, and looked for a file of that name."""
-    from difflab.cli.ended import Ended
     from difflab.cli.entry import arguments
+    from difflab.config.sweep_rows import Ended
 
     argv("train.py", "--experiment=cosine_adagn")
     with pytest.raises(Ended) as end:

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from difflab.cli import resolvers
+from difflab.config import resolvers
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -21,7 +21,7 @@ def conf() -> Path:
 @pytest.fixture
 def composed() -> Iterator[Callable[..., DictConfig]]:
     """(overrides) -> the configuration of train.py, which is not to be changed: composing takes long enough to do it once."""
-    resolvers.register()
+    resolvers.add_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield lambda *overrides: _compose(overrides)
 
@@ -34,6 +34,6 @@ def _compose(overrides: tuple[str, ...]) -> DictConfig:
 @pytest.fixture(scope="session")
 def base() -> DictConfig:
     """The configuration without an experiment."""
-    resolvers.register()
+    resolvers.add_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train")

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from test_experiments import CLASSIFIERS, changed, header
 
 from difflab.classifier import NoisyClassifier
-from difflab.cli.check import check_keys
-from difflab.cli.trust import read_back
+from difflab.config.keys import check_keys
+from difflab.config.trust import read_back
 from difflab.data import AllButEveryNth, EveryNth
 from difflab.noise import ImageNoise
 from one_pass import each

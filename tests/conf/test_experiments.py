@@ -9,11 +9,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.cli.check import check_keys
-from difflab.cli.experiments import listing
-from difflab.cli.trust import read_back
+from difflab.config.keys import check_keys
+from difflab.config.paths import listing
+from difflab.config.trust import read_back
 from difflab.denoiser import Denoiser
-from difflab.metrics import Target, read_targets
+from difflab.evaluation import Target, read_targets
 from difflab.noise import ImageNoise
 from one_pass import each
 

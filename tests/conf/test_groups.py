@@ -14,6 +14,7 @@ from difflab import (
     conditioning,
     data,
     ema,
+    features,
     guidance,
     metrics,
     networks,
@@ -25,7 +26,6 @@ from difflab import (
 )
 from difflab.conditioning import augmentations, shrinks
 from difflab.guidance import scores, shapes
-from difflab.metrics import measures
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import grids
@@ -56,8 +56,8 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "conditioning/augmentation": (augmentations, augmentations.Augmentation),
     "network/attention": (layers, layers.SelfAttention),
     "network/pooling": (layers, layers.Pooling),
-    "extractor": (metrics, metrics.FeatureExtractor),
-    "metric": (measures, (metrics.Metric, metrics.PairMetric)),
+    "extractor": (features, features.FeatureExtractor),
+    "metric": (metrics, (metrics.Metric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
     "format": (formats, formats.Format),
 }
@@ -76,15 +76,15 @@ ELSEWHERE = {
     "logger": "a mirror of the run directory, made by difflab.runs",
     "callbacks": "Lightning's, beside those of a run",
     "checkpoint_io": "how checkpoints reach the disk: difflab.runs and Lightning's",
-    "strategy": "how processes share the work: difflab.launch.strategies",
-    "launcher": "where a command runs: difflab.launch",
+    "strategy": "how processes share the work: difflab.training.sharding",
+    "launcher": "where a command runs: difflab.cluster",
     "hydra": "Hydra's own",
     "hydra/launcher": "how Hydra runs the jobs of a sweep",
-    "divergence": "what the watcher of difflab.callbacks does about a loss that is not finite",
-    "quantization": "functions of difflab.metrics",
+    "divergence": "what the watcher of difflab.training.callbacks does about a loss that is not finite",
+    "quantization": "functions of difflab.features",
     "module": "wires the choices into the sockets",
-    "evaluation": "how train.py judges a run: difflab.cli",
-    "init_from": "weights from which train.py starts: difflab.cli",
+    "evaluation": "how train.py evaluates a run: difflab.evaluation",
+    "init_from": "weights from which train.py starts: difflab.checkpoints",
     "held_out": "data sets of difflab.data that are kept from training",
     "experiment": "rows of tables",
     "debug": "makes any row a trial of itself",
@@ -207,23 +207,9 @@ def test_every_package_of_choices_has_a_group():
     packages = {path.parent for path in root.rglob("__init__.py")} - {root}
     files = {Path(package.__file__) for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     mirrored = {path.parent for path in files if path.name == "__init__.py"}  # a family in one module is mirrored, too
-    machinery = {
-        root / name
-        for name in (
-            "data/packing",
-            "callbacks",
-            "cli",
-            "interop",
-            "launch",
-            "module",
-            "reading",
-            "runs",
-            "sampling",
-            "studies",
-        )
-    }
-    inside = {root / "launch" / name for name in ("doctor", "scaling", "slurm", "strategies")}
-    inside |= {root / "studies" / name for name in ("ad_hoc", "execution", "inference", "report", "tables")}
+    rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "evaluation", "launch", "reading", "runs")
+    machinery = {root / name for name in (*rooms, "runtime", "sampling", "studies", "training")}
+    inside = {path for path in packages for above in machinery if above in path.parents} | {root / "data/packing"}
     assert packages - machinery - inside == mirrored
 
 

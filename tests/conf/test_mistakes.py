@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import running
-from difflab.cli.check import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.train import train
 from one_pass import each
 
@@ -150,7 +150,7 @@ def test_a_misspelt_name_of_a_part_is_found(composed):
 
 
 def test_a_part_in_a_file_of_the_current_folder_is_told_how_it_is_found(tmp_path, monkeypatch):
-    from difflab.cli.check import check_callable
+    from difflab.config.keys import check_callable
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nobodys_callback.py").touch()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from difflab.cli.check import check_keys
 from difflab.cli.entry import help_text
+from difflab.config.keys import check_keys
 from difflab.noise import ImageNoise
 
 MODULE = '''

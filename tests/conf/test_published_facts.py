@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from difflab.cli.check import compose_or_explain
-from difflab.cli.resolving import composing, resolve_row
-from difflab.metrics import read_targets
-from difflab.metrics.published import Target
+from difflab.config.keys import compose_or_explain
+from difflab.config.resolve import composing, resolve_row
+from difflab.evaluation import read_targets
+from difflab.evaluation.published import Target
 from difflab.studies import load_study
 from one_pass import each
 
@@ -89,7 +89,7 @@ def test_adms_studies_measure_as_adm_does(name):
     study = load_study(STUDIES / name / "study.yaml")
     with composing():
         config = compose_or_explain("evaluate", [*study.evaluation.overrides, "checkpoint=RUN"])
-    assert config.quantization._target_ == "difflab.metrics.to_uint8_truncated"
+    assert config.quantization._target_ == "difflab.features.to_uint8_truncated"
     assert not study.evaluation.metrics.count("recall") or config.metric.precision_recall.reference_images == 10_000
 
 

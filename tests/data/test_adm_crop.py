@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difflab.data.adm_crop import adm_crop
+from difflab.data.image_file import adm_crop
 
 
 def box(x: np.ndarray) -> np.ndarray:

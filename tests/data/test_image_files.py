@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from difflab.data import DataError, HuggingFaceImages, ImageFolder, ImageZip, checked_files
-from difflab.data.adm_crop import adm_crop
+from difflab.data.image_file import adm_crop
 from difflab.data.packing import WebDataset, open_source, pack
 
 FILES = {"cat/b.png": 1, "dog/a.png": 2, "cat/a.png": 3, "ant/deep/x.png": 4}  # file -> seed of its pixels

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from difflab.data import DataError, FileImages, ImageFolder, NpzImages, SourceKind, kind_of, open_image_set
-from difflab.data.checked_content import checked_content
-from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
-from difflab.data.npz_array import NpzArray
-from difflab.file_stamp import file_stamps
-from difflab.metrics import to_uint8
+from difflab.data.dataset import content_of, fingerprint_of, pixel_digest
+from difflab.data.file_store import checked_content
+from difflab.data.npz import NpzArray
+from difflab.features import to_uint8
+from difflab.runtime.foreign_code import file_stamps
 
 N, H, W = 7, 10, 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (N, H, W, 3), np.uint8)

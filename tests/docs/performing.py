@@ -24,10 +24,10 @@ from difflab.cli import main as entry
 from difflab.cli import sample as sample_command
 from difflab.cli import study as study_command
 from difflab.cli import train as train_command
-from difflab.cli.check import compose_or_explain
 from difflab.cli.entry import _check_arguments
-from difflab.cli.multirun import FLAGS, _checked
-from difflab.cli.resolving import composing
+from difflab.config.keys import compose_or_explain
+from difflab.config.multirun import FLAGS, _checked
+from difflab.config.resolve import composing
 
 
 class UnknownCommandError(AssertionError):

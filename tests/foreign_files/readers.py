@@ -273,7 +273,7 @@ def _info(folder: Path) -> object:
 
 
 def _model(path: Path) -> object:
-    from difflab.cli.model_source import load_model
+    from difflab.checkpoints.load import load_model
 
     return load_model(str(path), None, None, None).weights_sha256
 
@@ -281,23 +281,23 @@ def _model(path: Path) -> object:
 def _trained(folder: Path) -> object:
     from omegaconf import OmegaConf
 
-    from difflab.cli.trained_data import trained_data
+    from difflab.checkpoints.trained_data import trained_data
 
     config = OmegaConf.load(folder / "config.yaml")
     return trained_data(config, folder / "checkpoints" / "x.ckpt")
 
 
 def _compare(folder: Path, other: Path) -> object:
-    from difflab.studies.ad_hoc import compare
-    from difflab.studies.ad_hoc.telling import as_text
+    from difflab.studies.compare import compare
+    from difflab.studies.compare.render import as_text
 
     return as_text(compare([str(folder), str(other)], [], {}))
 
 
 def _changes(folder: Path) -> object:
-    from difflab.foreign_code import foreign_code
     from difflab.runs import RunDirectory
     from difflab.runs.changes import changes, new_code
+    from difflab.runtime.foreign_code import foreign_code
 
     run = RunDirectory(folder)
     code = foreign_code({})
@@ -306,13 +306,13 @@ def _changes(folder: Path) -> object:
 
 
 def _table(folder: Path) -> object:
-    from difflab.cli.tables import comparison_table
+    from difflab.evaluation.tables import comparison_table
 
     return comparison_table([str(folder), str(folder / "results.json")], [], {})
 
 
 def _study(folder: Path) -> object:
-    from difflab.studies.study import load_study
+    from difflab.studies.spec import load_study
 
     return load_study(folder / "study.yaml")
 
@@ -396,9 +396,8 @@ def _pack(source: Path, out: Path, form: str = "webdataset") -> object:
 
 
 def _statistics(path: Path) -> object:
-    from difflab.metrics.frechet import frechet_distance
-    from difflab.metrics.moments import Gaussian
-    from difflab.metrics.statistics_file import open_statistics
+    from difflab.evaluation.statistics_file import open_statistics
+    from difflab.metrics.gaussian import Gaussian, frechet_distance
 
     found = open_statistics(path)
     for gaussian in found.gaussians.values():
@@ -414,20 +413,20 @@ def _classes(folder: Path) -> object:
 
 
 def _tensors(path: Path) -> object:
-    from difflab.metrics.tensor_file import read_tensors
+    from difflab.features.pretrained import read_tensors
 
     return read_tensors(path)
 
 
 def _openai(folder: Path) -> object:
-    from difflab.cli.model_source import load_model
+    from difflab.checkpoints.load import load_model
 
     flags = "--image_size 8 --num_channels 32 --num_res_blocks 1 --attention_resolutions 4 --learn_sigma True"
     return load_model(f"openai:{folder}/64x64_diffusion.pt", None, flags, None)
 
 
 def _wandb(folder: Path) -> object:
-    from difflab.runs.wandb_file import cut_torn_tail, holds_a_run, last_mirrored_step
+    from difflab.runs.wandb.sync import cut_torn_tail, holds_a_run, last_mirrored_step
 
     path = folder / "offline-run-1/run-1.wandb"
     return last_mirrored_step(folder), holds_a_run(path), cut_torn_tail(path)

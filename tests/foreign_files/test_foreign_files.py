@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from difflab.metrics import Results
+from difflab.evaluation import Results
 from fabricated import measured
 from running import SHORT, train_small
 

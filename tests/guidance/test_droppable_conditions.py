@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from difflab.callbacks import GuidanceCallback
 from difflab.guidance import (
     AdaptiveProjected,
     ClassifierFree,
@@ -23,6 +22,7 @@ from difflab.noise import ImageNoise
 from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
+from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition, Prediction
 from tiny import tiny_denoiser
 

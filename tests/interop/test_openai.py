@@ -9,7 +9,7 @@ import pytest
 import torch
 from recipes import param_recipe, rs_randn
 
-from difflab.interop import openai
+from difflab.checkpoints import openai
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.networks.layers import Trunk
 

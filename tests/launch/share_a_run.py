@@ -19,9 +19,9 @@ from torch.distributed.fsdp import fully_shard
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from difflab.cli.train import train
-from difflab.launch.strategies.partitioned_layout import PartitionedLayout
-from difflab.launch.strategies.sharded_layout import ShardedLayout
-from difflab.module import DiffusionModule
+from difflab.training import DiffusionModule
+from difflab.training.sharding.deepspeed_shards import PartitionedLayout
+from difflab.training.sharding.fsdp_shards import ShardedLayout
 from running import SMALL, composed
 
 

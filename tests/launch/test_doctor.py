@@ -14,22 +14,18 @@ from typing import Any
 import pytest
 
 from difflab.cli import doctor as command
-from difflab.launch.doctor import (
-    ALONE,
+from difflab.cluster.doctor import (
     Check,
     Examination,
     Finding,
-    Group,
     Measured,
     NotApplicableError,
-    Placement,
-    ProcessMissingError,
     Report,
     Verdict,
     examination,
-    placement,
 )
-from difflab.launch.doctor.finding import ok, warning, worst
+from difflab.cluster.doctor.check import ok, warning, worst
+from difflab.distributed import ALONE, Group, Placement, ProcessMissingError, placement
 from running import SMALL, train_small
 
 NAMES = [
@@ -136,8 +132,8 @@ def test_a_process_that_stays_away_from_a_barrier_has_a_name():
 
 PAIRS = """
 import os, sys, time
-from difflab.launch import doctor
-from difflab.launch.doctor import examination
+from difflab.cluster import doctor
+from difflab.cluster.doctor import examination
 examination.GRACE = 2
 def hangs(self, group):
     group.barrier("all-reduce")

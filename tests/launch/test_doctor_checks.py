@@ -16,8 +16,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from difflab.launch.doctor import (
-    ALONE,
+from difflab.cluster.doctor import (
     AllReduce,
     Check,
     ClockSkew,
@@ -26,10 +25,8 @@ from difflab.launch.doctor import (
     Examination,
     Finding,
     GPUs,
-    Group,
     Measured,
     OpenFiles,
-    Placement,
     SharedFolder,
     SharedMemory,
     SlurmLimits,
@@ -40,7 +37,8 @@ from difflab.launch.doctor import (
     cluster_checks,
     versions,
 )
-from difflab.launch.doctor import machine_checks as gpus_file
+from difflab.cluster.doctor import machine_checks as gpus_file
+from difflab.distributed import ALONE, Group, Placement
 
 
 def free_port() -> int:
@@ -412,7 +410,7 @@ def test_clocks(monkeypatch):
     assert together(ClockSkew(), ClockSkew()).verdict is Verdict.OK
     late, real = itertools.count(), time.time
     monkeypatch.setattr(
-        "difflab.launch.doctor.cluster_checks.time", SimpleNamespace(time=lambda: real() + 5 * next(late))
+        "difflab.cluster.doctor.cluster_checks.time", SimpleNamespace(time=lambda: real() + 5 * next(late))
     )
     finding = together(ClockSkew(), ClockSkew())
     assert finding.verdict is Verdict.WARNING

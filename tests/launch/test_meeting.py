@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from difflab.launch.meeting import EndedElsewhere, Meeting, NodeError, Report, judge
-from difflab.launch.placement import Placement
+from difflab.distributed.meeting import EndedElsewhere, Meeting, NodeError, Report, judge
+from difflab.distributed.placement import Placement
 
 
 def met(*what: Callable[[Meeting], Any], patience: float = 20.0) -> list[Any]:

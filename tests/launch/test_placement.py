@@ -2,9 +2,9 @@
 
 import pytest
 
-from difflab.launch.placement import ALONE, host, idle_tasks, placement, started_shape
-from difflab.launch.rank import is_beside_first, launched_rank
-from difflab.launch.world import StepOfSlurm, environment
+from difflab.distributed.placement import ALONE, host, idle_tasks, placement, started_shape
+from difflab.distributed.world import StepOfSlurm, environment
+from difflab.runtime.rank import is_beside_first, launched_rank
 
 BATCH = {"SLURM_JOB_ID": "12345", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "interactive"}
 STEP = BATCH | {

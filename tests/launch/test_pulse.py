@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from difflab.launch.pulse import Beat, accused
+from difflab.training.run.pulse import Beat, accused
 from running import SMALL
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from benchmarks.scaling_model import DDP, FSDP, Cluster, ZeRO1, ZeRO2, ZeRO3, predict
 from torch import nn
 
-from difflab.launch.scaling import DDP, FSDP, Cluster, Workload, ZeRO1, ZeRO2, ZeRO3, predict
-from difflab.launch.scaling.workload import counted
-from difflab.launch.strategies.fully_sharded import repeated_blocks
 from difflab.networks import Network
+from difflab.studies.planning import Workload
+from difflab.studies.planning.workload import counted
+from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 
 SHARDINGS = [DDP(), ZeRO1(), ZeRO2(), ZeRO3(), FSDP()]

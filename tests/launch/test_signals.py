@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import atexit, os, sys, time
 from difflab.cli.main import owned
-from difflab.launch.signals import BRIEF, KEEPING, STARTING, TRAINING, WRITING, signals
+from difflab.runtime.signals import BRIEF, KEEPING, STARTING, TRAINING, WRITING, signals
 
 def work():
     stage = {"brief": BRIEF, "keeping": KEEPING, "training": TRAINING, "writing": WRITING}[sys.argv[1]]

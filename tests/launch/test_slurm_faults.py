@@ -151,7 +151,7 @@ def test_the_same_failure_twice_ends_the_job(cluster: Cluster, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "if 'train' in sys.argv or '-m' in sys.orig_argv and 'train' in sys.orig_argv:\n"
-        "    from difflab.module import DiffusionModule\n"
+        "    from difflab.training import DiffusionModule\n"
         "    step = DiffusionModule.training_step\n"
         "    def fails(self, batch, batch_idx):\n"
         "        if self.trainer.global_step == 7:\n"

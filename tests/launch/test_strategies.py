@@ -13,12 +13,12 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from difflab.cli.division import divide
+from difflab.config.batch_split import divide
 from difflab.data import DataError
-from difflab.launch.placement import started_shape
-from difflab.launch.strategies import DDP, FSDP, Automatic, DeepSpeed, Single
-from difflab.launch.world import process_count
+from difflab.distributed.placement import started_shape
+from difflab.distributed.world import process_count
 from difflab.runs import RunDirectory, read_metrics
+from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
 from running import composed, saved_state, train_small
 
 HERE = Path(__file__).parent

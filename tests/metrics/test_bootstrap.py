@@ -8,11 +8,22 @@ import torch
 from scipy.stats import poisson
 from scipy.stats import t as student
 
-from difflab.metrics import Features, FeatureSet, Gaussian, Identity, Metric, Replicates, frechet_distance
+from difflab.evaluation.reference import FeatureReference, PublishedStatistics
+from difflab.features import Features, FeatureSet, Identity
+from difflab.metrics import (
+    ClassFrechet,
+    Frechet,
+    FrechetInfinity,
+    Gaussian,
+    Inception,
+    InceptionOfSize,
+    Metric,
+    Replicates,
+    SpatialFrechet,
+    frechet_distance,
+)
 from difflab.metrics.bootstrap import Frame, WeightedMoments, damped_weights, frechet_replicates, standard_error
-from difflab.metrics.measures import ClassFrechet, Frechet, FrechetInfinity, Inception, InceptionOfSize, SpatialFrechet
-from difflab.metrics.moments import gaussian_of
-from difflab.metrics.references import FeatureReference, PublishedStatistics
+from difflab.metrics.gaussian import gaussian_of
 
 REPLICATES = Replicates(60)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from difflab.metrics import DigitsExtractor, Gaussian, InceptionScore, Moments, frechet_distance
-from difflab.metrics.digits import WEIGHTS, is_held_out
+from difflab.features import DigitsExtractor
+from difflab.features.digits import WEIGHTS, is_held_out
+from difflab.metrics import Gaussian, InceptionScore, Moments, frechet_distance
 
 DIGITS: Any = load_digits()
 IMAGES = (torch.from_numpy(DIGITS.images) * 255 / 16).round().to(torch.uint8)[:, None]

@@ -9,9 +9,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from difflab.metrics import FeatureExtractor, Features, FeatureSet, Identity
-from difflab.metrics.embed import embed
-from difflab.metrics.moments import gaussian_of
+from difflab.features import FeatureExtractor, Features, FeatureSet, Identity
+from difflab.features.embed import embed
+from difflab.metrics.gaussian import gaussian_of
 
 N = 2500
 

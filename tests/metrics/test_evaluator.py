@@ -8,8 +8,9 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from difflab.collective import from_first_process
-from difflab.metrics import DigitsExtractor, ImageMetrics, at_count
+from difflab.distributed.collective import from_first_process
+from difflab.evaluation import ImageMetrics, at_count
+from difflab.features import DigitsExtractor
 
 N = 200
 

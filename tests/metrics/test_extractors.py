@@ -15,28 +15,24 @@ from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCL
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 import nobody
-from difflab.metrics import (
+from difflab.features import (
     ClipExtractor,
     DigitsExtractor,
     DinoV2Extractor,
     EfficientNetLite0Extractor,
     FeatureExtractor,
     Features,
-    Gaussian,
     Identity,
     InceptionExtractor,
-    Moments,
     best_available,
     find_inception_weights,
-    frechet_distance,
 )
-from difflab.metrics.dinov2 import SHAPES, Shape
-from difflab.metrics.dinov2_network import DinoV2Network
-from difflab.metrics.efficientnet_lite0 import has_efficientnet_lite0
-from difflab.metrics.fetching import SOURCES, FetchError, fetch
-from difflab.metrics.inception_packaged import CONVOLUTIONS, PREFIX
-from difflab.metrics.pillow_resize import pillow_bicubic
-from difflab.metrics.pretrained import KNOWN
+from difflab.features.dinov2 import SHAPES, DinoV2Network, Shape, pillow_bicubic
+from difflab.features.efficientnet_lite0 import has_efficientnet_lite0
+from difflab.features.fetching import SOURCES, FetchError, fetch
+from difflab.features.inception import CONVOLUTIONS, PREFIX
+from difflab.features.pretrained import KNOWN
+from difflab.metrics import Gaussian, Moments, frechet_distance
 
 TheirInception = torch_fidelity_inception.FeatureExtractorInceptionV3
 IMAGES = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -413,7 +409,7 @@ def test_the_digits_have_their_own_extractor():
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setattr("difflab.metrics.efficientnet_lite0.find_spec", lambda name: None)
+    monkeypatch.setattr("difflab.features.efficientnet_lite0.find_spec", lambda name: None)
     for build in (EfficientNetLite0Extractor, partial(best_available, "difflab.data.Cifar10")):
         with pytest.raises(ModuleNotFoundError, match=r"\.\[extractors\]"):
             build()

@@ -12,20 +12,21 @@ from torch import nn
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from difflab.evaluation.measure import measure
+from difflab.evaluation.reference import FeatureReference
+from difflab.features import Features, FeatureSet, Identity
 from difflab.metrics import (
-    Features,
-    FeatureSet,
+    ClassFrechet,
+    Cmmd,
+    Frechet,
     FrechetDistance,
     Gaussian,
-    Identity,
     Moments,
     Replicates,
+    SpatialFrechet,
     frechet_distance,
 )
-from difflab.metrics.frechet import covariance_root
-from difflab.metrics.measure import measure
-from difflab.metrics.measures import ClassFrechet, Cmmd, Frechet, SpatialFrechet
-from difflab.metrics.references import FeatureReference
+from difflab.metrics.gaussian import covariance_root
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]

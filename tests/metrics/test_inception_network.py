@@ -6,8 +6,7 @@ from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from difflab.metrics.inception_network import InceptionNetwork
-from difflab.metrics.tensorflow_resize import tensorflow_bilinear
+from difflab.features.inception_network import InceptionNetwork, tensorflow_bilinear
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (64, 48), (299, 299), (512, 400), (1, 5)])

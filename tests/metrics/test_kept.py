@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from difflab.data import Digits
-from difflab.metrics import DigitsExtractor, ReferenceStatistics, StatisticsCache
-from difflab.metrics import kept as kept_module
-from difflab.metrics.embed import embed
-from difflab.metrics.kept import Kept
-from difflab.metrics.spread import Spread
+from difflab.data.subset import Spread
+from difflab.evaluation import ReferenceStatistics, StatisticsCache
+from difflab.features import DigitsExtractor
+from difflab.features import kept as kept_module
+from difflab.features.embed import embed
+from difflab.features.kept import Kept
 
 FIELDS = {"images": "abc", "batch_size": 16}
 SUMS = {"count": torch.tensor(3.0, dtype=torch.float64), "outer": torch.randn(4, 4, dtype=torch.float64)}

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from difflab.metrics.one_ahead import one_ahead
+from difflab.features.embed import one_ahead
 
 
 def test_the_next_item_is_read_while_one_is_used():

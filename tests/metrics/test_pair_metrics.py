@@ -11,15 +11,11 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import Unchanged
 from difflab.conditioning.shrinks import Area
-from difflab.metrics import DigitsExtractor, PairScores, measure_pairs
-from difflab.metrics.measures import (
-    Consistency,
-    FeatureDistance,
-    LearnedPerceptual,
-    PeakSignalToNoise,
-    StructuralSimilarity,
-)
-from difflab.sampling import GivenImages, Shuffled
+from difflab.data import Shuffled
+from difflab.evaluation import PairScores, measure_pairs
+from difflab.features import DigitsExtractor
+from difflab.metrics import Consistency, FeatureDistance, LearnedPerceptual, PeakSignalToNoise, StructuralSimilarity
+from difflab.sampling import GivenImages
 
 
 class Stored:

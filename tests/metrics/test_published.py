@@ -2,10 +2,8 @@
 
 import pytest
 
-from difflab.metrics import (
-    Difference,
+from difflab.evaluation import (
     Measurement,
-    Protocol,
     Results,
     Target,
     compare_with_published,
@@ -13,6 +11,7 @@ from difflab.metrics import (
     published_table,
     read_targets,
 )
+from difflab.metrics import Difference, Protocol
 from difflab.metrics.protocol import NOT_STATED
 
 NODE = {

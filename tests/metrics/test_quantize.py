@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from difflab.metrics import to_uint8, to_uint8_truncated
+from difflab.features import to_uint8, to_uint8_truncated
 
 LEVELS = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
 

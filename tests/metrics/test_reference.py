@@ -5,16 +5,10 @@ import torch
 from torch import nn
 
 from difflab.data import ArrayImages
-from difflab.metrics import (
-    DigitsExtractor,
-    FeatureExtractor,
-    Features,
-    Gaussian,
-    Identity,
-    ReferenceStatistics,
-    StatisticsCache,
-)
-from difflab.metrics.spread import Spread
+from difflab.data.subset import Spread
+from difflab.evaluation import ReferenceStatistics, StatisticsCache
+from difflab.features import DigitsExtractor, FeatureExtractor, Features, Identity
+from difflab.metrics import Gaussian
 
 
 class Pixels(FeatureExtractor):

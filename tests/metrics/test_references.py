@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from difflab.metrics import FeatureSet, Gaussian, Identity, StatisticsCache
-from difflab.metrics.references import FeatureReference, PublishedStatistics
+from difflab.evaluation import StatisticsCache
+from difflab.evaluation.reference import FeatureReference, PublishedStatistics
+from difflab.features import FeatureSet, Identity
+from difflab.metrics import Gaussian
 
 IDENTITY = Identity("test", 3, "none", spatial_dimension=2)
 ROWS = torch.randn(50, 5, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,8 @@ import math
 import pytest
 from scipy.stats import t as student
 
-from difflab.metrics import Measurement, MetricInfo, Protocol, Results
+from difflab.evaluation import Measurement, Results
+from difflab.metrics import MetricInfo, Protocol
 
 PROTOCOL = Protocol.of({"metric": {"name": "fid"}, "samples": 100, "sampler": {"eta": 0.5, "grid": None}})
 RESULTS = Results(

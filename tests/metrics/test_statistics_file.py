@@ -7,15 +7,9 @@ import pytest
 import torch
 
 from difflab.data import DataError, Digits
-from difflab.metrics import (
-    DigitsExtractor,
-    FeatureExtractor,
-    Gaussian,
-    Moments,
-    frechet_distance,
-    open_statistics,
-    save_statistics,
-)
+from difflab.evaluation import open_statistics, save_statistics
+from difflab.features import DigitsExtractor, FeatureExtractor
+from difflab.metrics import Gaussian, Moments, frechet_distance
 
 D, S = 6, 4
 DRAWN = np.random.default_rng(0).standard_normal((50, D)) @ np.random.default_rng(1).standard_normal((D, D))

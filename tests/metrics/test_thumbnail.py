@@ -2,7 +2,7 @@
 
 import torch
 
-from difflab.metrics import ThumbnailExtractor
+from difflab.features import ThumbnailExtractor
 
 
 def test_features_are_the_means_of_cells():

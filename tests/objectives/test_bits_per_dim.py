@@ -10,7 +10,9 @@ from scipy.stats import norm
 from torch import Tensor
 
 from difflab.data import GaussianMixture
-from difflab.metrics import BitsPerDim, BoundSums, Protocol, to_uint8
+from difflab.evaluation import BitsPerDim, BoundSums
+from difflab.features import to_uint8
+from difflab.metrics import Protocol
 from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
 from difflab.process import over

@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from difflab import parameterizations, schedules
-from difflab.callbacks import ObjectiveCallback
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
 from difflab.noise import ImageNoise
@@ -19,6 +18,7 @@ from difflab.objectives.time_samplers import Antithetic, LogNormal, LossSecondMo
 from difflab.objectives.weightings import EDM, P2, SNR, MinSNR, TruncatedSNR, Unweighted
 from difflab.parameterizations import X0, Epsilon, Velocity
 from difflab.schedules import ContinuousCosine, cosine
+from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition
 from difflab.variances import FixedSmall, LearnedRange
 

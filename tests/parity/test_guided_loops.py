@@ -10,8 +10,8 @@ from feeds import FakeNetwork, StepNoise
 from guided import GOLDEN, MEANS, SCHEDULES, VARIANCES, difference, tolerance
 
 from difflab.denoiser import Denoiser
+from difflab.evaluation import BoundSums
 from difflab.guidance import Clip
-from difflab.metrics import BoundSums
 from difflab.objectives import bound_steps, prior_bits
 from difflab.process import eps_from_x0
 from difflab.samplers import DDIM, DDPM, Sampler

@@ -6,10 +6,10 @@ import zipfile
 import pytest
 import torch
 
-from difflab.callbacks import EvaluationCallback
-from difflab.launch.signals import EVALUATING, LAST_EVALUATION, TRAINING, signals
-from difflab.module import TrainedModule
+from difflab.evaluation import EvaluationCallback
 from difflab.runs import newest, read_metrics
+from difflab.runtime.signals import EVALUATING, LAST_EVALUATION, TRAINING, signals
+from difflab.training import TrainedModule
 from running import train_small
 
 SCORE = "eval/warm_up/fd_digits@40"

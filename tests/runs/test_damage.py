@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from difflab.interop import openai
+from difflab.checkpoints import openai
 from difflab.runs.export import export_weights, read_exported, weights_sha256
 from running import Outcome, sample_from, train_small
 

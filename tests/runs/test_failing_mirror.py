@@ -12,9 +12,10 @@ import pytest
 from pytorch_lightning.loggers import CSVLogger
 from test_wandb_history import OFFLINE, SHORT, check_every_line_is_there_once
 
-from difflab.module import TrainedModule
-from difflab.runs import RunDirectory, mirror
-from difflab.runs.guarded import guarded
+from difflab.runs import RunDirectory
+from difflab.runs.loggers import guarded
+from difflab.runs.wandb import mirror
+from difflab.training import TrainedModule
 from running import differences, saved_state, train_small
 
 
@@ -93,7 +94,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 import psutil
-from difflab.module import TrainedModule
+from difflab.training import TrainedModule
 from running import train_small
 
 step = TrainedModule.training_step

@@ -3,8 +3,8 @@
 import json
 import threading
 
-from difflab.runs import metrics_tail
-from difflab.runs.metrics_tail import MetricsTail
+from difflab.runs import metrics_file as metrics_tail
+from difflab.runs.metrics_file import MetricsTail
 
 
 def test_lines_that_come_during_a_look_are_for_the_next(tmp_path, monkeypatch):

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from difflab.cli.run_weights import run_weights
-from difflab.cli.trainer_arguments import known_to_loggers
+from difflab.checkpoints.run_weights import run_weights
+from difflab.config.trainer_arguments import known_to_loggers
 from difflab.runs import RunDirectory, info
-from difflab.runs.attempts import attempt_directory, identity_of, run_id
-from difflab.runs.found import SeveralRunsError, found_run
+from difflab.runs.names import SeveralRunsError, attempt_directory, found_run, identity_of, run_id
 from running import SHORT, composed, sample_from, train_small
 
 

@@ -9,8 +9,8 @@ import torch
 from difflab.cli.info import main as info_command
 from difflab.reading import FileError
 from difflab.runs import RunDirectory, detour_count, newest
-from difflab.runs.attempts import attempt_directory, identity_of
 from difflab.runs.info import as_text, info
+from difflab.runs.names import attempt_directory, identity_of
 from difflab.runs.saved_checkpoints import MARK, set_aside, step_of, unfit_for
 from running import differences, saved_state, train_small
 

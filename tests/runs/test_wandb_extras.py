@@ -10,15 +10,15 @@ import pytest
 import torch
 from test_wandb_history import history, records, summarised
 
-from difflab.cli.check import ConfigError
 from difflab.cli.evaluate import checked, evaluate
+from difflab.config.keys import ConfigError
 from difflab.runs import RunDirectory
 from difflab.runs.export import read_exported
 from difflab.runs.info import as_text, info
-from difflab.runs.mirror import weights_and_biases
-from difflab.runs.wandb_code import without_secrets
-from difflab.runs.wandb_place import wandb_place
-from difflab.runs.wandb_watch import histogram
+from difflab.runs.wandb.artifacts import without_secrets
+from difflab.runs.wandb.description import wandb_place
+from difflab.runs.wandb.mirror import weights_and_biases
+from difflab.runs.wandb.watch import histogram
 from running import SHORT, composed, differences, sample_from, saved_state, train_small, train_until
 
 MIRRORED = (

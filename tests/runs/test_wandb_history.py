@@ -14,9 +14,10 @@ import psutil
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.cli.evaluate import evaluate
-from difflab.runs import RunDirectory, read_metrics, wandb_file
-from difflab.runs.attempts import run_id
-from difflab.runs.mirror import STEP
+from difflab.runs import RunDirectory, read_metrics
+from difflab.runs.names import run_id
+from difflab.runs.wandb import sync as wandb_file
+from difflab.runs.wandb.mirror import STEP
 from running import composed, train_small, train_until
 
 OFFLINE = ("logger=[wandb]", "logger.wandb.mode=offline", "data.num_workers=1")
@@ -110,7 +111,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 import psutil
-from difflab.module import TrainedModule
+from difflab.training import TrainedModule
 from running import train_small
 
 step, root = TrainedModule.training_step, Path({root!r})

@@ -7,20 +7,13 @@ from torch import Tensor
 from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import AddedNoise, Augmentation, Unchanged
 from difflab.conditioning.shrinks import Area
-from difflab.metrics import Protocol, to_uint8
+from difflab.features import to_uint8
+from difflab.metrics import Protocol
 from difflab.noise import ImageNoise
-from difflab.progress import Progress
+from difflab.runtime.progress import Progress
 from difflab.samplers import Heun, draw
 from difflab.samplers.grids import KarrasGrid
-from difflab.sampling import (
-    EnlargementOfStage,
-    GivenImages,
-    NoClasses,
-    SetFolder,
-    ShardFolder,
-    Shards,
-    draw_missing,
-)
+from difflab.sampling import EnlargementOfStage, GivenImages, NoClasses, SetFolder, ShardFolder, Shards, draw_missing
 from difflab.schedules import EDM
 from difflab.types import Condition, Prediction
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from difflab.metrics import Protocol
-from difflab.progress import Progress
+from difflab.runtime.progress import Progress
 from difflab.sampling import (
     InTurn,
     NoClasses,

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from difflab.data import ImageFolder, ImageZip
-from difflab.metrics import to_uint8, to_uint8_truncated
+from difflab.features import to_uint8, to_uint8_truncated
 from difflab.sampling import ShardFolder, Shards
 from difflab.sampling.formats import Folder, Format, Npz, WebDataset, Zip, check_pictures, encoded
 

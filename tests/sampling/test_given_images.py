@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from difflab.callbacks import ObjectiveCallback
 from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import AddedNoise, Unchanged
 from difflab.conditioning.shrinks import Area
@@ -25,6 +24,7 @@ from difflab.samplers import DDPM, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.sampling import EnlargementOf, GivenImages, InTurn, NoClasses
 from difflab.schedules import Tabulated, cosine
+from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition, Prediction
 from difflab.variances import FixedSmall
 

@@ -6,12 +6,10 @@ from functools import partial
 import pytest
 import torch
 
-from difflab.callbacks import GuidanceCallback
 from difflab.denoiser import Denoiser
 from difflab.guidance import ClassifierFreeOverTime, ScoreAtPrediction
 from difflab.guidance.scores import ChannelMeans
 from difflab.guidance.shapes import NoiseLevelInterval
-from difflab.module import DiffusionModule
 from difflab.noise import ImageNoise
 from difflab.objectives import VLB, Hybrid, Simple
 from difflab.objectives.time_samplers import Uniform
@@ -20,6 +18,8 @@ from difflab.parameterizations import Epsilon, PreviousX
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import Chain, cosine, own_chain
+from difflab.training import DiffusionModule
+from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
 from difflab.variances import FixedLarge, LearnedRange
 from learned import LearnedSchedule, UncertainHybrid

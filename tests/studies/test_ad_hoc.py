@@ -10,9 +10,10 @@ import yaml
 from PIL import Image
 from scipy.stats import ttest_rel
 
-from difflab.metrics import Measurement, Protocol, Results
+from difflab.evaluation import Measurement, Results
+from difflab.metrics import Protocol
 from difflab.studies import StudyError
-from difflab.studies.ad_hoc import as_data, as_text, compare, metric_difference, side_by_side
+from difflab.studies.compare import as_data, as_text, compare, metric_difference, side_by_side
 from fabricated import PROTOCOL, measured
 
 

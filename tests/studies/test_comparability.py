@@ -2,8 +2,9 @@
 
 import pytest
 
-from difflab.studies import RowPlan, StudyError
+from difflab.studies import StudyError
 from difflab.studies.gather import gather
+from difflab.studies.planning import RowPlan
 from fabricated import FACTS, PROTOCOL, finish, measured, planned, study
 
 

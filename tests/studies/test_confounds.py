@@ -2,11 +2,10 @@
 
 import pytest
 
-from difflab.cli.resolving import resolve_row
+from difflab.config.resolve import resolve_row
 from difflab.runs.identity import WHERE_AND_HOW
-from difflab.studies.confounds import changed_together, check_distinct, check_row, compare
-from difflab.studies.differences import ABSENT, differences
-from difflab.studies.study import Row, StudyError
+from difflab.studies.planning.confounds import ABSENT, changed_together, check_distinct, check_row, compare, differences
+from difflab.studies.spec import Row, StudyError
 
 IDDPM = "+experiment=iddpm/cifar10/{}_T{}"
 

@@ -13,7 +13,7 @@ from difflab.networks.layers import AdaptiveGroupNorm, BigGANResample, HeadCount
 from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import QuadraticGrid, UniformGrid
 from difflab.schedules import linear
-from difflab.studies.facts import Facts, count_calls, count_network, half_life_images
+from difflab.studies.planning.facts import Facts, count_calls, count_network, half_life_images
 from difflab.types import Condition
 from difflab.variances import LearnedRange
 

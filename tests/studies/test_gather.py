@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from difflab.studies import RowPlan, StudyError
+from difflab.studies import StudyError
 from difflab.studies.gather import gather
-from difflab.studies.inference import verdicts
-from difflab.studies.tables import Markdown, ablation_table
+from difflab.studies.planning import RowPlan
+from difflab.studies.report import Markdown, ablation_table
+from difflab.studies.statistics import verdicts
 from fabricated import FACTS, finish, measured, planned, study
 
 TARGET = {

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from difflab.studies.matching import UNITS, match
-from difflab.studies.study import StudyError
+from difflab.studies.planning.matching import UNITS, match
+from difflab.studies.spec import StudyError
 
 
 def square(value: int) -> float:

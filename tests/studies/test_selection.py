@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difflab.metrics import Measurement, Protocol
-from difflab.studies import Point, Setting, choose, draw_front, on_front, settings
+from difflab.evaluation import Measurement, Point, Setting, choose, draw_front, on_front, settings
+from difflab.metrics import Protocol
 from fabricated import info
 
 PROTOCOL = Protocol.of({})

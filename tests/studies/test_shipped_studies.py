@@ -8,13 +8,13 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from difflab.cli.check import compose_or_explain
-from difflab.cli.resolving import composing, resolve_row
-from difflab.cli.stage_words import gathered, of_first_stage, stage_words
-from difflab.metrics import read_targets
-from difflab.metrics.published import Target
+from difflab.config.keys import compose_or_explain
+from difflab.config.resolve import composing, resolve_row
+from difflab.evaluation import read_targets
+from difflab.evaluation.published import Target
+from difflab.sampling.cascade import gathered, of_first_stage, stage_words
 from difflab.studies import Row, Study, load_study
-from difflab.studies.confounds import changed_together, check_distinct, check_row
+from difflab.studies.planning.confounds import changed_together, check_distinct, check_row
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {path.parent.name: load_study(path) for path in sorted((ROOT / "experiments").glob("*/study.yaml"))}

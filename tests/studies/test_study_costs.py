@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from difflab.cli.places import experiments_directory
-from difflab.studies.plan_costs import cost_sentence, flop
+from difflab.config.paths import experiments_directory
+from difflab.studies.planning.plan import cost_sentence, flop
 from fabricated import planned, study
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study_costs.py"

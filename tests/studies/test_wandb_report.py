@@ -8,11 +8,11 @@ import pytest
 from pydantic import TypeAdapter
 from wandb_workspaces.reports.v2 import internal
 
-from difflab.runs import WandbError
+from difflab.runs.wandb import WandbError
 from difflab.studies.gather import gather
-from difflab.studies.inference import verdicts
-from difflab.studies.tables import Markdown, ablation_table
-from difflab.studies.wandb_report import report, save_report
+from difflab.studies.report import Markdown, ablation_table
+from difflab.studies.report.wandb_page import report, save_report
+from difflab.studies.statistics import verdicts
 from fabricated import finish, measured, planned, study
 from wandb_stub import serving
 
@@ -159,7 +159,7 @@ def test_a_missing_package_says_what_to_install(evidence, monkeypatch):
 def test_without_a_login_nothing_is_read(evidence, monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setattr("difflab.studies.wandb_report.logged", lambda runs: pytest.fail("work was done"))
+    monkeypatch.setattr("difflab.studies.report.wandb_page.logged", lambda runs: pytest.fail("work was done"))
     with pytest.raises(WandbError, match="wandb login"):
         save_report(evidence, verdicts(evidence, "fid"), None, "invented")
 

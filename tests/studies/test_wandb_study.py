@@ -5,14 +5,14 @@ from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
-from difflab.cli.mirrored_study import mirror_study
-from difflab.cli.study import Request
-from difflab.runs import wandb_file
+from difflab.runs.wandb import sync as wandb_file
 from difflab.studies.gather import gather
-from difflab.studies.inference import verdicts
+from difflab.studies.planning.request import Request
+from difflab.studies.report.wandb import mirror_study
+from difflab.studies.statistics import verdicts
 from fabricated import finish, measured, planned, study
 
-NODE = {"_target_": "difflab.runs.mirror.weights_and_biases", "project": "difflab", "mode": "offline", "tags": "paper"}
+NODE = {"_target_": "difflab.runs.wandb.weights_and_biases", "project": "difflab", "mode": "offline", "tags": "paper"}
 
 
 def sent(root: Path) -> list[wandb_records.Record]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from string import Template
 
-from difflab.invocation import command, program
+from difflab.runtime.invocation import command, program
 from difflab.strict_json import dumps
 
 HELP = """$program: packs data sets into shards, and tells what they are

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from difflab.launch.doctor import Check, Report
+    from difflab.cluster.doctor import Check, Report
 
 EPILOG = """examples
   difflab doctor                                             this machine
@@ -48,8 +48,9 @@ def main() -> None:
 
 def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
     """(this process's rank, the report, whether a check hangs on in a thread)."""
-    from difflab.launch.doctor import ALONE, Examination, Group, ProcessMissingError, Report, placement
-    from difflab.launch.doctor.finding import failed
+    from difflab.cluster.doctor import Examination, Report
+    from difflab.cluster.doctor.check import failed
+    from difflab.distributed import ALONE, Group, ProcessMissingError, placement
 
     place = ALONE
     with stdout_to_stderr():  # libraries greet on the standard output
@@ -68,13 +69,13 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
 
 def checks_of(overrides: list[str]) -> list[Check]:
     """All checks, for the run that the arguments of a training command describe; what no argument names is not examined."""
-    from difflab.cli.check import ConfigError
-    from difflab.cli.division import divide
     from difflab.cli.entry import fail
+    from difflab.cluster import doctor as room
+    from difflab.config.batch_split import divide
+    from difflab.config.keys import ConfigError
     from difflab.data import DataError
     from difflab.data.stream import images_per_micro_batch
-    from difflab.launch import doctor as room
-    from difflab.launch.world import process_count
+    from difflab.distributed.world import process_count
 
     try:
         config = composed(overrides)
@@ -109,12 +110,12 @@ def composed(overrides: list[str]) -> DictConfig:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
-    from difflab.cli import resolvers
-    from difflab.cli.check import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
-    from difflab.cli.counted_classes import count_classes
-    from difflab.cli.places import config_directory
+    from difflab.config import resolvers
+    from difflab.config.counted_classes import count_classes
+    from difflab.config.keys import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+    from difflab.config.paths import config_directory
 
-    resolvers.register()
+    resolvers.add_resolvers()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose_or_explain("train", overrides)
         HydraConfig.instance().set_config(config)
@@ -167,7 +168,7 @@ def show(report: Report, as_json: bool) -> None:
 
 def tell_job(report: Report) -> None:
     """What the job in which this is the beginning has to know: whether it can work at all, or which machines to leave out."""
-    from difflab.launch.doctor import Verdict
+    from difflab.cluster.doctor import Verdict
     from difflab.launch.slurm import record_end
 
     failures = {name: finding for name, finding in report.findings.items() if finding.verdict is Verdict.FAILED}

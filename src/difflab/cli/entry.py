@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from difflab.cli.ended import Ended
-from difflab.cli.garbage import end_at_once, spared
-from difflab.cli.places import config_directories, config_directory, config_files, is_group, search_words
-from difflab.cli.surroundings import check_surroundings
-from difflab.invocation import command, program
-from difflab.launch.rank import end_with_first
+from difflab.config.paths import config_directories, config_directory, config_files, is_group, search_words
+from difflab.config.sweep_rows import Ended
+from difflab.runtime.home import check_surroundings
+from difflab.runtime.invocation import command, program
+from difflab.runtime.memory import end_at_once, spared
+from difflab.runtime.rank import end_with_first
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-NEEDED = ("difflab.module", "difflab.data", "difflab.metrics", "difflab.runs")
+NEEDED = ("difflab.training.module", "difflab.data", "difflab.metrics", "difflab.runs")
 """By every command that has a configuration: torch, Lightning and most of difflab."""
 
 GROUPS_NOT_SHOWN = frozenset({"module", "experiment", "recipe"})
@@ -33,7 +33,7 @@ def help_text(
     name: str, purpose: str, examples: list[tuple[str, str]], values: list[str], shows: Callable[[str], bool]
 ) -> str:
     """Commands that one needs, the groups with their choices (those that the command `shows`), values, and short words."""
-    from difflab.cli.aliases import described
+    from difflab.config.words import described
 
     lines = [f"{program(name)}: {purpose}", "", "Useful commands"]
     lines += [f"  {command(example)}\n      {what}" for example, what in examples]
@@ -56,7 +56,7 @@ def _groups() -> list[str]:
 
 def arguments() -> list[str]:
     """The command's words, without those that name folders of configurations of the user's own, which are looked into from here on."""
-    from difflab.cli.search_path import searched
+    from difflab.config.paths import searched
 
     for word in sys.argv[1:]:
         key, is_set, _ = word.lstrip("-").partition("=")
@@ -72,11 +72,11 @@ def arguments() -> list[str]:
 def fail(message: str, status: int = 2) -> NoReturn:
     """One line to the standard error, by one of the processes, and an exit status: the one given where all processes fail so, 1 where
     others do not, which is the fault of a machine."""
-    from difflab.launch.rank import launched_together
+    from difflab.runtime.rank import launched_together
 
     speaks, nodes = True, ()
     if launched_together():
-        from difflab.launch.meeting import NodeError, ProcessMissingError, meeting
+        from difflab.distributed.meeting import NodeError, ProcessMissingError, meeting
 
         try:
             speaks = meeting().refuse(message, status)
@@ -110,7 +110,7 @@ def end(message: str, status: int, nodes: Sequence[str] = (), speaks: bool = Tru
 @contextmanager
 def ended_together() -> Iterator[None]:
     """What another process, or a machine, has to do with the end of this one becomes a line of one of them."""
-    from difflab.launch.meeting import EndedElsewhere, NodeError, ProcessMissingError, attended
+    from difflab.distributed.meeting import EndedElsewhere, NodeError, ProcessMissingError, attended
 
     with attended():
         try:
@@ -137,8 +137,8 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
             importlib.import_module(module)
         import hydra
 
-        from difflab.cli.check import ConfigError
-        from difflab.cli.multirun import is_multirun, multirun
+        from difflab.config.keys import ConfigError
+        from difflab.config.multirun import is_multirun, multirun
 
     if is_multirun(sys.argv[1:]):
         try:
@@ -154,15 +154,14 @@ def _check_arguments(config_name: str) -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from difflab.cli import resolvers
-    from difflab.cli.aliases import as_meant
-    from difflab.cli.check import ConfigError, compose_or_explain
-    from difflab.cli.choice_names import path_among
-    from difflab.cli.extras import lacking
-    from difflab.cli.readable_words import readable
-    from difflab.cli.stage_words import gathered
+    from difflab.config import resolvers
+    from difflab.config.keys import ConfigError, compose_or_explain
+    from difflab.config.near_keys import path_among
+    from difflab.config.words import as_meant, readable
+    from difflab.runtime.extras import lacking
+    from difflab.sampling.cascade import gathered
 
-    resolvers.register()
+    resolvers.add_resolvers()
     try:
         sys.argv[1:] = [*search_words(), *readable(gathered(as_meant(config_name, sys.argv[1:])))]
     except ConfigError as error:

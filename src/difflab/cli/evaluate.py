@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
-from difflab.invocation import program
 from difflab.reading import printable
+from difflab.runtime.invocation import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -75,11 +75,11 @@ def evaluate(config: DictConfig) -> None:
 
 def checked(config: DictConfig) -> None:
     """Raises a ConfigError for what can be known to be wrong before anything is read."""
-    from difflab.cli.check import check_nothing_missing, drop_unchosen
-    from difflab.cli.drawing import DRAWING_VALUES
-    from difflab.cli.judge import VALUES_OF_ITS_OWN
-    from difflab.cli.mirrored_results import check_mirror
-    from difflab.cli.values import check_values
+    from difflab.config.keys import check_nothing_missing, drop_unchosen
+    from difflab.config.values import check_values
+    from difflab.evaluation.evaluator import VALUES_OF_ITS_OWN
+    from difflab.evaluation.wandb import check_mirror
+    from difflab.sampling.build import DRAWING_VALUES
 
     drop_unchosen(config)
     check_nothing_missing(config)
@@ -89,17 +89,19 @@ def checked(config: DictConfig) -> None:
 
 def _evaluate(config: DictConfig) -> None:
     from hashlib import sha256
+    from pathlib import Path
 
-    from difflab.cli.chosen import own_code
-    from difflab.cli.drawing import processes_of
-    from difflab.cli.judge import judge_of, plain
-    from difflab.cli.measuring import measure_subject, tell
-    from difflab.cli.mirrored_results import mirror_evaluation
-    from difflab.cli.subjects import subjects_of
-    from difflab.cli.sweeping import sweep
-    from difflab.cli.tables import comparison_table, seeds_table
-    from difflab.cli.trust import trust
-    from difflab.launch.meeting import meeting
+    from difflab.config.trust import trust
+    from difflab.distributed.meeting import meeting
+    from difflab.evaluation.evaluator import judge_of, plain
+    from difflab.evaluation.measuring import measure_subject, tell
+    from difflab.evaluation.sources import subjects_of
+    from difflab.evaluation.sweep import sweep
+    from difflab.evaluation.tables import comparison_table, seeds_table
+    from difflab.evaluation.wandb import mirror_evaluation
+    from difflab.runs.agreement import own_code
+    from difflab.sampling.build import processes_of
+    from difflab.studies.compare.run_groups import GivenRun, check_replicates
 
     checked(config)
     if config.compare:
@@ -113,6 +115,10 @@ def _evaluate(config: DictConfig) -> None:
             sweep(config, axes, processes)
             return
         subjects = subjects_of(config)
+        if len(subjects) > 1:
+            names = [str(name) for name in config.checkpoint]
+            pairs = zip(names, subjects, strict=True)
+            check_replicates([GivenRun(Path(name), name, one.about["seed"], plain(one.model)) for name, one in pairs])  # type: ignore[union-attr]
         judges = [judge_of(config, subject) for subject in subjects]
         told = [(subject.fields, subject.about) for subject in subjects]
         meeting().roll_call(

@@ -10,12 +10,12 @@ from difflab.strict_json import dumps
 def main() -> None:
     """The command line of `difflab info`."""
     from difflab.cli.entry import arguments, fail
-    from difflab.cli.garbage import end_at_once, spared
+    from difflab.runtime.memory import end_at_once, spared
 
     end_at_once()
     with spared():
-        from difflab.runs.found import found_run
         from difflab.runs.info import as_text, info
+        from difflab.runs.names import found_run
 
     paths = [argument for argument in arguments() if not argument.startswith("-")]
     if len(paths) != 1:

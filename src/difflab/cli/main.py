@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from difflab import __version__
-from difflab.launch.output import is_unread, keep_outputs
-from difflab.launch.signals import BRIEF, KEEPING, WRITING, Stage, signals, starting
+from difflab.runtime.output import is_unread, keep_outputs
+from difflab.runtime.signals import BRIEF, KEEPING, WRITING, Stage, signals, starting
 
 
 class Command(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from difflab.strict_json import dumps
 
 if TYPE_CHECKING:
-    from difflab.runs.listed import ListedRun
+    from difflab.runs.listing import ListedRun
 
 HELP = """difflab runs: the runs below a folder, a line on each
 
@@ -31,8 +31,8 @@ COLUMNS = ("experiment", "seed", "status", "identity", "wandb", "step", "changed
 def main() -> None:
     """The command line of `difflab runs`."""
     from difflab.cli.entry import arguments, fail
-    from difflab.runs.found import ROOT
-    from difflab.runs.listed import ListedRun, listed, settings
+    from difflab.runs.listing import ListedRun, listed, settings
+    from difflab.runs.names import ROOT
 
     words = arguments()
     if {"-h", "--help"} & set(words):
@@ -83,7 +83,7 @@ def as_text(runs: Sequence[ListedRun]) -> str:
 
 
 def _fits(run: ListedRun, wanted: dict[str, str]) -> bool:
-    from difflab.runs.listed import settings
+    from difflab.runs.listing import settings
 
     own = {**settings(run.overrides), **{key: str(getattr(run, key)) for key in COLUMNS}}
     return all(own.get(key) == value for key, value in wanted.items())

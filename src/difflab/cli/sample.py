@@ -83,11 +83,11 @@ def checked(config: DictConfig) -> None:
     """Raises a ConfigError for what can be known to be wrong before anything is read."""
     from omegaconf import OmegaConf
 
-    from difflab.cli.cascade import is_cascade
-    from difflab.cli.check import check_nothing_missing
-    from difflab.cli.drawing import DRAWING_VALUES
-    from difflab.cli.mirrored_results import check_mirror
-    from difflab.cli.values import Text, Whole, check_values
+    from difflab.config.keys import check_nothing_missing
+    from difflab.config.values import Text, Whole, check_values
+    from difflab.evaluation.wandb import check_mirror
+    from difflab.sampling.build import DRAWING_VALUES
+    from difflab.sampling.cascade import is_cascade
 
     if is_cascade(config) and OmegaConf.is_missing(config, "checkpoint"):
         config.checkpoint = None
@@ -102,14 +102,14 @@ def _sample(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.cascade import is_cascade, plan_cascade
-    from difflab.cli.chosen import own_code
-    from difflab.cli.drawing import draw_planned, plan_set, processes_of, source_of
-    from difflab.cli.mirrored_results import mirror_samples
-    from difflab.cli.trust import trust
-    from difflab.launch import launched_rank
-    from difflab.launch.meeting import meeting
+    from difflab.config.trust import trust
+    from difflab.distributed.meeting import meeting
+    from difflab.evaluation.wandb import mirror_samples
+    from difflab.runs.agreement import own_code
+    from difflab.runtime import launched_rank
     from difflab.sampling import SamplingError
+    from difflab.sampling.build import draw_planned, plan_set, processes_of, source_of
+    from difflab.sampling.cascade import is_cascade, plan_cascade
     from difflab.sampling.formats import check_pictures
 
     checked(config)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import NamedTuple
 
-from difflab.invocation import command, program
+from difflab.runtime.invocation import command, program
+from difflab.studies.planning.request import Request
 
 HELP = """$program: from a question to a table with error bars
 
@@ -73,28 +73,11 @@ LAUNCHER = "launcher"
 """Words that begin with it say where runs are executed, and not what they are."""
 
 
-class Request(NamedTuple):
-    """What a command line asks of a study.
-
-    study      as it was named
-    file       study.yaml
-    options    of `OPTIONS`
-    overrides  of train.py
-    """
-
-    study: str
-    file: Path
-    verb: str
-    flags: frozenset[str]
-    options: Mapping[str, str]
-    overrides: tuple[str, ...]
-
-
 def main() -> None:
     """The command line of study.py."""
     from difflab.cli.entry import arguments, fail, wants_help
-    from difflab.cli.garbage import end_at_once, spared
-    from difflab.cli.surroundings import check_surroundings
+    from difflab.runtime.home import check_surroundings
+    from difflab.runtime.memory import end_at_once, spared
 
     words = arguments()
     if not words or wants_help(words):
@@ -159,7 +142,7 @@ def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_no_option(key: str) -> None:
     """A ValueError if the key is no override of train.py, and nearly an option."""
-    from difflab.cli.places import is_group
+    from difflab.config.paths import is_group
 
     near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
     if near and not is_group(key):
@@ -170,7 +153,7 @@ def _check_no_option(key: str) -> None:
 
 def study_file(name: str) -> Path:
     """experiments/<name>/study.yaml, or a path to a study.yaml or its folder."""
-    from difflab.cli.places import experiments_directory
+    from difflab.config.paths import experiments_directory
 
     folder = experiments_directory()
     for path in (folder / name / "study.yaml", Path(name) / "study.yaml", Path(name)):
@@ -197,8 +180,8 @@ def _own_studies(folder: Path) -> list[str]:
 
 def listing() -> str:
     """Every study with its question."""
-    from difflab.cli.places import experiments_directory
-    from difflab.studies.study import load_study
+    from difflab.config.paths import experiments_directory
+    from difflab.studies.spec import load_study
 
     studies = [load_study(path) for path in sorted(experiments_directory().glob("*/study.yaml"))]
     width = max((len(study.name) for study in studies), default=0)

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from difflab.invocation import command
 from difflab.metrics import MetricInfo
 from difflab.reading import parse_yaml, printable
+from difflab.runtime.invocation import command
 from difflab.strict_json import dumps
 from difflab.studies import StudyError
-from difflab.studies.ad_hoc import as_data, as_text, side_by_side
-from difflab.studies.ad_hoc import compare as compared
+from difflab.studies.compare import as_data, as_text, side_by_side
+from difflab.studies.compare import compare as compared
 from difflab.studies.execution import look_at_runs
 
 OPTIONS = ("waive", "out", "info")

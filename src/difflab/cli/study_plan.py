@@ -9,18 +9,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from difflab.cli.known_plan import remember
-from difflab.cli.planning import plan_study
-from difflab.cli.study import Request, number
-from difflab.invocation import program
+from difflab.cli.study import number
+from difflab.runtime.invocation import program
 from difflab.strict_json import dumps
-from difflab.studies import CitedRow, Plan, RowPlan, StudyError, execution, load_study
-from difflab.studies.confounds import changed_together
+from difflab.studies import CitedRow, StudyError, execution, load_study
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
-from difflab.studies.inference import Pilot, pilot, pilots, power_by_row, power_sentence
-from difflab.studies.plan_costs import cost_sentence
+from difflab.studies.planning import Plan, RowPlan
+from difflab.studies.planning.confounds import changed_together
+from difflab.studies.planning.plan import cost_sentence
+from difflab.studies.planning.plan_cache import remember
+from difflab.studies.planning.planning import plan_study
+from difflab.studies.planning.request import Request
 from difflab.studies.scale import Margin, read_margin
+from difflab.studies.statistics import Pilot, pilot, pilots, power_by_row, power_sentence
 
 
 def planned(request: Request, overrides: Sequence[str]) -> Plan:

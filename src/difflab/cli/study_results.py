@@ -7,15 +7,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from difflab.cli.mirrored_study import mirror_study
-from difflab.cli.study import Request, divided
+from difflab.cli.study import divided
 from difflab.cli.study_plan import here
 from difflab.files import write_text
-from difflab.invocation import command, installation
-from difflab.studies import Evidence, Plan, execution
+from difflab.runtime.invocation import command, installation
+from difflab.studies import Evidence, execution
 from difflab.studies.gather import gather
-from difflab.studies.inference import Verdict, verdicts
-from difflab.studies.tables import Csv, Html, Latex, Markdown, Renderer, ablation_table
+from difflab.studies.planning import Plan
+from difflab.studies.planning.request import Request
+from difflab.studies.report import Csv, Html, Latex, Markdown, Renderer, ablation_table
+from difflab.studies.report.wandb import mirror_study
+from difflab.studies.statistics import Verdict, verdicts
 
 FORMATS: dict[str, type[Renderer]] = {"markdown": Markdown, "latex": Latex, "csv": Csv, "html": Html}
 
@@ -45,7 +47,7 @@ def table(request: Request) -> None:
 def report(request: Request) -> None:
     """Writes the page, or saves a W&B report."""
     if "--wandb" in request.flags:
-        from difflab.studies.wandb_report import save_report
+        from difflab.studies.report.wandb_page import save_report
 
         plan, evidence, found = _found(request)
         print(save_report(evidence, found, request.options.get("entity"), plan.study.name))
@@ -66,7 +68,7 @@ def report(request: Request) -> None:
 
 def sync(request: Request) -> None:
     """Uploads what offline runs have left."""
-    from difflab.runs.wandb_sync import sync as upload
+    from difflab.runs.wandb.sync import sync as upload
 
     done = upload(here(request, divided(request.overrides)[0]).root, print)
     print(done)

@@ -9,14 +9,15 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from difflab.cli.resolving import resolve_row
-from difflab.cli.study import LAUNCHER, Request, divided
+from difflab.cli.study import LAUNCHER, divided
 from difflab.cli.study_plan import here, measured
-from difflab.invocation import command
+from difflab.config.resolve import resolve_row
 from difflab.launch.slurm import SlurmJob
-from difflab.studies import Plan
+from difflab.runtime.invocation import command
 from difflab.studies import execution as running
 from difflab.studies.execution import Array, Executor, Launched, Pool
+from difflab.studies.planning import Plan
+from difflab.studies.planning.request import Request
 
 
 def launch(request: Request) -> None:

@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from rich.console import Console
 
-from difflab.cli.known_plan import recall
-from difflab.cli.study import Request, divided
+from difflab.cli.study import divided
 from difflab.reading import read_json
 from difflab.strict_json import dumps
 from difflab.studies import execution as running
-from difflab.studies.evaluation_notes import notes_of, told_notes
+from difflab.studies.evidence import notes_of, told_notes
 from difflab.studies.execution import Planned
+from difflab.studies.planning.plan_cache import recall
+from difflab.studies.planning.request import Request
 
 
 def status(request: Request) -> None:

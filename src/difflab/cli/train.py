@@ -7,9 +7,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from difflab.cli.ended import Ended
 from difflab.cli.entry import arguments, ended_together, fail, help_text, run_hydra, wants_help
-from difflab.invocation import command
+from difflab.config.sweep_rows import Ended
+from difflab.runtime.invocation import command
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,7 +41,7 @@ VALUES = [
 
 def main() -> None:
     """The command line of train.py."""
-    from difflab.cli.experiments import listed_group, listing
+    from difflab.config.paths import listed_group, listing
 
     words = arguments()
     if not words or wants_help(words):
@@ -60,17 +60,17 @@ def train(config: DictConfig) -> float | None:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
-    from difflab.cli import resolvers
-    from difflab.cli.arguments import cause
-    from difflab.cli.check import ConfigError
-    from difflab.cli.chosen import OlderStateError
+    from difflab.config import resolvers
+    from difflab.config.arguments import cause
+    from difflab.config.keys import ConfigError
     from difflab.data import DataError
     from difflab.files import WriteError
-    from difflab.launch.signals import signals, starting
     from difflab.launch.slurm import SubmissionError, ends_recorded
     from difflab.runs import RunBusyError
+    from difflab.runs.agreement import OlderStateError
+    from difflab.runtime.signals import signals, starting
 
-    resolvers.register()  # a sweep's launcher may call this in a process of its own
+    resolvers.add_resolvers()  # a sweep's launcher may call this in a process of its own
     with ends_recorded(), signals.held(), ended_together():
         try:
             signals.enter(starting())
@@ -87,7 +87,7 @@ def train(config: DictConfig) -> float | None:
 
 def check_training(config: DictConfig) -> None:
     """Raises a ConfigError for a configuration that cannot be run."""
-    from difflab.cli.checked_training import checked_training
+    from difflab.training.run.checks import checked_training
 
     checked_training(config)
 
@@ -96,11 +96,11 @@ def _launch(config: DictConfig) -> float | None:
     """Checks the configuration and has it trained where `launcher` says."""
     from hydra.errors import InstantiationException
 
-    from difflab.cli.arguments import cause
-    from difflab.cli.check import ConfigError
-    from difflab.cli.checked_training import checked_training
-    from difflab.cli.groups import command_words
-    from difflab.cli.quiet import quiet_lightning
+    from difflab.config.arguments import cause
+    from difflab.config.groups import command_words
+    from difflab.config.keys import ConfigError
+    from difflab.runtime.console import quiet_lightning
+    from difflab.training.run.checks import checked_training
 
     quiet_lightning()
     as_typed = copy.deepcopy(config)
@@ -116,39 +116,38 @@ def _train(config: DictConfig, strategy: Any, processes: int) -> float | None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.beginning import take_over
-    from difflab.cli.check import ConfigError
-    from difflab.cli.chosen import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
-    from difflab.cli.groups import command_words
-    from difflab.cli.initial_weights import InitialWeights
-    from difflab.cli.mirrored_run import catch_up
-    from difflab.cli.outcome import Outcome, fit
-    from difflab.cli.recipe import place, recipe
-    from difflab.cli.rows import works_on
-    from difflab.cli.score import report, score, told_scores
-    from difflab.cli.trainer_arguments import check_accelerator
-    from difflab.cli.watched_trainer import watched_trainer
+    from difflab.checkpoints.initial import InitialWeights
+    from difflab.config.groups import command_words
+    from difflab.config.keys import ConfigError
+    from difflab.config.sweep_rows import works_on
+    from difflab.config.trainer_arguments import check_accelerator
     from difflab.data.errors import warn
+    from difflab.distributed.meeting import meeting
+    from difflab.distributed.placement import idle_tasks
+    from difflab.distributed.world import connect
     from difflab.files import WriteError
-    from difflab.foreign_code import foreign_code
-    from difflab.launch import Interruption, launched_rank
-    from difflab.launch.meeting import meeting
-    from difflab.launch.placement import idle_tasks
-    from difflab.launch.rank import SLACK
-    from difflab.launch.signals import TRAINING, signals
     from difflab.launch.slurm import record_run
-    from difflab.launch.world import connect
     from difflab.networks import initialise
     from difflab.reading.weights import read_checkpoint
     from difflab.runs import RunDirectory, RunLock, go_back, identity, newest, provenance
+    from difflab.runs.agreement import chosen_checkpoint, chosen_detours, chosen_directory, chosen_end, own_code
     from difflab.runs.changes import changed_content, changes, new_code
     from difflab.runs.checkpoints import step_of
-    from difflab.runs.course import Course
+    from difflab.runs.continuation import Course, take_over
     from difflab.runs.export import export_all
     from difflab.runs.identity import code_of
     from difflab.runs.provenance import without_diffs
     from difflab.runs.saved_checkpoints import set_aside, unfit_for
-    from difflab.runs.wandb_place import wandb_place
+    from difflab.runs.wandb.after_training import catch_up
+    from difflab.runs.wandb.description import wandb_place
+    from difflab.runtime import Interruption, launched_rank
+    from difflab.runtime.foreign_code import foreign_code
+    from difflab.runtime.rank import SLACK
+    from difflab.runtime.signals import TRAINING, signals
+    from difflab.training.run.exit_status import Outcome, fit
+    from difflab.training.run.recipe import place, recipe
+    from difflab.training.run.score import report, score, told_scores
+    from difflab.training.run.trainer import watched_trainer
 
     check_accelerator(config.trainer.accelerator)
     resolved: Any = OmegaConf.to_container(config, resolve=True)

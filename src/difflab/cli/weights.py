@@ -12,7 +12,7 @@ USAGE = """usage: difflab weights               the known weights, where they ar
 def main() -> None:
     """The command line of `difflab weights`."""
     from difflab.cli.entry import fail
-    from difflab.metrics.fetching import FetchError
+    from difflab.features.fetching import FetchError
 
     arguments = sys.argv[1:]
     if not arguments:
@@ -30,7 +30,7 @@ def main() -> None:
 
 def listing() -> str:
     """A row for every known file, and the folders in which they are looked for."""
-    from difflab.metrics.pretrained import KNOWN, cache_folder, hub_folder, sha256_of
+    from difflab.features.pretrained import KNOWN, cache_folder, hub_folder, sha256_of
 
     lines = [f"{'name':20} {'size':>8}  {'state':8}  where, or where from"]
     for weight in KNOWN.values():
@@ -52,8 +52,8 @@ def fetch_by_name(name: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from difflab.metrics.fetching import SOURCES, FetchError, alternatives, fetch
-    from difflab.metrics.pretrained import KNOWN
+    from difflab.features.fetching import SOURCES, FetchError, alternatives, fetch
+    from difflab.features.pretrained import KNOWN
 
     if name not in KNOWN:
         near = difflib.get_close_matches(name, KNOWN, n=1)

@@ -4,4 +4,9 @@ from difflab.conditioning.conditioning import Conditioning
 from difflab.conditioning.conditions import Conditions
 from difflab.conditioning.low_resolution import LowResolution, low_resolution_of
 
-__all__ = ["Conditioning", "Conditions", "LowResolution", "low_resolution_of"]
+__all__ = [
+    "Conditioning",
+    "Conditions",
+    "LowResolution",
+    "low_resolution_of",
+]

@@ -7,29 +7,19 @@ from difflab.on_demand import on_demand
 if TYPE_CHECKING:
     from difflab.data.arrays import ArrayImages, InMemoryImages
     from difflab.data.augmentation import Augmentation, HorizontalFlip, RandomCrop
-    from difflab.data.cifar10 import Cifar10
-    from difflab.data.cifar10_packaged import Cifar10Packaged
-    from difflab.data.dataset import ImageDataset
-    from difflab.data.digits import Digits
-    from difflab.data.encoded import EncodedImages
+    from difflab.data.dataset import ImageDataset, ImageSet, ImageSource
+    from difflab.data.encoded import EncodedImages, FileImages
     from difflab.data.errors import DataError
-    from difflab.data.fashion_mnist import FashionMnist
-    from difflab.data.file_images import FileImages
     from difflab.data.folder import ImageFolder
     from difflab.data.huggingface import HuggingFaceImages
-    from difflab.data.idx import IdxImages
-    from difflab.data.image_set import ImageSet
-    from difflab.data.mixture import GaussianMixture
-    from difflab.data.mixture_images import MixtureImages
-    from difflab.data.mnist import Mnist
+    from difflab.data.mixture import GaussianMixture, MixtureImages
     from difflab.data.module import ImageData
-    from difflab.data.npz_images import NpzImages
-    from difflab.data.open_image_set import open_image_set
-    from difflab.data.parts import AllButEveryNth, EveryNth
-    from difflab.data.sharded_images import ShardedImages
-    from difflab.data.sharded_latents import ShardedLatents
-    from difflab.data.source_kind import SourceKind, kind_of
+    from difflab.data.named_sets import Cifar10, Cifar10Packaged, Digits, FashionMnist, IdxImages, Mnist
+    from difflab.data.npz import NpzImages
+    from difflab.data.shards import ShardedImages, ShardedLatents
+    from difflab.data.source_kind import SourceKind, kind_of, open_image_set
     from difflab.data.stream import GlobalBatches, TrainingStream
+    from difflab.data.subset import AllButEveryNth, EveryNth, Shuffled
     from difflab.data.zip_archive import ImageZip
 
 __all__ = [
@@ -53,6 +43,7 @@ __all__ = [
     "ImageDataset",
     "ImageFolder",
     "ImageSet",
+    "ImageSource",
     "ImageZip",
     "InMemoryImages",
     "MixtureImages",
@@ -61,6 +52,7 @@ __all__ = [
     "RandomCrop",
     "ShardedImages",
     "ShardedLatents",
+    "Shuffled",
     "SourceKind",
     "TrainingStream",
     "kind_of",

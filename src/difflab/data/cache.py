@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from difflab.data.errors import warn
-from difflab.home import temporary_home
+from difflab.runtime.home import temporary_home
 
 
 def cache_root() -> Path:

@@ -1,4 +1,4 @@
-"""A look at every image file of a set, once: what is broken is named before training, and what is not as it seems is said."""
+"""Files of a data set as they were when it was opened."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from torch import Tensor
 
-from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError, some
-from difflab.data.file_store import FileStore
+from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import REPLACE, SCALED, ImageFileError, Picture, Trait, examined
 from difflab.data.shard_index import digest_of, hash_of
 from difflab.reading import parse_json

@@ -1,4 +1,6 @@
-"""A mixture of Gaussians: the data distribution for which everything that a diffusion model learns is known.
+"""A mixture of Gaussians in closed form, and images of it.
+
+A mixture of Gaussians: the data distribution for which everything that a diffusion model learns is known.
 
 x_0 ~ sum_k pi_k N(mu_k, s^2 I). With x_t = alpha x_0 + sigma eps, component k of x_t is N(alpha mu_k, v I), v = alpha^2 s^2 + sigma^2:
 
@@ -12,6 +14,7 @@ x_0 ~ sum_k pi_k N(mu_k, s^2 I). With x_t = alpha x_0 + sigma eps, component k o
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
+from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise, Noise
 from difflab.types import AlphaSigma, Condition, DenoiseFn, Prediction
@@ -151,3 +155,34 @@ class GaussianMixture:
 def _columns(coefficient: Tensor) -> Tensor:
     """[B] -> [B, 1]."""
     return coefficient.double()[:, None]
+
+
+class MixtureImages(ImageDataset):
+    """Image i is a function of (seed, i): nothing is stored, so `length` may be as large as one likes.
+
+    The images are float32 draws, not pixels. The label of an image is the component it came from.
+    """
+
+    def __init__(self, mixture: GaussianMixture, length: int, seed: int = 0):
+        self.mixture = mixture
+        self.seed = seed
+        channels, height, width = mixture.shape
+        if height != width:
+            raise DataError(f"A mixture used as a data set needs square images, found {height}x{width}.")
+        if length < 1:
+            raise DataError(f"data.dataset.length={length}: a data set needs at least one image.")
+        labels = mixture.sample_labels(ImageNoise(seed, torch.arange(length)))
+        super().__init__(height, channels, labels, [f"component {k}" for k in range(len(mixture.weights))])
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
+        index = torch.as_tensor(indices)
+        return self.mixture.sample(ImageNoise(self.seed, index), self._labels[index]).float()
+
+    def hash_content(self) -> str:
+        mixture = self.mixture
+        content = (mixture.means.tolist(), mixture.weights.tolist(), mixture.std, len(self), self.seed)
+        return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()

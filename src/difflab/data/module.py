@@ -14,13 +14,13 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from difflab.child_processes import end_with_parent, kill_workers_at_exit
 from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
-from difflab.data.parts import at_most
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
-from difflab.stop_signals import SIGNALS, release, withhold
+from difflab.data.subset import at_most
+from difflab.runtime.child_processes import end_with_parent, kill_workers_at_exit
+from difflab.runtime.stop_signals import SIGNALS, release, withhold
 from difflab.types import Batch
 
 

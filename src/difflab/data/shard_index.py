@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError
+from difflab.data.file_store import checked_content
 from difflab.data.labels import LARGEST_INDEX, check_class, check_names
-from difflab.file_stamp import file_stamps
 from difflab.files import write_json
 from difflab.reading import read_json, shown
 from difflab.reading.archives import check_inside
 from difflab.reading.json import fields
+from difflab.runtime.foreign_code import file_stamps
 
 INDEX = "packed.json"
 WORK = ".packing"

@@ -1,19 +1,23 @@
-"""What lies at a path: decided by content, said in words if it is nothing that can be evaluated."""
+"""What kind of images lie at a path, and the image set that opens them."""
 
 from __future__ import annotations
 
 import difflib
 import tarfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import Enum
 from pathlib import Path
 
+from difflab.data.dataset import ImageSet
+from difflab.data.encoded import FileImages
 from difflab.data.errors import DataError
-from difflab.data.npz_array import array_names
-from difflab.data.npz_images import IMAGES
-from difflab.invocation import program
+from difflab.data.folder import FolderFiles
+from difflab.data.npz import IMAGES, NpzImages, array_names
+from difflab.data.tar_shards import TarShards
+from difflab.data.zip_archive import ZipFiles
 from difflab.reading.archives import open_zip
+from difflab.runtime.invocation import program
 
 
 class SourceKind(Enum):
@@ -107,3 +111,21 @@ _REMEDIES = {
     ".pkl": "It is a pickle, which may run code when read: save its statistics with numpy.savez(file, mu=..., sigma=...).",
     ".gz": "It is compressed: unpack it first.",
 }
+
+
+def open_image_set(path: str | Path, value_range: Sequence[float] | None = None) -> ImageSet:
+    """The images of an npz, a folder, a zip or tar shards, checked to the last pixel (once; the result is remembered).
+
+    value_range   what black and white are in an npz of floats, as (-1, 1) or (0, 1)
+    """
+    place, kind = Path(path), kind_of(path)
+    if kind in (SourceKind.IMAGES_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
+        return NpzImages(place, value_range)
+    if kind is SourceKind.TAR_SHARDS:
+        shards = TarShards(place)
+        return FileImages(shards, shards.names, shards.labels)
+    if kind is SourceKind.FOLDER or kind is SourceKind.ZIP:
+        files = FolderFiles(place) if kind is SourceKind.FOLDER else ZipFiles(place)
+        listing = files.listing()
+        return FileImages(files, listing.images, listing.labels)
+    raise DataError(f"{place} is {kind.value}, which holds no images.")

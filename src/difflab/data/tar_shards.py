@@ -1,23 +1,77 @@
-"""Tar shards in the layout of WebDataset: the files of one example follow each other and share their name up to the first dot."""
+"""Tar archives of images as shards, and the spans of files in them."""
 
 from __future__ import annotations
 
+import os
 import tarfile
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from difflab.data.checked_content import checked_content
 from difflab.data.errors import DataError, some, warn
-from difflab.data.file_spans import FileSpans
-from difflab.data.file_store import FileStore
+from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import LARGEST_LIST, check_class, check_names
-from difflab.file_stamp import file_stamps
 from difflab.reading import parse_json, shown
+from difflab.runtime.foreign_code import file_stamps
 from difflab.strict_json import dumps
+
+OPEN_AT_ONCE = 128
+"""Files that are kept open: opening one costs a round trip on a shared file system, and a process may not keep very many."""
+
+
+class FileSpans:
+    """Reads with `pread`, which has no position that threads or forked workers would share."""
+
+    def __init__(self):
+        self._open: OrderedDict[Path, _Descriptor] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on; an OSError if there are fewer."""
+        descriptor = self._descriptor(path)
+        content = os.pread(descriptor.number, size, offset)
+        while 0 < len(content) < size:  # one call gives 2 GiB at most
+            more = os.pread(descriptor.number, size - len(content), offset + len(content))
+            if not more:
+                break
+            content += more
+        if len(content) < size:
+            raise OSError(f"{path} ends before byte {offset + size}")
+        return content
+
+    def _descriptor(self, path: Path) -> _Descriptor:
+        with self._lock:
+            if path not in self._open:
+                self._open[path] = _Descriptor(path)
+                if len(self._open) > OPEN_AT_ONCE:
+                    self._open.popitem(last=False)  # closed when the last thread that reads from it lets go
+            self._open.move_to_end(path)
+            return self._open[path]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # a spawned worker opens its own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._open, self._lock = OrderedDict(), Lock()
+
+
+class _Descriptor:
+    """An open file."""
+
+    def __init__(self, path: Path):
+        self.number = -1
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self):
+        if self.number >= 0:
+            os.close(self.number)
+
 
 LABEL = ".cls"
 """Extension of the file that holds an example's class number as text."""

@@ -42,10 +42,9 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from difflab.metrics.feature_set import FeatureSet
-from difflab.metrics.frechet import covariance_root
+from difflab.features.extractor import FeatureSet
+from difflab.metrics.gaussian import Gaussian, covariance_root
 from difflab.metrics.metric import Replicates
-from difflab.metrics.moments import Gaussian
 from difflab.noise import ImageNoise
 
 _PURPOSE = "poisson bootstrap"

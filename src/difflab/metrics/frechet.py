@@ -1,118 +1,240 @@
-"""Frechet distance between two Gaussians (Dowson and Landau 1982; FID: Heusel et al. 2017, eq. 6).
-
-    d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^1/2)
-
-With S = R R^T by Cholesky with pivoting, the trace is
-
-    of full rank    the sum of the roots of the eigenvalues of R1^T S2 R1, a symmetric matrix
-    else            the sum of the singular values of R1^T R2 (its nuclear norm)
-
-The first takes a third of the time of the second, and of what takes the eigenvalues of S1 S2. The root of an eigenvalue that is rounding
-noise would be noise a million times larger. None is: pivoting leaves R1 graded from large to small, and small eigenvalues of a graded
-matrix come out with small errors. Both ways differ by less than 1e-12 of the traces at condition numbers up to 1e11
-(tests/metrics/test_frechet.py). Singular matrices do have eigenvalues that are noise, hence the second way.
-
-Other implementations take square roots of the eigenvalues of S1 S2 (torch-fidelity, torchmetrics) or scipy's `sqrtm` (guided-diffusion,
-pytorch-fid). With full rank all agree to 1e-10. With fewer images than dimensions the D - N eigenvalues that should be zero
-are around 1e-16 of the largest and their roots around 1e-8, all counted as positive: those results are too small by about 1e-5
-relative at D = 2048, where this one equals the exact value from the features to 1e-12.
-"""
+"""The Frechet distance of features: FID with features of Inception (Heusel et al. 2017), and its relatives."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Float64
-from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs
+from jaxtyping import Float64, Int
 from torch import Tensor
 
-from difflab.metrics.moments import Gaussian
+from difflab.features.extractor import FeatureSet, Identity
+from difflab.metrics.bootstrap import (
+    Frame,
+    WeightedMoments,
+    at_equal_count,
+    frechet_replicates,
+    moments_replicates,
+    standard_error,
+)
+from difflab.metrics.gaussian import Gaussian, Moments, TooFewImagesWarning, frechet_distance, gaussian_of
+from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric_info import MetricInfo
+from difflab.noise import ImageNoise
 
 
-class TooFewImagesWarning(UserWarning):
-    """A set has fewer images than its features have dimensions."""
+class Frechet(Metric):
+    """fid, fd_digits ...: see metrics/gaussian.py for the formula."""
+
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("FD", "FID"))}
+
+    def needs(self) -> Needs:
+        return Needs(reference_columns=frozenset({"features"}), references=2)
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {}
+
+    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        distance = frechet_distance(gaussian_of(samples), reference.gaussian("features")).distance
+        return {samples.identity.named("fd"): distance}
+
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        values = frechet_replicates(samples, "features", reference.gaussian("features"), replicates)
+        return {samples.identity.named("fd"): standard_error(values)}
 
 
-class FrechetDistance(NamedTuple):
-    """mean_term |m1 - m2|^2, covariance_term tr(S1 + S2 - 2 (S1 S2)^1/2); the distance (FID and its relatives) is their sum.
+class SpatialFrechet(Metric):
+    """Frechet distance of features that see where things are: sFID (Nash et al. 2021, "Generating Images with Sparse Representations").
 
-    Neither is negative. Of two equal Gaussians rounding leaves a covariance term around 1e-15 of the traces, of either sign.
+    Inception's are the first 7 channels of the last mixed_6 block, 7 x 17 x 17 = 2023 numbers, as guided-diffusion's evaluator takes them.
+
+    sfid, sfd_NAME: the formula of the FID on the column `spatial`.
     """
 
-    mean_term: float
-    covariance_term: float
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {
+            identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("sFD", "sFID"))
+        }
 
-    @property
-    def distance(self) -> float:
-        return max(0.0, self.mean_term + self.covariance_term)
+    def needs(self) -> Needs:
+        return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}), references=2)
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {}
+
+    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        distance = frechet_distance(gaussian_of(samples, "spatial"), reference.gaussian("spatial")).distance
+        return {samples.identity.named("sfd"): distance}
+
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        values = frechet_replicates(samples, "spatial", reference.gaussian("spatial"), replicates)
+        return {samples.identity.named("sfd"): standard_error(values)}
 
 
-def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
-    """d^2 of the formula above, which is what everybody calls FID."""
-    if a.mean.shape != b.mean.shape:
-        raise ValueError(f"features of {len(a.mean)} and {len(b.mean)} dimensions: they come from different extractors")
-    for name, gaussian in (("samples", a), ("reference images", b)):
-        if not (gaussian.mean.isfinite().all() and gaussian.covariance.isfinite().all()):
-            raise ValueError(f"the Gaussian of the {name} holds NaN or infinity: one of its images has such features")
-        if 0 < gaussian.count < len(gaussian.mean):
-            dimensions = f"{len(gaussian.mean):,}"
+class ClassFrechet(Metric):
+    """Frechet distance within classes, averaged over them: "intra-FID" (Miyato and Koyama 2018, "cGANs with Projection Discriminator").
+
+        (1 / C) sum_c d^2(samples of class c, real images of class c)
+
+    It sees what the distance of whole sets does not: images of the wrong class, and little variety within one. A class has few images, so
+    the value is far above the limit of many; compare it at equal numbers per class alone.
+
+    class_fd, class_fd_digits ...: over the classes of the reference.
+    """
+
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {
+            identity.named("class_fd"): MetricInfo(
+                higher_is_better=False, ratio=True, label=identity.label("class FD", "class FID")
+            )
+        }
+
+    def needs(self) -> Needs:
+        return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True, references=2)
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {}
+
+    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        dimension, distances, smallest = samples.identity.dimension, [], len(samples)
+        for rows, real in _classes(samples, reference):
+            mine = gaussian_of(samples.select(rows))
+            smallest = min(smallest, mine.count, real.count)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TooFewImagesWarning)  # one warning for all classes
+                distances.append(frechet_distance(mine, real).distance)
+        if smallest < dimension:
             warnings.warn(
-                f"{gaussian.count:,} {name} are fewer than the {dimensions} dimensions of the features: the Frechet distance (FID) is far "
-                f"too large. Take more than {dimensions}, or compare it with distances of as many images alone",
-                TooFewImagesWarning,
+                f"a class has only {smallest:,} images for {dimension:,} dimensions of the features: distances within classes are far too "
+                "large. Compare them at the same numbers per class alone",
                 stacklevel=2,
             )
-    mean_term = (a.mean - b.mean).square().sum()
-    cross = _trace_of_root(a.covariance, b.covariance)
-    return FrechetDistance(mean_term.item(), (a.covariance.trace() + b.covariance.trace() - 2 * cross).item())
+        return {samples.identity.named("class_fd"): sum(distances) / len(distances)}
+
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        total, classes = torch.zeros(replicates.count, dtype=torch.float64), 0
+        for rows, real in _classes(samples, reference):
+            total += frechet_replicates(samples.select(rows), "features", real, replicates, number=rows)
+            classes += 1
+        return {samples.identity.named("class_fd"): standard_error(total / classes)}
 
 
-def covariance_root(covariance: Float64[Tensor, "d d"]) -> Float64[Tensor, "d rank"]:
-    """R with R R^T = covariance."""
-    return _Cholesky.of(covariance).root.to(covariance.device)
+def _classes(samples: FeatureSet, reference: Reference) -> Iterator[tuple[Int[Tensor, " m"], Gaussian]]:
+    """For each class of the reference: the rows of the samples that are of it, and the Gaussian of the real ones."""
+    real = reference.features
+    if real is None or real.labels is None or samples.labels is None:
+        lacking = "the samples have no labels" if samples.labels is None else "the reference has no images with labels"
+        raise ValueError(f"the distance within classes needs a class of every image, but {lacking}")
+    classes = real.labels.unique()
+    if strangers := sorted(set(samples.labels.unique().tolist()) - set(classes.tolist())):
+        raise ValueError(f"samples of class {strangers[0]}, of which the reference has no image")
+    counts = [(int(c), int((samples.labels == c).sum()), int((real.labels == c).sum())) for c in classes]
+    for c, mine, theirs in counts:
+        if min(mine, theirs) < 2:
+            raise ValueError(f"class {c} has {mine} samples and {theirs} real images: its covariance needs 2 of each")
+    for c, _, _ in counts:
+        rows, rows_of_real = ((labels == c).nonzero()[:, 0] for labels in (samples.labels, real.labels))
+        yield rows, gaussian_of(real.select(rows_of_real))
 
 
-def _trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:
-    """tr((S1 S2)^1/2)."""
-    first, second = _Cholesky.of(s1), _Cholesky.of(s2)
-    if first.rank == second.rank == len(s1):
-        eigenvalues = torch.linalg.eigvalsh(first.congruent(s2).to(s1.device))
-        return eigenvalues.clamp(min=0).sqrt().sum()
-    return torch.linalg.svdvals((first.root.T @ second.root).to(s1.device)).sum()
+Sums = TypeVar("Sums", Moments, WeightedMoments)
 
 
-@dataclass(frozen=True)
-class _Cholesky:
-    """S[order, order] = L L^T on the CPU, L being the lower triangle of `factor`, of which `rank` columns count.
+class FrechetInfinity(Metric):
+    """Frechet distance in the limit of infinitely many samples (Chong and Forsyth 2020, "Effectively Unbiased FID and Inception Score").
 
-    LAPACK's pivoted Cholesky takes the largest remaining diagonal element first and stops where what remains is below D eps of the largest.
+        E d^2(N) = d^2(infinity) + slope / N + O(1 / N^2)
+
+    A least-squares line through d^2(n) against 1/n at n = N, N/2, N/4 ... ends at 1/n = 0. The paper draws one subset of each of 15
+    sizes. Here a seeded partition of the images gives 2^j disjoint subsets of N / 2^j, over which d^2 is averaged: what one image adds to
+    first order is then the same at every n and cancels from the slope, which leaves a fraction of the paper's noise for seven distances
+    instead of fifteen.
+
+    The bias of the reference is another one, and stays. Below n = 2 D the 1/N^2 term shows; the paper's smallest subset has 5,000 images.
+
+    fid_inf, fd_inf_digits ...
+
+    halvings        how often the set is halved: the line goes through halvings + 1 sizes
+    smallest_subset  images that the smallest subsets must have at least
+    seed            of the partition
     """
 
-    factor: NDArray[np.float64]
-    order: NDArray[np.int64]
-    rank: int
+    def __init__(self, halvings: int = 2, smallest_subset: int = 5000, seed: int = 0):
+        if halvings < 1 or smallest_subset < 2:
+            raise ValueError(
+                f"halvings={halvings} and smallest_subset={smallest_subset}: a line needs 1 halving, a covariance 2 images"
+            )
+        self.halvings, self.smallest_subset, self.seed = halvings, smallest_subset, seed
 
-    @classmethod
-    def of(cls, covariance: Float64[Tensor, "d d"]) -> _Cholesky:
-        matrix = covariance.cpu().numpy()
-        (pstrf,) = get_lapack_funcs(("pstrf",), (matrix,))
-        factor, pivots, rank, _ = pstrf(matrix, lower=1)
-        return cls(factor, pivots.astype(np.int64) - 1, rank)
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        """An estimate, which chance makes negative where the truth is near 0."""
+        return {
+            identity.named("fd_inf"): MetricInfo(
+                higher_is_better=False, bounds=(-math.inf, math.inf), label=identity.label("FD∞", "FID∞")
+            )
+        }
 
-    @property
-    def root(self) -> Float64[Tensor, "d rank"]:
-        root = torch.zeros(len(self.factor), self.rank, dtype=torch.float64)
-        root[torch.from_numpy(self.order)] = torch.from_numpy(self.factor).tril()[:, : self.rank]
-        return root
+    def needs(self) -> Needs:
+        return Needs(
+            reference_columns=frozenset({"features"}), samples=self.smallest_subset * 2**self.halvings, references=2
+        )
 
-    def congruent(self, other: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
-        """L^T other[order, order] L, of which the lower triangle counts; of full rank only."""
-        matrix = other.cpu().numpy()[np.ix_(self.order, self.order)]
-        (sygst,) = get_lapack_funcs(("sygst",), (matrix,))
-        product, _ = sygst(matrix, self.factor, itype=2, lower=1)
-        return torch.from_numpy(product)
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"halvings": self.halvings, "seed": self.seed}
+
+    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        frame, group = reference.gaussian("features"), self._partition(len(samples))
+        subsets = [Moments(samples.identity.dimension) for _ in range(2**self.halvings)]
+        for start, rows in samples.chunks("features"):
+            of_row = group[start : start + len(rows)]
+            for g, moments in enumerate(subsets):
+                moments.update(rows[of_row == g])
+        means = []
+        for level in _levels(subsets):
+            distances = [frechet_distance(moments.gaussian(), frame).distance for moments in level]
+            means.append(torch.tensor(distances, dtype=torch.float64).mean())
+        return {samples.identity.named("fd_inf"): self._at_infinity(torch.stack(means)[:, None]).item()}
+
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        """By the bootstrap of the whole procedure on the same partition."""
+        frame, group = Frame.of(reference.gaussian("features"), samples, "features"), self._partition(len(samples))
+        blocks = moments_replicates(samples, "features", frame, replicates, group=group)
+        sets = [[subset for level in _levels(subsets) for subset in level] for subsets in blocks]
+        # of each of the subsets, from the smallest to the whole, all replicates
+        values = [
+            at_equal_count(torch.cat([s.distances(frame) for s in subset]), torch.cat([s.count for s in subset]))
+            for subset in zip(*sets, strict=True)
+        ]
+        sizes = [2**j for j in range(self.halvings, -1, -1)]
+        means = torch.stack([level.mean(dim=0) for level in torch.stack(values).split(sizes)])
+        return {samples.identity.named("fd_inf"): standard_error(self._at_infinity(means))}
+
+    def _partition(self, n: int) -> Int[Tensor, " n"]:
+        """The smallest subset 0 .. 2^halvings - 1 in which each image is."""
+        if n < self.smallest_subset * 2**self.halvings:
+            raise ValueError(
+                f"{n} samples halved {self.halvings} times are subsets of {n // 2**self.halvings}, fewer than smallest_subset="
+                f"{self.smallest_subset}: measure more samples or halve less often"
+            )
+        order = ImageNoise(self.seed, torch.arange(n)).uniform("partition", (1,))[:, 0].argsort(stable=True)
+        group = torch.empty(n, dtype=torch.long)
+        group[order] = torch.arange(n) * 2**self.halvings // n
+        return group
+
+    def _at_infinity(self, means: Float64[Tensor, "sizes r"]) -> Float64[Tensor, " r"]:
+        """The end of the line; means stand in the order of sizes N / 2^halvings ... N / 2, N."""
+        one_over_n = 2.0 ** torch.arange(self.halvings, -1, -1, dtype=torch.float64)  # in units of 1 / N
+        line = torch.stack([torch.ones_like(one_over_n), one_over_n], dim=1)
+        return torch.linalg.lstsq(line, means).solution[0]
+
+
+def _levels(subsets: list[Sums]) -> Iterator[list[Sums]]:
+    """The smallest subsets, their unions in pairs, and so on to the whole set."""
+    yield subsets
+    while len(subsets) > 1:
+        subsets = [a + b for a, b in zip(subsets[::2], subsets[1::2], strict=True)]
+        yield subsets

@@ -1,11 +1,13 @@
-"""What kind of number a metric gives: which way is better, where it can lie, in what unit, and how two of them are compared."""
+"""What a number is: its name, direction, bounds and unit, also of numbers that difflab did not make."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from difflab.metrics.protocol import Value
 
 ROUNDING = 1e-6
 """How far, relative to a bound or to 1, a value may lie beyond it by rounding."""
@@ -125,3 +127,32 @@ def counted(label: str, samples: int) -> str:
         return label
     count = f"{samples / 1000:.3g}k" if samples >= 1000 else str(samples)
     return f"{label[:-1]}, {count})" if label.endswith(")") else f"{label} ({count})"
+
+
+QUARTERS = 4
+
+
+class HeldOut:
+    """Cross-entropy, and the shares of images whose class is among the one or five likeliest."""
+
+    terms: Mapping[str, MetricInfo] = {
+        "loss": MetricInfo(higher_is_better=False, unit="nats", label="held-out loss"),
+        "top1": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label="top-1 accuracy"),
+        "top5": MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label="top-5 accuracy"),
+    }
+
+    @classmethod
+    def info(cls) -> dict[str, MetricInfo]:
+        """Name -> what kind of number it is."""
+        parts = {"": "", **{f"_q{quarter}": f", quarter {quarter} of time" for quarter in range(1, QUARTERS + 1)}}
+        return {
+            f"{term}{part}": replace(info, label=f"{info.label}{words}")
+            for term, info in cls.terms.items()
+            for part, words in parts.items()
+        }
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """Its protocol names no extractor and no sampler: nothing is drawn."""
+        drawn = any(field.startswith(("extractor.", "sampler.")) for field in fields)
+        return None if drawn else cls.info().get(name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
-from difflab.foreign_code import code_of_class
+from difflab.runtime.foreign_code import code_of_class
 
 Value = str | int | float | bool | None
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from difflab.foreign_code import ForeignCode
-from difflab.runs.attempts import identity_of
 from difflab.runs.directory import RunDirectory
+from difflab.runs.names import identity_of
+from difflab.runtime.foreign_code import ForeignCode
 
 CONTENT = ("sha256", "fingerprint")
 """How those fields of a protocol are called that stand for the content of a file."""

@@ -1,18 +1,46 @@
-"""When checkpoints are written, and which are kept."""
+"""When checkpoints are written, whole or not at all, and which are kept."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
-from difflab.files import link
-from difflab.launch import Interrupted, Interruption
-from difflab.launch.signals import EVALUATING, LAST_EVALUATION, TRAINING, WRITING, signals
+from difflab.files import atomic_file, link, room
 from difflab.runs.saved_checkpoints import MARK, mark_of, saved, step_of
+from difflab.runtime import Interrupted, Interruption
+from difflab.runtime.signals import EVALUATING, LAST_EVALUATION, TRAINING, WRITING, signals
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written; what was saved before is intact."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, flushes it to the disk and renames it, so a file of that name is always a whole one.
+
+    The file is a zip archive whose entries carry checksums. Wrapped in Lightning's AsyncCheckpointIO, training does not wait for it.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        path = Path(path)
+        try:
+            with atomic_file(path) as aside:
+                torch.save(checkpoint, aside)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            raise CheckpointError(
+                f"could not write {path} ({room(path)}): {' '.join(str(error).split())[:200]}. Earlier "
+                "checkpoints are intact: mend this (free space? permissions?) and run the same command again"
+            ) from error
+
 
 STOPPED = "difflab_stopped"
 """Entry of a checkpoint: whether a callback had ended training early. Earlier versions wrote none."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.files import clear_remains, move, write_json, write_text
+from difflab.former_names import present
 from difflab.reading import FileError, read_json, read_yaml
 from difflab.reading.json import fields, is_a
 from difflab.runs.lock import RunLock
@@ -106,7 +107,9 @@ class RunDirectory:
         Raises:
             FileError: It says something else.
         """
-        config = fields(read_yaml(self.config), self.config, {"seed": int, "run": dict, "trainer": dict, "data": dict})
+        config = fields(
+            present(read_yaml(self.config)), self.config, {"seed": int, "run": dict, "trainer": dict, "data": dict}
+        )
         for node, kinds in (("run", {"name": str}), ("trainer", {"max_steps": int}), ("data", {"batch_size": int})):
             fields(config[node], f"{self.config}: {node}", kinds)
         return config

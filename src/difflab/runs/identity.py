@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from difflab.foreign_code import ForeignCode, foreign_code
+from difflab.former_names import first
+from difflab.runtime.foreign_code import ForeignCode, foreign_code
 
 BY_FINGERPRINT = frozenset(
     {"evaluation", "held_out", "data.dataset.root", "data.dataset.path", "extractor.weights", "init_from.checkpoint"}
@@ -85,6 +86,7 @@ def identity(
             configuration names, as it is now. Where there is no such code they are no part of the hash.
         initial: Fingerprint of the weights from which training starts; "" for those that the seed draws.
     """
+    config = first(config)
     counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | {CALLBACKS})
     relevant = {"config": counted, "data": data_fingerprint, "extractor": judge_fingerprint}
     if code is None:
@@ -128,6 +130,7 @@ def course_code(config: Mapping[str, Any]) -> ForeignCode:
 
 
 def _of_course(config: Mapping[str, Any]) -> dict[str, Any]:
+    config = first(config)
     callbacks = acting_callbacks(config)
     judged_by = frozenset() if callbacks else JUDGED_BY
     counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | judged_by | {CALLBACKS, LENGTH})

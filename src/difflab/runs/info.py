@@ -9,7 +9,7 @@ from difflab.reading import FileError, printable, read_json
 from difflab.reading.json import is_a
 from difflab.runs.directory import RunDirectory
 from difflab.runs.saved_checkpoints import newest, step_of
-from difflab.runs.wandb_place import wandb_place
+from difflab.runs.wandb.description import wandb_place
 
 
 def info(path: str | Path) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Reading the local record of metrics, which `MetricsLog` writes: a line at a time and from either end, however long it is.
+"""Reading the local record of metrics, which `MetricsLog` writes: a line at a time, from its end, and as lines come.
+
+Reading the local record of metrics, which `MetricsLog` writes: a line at a time and from either end, however long it is.
 
 A line is a JSON object with a whole `step` and numbers by name. What is something else, as the rubbish of a broken disk or the line of
 another program, is passed over.
@@ -108,3 +110,40 @@ def end_of_step(path: str | Path, step: int) -> int:
         if row is not None and row["step"] <= step:
             return end
     return 0
+
+
+class MetricsTail:
+    """Gives each line once, after it was written, and none twice.
+
+    Args:
+        path: Of metrics.jsonl, which need not be there yet.
+        after: A step; the lines up to it are passed over.
+    """
+
+    def __init__(self, path: Path, after: int):
+        self.path = path
+        self._read = end_of_step(path, after) if path.exists() else 0
+
+    def new(self) -> Iterator[dict[str, float]]:
+        """The whole lines since the last look, in order. A run that is interrupted between two writers of one step has that step in two
+        lines, which are given as one."""
+        if not self.path.exists():
+            return
+        size = (
+            self.path.stat().st_size
+        )  # what is written from here on is for the next look: it may be beyond the last step of this one
+        last = next((row["step"] for row in rows_from_end(self.path)), -1)
+        merged: dict[str, float] = {}
+        for _, end, line in lines(self.path, self._read):
+            if end > size or not line.endswith(b"\n"):
+                break
+            self._read = end
+            row = row_of(line)
+            if row is None or row["step"] > last:  # a stray step beyond the last would hold up all that follow
+                continue
+            if merged and row["step"] != merged["step"]:
+                yield merged
+                merged = {}
+            merged |= row
+        if merged:
+            yield merged

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import difflab
-from difflab.foreign_code import ForeignCode
+from difflab.runtime.foreign_code import ForeignCode
 
 PACKAGES = (
     "torch",

@@ -1,4 +1,4 @@
-"""The checkpoints of a run that are on the disk, and which is used."""
+"""The checkpoints of a run that are on the disk, which is used, and the way back to one after a divergence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from difflab.files import move
-from difflab.reading import FileError
+from difflab.files import make_folder, move, write_json
+from difflab.reading import FileError, read_json
 from difflab.reading.archives import check_sums, open_zip
-from difflab.runs.attempts import identity_of
+from difflab.runs.directory import RunDirectory
+from difflab.runs.names import identity_of
+
+JUDGED_STEP = "judged_step"
+"""Entry of a checkpoint: after how many steps the weights were judged last."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -124,3 +129,33 @@ def step_of(path: Path) -> int:
 
 def _shapes(state: Any) -> dict[str, tuple[int, ...]]:
     return {str(name): tuple(getattr(value, "shape", ())) for name, value in dict(state).items()}
+
+
+def go_back(run: RunDirectory, checkpoints: int) -> int:
+    """Moves the newest checkpoints aside, so that the next start begins at an older one, and counts the detour; returns its step.
+
+    With no checkpoint left training begins anew, at step 0.
+    """
+    found = saved(run.checkpoints)
+    make_folder(run.diverged)
+    for path in found[-checkpoints:]:
+        move(path, run.diverged / path.name)
+    left = saved(run.checkpoints)
+    step = step_of(left[-1]) if left else 0
+    write_json(_file(run), [*_detours(run), {"to_step": step}], indent=None)
+    return step
+
+
+def detour_count(run: RunDirectory) -> int:
+    """How often this run has gone back: each time it goes on with other noise than before."""
+    return len(_detours(run))
+
+
+def _detours(run: RunDirectory) -> list[dict[str, int]]:
+    return (
+        read_json(_file(run), list) if _file(run).exists() else []
+    )  # what cannot be read is no 0: the noise depends on it
+
+
+def _file(run: RunDirectory) -> Path:
+    return run.path / "detours.json"

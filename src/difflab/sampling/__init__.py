@@ -1,13 +1,22 @@
-"""Many images from one model: planned, drawn on any number of processes, kept shard by shard, written in the formats that others read."""
+"""From a trained model to a set of images: jobs, sample sets, conditions, cascades, formats."""
 
-from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
-from difflab.sampling.drawing import draw_missing
-from difflab.sampling.errors import SamplingError, SamplingStopped
-from difflab.sampling.given_images import EnlargementOf, GivenImages
-from difflab.sampling.plan import PLAN_FILE, SetFolder, check_written, read_set
-from difflab.sampling.shards import ShardFolder, Shards
-from difflab.sampling.shuffled import Shuffled
-from difflab.sampling.stage import EnlargementOfStage, images_of_stages
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
+    from difflab.sampling.conditions import EnlargementOf, EnlargementOfStage, GivenImages, images_of_stages
+    from difflab.sampling.draw import draw_missing
+    from difflab.sampling.sample_set import (
+        PLAN_FILE,
+        SamplingError,
+        SamplingStopped,
+        SetFolder,
+        check_written,
+        read_set,
+    )
+    from difflab.sampling.shards import ShardFolder, Shards
 
 __all__ = [
     "PLAN_FILE",
@@ -23,10 +32,11 @@ __all__ = [
     "SetFolder",
     "ShardFolder",
     "Shards",
-    "Shuffled",
     "check_written",
     "classes_of",
     "draw_missing",
     "images_of_stages",
     "read_set",
 ]
+
+on_demand(__name__)

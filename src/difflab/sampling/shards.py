@@ -15,7 +15,7 @@ from jaxtyping import Int, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
-from difflab.data.image_set import content_of, fingerprint_of, pixel_digest
+from difflab.data.dataset import content_of, fingerprint_of, pixel_digest
 from difflab.files import write_bytes
 from difflab.reading import FileError
 from difflab.reading.weights import opened_safetensors

@@ -8,15 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from difflab.metrics import Measurement, Results, Target, read_targets
-from difflab.metrics.results import declared
+from difflab.evaluation import Measurement, Results, Target, read_targets
+from difflab.evaluation.results import declared
 from difflab.reading import parse_json, read_text
 from difflab.runs import RunDirectory
-from difflab.studies.comparability import check_measured_alike
-from difflab.studies.evaluation_notes import notes_of
-from difflab.studies.evidence import Arm, Evidence, Replicate
-from difflab.studies.plan import Cell, Plan
-from difflab.studies.study import StudyError
+from difflab.studies.evidence import Arm, Evidence, Replicate, check_measured_alike, notes_of
+from difflab.studies.planning.plan import Cell, Plan
+from difflab.studies.spec import StudyError
 
 DIVERGED = "diverged"
 """How provenance.json says that a training has ended whose loss went to infinity."""

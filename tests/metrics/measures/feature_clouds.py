@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from difflab.metrics import Features, FeatureSet, Gaussian, Identity, Moments
+from difflab.features import Features, FeatureSet, Identity
+from difflab.metrics import Gaussian, Moments
 
 
 def feature_set(points, name: str = "inception") -> FeatureSet:

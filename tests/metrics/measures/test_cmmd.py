@@ -5,8 +5,8 @@ import pytest
 import torch
 from feature_clouds import ReferenceOf, compared, feature_set
 
-from difflab.metrics import Identity, Replicates
-from difflab.metrics.measures import Cmmd
+from difflab.features import Identity
+from difflab.metrics import Cmmd, Replicates
 
 SAMPLES, REFERENCE = (torch.randn(n, 6, generator=torch.Generator().manual_seed(n)) for n in (41, 50))
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 from feature_clouds import ReferenceOf, compared, feature_set
 
-from difflab.metrics import Replicates
-from difflab.metrics.measures import DensityCoverage
-from difflab.metrics.measures.splits import deviation_from_splits, quarters
+from difflab.metrics import DensityCoverage, Replicates
+from difflab.metrics.neighbours import deviation_from_splits, quarters
 
 SAMPLES, REFERENCE = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (83, 101))
 

@@ -9,8 +9,8 @@ import torch
 from feature_clouds import ReferenceOf, compared, feature_set
 from recipes import SETS
 
-from difflab.metrics import Identity, Replicates
-from difflab.metrics.measures import Kernel
+from difflab.features import Identity
+from difflab.metrics import Kernel, Replicates
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "metrics_torch.json").read_text(encoding="utf-8"))[
     "torch_fidelity"

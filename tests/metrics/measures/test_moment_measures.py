@@ -9,10 +9,20 @@ import pytest
 import torch
 from recipes import LOGITS, SETS
 
-from difflab.metrics import Features, FeatureSet, Gaussian, Identity, ImageMetrics, frechet_distance
-from difflab.metrics.measures import ClassFrechet, Frechet, FrechetInfinity, Inception, InceptionOfSize, SpatialFrechet
-from difflab.metrics.moments import gaussian_of
-from difflab.metrics.references import FeatureReference, PublishedStatistics
+from difflab.evaluation import ImageMetrics
+from difflab.evaluation.reference import FeatureReference, PublishedStatistics
+from difflab.features import Features, FeatureSet, Identity
+from difflab.metrics import (
+    ClassFrechet,
+    Frechet,
+    FrechetInfinity,
+    Gaussian,
+    Inception,
+    InceptionOfSize,
+    SpatialFrechet,
+    frechet_distance,
+)
+from difflab.metrics.gaussian import gaussian_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))
@@ -37,7 +47,7 @@ def sets(name: str) -> tuple[FeatureSet, FeatureSet]:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("gauss64", 1e-7), ("lowrank64", 2e-7), ("inception_like2048", 2e-5)])
 def test_distances_are_guided_diffusions_and_torch_fidelitys(name, tolerance):
-    """Below full rank theirs count rounding noise (see metrics/frechet.py)."""
+    """Below full rank theirs count rounding noise (see metrics/gaussian.py)."""
     real, fake = sets(name)
     found = Frechet()(fake, FeatureReference(real)) | SpatialFrechet()(fake, FeatureReference(real))
     for golden in (
@@ -174,8 +184,9 @@ def test_names_are_the_fields_for_inception_only():
 def test_equal_to_the_evaluation_during_training(tmp_path):
     """ImageMetrics accumulates while samples are made, these read stored features; one protocol, one number."""
     from difflab.data import Digits
-    from difflab.metrics import DigitsExtractor, StatisticsCache
-    from difflab.metrics.embed import embed
+    from difflab.evaluation import StatisticsCache
+    from difflab.features import DigitsExtractor
+    from difflab.features.embed import embed
 
     class Half:
         def __init__(self, which: int):

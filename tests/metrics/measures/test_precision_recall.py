@@ -9,11 +9,10 @@ import torch
 from feature_clouds import ReferenceOf, compared, feature_set
 from recipes import SETS
 
-from difflab.metrics import Identity, Replicates
-from difflab.metrics.measures import HalfPrecisionRecall, PrecisionRecall
-from difflab.metrics.measures.half_precision_recall import half_radii
-from difflab.metrics.measures.neighbours import ball_radii, clouds, memberships, nearest
-from difflab.metrics.measures.splits import deviation_from_splits, quarters
+from difflab.features import Identity
+from difflab.metrics import HalfPrecisionRecall, PrecisionRecall, Replicates
+from difflab.metrics.half_precision_recall import half_radii
+from difflab.metrics.neighbours import ball_radii, clouds, deviation_from_splits, memberships, nearest, quarters
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided"]

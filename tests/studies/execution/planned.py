@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from difflab.studies.execution import Places
-from difflab.studies.facts import Facts
-from difflab.studies.plan import Cell, Plan, RowPlan, Training
-from difflab.studies.study import read_study
+from difflab.studies.planning.facts import Facts
+from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.spec import read_study
 
 FACTS = Facts(1000, 3e6, 1e6, 4, 32, 100, {})
 

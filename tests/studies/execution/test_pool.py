@@ -201,7 +201,7 @@ def identified(study):
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.cli.check import drop_unchosen
+    from difflab.config.keys import drop_unchosen
     from difflab.runs import identity
     from running import composed
 

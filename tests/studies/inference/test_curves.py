@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from difflab.studies.inference import Curve, band, band_of_difference
+from difflab.studies.statistics import Curve, band, band_of_difference
 
 
 def test_common_steps_alone_with_scipys_interval():

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom, binomtest
 from statsmodels.stats.weightstats import ttost_paired
 
-from difflab.studies.inference import equivalence, paired_difference
 from difflab.studies.scale import DIFFERENCE, RATIO, Margin, read_margin
+from difflab.studies.statistics import equivalence, paired_difference
 
 HALF = Margin(0.5, DIFFERENCE)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from difflab.studies.inference import Comparison, Outcome, judge
+from difflab.studies.statistics import Comparison, Outcome, judge
 from fabricated import info
 
 SEEDS, STUDIES, FID = 5, 1500, info("fid")

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
-from difflab.studies.inference import holm
+from difflab.studies.statistics import holm
 
 
 def test_the_definition_on_numbers_done_by_hand():

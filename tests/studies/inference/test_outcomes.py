@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ttest_rel
 
-from difflab.metrics import Measurement, Protocol
-from difflab.studies import Arm, Evaluation, Evidence, Facts, Replicate, Row, Study
-from difflab.studies.inference import Comparison, Outcome, judge, p_in_words, pilot, verdicts
+from difflab.evaluation import Measurement
+from difflab.metrics import Protocol
+from difflab.studies import Arm, Evaluation, Evidence, Replicate, Row, Study
+from difflab.studies.planning import Facts
 from difflab.studies.scale import read_margin
+from difflab.studies.statistics import Comparison, Outcome, judge, p_in_words, pilot, verdicts
 from fabricated import info
 
 BASE = {0: 10.0, 1: 11.0, 2: 9.0, 3: 12.0, 4: 10.5}

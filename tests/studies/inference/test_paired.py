@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ttest_ind, ttest_rel
 
-from difflab.studies.inference import paired_difference, sign_flip
+from difflab.studies.statistics import paired_difference, sign_flip
 
 
 def by_seed(values):

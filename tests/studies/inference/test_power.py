@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binom, binomtest, norm, ttest_1samp
 from statsmodels.stats.power import TTestPower
 
-from difflab.studies.inference import (
+from difflab.studies.scale import RATIO, read_margin
+from difflab.studies.statistics import (
     Pilot,
     paired_difference,
     pilot_of_pairs,
@@ -17,8 +18,7 @@ from difflab.studies.inference import (
     seeds_needed,
     smallest_difference,
 )
-from difflab.studies.inference import power as power_of
-from difflab.studies.scale import RATIO, read_margin
+from difflab.studies.statistics import power as power_of
 
 ONE = Pilot(1.0, 4, "a test")
 

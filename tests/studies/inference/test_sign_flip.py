@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, permutation_test
 
-from difflab.studies.inference import sign_flip
+from difflab.studies.statistics import sign_flip
 
 
 @pytest.mark.parametrize("n", [2, 5, 8])

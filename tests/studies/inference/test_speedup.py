@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from difflab.studies.inference import Curve, Reach, paired_difference, reach, speedup
+from difflab.studies.statistics import Curve, Reach, paired_difference, reach, speedup
 from fabricated import info
 
 FID = info("fid")

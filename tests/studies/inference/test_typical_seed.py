@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, skew, t, ttest_1samp
 
-from difflab.studies.inference import (
+from difflab.studies.scale import read_margin
+from difflab.studies.statistics import (
     Comparison,
     Outcome,
     judge,
@@ -16,8 +17,7 @@ from difflab.studies.inference import (
     tally,
     typical_seed,
 )
-from difflab.studies.inference.sign_flip import rarely
-from difflab.studies.scale import read_margin
+from difflab.studies.statistics.paired import rarely
 from fabricated import info
 
 DEAD = math.nan

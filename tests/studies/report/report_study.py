@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from difflab.metrics import Measurement, Protocol
-from difflab.studies import Arm, Evidence, Facts, Replicate, Study, read_study
+from difflab.evaluation import Measurement
+from difflab.metrics import Protocol
+from difflab.studies import Arm, Evidence, Replicate, Study, read_study
 from difflab.studies.execution.states import CellState
+from difflab.studies.planning import Facts
 from fabricated import info
 
 NASTY = 'AdaGN <script>alert("1")</script> & "zeros"'

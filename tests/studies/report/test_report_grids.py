@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from difflab.studies.report.figure import Look
 from difflab.studies.report.grids import Source, embedded, panels, thinned
-from difflab.studies.report.palette import Look
 
 LOOK = Look("row-1", "solid", "circle")
 

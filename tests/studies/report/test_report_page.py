@@ -10,9 +10,8 @@ from html.parser import HTMLParser
 import pytest
 from report_study import NASTY, evidence, states, study
 
-from difflab.studies.inference import verdicts
-from difflab.studies.report import write_report
-from difflab.studies.tables import Csv, ablation_table
+from difflab.studies.report import Csv, ablation_table, write_report
+from difflab.studies.statistics import verdicts
 
 MISSING = (("cosine", 2), ("wide", 1), ("wide", 2))
 

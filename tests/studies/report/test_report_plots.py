@@ -7,16 +7,12 @@ from report_study import evidence, states, study
 from scipy import stats
 
 from difflab.studies.history import History, read_history
-from difflab.studies.inference import paired_difference, verdicts
+from difflab.studies.report.budgets import at_the_end, lines, speedups, time_losses, tradeoffs
+from difflab.studies.report.costs import trained
 from difflab.studies.report.curves import POINTS, curves, ordered, widest
-from difflab.studies.report.figure import script_safe
-from difflab.studies.report.forest import forest, numbers, typeset
-from difflab.studies.report.palette import COLOURS, looks
-from difflab.studies.report.speedups import speedups
-from difflab.studies.report.time_losses import at_the_end, time_losses
-from difflab.studies.report.tradeoffs import lines, tradeoffs
-from difflab.studies.report.trained import trained
+from difflab.studies.report.figure import COLOURS, forest, looks, numbers, script_safe, typeset
 from difflab.studies.scale import RATIO
+from difflab.studies.statistics import paired_difference, verdicts
 from fabricated import info
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from difflab.studies.tables.rounding import decimals, probability, rounded, scaled, signed
+from difflab.studies.report.table import decimals, probability, rounded, scaled, signed
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from scipy.stats import ttest_rel
 
 from difflab.studies import StudyError, read_study
 from difflab.studies.gather import gather
-from difflab.studies.inference import verdicts
-from difflab.studies.tables import Csv, Html, Latex, Markdown, ablation_table, protocol_line
-from difflab.studies.tables.csv import full
+from difflab.studies.report import Csv, Html, Latex, Markdown, ablation_table, protocol_line
+from difflab.studies.report.table_text import full
+from difflab.studies.statistics import verdicts
 from fabricated import PROTOCOL, finish, measured, planned, study
 
 VALUES = {"base": (10.0, 11.0, 12.0), "new": (8.0, 9.0, 10.3), "wide": (10.5, 10.9, 12.6)}

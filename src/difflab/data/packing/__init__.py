@@ -1,13 +1,16 @@
 """Packing data sets into shards, and telling what a data set is."""
 
-from difflab.data.packing.description import describe
-from difflab.data.packing.encoder_cache import cached_latents
-from difflab.data.packing.file_source import FileSource
-from difflab.data.packing.formats import Example, Mds, Parquet, ShardFormat, WebDataset
-from difflab.data.packing.open_source import open_source
-from difflab.data.packing.pack import pack
-from difflab.data.packing.preparation import ArrayFile, AsItIs, Preparation, ResizedPng
-from difflab.data.packing.source import PackSource
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.data.packing.description import describe
+    from difflab.data.packing.encoder_cache import cached_latents
+    from difflab.data.packing.file_source import FileSource, open_source
+    from difflab.data.packing.formats import Example, Mds, Parquet, ShardFormat, WebDataset
+    from difflab.data.packing.pack import pack
+    from difflab.data.packing.preparation import ArrayFile, AsItIs, PackSource, Preparation, ResizedPng
 
 __all__ = [
     "ArrayFile",
@@ -26,3 +29,5 @@ __all__ = [
     "open_source",
     "pack",
 ]
+
+on_demand(__name__)

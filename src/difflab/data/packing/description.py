@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from difflab.data.checked_files import Findings
-from difflab.data.open_image_set import open_image_set
-from difflab.data.packing.file_source import FileSource
-from difflab.data.packing.open_source import HUB, open_source
+from difflab.data.packing.file_source import HUB, FileSource, open_source
 from difflab.data.shard_index import INDEX, digest_of, hash_of, read_index
-from difflab.data.source_kind import SourceKind, kind_of
+from difflab.data.source_kind import SourceKind, kind_of, open_image_set
 from difflab.reading.arrays import parse_array
 
 

@@ -15,8 +15,8 @@ from difflab.data.cache import cache_directory
 from difflab.data.dataset import ImageDataset
 from difflab.data.packing.formats import WebDataset
 from difflab.data.packing.pack import Report, pack
-from difflab.data.packing.source import Content, PackSource
-from difflab.data.sharded_latents import ShardedLatents
+from difflab.data.packing.preparation import Content, PackSource
+from difflab.data.shards import ShardedLatents
 
 
 class _EncodedSource(PackSource):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from difflab.data.errors import DataError
 from difflab.data.shard_index import ShardIndex
 from difflab.data.tar_shards import LABEL
-from difflab.invocation import installation
+from difflab.runtime.invocation import installation
 
 
 class Example(NamedTuple):

@@ -12,10 +12,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from difflab.data.errors import DataError
-from difflab.data.packed_files import PackedFiles
 from difflab.data.packing.formats import Example, ShardFormat
-from difflab.data.packing.source import PackSource
+from difflab.data.packing.preparation import PackSource
 from difflab.data.shard_index import INDEX, WORK, Shard, ShardIndex, crc32, digest_of, hash_of, read_index
+from difflab.data.shards import PackedFiles
 from difflab.files import move, write_bytes, write_json
 from difflab.reading import read_json
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from difflab.launch.exit_code import REQUEUE_EXIT_CODE
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory
+from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
 
 HOPELESS = {
     2: "the command, the data or what they need are wrong",

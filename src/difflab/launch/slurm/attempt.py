@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from difflab.distributed.placement import host
 from difflab.files import write_json, write_text
-from difflab.launch.placement import host
-from difflab.launch.rank import launched_rank
 from difflab.reading import read_json
+from difflab.runtime.rank import launched_rank
 
 
 @dataclass(frozen=True)

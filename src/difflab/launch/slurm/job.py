@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from difflab.cluster.launcher import Launcher
 from difflab.files import write_text
-from difflab.launch.launcher import Launcher
 from difflab.launch.slurm.files import slurm_directory
 from difflab.launch.slurm.profile import load_profile
 from difflab.reading import shown

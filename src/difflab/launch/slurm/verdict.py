@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+from difflab.distributed.placement import host
 from difflab.files import write_json
-from difflab.launch.exit_code import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
-from difflab.launch.placement import host
 from difflab.launch.slurm.account import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
 from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
 from difflab.reading import read_json
+from difflab.runtime.exit_codes import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
 
 WITHOUT_PROGRESS = 3
 """Starts in a row that may fail without a new checkpoint."""

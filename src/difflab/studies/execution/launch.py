@@ -12,7 +12,7 @@ from difflab.studies.execution.preregistration import preregister
 from difflab.studies.execution.queue import Queue, ask
 from difflab.studies.execution.states import CellState, states
 from difflab.studies.execution.tasks import freeze
-from difflab.studies.plan import Plan
+from difflab.studies.planning.plan import Plan
 
 
 @dataclass(frozen=True)

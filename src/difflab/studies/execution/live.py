@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from difflab.launch.signals import Stage, signals
+from difflab.runtime.signals import Stage, signals
 from difflab.studies.execution.states import CellState
 
 GROUPS = {

@@ -20,7 +20,7 @@ from typing import Any
 from difflab.files import write_json
 from difflab.reading import read_json
 from difflab.studies.execution.places import Places, now
-from difflab.studies.plan import Plan
+from difflab.studies.planning.plan import Plan
 
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 

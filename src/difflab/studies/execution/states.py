@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from difflab.launch import REQUEUE_EXIT_CODE
-from difflab.launch.exit_code import BUSY_EXIT_CODE
 from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
-from difflab.runs.attempts import identity_of
+from difflab.runs.names import identity_of
+from difflab.runtime import REQUEUE_EXIT_CODE
+from difflab.runtime.exit_codes import BUSY_EXIT_CODE
 from difflab.studies.execution.holding import is_held
 from difflab.studies.execution.last_words import last_error
 from difflab.studies.execution.places import Places
@@ -21,7 +21,7 @@ from difflab.studies.execution.queue import Queue
 from difflab.studies.execution.record import Record, read_record
 from difflab.studies.execution.submissions import EVALUATE, TRAIN, Submission, newest, read_submissions
 from difflab.studies.execution.tasks import evaluation_key, is_whole
-from difflab.studies.plan import Cell, Training
+from difflab.studies.planning.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
 """trained: its evaluation is due. interrupted: goes on when it is launched. failed: waits for a retry. missing: not begun."""

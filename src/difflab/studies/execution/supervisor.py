@@ -22,10 +22,10 @@ from pathlib import Path
 
 import torch
 
-from difflab.launch import REQUEUE_EXIT_CODE
 from difflab.launch.slurm.verdict import WITHOUT_PROGRESS
 from difflab.runs import RunLock
 from difflab.runs.saved_checkpoints import saved, step_of
+from difflab.runtime import REQUEUE_EXIT_CODE
 from difflab.studies.execution.holding import is_held, take
 from difflab.studies.execution.places import Places, now
 from difflab.studies.execution.pool_file import PoolFile

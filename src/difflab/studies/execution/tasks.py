@@ -11,7 +11,7 @@ from difflab.files import write_json
 from difflab.reading import read_json
 from difflab.runs import attempt_directory
 from difflab.studies.execution.places import Places
-from difflab.studies.plan import Plan
+from difflab.studies.planning.plan import Plan
 
 
 @dataclass(frozen=True)

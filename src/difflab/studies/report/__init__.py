@@ -1,5 +1,30 @@
-"""A study's report: one self-contained HTML page."""
+"""A study's answer as a table and as one HTML page."""
 
-from difflab.studies.report.write import write_report
+from typing import TYPE_CHECKING
 
-__all__ = ["write_report"]
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.studies.report.table import AblationTable, Estimate, Line, ablation_table, estimate
+    from difflab.studies.report.table_html import Html
+    from difflab.studies.report.table_latex import Latex
+    from difflab.studies.report.table_notes import protocol_line
+    from difflab.studies.report.table_text import Csv, Markdown, Renderer
+    from difflab.studies.report.write import write_report
+
+__all__ = [
+    "AblationTable",
+    "Csv",
+    "Estimate",
+    "Html",
+    "Latex",
+    "Line",
+    "Markdown",
+    "Renderer",
+    "ablation_table",
+    "estimate",
+    "protocol_line",
+    "write_report",
+]
+
+on_demand(__name__)

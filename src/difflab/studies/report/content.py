@@ -9,7 +9,16 @@ from typing import Any
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
 from difflab.studies.history import History, read_history
-from difflab.studies.inference import (
+from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, tradeoffs
+from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
+from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
+from difflab.studies.report.figure import Look, forest, looks, script_safe
+from difflab.studies.report.grids import Source, embedded, panels
+from difflab.studies.report.setup import configurations, protocols, setup
+from difflab.studies.report.table import ablation_table
+from difflab.studies.report.table_html import Html
+from difflab.studies.scale import scale_of
+from difflab.studies.statistics import (
     RULE,
     Outcome,
     PairedDifference,
@@ -21,22 +30,6 @@ from difflab.studies.inference import (
     sign_test,
     verdicts,
 )
-from difflab.studies.report.configurations import configurations
-from difflab.studies.report.costs import changed, code, commits, costs, troubled
-from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
-from difflab.studies.report.figure import script_safe
-from difflab.studies.report.forest import forest
-from difflab.studies.report.grids import Source, embedded, panels
-from difflab.studies.report.palette import Look, looks
-from difflab.studies.report.protocols import protocols
-from difflab.studies.report.setup import setup
-from difflab.studies.report.speedups import speedups
-from difflab.studies.report.time_losses import QUARTERS, time_losses
-from difflab.studies.report.tradeoffs import tradeoffs
-from difflab.studies.report.trained import Trained, trained
-from difflab.studies.report.unfinished import by_row, unfinished
-from difflab.studies.scale import scale_of
-from difflab.studies.tables import Html, ablation_table
 
 TITLES = {
     "table": "Results",

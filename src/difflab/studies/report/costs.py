@@ -1,16 +1,129 @@
-"""What the trainings took: time, speed, machines, starts and how they ended."""
+"""What the trainings took, and which results are missing."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from difflab.runs import RunDirectory
 from difflab.studies.cost import AT_WORK, Cost, read_cost
+from difflab.studies.evidence import Arm, Evidence
+from difflab.studies.execution.states import CellState
 from difflab.studies.history import SPEED, History
-from difflab.studies.report.trained import Trained
+from difflab.studies.report.figure import Look
+
+NAMED = 4
+"""Rows that a label names at most."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """rows   by name; the first one gives look, facts and configuration
+    label  of all of them
+    runs   seed -> directory, those that have begun
+    track  by whose weights the first row is judged; None as long as it is not
+    """
+
+    rows: tuple[str, ...]
+    label: str
+    look: Look
+    arm: Arm
+    runs: Mapping[int, Path]
+    track: str | None
+
+
+def trained(evidence: Evidence, states: Sequence[CellState], looks: Mapping[str, Look]) -> list[Trained]:
+    """In the table's order."""
+    runs: dict[str, Path] = {state.training: state.run for state in states}
+    by_row: dict[str, dict[int, str]] = {row: {} for row in evidence.arms}
+    for state in states:
+        by_row[state.row][state.seed] = state.training
+    groups: dict[tuple[tuple[int, str], ...], list[str]] = {}
+    for row, trainings in by_row.items():
+        groups.setdefault(tuple(trainings.items()), []).append(row)
+    found = []
+    for trainings, rows in groups.items():
+        label = _joined([evidence.arms[row].row.label for row in rows])
+        begun = {seed: runs[key] for seed, key in trainings if runs[key].exists()}
+        arm = evidence.arms[rows[0]]
+        track = _track(arm, evidence.study.evaluation.decides)
+        found.append(Trained(tuple(rows), label, looks[rows[0]], arm, begun, track))
+    return found
+
+
+def _track(arm: Arm, decides: str) -> str | None:
+    for replicate in arm.replicates.values():
+        return str(replicate.measurements[decides].protocol.fields.get("track"))
+    return None
+
+
+def _joined(labels: Sequence[str]) -> str:
+    more = f" · {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return " · ".join(labels[:NAMED]) + more
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """detail   how far it is, or why it failed"""
+
+    row: str
+    label: str
+    seed: int
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class UnfinishedRow:
+    """As "seed 1 failed, seed 2 training"."""
+
+    label: str
+    text: str
+
+
+WORDS = {
+    "done": "done since the results were read",
+    "trained": "waits for its evaluation",
+    "missing": "not begun",
+}
+"""Of states whose own word does not say it."""
+
+"""So many seeds of a row are named; more are counted."""
+
+
+def unfinished(evidence: Evidence, states: Sequence[CellState]) -> list[Unfinished]:
+    """In the table's order."""
+    of = {(state.row, state.seed): state for state in states}
+    found = []
+    for name, arm in evidence.arms.items():
+        for seed in arm.missing:
+            state = of.get((name, seed))
+            word = "missing" if state is None else state.state
+            detail = "" if state is None else _detail(state)
+            found.append(Unfinished(name, arm.row.label, seed, WORDS.get(word, word), detail))
+    return found
+
+
+def by_row(found: Sequence[Unfinished]) -> list[UnfinishedRow]:
+    rows: dict[str, list[Unfinished]] = {}
+    for one in found:
+        rows.setdefault(one.row, []).append(one)
+    return [UnfinishedRow(seeds[0].label, _told(seeds)) for seeds in rows.values()]
+
+
+def _told(seeds: Sequence[Unfinished]) -> str:
+    if len(seeds) <= NAMED:
+        return ", ".join(f"seed {one.seed} {one.state}" for one in seeds)
+    return ", ".join(f"{count} seeds {state}" for state, count in Counter(one.state for one in seeds).items())
+
+
+def _detail(state: CellState) -> str:
+    parts = [f"step {state.step:,} of {state.steps:,}"] if 0 < state.step < state.steps else []
+    return "; ".join([*parts, *(text for text in (state.where, state.error) if text)])
 
 
 @dataclass(frozen=True)

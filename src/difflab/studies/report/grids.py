@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from difflab.runs import RunDirectory
-from difflab.studies.report.palette import Look
+from difflab.studies.report.figure import Look
 
 BYTES = 1_400_000
 """Of all images together, as they stand in the page (base64): the page stays below two megabytes."""

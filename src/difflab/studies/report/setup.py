@@ -1,4 +1,4 @@
-"""What was trained, how, on what and with which code: common to all rows once, and what differs row by row."""
+"""What was trained, how, on what, with which code, and how it was measured: what rows share once, and what differs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,105 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from difflab.studies.evidence import Arm
+from difflab.metrics.protocol import NOT_STATED, Protocol, Value
+from difflab.studies.evidence import Arm, Evidence
+from difflab.studies.planning.confounds import IGNORED, changed_together, differences, drawing, told
 from difflab.studies.report.costs import RowCost
-from difflab.studies.report.wording import duration, si
+from difflab.studies.report.figure import duration, si
+
+DECLARED, FOLLOWS, UNDECLARED = "declared", "follows", "not declared"
+
+
+@dataclass(frozen=True)
+class Change:
+    """before, after   in words
+    why             declared, follows (computed from what is declared), or not declared
+    """
+
+    key: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True)
+class RowChanges:
+    """together   declared changes that come together, so that none of them can be given the credit; empty for one alone"""
+
+    arm: Arm
+    against: Arm
+    changes: Sequence[Change]
+    together: Sequence[str]
+
+
+def configurations(evidence: Evidence) -> list[RowChanges]:
+    """Of every row that is compared with another one."""
+    found = []
+    for row in evidence.study.compared():
+        arm = evidence.arms[row.name]
+        against = evidence.against(arm)
+        differing = differences(against.config, arm.config, IGNORED | {"seed"})
+        differing += differences(drawing(against.row.draw), drawing(arm.row.draw), frozenset())
+        changes = [Change(one.key, told(one.before), told(one.after), _why(arm, one.key)) for one in differing]
+        found.append(RowChanges(arm, against, changes, changed_together(row)))
+    return found
+
+
+def _why(arm: Arm, key: str) -> str:
+    if _is_below(key, arm.row.change):
+        return DECLARED
+    return FOLLOWS if _is_below(key, arm.follows) else UNDECLARED
+
+
+def _is_below(key: str, declared: Sequence[str]) -> bool:
+    return any(key == one or key.startswith((f"{one}.", f"{one}[")) for one in declared)
+
+
+OF_A_SEED = ("seeds",)
+"""Fields that differ between the seeds of a row: across rows they are the same ones."""
+
+
+@dataclass(frozen=True)
+class MetricProtocol:
+    """Of one metric.
+
+    shared        field -> value that all rows have
+    differing     field -> row -> value
+    fingerprints  row -> that of its protocol without `OF_A_SEED`
+    """
+
+    metric: str
+    shared: Mapping[str, Value]
+    differing: Mapping[str, Mapping[str, Value]]
+    fingerprints: Mapping[str, str]
+
+
+def protocols(evidence: Evidence) -> list[MetricProtocol]:
+    """One for each metric that a finished run has."""
+    found = []
+    for metric in evidence.study.evaluation.metrics:
+        firsts = {
+            name: next(iter(arm.replicates.values())).measurements[metric].protocol
+            for name, arm in evidence.arms.items()
+            if arm.replicates
+        }
+        if firsts:
+            found.append(_compared(metric, {name: one.without(*OF_A_SEED) for name, one in firsts.items()}))
+    return found
+
+
+def _compared(metric: str, rows: Mapping[str, Protocol]) -> MetricProtocol:
+    shared: dict[str, Value] = {}
+    differing: dict[str, dict[str, Value]] = {}
+    for field in sorted({field for one in rows.values() for field in one.fields}):
+        values = {name: one.fields.get(field, NOT_STATED) for name, one in rows.items()}
+        first = next(iter(values.values()))
+        if all(value == first for value in values.values()):
+            shared[field] = first
+        else:
+            differing[field] = values
+    return MetricProtocol(metric, shared, differing, {name: one.fingerprint for name, one in rows.items()})
+
 
 NOT_KNOWN = "not known yet"
 """Of a row of which nothing has run."""

@@ -15,10 +15,10 @@ import difflab
 from difflab.files import write_text
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.states import CellState
-from difflab.studies.report import wording
+from difflab.studies.report import figure as wording
 from difflab.studies.report.content import content
-from difflab.studies.tables.csv import full
-from difflab.studies.tables.rounding import probability
+from difflab.studies.report.table import probability
+from difflab.studies.report.table_text import full
 
 STYLES = ("theme.css", "page.css", "grids.css")
 SCRIPTS = ("page.js", "plots.js", "curves.js", "grids.js")

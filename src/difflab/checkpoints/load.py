@@ -1,0 +1,172 @@
+"""A trained model by the name that a user gives it: a run, one of its files, or a released model."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.checkpoints.run_weights import RunWeights, built, load_weights, run_weights
+from difflab.config.keys import ConfigError
+from difflab.denoiser import Denoiser
+from difflab.ema import youth
+from difflab.networks import Network
+from difflab.reading.json import fields
+from difflab.runs import RunDirectory
+from difflab.runs.changes import changed_code
+from difflab.runs.export import weights_sha256
+from difflab.runtime.foreign_code import foreign_code
+from difflab.training import DiffusionModule
+from difflab.training.callbacks import EMACallback
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A denoiser with its weights, and what else its origin says.
+
+    config        the run's configuration; of a released model what its flags say of process and sampler
+    num_classes   classes that the model is told; 0 for none
+    condition_dropout   share of training examples whose condition was dropped
+    track         which of a run's weights these are
+    file          where they lie; a directory for those that were put together from several files
+    step          after how many optimizer steps; None where nobody says
+    """
+
+    denoiser: Denoiser
+    config: DictConfig
+    num_classes: int
+    condition_dropout: float
+    track: str
+    file: Path
+    step: int | None
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return weights_sha256(self.denoiser.state_dict())
+
+
+def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> ModelSource:
+    """The model that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+
+    track         which weights of a run; None for its first EMA track
+    flags         of a released model
+    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    """
+    if name.startswith("openai:"):
+        if track is not None or posthoc_std is not None:
+            raise ConfigError(f"checkpoint={name} is one set of weights: leave track and ema out")
+        return _released(Path(name.removeprefix("openai:")), flags)
+    return _of_run(run_weights(name, track, posthoc_std))
+
+
+def _of_run(found: RunWeights) -> ModelSource:
+    config = found.config
+    _tell_changed_code(found, config)
+    module = built(found)
+    if not isinstance(module, DiffusionModule):
+        raise ConfigError(
+            f"checkpoint={found.file} is a {type(module.model).__name__}, which draws no images: choose a diffusion model, and give this "
+            "one to a guidance, as in guidance.classifier.classify.checkpoint"
+        )
+    load_weights(module.denoiser, found)
+    if not isinstance(module.ema, EMACallback):
+        raise ConfigError(
+            f"checkpoint={found.file}: its configuration has no averages of weights at module.ema. Get it again"
+        )
+    averaging = module.ema.tracks.averagings.get(found.track)
+    if averaging is not None and (young := youth(found.track, averaging, found.step)):
+        _log.warning("%s: %s", found.file, young)
+    given = fields(OmegaConf.to_container(config), found.file, {"data": dict, "condition_dropout": float})
+    classes, dropout = (
+        fields(given["data"], found.file, {"num_classes": int})["num_classes"],
+        given["condition_dropout"],
+    )
+    return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
+
+
+def _tell_changed_code(found: RunWeights, config: DictConfig) -> None:
+    """Warns where weights that were trained with the user's code meet another version of that code."""
+    runs = (RunDirectory(folder) for folder in (found.file.parent, found.file.parent.parent))
+    starts = next((starts for run in runs if (starts := run.starts())), [])
+    code = foreign_code(OmegaConf.to_container(config.module, resolve=True))
+    if starts and code.fingerprints() and (changed := changed_code(starts[-1], code)):
+        warnings.warn(
+            f"{found.file}: the code of {', '.join(changed)} has changed since these weights were trained; they are used with what "
+            "it is now",
+            stacklevel=2,
+        )
+
+
+def _released(path: Path, flags: str | None) -> ModelSource:
+    from difflab.checkpoints import openai
+    from difflab.networks import SuperRes, UNet
+    from difflab.networks.layers import LabelEmbedding
+
+    if not path.is_file():
+        raise ConfigError(f"checkpoint=openai:{path}: there is no such file")
+    given = openai.completed(flags, path) if flags else openai.flags_for(path)
+    process = openai.diffusion(given)
+    network = openai.load(path, given).network
+    unet = network.unet if isinstance(network, SuperRes) else network
+    if not isinstance(unet, UNet):
+        raise ConfigError(
+            f"checkpoint=openai:{path}: a {type(network).__name__} does not draw images from noise alone; choose a diffusion model"
+        )
+    steps = process.diffusion_steps
+    fixed = "FixedSmall" if process.sigma_small else "FixedLarge"
+    variance = "LearnedRange" if process.learn_sigma else fixed
+    config = OmegaConf.create(
+        {
+            "network": {"flags": given},
+            "schedule": {
+                "_target_": f"difflab.schedules.{process.noise_schedule}",
+                "steps": steps,
+                "time_scale": 1000 / steps if process.rescale_timesteps else 1.0,
+            },
+            "parameterization": {
+                "_target_": f"difflab.parameterizations.{'X0' if process.predict_xstart else 'Epsilon'}"
+            },
+            "variance": {"_target_": f"difflab.variances.{variance}"},
+            "sampler": {
+                "_target_": "difflab.samplers.DDPM",
+                "variance": "${variance}",
+                "grid": {
+                    "_target_": "difflab.samplers.grids.UniformGrid",
+                    "steps": process.timestep_respacing or steps,
+                },
+            },
+            "guidance": {"clip": {"_target_": "difflab.guidance.Clip"}},
+            "conditioning": _small_image(network, given),
+        }
+    )
+    parts = {name: instantiate(config[name]) for name in ("schedule", "parameterization", "variance")}
+    label = dict(unet.embedders.items()).get("label")
+    num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
+    denoiser = Denoiser(network, **parts)
+    return ModelSource(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)
+
+
+def _small_image(network: Network, flags: str) -> dict[str, Any]:
+    """What a released upsampler was told: OpenAI's small images are means over pixels."""
+    from difflab.checkpoints import openai
+
+    if not network.condition_channels:
+        return {}
+    target = "difflab.conditioning"
+    return {
+        "low_resolution": {
+            "_target_": f"{target}.LowResolution",
+            "size": openai.small_size(flags),
+            "shrink": {"_target_": f"{target}.shrinks.Area"},
+            "augmentation": {"_target_": f"{target}.augmentations.Unchanged"},
+            "channels": network.condition_channels,
+        }
+    }

@@ -1,0 +1,174 @@
+"""The weights of a run that a name means: a run's directory, or one of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor, nn
+
+from difflab.config.keys import ConfigError
+from difflab.config.trust import read_back
+from difflab.reading import read_text, shown
+from difflab.reading.json import fields
+from difflab.runs import reconstruct
+from difflab.runs.agreement import chosen_checkpoint
+from difflab.runs.export import model_weights, read_exported, read_run
+from difflab.runs.names import SeveralRunsError, found_run, is_run
+from difflab.runs.saved_checkpoints import is_whole
+from difflab.training import TrainedModule
+
+_being_read: set[Path] = set()
+
+
+@contextmanager
+def once(name: str) -> Iterator[None]:
+    """Within the context a model is read that guides another one. A ConfigError if that is the one that it guides, without end."""
+    path = found_run(name).resolve()
+    if path in _being_read:
+        raise ConfigError(f"checkpoint={name} names itself as the model that guides it")
+    _being_read.add(path)
+    try:
+        yield
+    finally:
+        _being_read.discard(path)
+
+
+@dataclass(frozen=True)
+class RunWeights:
+    """Weights of the model of a run.
+
+    config    the run's configuration, of which nothing but parts that are trusted can be built
+    weights   by the names that the model gives them
+    track     which of the run's weights these are
+    file      where they lie; a directory for those that were put together from several files
+    step      after how many optimizer steps
+    """
+
+    config: DictConfig
+    weights: dict[str, Tensor]
+    track: str
+    file: Path
+    step: int
+
+
+def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunWeights:
+    """The weights that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+
+    track         which weights of a run, an EMA or online; None for its first EMA
+    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    """
+    try:
+        path = found_run(name)
+    except SeveralRunsError as error:
+        raise ConfigError(f"checkpoint={error}") from error
+    if posthoc_std is not None:
+        if not (path / "config.yaml").is_file():
+            raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
+        if track is not None:
+            raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
+        config = _config(path / "config.yaml")
+        weights, step = reconstruct(path / "snapshots", posthoc_std)
+        return RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
+    if path.is_dir():
+        checkpoint = chosen_checkpoint(path / "checkpoints")
+        if checkpoint is None:
+            if (path / "checkpoints").is_dir():
+                raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")
+            raise ConfigError(f"checkpoint={name} is not a run's directory{_near(path)}")
+        path = checkpoint
+    if not path.is_file():
+        raise ConfigError(f"checkpoint={name}: there is no such file or directory")
+    if path.suffix == ".pt":
+        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name}")
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise ConfigError(
+            f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
+        )
+    return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+
+
+def _near(path: Path) -> str:
+    """The run that was perhaps meant: the one to which the path belongs."""
+    above = [parent for parent in list(path.parents)[:3] if is_run(parent)]
+    return f"; give checkpoint={above[0]}" if above else ""
+
+
+def _saved(checkpoint: Path, track: str | None) -> RunWeights:
+    """From a run's checkpoint file, whose configuration is in the run directory."""
+    file = checkpoint.parent.parent / "config.yaml"
+    if not file.exists():
+        raise ConfigError(f"checkpoint={checkpoint}: expected the run's configuration at {file}")
+    config = _config(file)
+    if not is_whole(checkpoint):
+        raise ConfigError(f"checkpoint={checkpoint} is damaged: name the run's directory to use the newest whole one")
+    saved = read_run(checkpoint)
+    weights = model_weights(saved)
+    chosen = track or next(iter(weights))
+    if chosen not in weights:
+        raise ConfigError(f"track={chosen}: {checkpoint} has no such weights; there are {', '.join(weights)}")
+    return RunWeights(config, weights[chosen], chosen, checkpoint, saved["global_step"])
+
+
+def _config(file: Path) -> DictConfig:
+    return read_back(read_text(file), file)
+
+
+def _exported(path: Path, track: str | None) -> RunWeights:
+    """From an exported file, whose configuration is in its header."""
+    weights, header = read_exported(path)
+    if "config" not in header:
+        raise ConfigError(f"checkpoint={path}: this file was not exported by difflab, its header has no configuration")
+    fields(header, f"{path}: its header", {"track": str, "step": str})
+    if not header["step"].isdecimal() or len(header["step"]) > 15:
+        raise ConfigError(f"checkpoint={path}: its header gives the step {shown(header['step'])}. Export it again")
+    config = read_back(header["config"], path)
+    if track not in (None, header["track"]):
+        raise ConfigError(f"track={track}: {path} holds the weights {header['track']} alone: leave track out")
+    return RunWeights(config, weights, header["track"], path, int(header["step"]))
+
+
+def built(found: RunWeights) -> Any:
+    """The module that a run's configuration describes, with fresh weights. A ConfigError says why it describes none."""
+    from difflab.config.arguments import cause
+
+    try:
+        module = instantiate(found.config.module, _convert_="all")
+    except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"checkpoint={found.file}: no model can be built from its configuration ({cause(error)})"
+        ) from error
+    if not isinstance(module, TrainedModule):
+        raise ConfigError(
+            f"checkpoint={found.file}: its configuration describes {shown(module)} and no model. Get it again"
+        )
+    return module
+
+
+def load_weights(model: nn.Module, found: RunWeights) -> None:
+    """Puts weights into the model that their run's configuration describes. A ConfigError says what does not fit, or is no number."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    wrong = sorted(
+        name
+        for name in expected.keys() | found.weights.keys()
+        if name not in expected or name not in found.weights or tuple(found.weights[name].shape) != expected[name]
+    )
+    if wrong:
+        raise ConfigError(
+            f"checkpoint={found.file} does not hold the weights of the {type(model).__name__} that its configuration describes: "
+            f"{len(wrong):,} tensors are missing, left over or of another shape, as {shown(wrong[0])}. Get both from the same run"
+        )
+    for name, value in found.weights.items():
+        if value.is_complex() or (value.is_floating_point() and not value.isfinite().all()):
+            raise ConfigError(
+                f"checkpoint={found.file}: {shown(name)} holds values that are no numbers: training has diverged, or the file is damaged. "
+                "Name an earlier checkpoint"
+            )
+    model.load_state_dict(found.weights)

@@ -1,0 +1,33 @@
+"""Where a command's work is done: here and now, or later and elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+
+class Launcher(ABC):
+    """Takes a checked command of train.py to where it runs."""
+
+    @abstractmethod
+    def processes(self, here: int) -> int:
+        """How many processes will train; `here` is how many the trainer would start by itself."""
+
+    @abstractmethod
+    def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> float | None:
+        """Has the work done; returns its score, None if that is not known yet.
+
+        work        does it in this process and returns the score
+        overrides   the command line's, from which another process can do the same work
+        name        of the run, for people
+        """
+
+
+class Local(Launcher):
+    """Does the work here and now: on a laptop, under torchrun, or as one of the processes of a SLURM job."""
+
+    def processes(self, here: int) -> int:
+        return here
+
+    def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> float | None:
+        return work()

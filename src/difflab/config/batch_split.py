@@ -1,0 +1,69 @@
+"""The split of the global batch: processes x accumulated micro-batches x images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from difflab.config.values import OrNull, Whole, check_values
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+STARTED_BY = {"MASTER_ADDR", "NODE_RANK"}
+"""Variables by one of which a process knows that somebody has started it beside others."""
+
+BATCH_VALUES = {
+    "data.batch_size": Whole(1),
+    "data.micro_batch": OrNull(Whole(1)),
+    "trainer.num_nodes": Whole(1),
+    "trainer.accumulate_grad_batches": Whole(1),
+    "eval.every": Whole(1),
+}
+"""What the values have to be from which others are computed."""
+
+
+def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
+    """The number of processes. Completes `trainer` by what torchrun or srun says and by the accumulation that data.micro_batch means;
+    raises a DataError if the batch cannot be divided so.
+
+    launched   the processes that the trainer would start by itself -> those that there will be
+    """
+    from difflab.config.keys import ConfigError
+    from difflab.data.stream import accumulated_batches, images_per_micro_batch
+    from difflab.distributed.placement import started_shape
+    from difflab.distributed.world import process_count
+
+    check_values(config, BATCH_VALUES)
+    trainer, data = config.trainer, config.data
+    if not re.fullmatch(r"auto|-1|0*[1-9]\d*|\[\d+(, ?\d+)*\]|\d+(,\d+)*,\d*", str(trainer.devices)):
+        raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")
+    try:
+        shape = started_shape()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if shape is not None:
+        trainer.devices, trainer.num_nodes = shape
+    elif (
+        trainer.num_nodes > 1
+        and not STARTED_BY & os.environ.keys()
+        and str(config.launcher._target_).endswith(".Local")
+    ):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes}, but nobody starts the processes of the other machines: use launcher=slurm, srun, "
+            "torchrun on every machine, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each and run the same command there"
+        )
+    processes = launched(process_count(trainer.accelerator, trainer.devices, trainer.num_nodes))
+    if data.micro_batch is not None:
+        accumulate = accumulated_batches(data.batch_size, processes, data.micro_batch)
+        if trainer.accumulate_grad_batches not in (1, accumulate):
+            raise ConfigError(
+                f"data.micro_batch={data.micro_batch} on {processes} processes means {accumulate} accumulated batches: leave "
+                f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches} out"
+            )
+        trainer.accumulate_grad_batches = accumulate
+    images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
+    return processes

@@ -1,0 +1,270 @@
+"""Wrong keys, found before anything is built.
+
+Hydra refuses an unknown key on the command line. One inside an experiment's yaml it merges without a word, so every key of the composed
+configuration is compared with what can use it: the constructor's arguments of the node's `_target_`, or the base configuration.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from difflab.config.groups import (
+    ConfigError,
+    check_choice,
+    choose,
+    command_words,
+    direct_choices,
+    explain_choice,
+    explain_group,
+    whose,
+)
+from difflab.config.near_keys import HYDRA_KEYS, children, explain_path, explain_top, path_among, unknown
+from difflab.config.paths import config_directory, is_group, search_words
+from difflab.config.trainer_arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
+from difflab.config.words import as_meant, readable, short_for
+from difflab.runs.identity import ONLY_WATCHES
+from difflab.runtime.extras import missing_package
+from difflab.runtime.invocation import installation_of
+
+SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
+"""Groups of which several parts can be chosen, each under its name."""
+
+FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "target"})
+"""Nodes whose keys are names of the user's choice."""
+
+READ = frozenset({"trainer", "data"})
+"""Parts whose keys are read by others as well: none of them can be deleted."""
+
+
+_KNOWN_TO = {"logger": (*KNOWN_TO_LOGGERS, SAVE_DIR), "callbacks": KNOWN_TO_CALLBACKS}
+"""Group -> arguments that its parts are told by the program."""
+
+_SAID_OF = {"callbacks": ONLY_WATCHES}
+"""Group -> a key that says something of the part and is no argument of its constructor."""
+
+
+def compose_or_explain(config_name: str, overrides: list[str]) -> DictConfig:
+    """The composed configuration; a ConfigError that names the near key where an override fits nothing."""
+    typed, overrides = overrides, readable(as_meant(config_name, overrides))
+    if refused := path_among(overrides):
+        raise ConfigError(refused)
+    try:
+        return _composed_or_explained(config_name, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{short_for(config_name, typed, str(error))}") from error
+
+
+def _composed_or_explained(config_name: str, overrides: list[str]) -> DictConfig:
+    parsed = [_parsed(override) for override in overrides]
+    chosen = [override for override in parsed if is_group(override.key_or_group)]
+    for override in chosen:
+        check_choice(override)
+    try:
+        return compose(config_name, overrides=[*search_words(), *overrides], return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        if "Could not find" in str(error) or "Could not load" in str(error) or isinstance(error, OSError):
+            for override in chosen:  # a choice, one of several choices
+                explain_choice(override.key_or_group, override.value(), str(error))
+        base = _base(config_name, chosen)
+        explain_group(str(error), chosen, base)
+        for override in parsed:
+            if override not in chosen and not override.is_add():
+                explain_path(base, override.key_or_group, config_name)
+        message = str(error).partition("Config search path")[0]
+        raise ConfigError(" ".join(message.split())) from error
+
+
+def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration that other overrides than the command's would give."""
+    if GlobalHydra.instance().is_initialized():
+        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
+
+
+def _parsed(override: str) -> Override:
+    """What an override says; a ConfigError if it cannot be read."""
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{override!r} cannot be read as key=value or 'key=[value,value]' ({reason})") from error
+
+
+def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
+    """The configuration that overrides of values apply to: with the command's own choices of parts, where these fit together."""
+    lines = [*search_words(), *(override.input_line for override in chosen if override.input_line is not None)]
+    try:
+        return compose(config_name, overrides=lines, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        return compose(config_name, return_hydra_config=True)
+
+
+def drop_unchosen(config: DictConfig) -> None:
+    """Takes out an experiment's settings of parts that the command has deselected.
+
+    `ema=[power_function]` on an experiment that sets ema.warm_up.decay leaves {decay: ...} behind, without a `_target_`. A name that is no
+    choice of the group at all is a mistake.
+    """
+    for group in SEVERAL:
+        node = config.get(group)
+        if not isinstance(node, DictConfig):
+            continue
+        choices = direct_choices(group)
+        for name in [str(name) for name in node]:
+            part: Any = node._get_node(name)
+            if not isinstance(part, DictConfig) and not part._is_interpolation():
+                raise ConfigError(
+                    f"{group}.{name}={part._value()} stands where a part must be{choose(f'{group}.{name}')}"
+                )
+            if isinstance(part, DictConfig) and "_target_" not in part:
+                if name not in choices:
+                    raise ConfigError(unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
+                with open_dict(node):
+                    del node[name]
+
+
+def check_keys(config: DictConfig, base: DictConfig) -> None:
+    """Raises a ConfigError for a key that nothing uses, and for one that is needed and was deleted.
+
+    base   the same configuration without an experiment: what keys there are outside of constructors' arguments
+    """
+    for key in config:
+        if str(key) not in base:
+            explain_top(base, str(key))
+    for key in base:
+        if key not in config and is_group(str(key)):
+            continue
+        if key not in config:
+            raise ConfigError(f"{key} is needed: leave ~{key} out")
+        _check_node(config._get_node(key), base._get_node(key), str(key))
+    if "trainer" in base:
+        check_trainer(config.trainer, base.trainer)
+
+
+def check_nothing_missing(config: DictConfig) -> None:
+    """Raises a ConfigError that names the values without which this configuration cannot be run."""
+    missing = sorted(_missing(config, ""))
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)} must be given: add {' '.join(f'{key}=...' for key in missing)} to the command"
+        )
+
+
+def _missing(node: DictConfig | ListConfig, path: str) -> list[str]:
+    """Dotted paths of the values that are still `???`. What a reference leads to is looked at where it stands."""
+    found = []
+    for inner, child in children(node, path):
+        if child._is_missing():
+            found.append(inner)
+        elif isinstance(child, DictConfig | ListConfig) and not child._is_interpolation() and not child._is_none():
+            found += _missing(child, inner)
+    return found
+
+
+def _check_node(node: Any, base: Any, path: str) -> None:
+    if isinstance(node, ListConfig) and not node._is_interpolation() and not node._is_none():
+        for i in range(len(node)):
+            _check_node(node._get_node(i), None, f"{path}[{i}]")
+    if isinstance(base, DictConfig) and path not in FREE_NAMES and not base._is_none():
+        _check_like(node, base, path)
+    if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_missing() or node._is_none():
+        return
+    keys = [str(key) for key in node]
+    if "_target_" in keys:
+        function = check_callable(str(node._get_node("_target_")), path)
+        allowed = _arguments(function)
+        if "_partial_" not in keys:
+            _check_given(function, [*keys, *_KNOWN_TO.get(path.partition(".")[0], ())], path)
+        user = f"{path} ({str(node._get_node('_target_')).rsplit('.', 1)[-1]})"
+    elif path in FREE_NAMES or not isinstance(base, DictConfig):
+        allowed, user = None, path
+    else:
+        allowed, user = [str(key) for key in base], path
+    said = {*HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
+    unused = [key for key in keys if key not in said and allowed is not None and key not in allowed]
+    if unused and allowed is not None:
+        paths = [f"{path}.{key}" for key in unused]
+        origin = whose(paths)
+        remedy = f": {' '.join(f'~{one}' for one in paths)} leaves them out" if origin else ""
+        raise ConfigError(unknown(paths[0], user, allowed) + origin + remedy)
+    for key in keys:
+        inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
+        _check_node(node._get_node(key), inner, f"{path}.{key}")
+
+
+def _check_like(node: Any, base: DictConfig, path: str) -> None:
+    """Raises where something else stands in the place of keys, and where one of them was deleted that no constructor has a value for."""
+    is_part = "_target_" in base
+    if not isinstance(node, DictConfig) or node._is_none():
+        if not node._is_interpolation() and not node._is_missing():
+            what = "a part" if is_part else f"keys ({', '.join(str(key) for key in base)})"
+            raise ConfigError(f"{path}={node._value()} stands where {what} must be{choose(path) if is_part else ''}")
+    elif not node._is_interpolation():
+        read = path in READ or not is_part
+        for key in [key for key in base if read and key not in list(node)]:
+            raise ConfigError(f"{path}.{key} is needed: leave ~{path}.{key} out, or say what it is")
+        if is_part and "_target_" not in node and not {f"~{path}", f"~{path}._target_"}.isdisjoint(command_words()):
+            raise ConfigError(f"{path} has lost its _target_, which says what it is{choose(path)}")
+
+
+def _check_given(function: Callable[..., Any], keys: Sequence[str], path: str) -> None:
+    """Raises for an argument that a constructor cannot do without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # as of dict: it does not say
+        return
+    for p in parameters:
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in keys:
+            raise ConfigError(f"{path} ({function.__name__}) needs {p.name}: add {path}.{p.name}=...")
+
+
+def _lies_here(target: str) -> str:
+    """What to do where a name begins with a module of the current folder, which Python does not look into; "" elsewhere."""
+    top = target.partition(".")[0]
+    if not top or not (
+        os.path.isfile(f"{top}.py") or os.path.isdir(top)
+    ):  # pathlib's raise for a name that is too long
+        return ""
+    if top in sys.modules or find_spec(top) is not None:
+        return ""
+    return f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command"
+
+
+def check_callable(target: str, path: str) -> Callable[..., Any]:
+    """What a `_target_` names; a ConfigError where it names nothing that makes a part."""
+    try:
+        function = get_object(target)
+    except Exception as error:
+        if package := missing_package(error, target):
+            raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
+        reason = " ".join(str(error).split()) if target else "it is empty"
+        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){_lies_here(target)}") from error
+    if not callable(function):
+        raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
+    return function
+
+
+def _arguments(function: Callable[..., Any]) -> list[str] | None:
+    """Names of a constructor's arguments; None if it takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # as of dict: it does not say
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]

@@ -1,0 +1,195 @@
+"""Bits per dimension of a model on the images of its reference.
+
+Bits per dimension of many images: means over the images with standard errors, summed over batches and processes.
+
+Kept are sums only: n, sum total, sum total^2, sum prior, and of every step of the chain the sums of its term of the bound and of
+its squared errors. So memory is that of the chain, whatever the number of images. The terms themselves come from
+`difflab.objectives.bound_steps`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from difflab.data.subset import Spread
+from difflab.distributed import Processes
+from difflab.distributed.collective import rank, sum_over_processes, world_size
+from difflab.evaluation.evaluator import Judge
+from difflab.evaluation.results import Measurement
+from difflab.guidance import Clip, chained
+from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.protocol import Protocol, Value
+from difflab.noise import ImageNoise
+from difflab.objectives import bound_steps, prior_bits
+from difflab.runtime.progress import Progress
+from difflab.sampling.job import SetPlan
+from difflab.schedules import Chain
+from difflab.types import Condition
+
+Step = tuple[float, Tensor, Tensor, Tensor]
+"""(t, term of the bound, squared error of x_0, squared error of eps), [B] each: an `objectives.BoundStep`."""
+
+NAME = "bits_per_dim"
+
+INFO = MetricInfo(higher_is_better=False, unit="bits/dim", label="bits/dim")
+"""Of 8-bit images, whose likelihoods are probabilities: never below 0."""
+
+
+@dataclass(frozen=True)
+class BitsPerDim:
+    """Means over `samples` images; of the steps the cleanest first, float64 [N] each.
+
+    value      prior + sum of vb: the bound on -log2 p(x_0), per dimension
+    std_error  over other images, and other noise: sd / sqrt(samples)
+    prior      the part of the chain's noisy end
+    t          the time at each step's noisy end
+    vb         each step's term, bits per dimension
+    x0_mse     each step's squared error of x_0, in [-1, 1]
+    eps_mse    each step's squared error of eps
+    """
+
+    value: float
+    std_error: float
+    samples: int
+    prior: float
+    t: Float64[Tensor, " n"]
+    vb: Float64[Tensor, " n"]
+    x0_mse: Float64[Tensor, " n"]
+    eps_mse: Float64[Tensor, " n"]
+
+    def measurement(self, protocol: Protocol) -> Measurement:
+        return Measurement.of(NAME, self.value, self.samples, protocol, INFO, self.std_error, self.samples)
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """What kind of number this is, if it is a bound that an earlier version measured."""
+        return INFO if name == NAME else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, for a file and for a plot of vb against t."""
+        lists = {name: getattr(self, name).tolist() for name in ("t", "vb", "x0_mse", "eps_mse")}
+        numbers = {name: getattr(self, name) for name in ("value", "std_error", "samples", "prior")}
+        return {**numbers, "steps": lists}
+
+
+class BoundSums:
+    """Sums over batches of images.
+
+    images  float64 [4]: n, sum total, sum total^2, sum prior
+    steps   float64 [3, N]: sums of vb, x0_mse, eps_mse; the cleanest step first
+    """
+
+    def __init__(self, times: Float64[Tensor, " n"], device: torch.device | str = "cpu"):
+        """times   of the chain, 0 = t_0 < ... < t_N"""
+        self.t = times[1:].to("cpu", torch.float64)
+        self.images = torch.zeros(4, dtype=torch.float64, device=device)
+        self.steps = torch.zeros(3, len(self.t), dtype=torch.float64, device=device)
+
+    def update(self, prior: Float[Tensor, " b"], steps: Iterable[Step]) -> Float64[Tensor, " b"]:
+        """Adds a batch and gives its images' bounds.
+
+        prior   `objectives.prior_bits`
+        steps   `objectives.bound_steps`: all of them, the noisiest first; taken as they come, so that none is kept
+        """
+        prior = prior.to(self.images)
+        total, found, sums = prior.clone(), [], []
+        for t, *terms in steps:
+            vb, x0_mse, eps_mse = (term.to(self.images) for term in terms)
+            found.append(t)
+            total += vb
+            sums.append(torch.stack([vb.sum(), x0_mse.sum(), eps_mse.sum()]))
+        if found[::-1] != self.t.tolist():
+            raise ValueError(
+                f"these sums are of a chain of {len(self.t)} steps at other times than the {len(found)} steps that came: "
+                "give both the same chain, and its steps from the noisiest to the cleanest"
+            )
+        if not total.isfinite().all():
+            worst = int((~total.isfinite()).nonzero()[0])
+            raise ValueError(f"the bound of image {worst} of this batch of {len(total)} is not finite")
+        n = torch.full_like(prior, 1).sum()
+        self.images += torch.stack([n, total.sum(), total.square().sum(), prior.sum()])
+        self.steps += torch.stack(sums[::-1], dim=1)
+        return total
+
+    def all_reduced(self) -> BoundSums:
+        """The sums over all processes, in one collective call; these stay as they are."""
+        summed = BoundSums(torch.cat([torch.zeros(1, dtype=torch.float64), self.t]), self.images.device)
+        summed.images, summed.steps = sum_over_processes([self.images, self.steps])
+        return summed
+
+    def result(self) -> BitsPerDim:
+        count, total, square, prior = self.images.tolist()
+        if count < 2:
+            raise ValueError(f"a standard error needs at least 2 images, got {count:.0f}")
+        mean = total / count
+        variance = max(square / count - mean**2, 0.0) * count / (count - 1)
+        vb, x0_mse, eps_mse = (self.steps / count).cpu()
+        return BitsPerDim(mean, math.sqrt(variance / count), int(count), prior / count, self.t, vb, x0_mse, eps_mse)
+
+
+NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """found   means and every step's terms"""
+
+    found: BitsPerDim
+    protocol: Protocol
+
+    @property
+    def measurement(self) -> Measurement:
+        return self.found.measurement(self.protocol)
+
+
+@torch.no_grad()
+def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes) -> Bound:
+    """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
+
+    The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
+    but for bounds on x_0, with which the papers' numbers were computed. All processes must call it.
+    """
+    source = judge.source
+    images = source.images if source else None
+    if source is None or images is None:
+        raise ValueError("bits_per_dim needs images to measure, and the reference is a file of statistics")
+    if images.images([0]).dtype != torch.uint8:
+        raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
+    chosen = Spread(images, count)
+    denoiser = plan.source.denoiser.to(processes.device).eval()
+    chain = Chain(denoiser.schedule, plan.sampler.grid(denoiser.schedule))
+    sums = BoundSums(chain.times, processes.device)
+    bounds = {name: part for name, part in plan.guidance.guidances.items() if isinstance(part, Clip)}
+    denoise = chained(list(bounds.values()), denoiser)
+    labels = chosen.labels if plan.source.num_classes else None
+    mine = range(rank(), count, world_size())
+    size, progress = plan.request.batch_size, Progress(shown=rank() == 0)
+    with progress.task("bits per dimension", count) as task:
+        for start in range(0, len(mine), size):
+            index = torch.tensor(mine[start : start + size])
+            x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
+            cond = Condition(label=None if labels is None else labels[index].to(processes.device))
+            noise = ImageNoise(NOISE_SEED, index.to(processes.device))
+            if plan.enlarged is not None:
+                low_resolution = plan.enlarged.low_resolution
+                cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
+            sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
+            task.advance(min(count, (start + len(index)) * world_size()))
+    fields: dict[str, Any] = {
+        "metric": {"name": "bits_per_dim"},
+        "samples": count,
+        "reference": source.fields,
+        "sampler": {"grid": plan.config["sampler"]["grid"]},
+        "guidance": {name: plan.config["guidance"][name] for name in bounds},
+        "track": plan.source.track,
+        "precision": "32-true",
+        "seeds": str(NOISE_SEED),
+    }
+    return Bound(sums.all_reduced().result(), Protocol.of(fields))

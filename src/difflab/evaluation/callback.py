@@ -1,0 +1,250 @@
+"""Callbacks that evaluate the averaged weights while a model trains."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loops.fit_loop import _FitLoop
+from torch import Tensor
+from torchvision.utils import save_image
+
+from difflab.conditioning import Conditions
+from difflab.distributed.collective import sum_over_processes
+from difflab.ema import ONLINE, youth
+from difflab.evaluation.batch_metrics import ImageMetrics
+from difflab.evaluation.pair_scores import EnlargementMetrics
+from difflab.features import to_uint8
+from difflab.files import atomic_file
+from difflab.formatting import aligned, clock
+from difflab.metrics import MetricInfo
+from difflab.runs.saved_checkpoints import JUDGED_STEP
+from difflab.runtime.progress import reporting
+from difflab.samplers import shares
+from difflab.sampling.grid import grid_of
+
+
+class TrackEvaluation(pl.Callback, ABC):
+    """At every validation, and once at the end: judges the weights of each EMA track, and logs eval/<track>/<label>.
+
+    Args:
+        tracks: Which weights; none means the online ones.
+
+    Attributes:
+        judged_step: After how many optimizer steps it judged last; -1 if it never did.
+    """
+
+    def __init__(self, tracks: Sequence[str]):
+        self.tracks = list(tracks) or [ONLINE]
+        self.judged_step = -1
+
+    @abstractmethod
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        """Label -> number, for the weights that the model has now, which are those of `track`. All processes take part."""
+
+    @abstractmethod
+    def check_model(self, pl_module: Any) -> None:
+        """Raises a ValueError if the model of this module cannot be judged so."""
+
+    def check(self, pl_module: Any) -> None:
+        """Raises a ValueError if a track is not among those that there are, or if the model cannot be judged."""
+        self.check_model(pl_module)
+        names = pl_module.ema.tracks.names
+        for track in self.tracks:
+            if track not in names:
+                raise ValueError(f"eval.tracks names {track!r}, but there are only {', '.join(names)} to evaluate")
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        self.check(pl_module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # Lightning then validates once more, whatever the interval
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if trainer.global_step == trainer.max_steps and self.judged_step != trainer.global_step:
+            # training began at its last step, which was not judged, or in another way
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {JUDGED_STEP: self.judged_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.judged_step = state_dict[JUDGED_STEP]
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        for track in self.tracks:
+            with pl_module.ema.applied_to(pl_module.model, track):
+                results = self.judge(trainer, pl_module, track)
+            scores = {f"eval/{track}/{label}": value for label, value in results.items()}
+            if not scores:
+                continue
+            pl_module.log_dict(scores, logger=False)  # for those who watch a metric
+            for logger in trainer.loggers:
+                logger.log_metrics(scores, step=trainer.global_step)
+        self.judged_step = trainer.global_step
+
+
+class JudgedFitLoop(_FitLoop):
+    """Lightning's loop does nothing at all where training begins at its last step. This one has the weights judged then, if they were not.
+
+    Args:
+        loop: That of the Trainer.
+        judge: What judges them.
+    """
+
+    def __init__(self, loop: _FitLoop, judge: TrackEvaluation):
+        super().__init__(loop.trainer, loop.min_epochs, loop.max_epochs)
+        self.epoch_loop = loop.epoch_loop
+        self.judge = judge
+
+    @property
+    def skip(self) -> bool:
+        return super().skip and self.judge.judged_step == self.epoch_loop.global_step
+
+
+class NoEvaluation(TrackEvaluation):
+    """Judges nothing: of data that cannot be drawn as pictures the losses are all there is."""
+
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        return {}
+
+    def check_model(self, pl_module: Any) -> None:
+        pass
+
+
+class EvaluationCallback(TrackEvaluation):
+    """At every validation: N images for each EMA track, from the seeds 0 .. N - 1, split over all processes; their metrics are logged
+    as eval/<track>/<metric>@<N>, the first images are written as a grid.
+
+    metrics       what is measured, of how many images
+    tracks        which weights; none means the online ones
+    batch_size    images that a process draws at a time
+    grid_images   how many images the grid shows
+    directory     where grids go: <track>_<step>.png
+    conditions    what the images are drawn for, by seed
+    """
+
+    def __init__(
+        self,
+        metrics: ImageMetrics | EnlargementMetrics,
+        tracks: Sequence[str],
+        batch_size: int,
+        grid_images: int,
+        directory: str | Path,
+        conditions: Conditions,
+    ):
+        super().__init__(tracks)
+        if batch_size < 1 or grid_images < 1:
+            raise ValueError(f"eval.batch_size={batch_size} and eval.grid={grid_images} must be at least 1")
+        self.metrics = metrics
+        self.batch_size = batch_size
+        self.grid_images = min(grid_images, metrics.num_images)
+        self.directory = Path(directory)
+        self.conditions = conditions
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.metrics.to(pl_module.device)
+
+    def check_model(self, pl_module: Any) -> None:
+        """Raises a ValueError if the module's guidance cannot guide its model, or images for such conditions."""
+        pl_module.guidance.check_model(pl_module.model, pl_module.num_classes)
+        pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
+
+    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        with reporting(f"evaluation of {track}", self.metrics.num_images) as task:
+            results, first = self.evaluate(trainer, pl_module, task.advance)
+        if trainer.is_global_zero:
+            self._write_grid(trainer, track, first)
+        return {self.metrics.label(name): value for name, value in results.items()}
+
+    @torch.no_grad()
+    def evaluate(
+        self, trainer: pl.Trainer, pl_module: Any, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[dict[str, float], Tensor]:
+        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, uint8. All processes take part.
+
+        Args:
+            trainer: Lightning's.
+            pl_module: Draws the images.
+            progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
+        """
+        first, done = None, 0
+        self.metrics.reset()
+        with trainer.precision_plugin.val_step_context():
+            for seeds in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
+                there = seeds.to(pl_module.device)
+                images = to_uint8(pl_module.sample(there, self.conditions(there)))
+                if first is None:  # every process draws at least one batch
+                    first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)
+                shown = seeds < self.grid_images
+                first[seeds[shown].to(first.device)] = images[shown.to(images.device)].int()
+                self.metrics.update(images, seeds)
+                done += len(seeds) * trainer.world_size
+                progress(min(done, self.metrics.num_images))
+        assert first is not None
+        return self.metrics.compute(), sum_over_processes([first])[0].to(
+            torch.uint8
+        )  # each image comes from one process
+
+    def _write_grid(self, trainer: pl.Trainer, track: str, images: Tensor) -> None:
+        shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))
+        grid = grid_of(shown, self.conditions.columns)
+        path = self.directory / f"{track}_{trainer.global_step:08d}.png"
+        with atomic_file(path) as aside:
+            save_image(grid, aside, format="png")
+
+
+def scores_table(scores: Mapping[str, float], infos: Mapping[str, MetricInfo]) -> str:
+    """Metrics below each other, EMA names beside each other.
+
+    Args:
+        scores: eval/<track>/<label> -> value.
+        infos: Label -> what kind of number it is, of those of which that is known.
+    """
+    found = {tuple(name.split("/", 2)[1:]): value for name, value in scores.items()}
+    tracks = list(dict.fromkeys(track for track, _ in found))
+    rows = [("metric", *tracks, "better")]
+    for label in dict.fromkeys(label for _, label in found):
+        values = (f"{found[track, label]:.4g}" if (track, label) in found else "" for track in tracks)
+        rows.append((label, *values, infos[label].direction if label in infos else ""))
+    return "\n".join(f"  {line}" for line in aligned(rows).splitlines())
+
+
+class ScoresCallback(pl.Callback):
+    """A small table after every evaluation, of what the other callbacks have logged as eval/<track>/<label>.
+
+    Args:
+        infos: Label -> what kind of number it is.
+        measured: What is measured against what; "" for nothing.
+    """
+
+    def __init__(self, infos: Mapping[str, MetricInfo], measured: str):
+        self._infos = dict(infos)
+        self._measured = measured
+        self._told = set[str]()
+        self._began = 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._began = time.monotonic()
+        if trainer.is_global_zero and self._measured:
+            print(f"step {trainer.global_step}: evaluation, {self._measured}", flush=True)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("eval/")}
+        if not trainer.is_global_zero or not scores:
+            return
+        print(f"step {trainer.global_step}: scores, after {clock(time.monotonic() - self._began)}")
+        print(scores_table(scores, self._infos), flush=True)
+        for name, averaging in pl_module.ema.tracks.averagings.items():
+            young = youth(name, averaging, trainer.global_step)
+            if young and name not in self._told and any(score.startswith(f"eval/{name}/") for score in scores):
+                self._told.add(name)
+                print(f"note: {young}", flush=True)

@@ -1,0 +1,272 @@
+"""What samples are compared with: real images, or their stored statistics.
+
+Statistics of the real images that samples are compared with, computed once per content and cached.
+
+The key holds what the numbers depend on: the data set's fingerprint, how many of its images were used, the extractor's fingerprint and
+the version of this protocol. Processes share the work on a miss, and each keeps its sums while it is at it (`Kept`); only process 0 reads
+and writes the statistics, so nodes need no common disk.
+
+The kinds of references: images that were embedded, statistics that others published, and both together.
+
+Each is a `metric.Reference`. Statistics do for distances between Gaussians; metrics that compare image with image need the images.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from difflab.data.dataset import ImageSource
+from difflab.distributed.collective import from_first_process, rank, world_size
+from difflab.evaluation.statistics_file import StatisticsCache
+from difflab.features.embed import one_ahead
+from difflab.features.extractor import FeatureExtractor, FeatureSet
+from difflab.features.kept import Kept
+from difflab.features.quantize import to_uint8
+from difflab.metrics.gaussian import Gaussian, Moments, gaussian_of
+
+PROTOCOL_VERSION = 1
+"""Raised when the way from images to statistics changes, so that older caches are not found any more."""
+
+_log = logging.getLogger(__name__)
+
+
+class ReferenceStatistics:
+    """The Gaussians of a source's features: sums over its images, none of which is kept.
+
+    source      the real images
+    extractor   as used for the samples; it must be on its device before a Gaussian is asked for
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        extractor: FeatureExtractor,
+        cache: StatisticsCache | None = None,
+        batch_size: int = 256,
+    ):
+        if len(source) < 2:
+            raise ValueError(f"a reference of {len(source)} images: a covariance needs 2")
+        self.source, self.extractor, self.batch_size = source, extractor, batch_size
+        self.cache = cache or StatisticsCache()
+
+    @property
+    def fields(self) -> dict[str, str | int]:
+        """What defines the statistics of the pooled features."""
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "reference": self.source.fingerprint,
+            "reference_images": len(self.source),
+            "extractor": self.extractor.identity.name,
+            "extractor_fingerprint": self.extractor.fingerprint,
+        }
+
+    def gaussian(self) -> Gaussian:
+        """Mean and covariance of the pooled features. All processes must call it."""
+        return self.gaussians(["features"])["features"]
+
+    def gaussians(
+        self, columns: Collection[str], progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, Gaussian]:
+        """Mean and covariance of each column, on the extractor's device: from the cache, else computed, all that are missing in one pass.
+
+        All processes must call it.
+
+        Args:
+            columns: Names of columns of the extractor's features.
+            progress: Called with (images done, N) at the beginning and after every batch; of several processes all are taken to be as
+                far as this.
+        """
+        found = {column: self._cached(column) for column in sorted(columns)}
+        missing = [column for column, gaussian in found.items() if gaussian is None]
+        if missing:
+            for column, moments in self._moments(missing, progress).items():
+                gaussian = moments.all_reduced().gaussian()
+                if rank() == 0:
+                    self.cache.store(self._key(column), gaussian)
+                found[column] = gaussian
+        return {column: gaussian for column, gaussian in found.items() if gaussian is not None}
+
+    def _key(self, column: str) -> dict[str, str | int]:
+        return self.fields | ({} if column == "features" else {"column": column})
+
+    def _cached(self, column: str) -> Gaussian | None:
+        cached = self.cache.load(self._key(column)) if rank() == 0 else None
+        d, device = self.extractor.identity.columns[column], self.extractor.device
+        found, mean, covariance = from_first_process(
+            [
+                torch.tensor(float(cached is not None), dtype=torch.float64, device=device),
+                cached.mean.to(device) if cached else torch.zeros(d, dtype=torch.float64, device=device),
+                cached.covariance.to(device) if cached else torch.zeros(d, d, dtype=torch.float64, device=device),
+            ]
+        )
+        return Gaussian(mean, covariance, len(self.source)) if found else None
+
+    def _moments(self, columns: list[str], progress: Callable[[int, int], None] | None) -> dict[str, Moments]:
+        """This process's share of the sums."""
+        if rank() == 0:
+            _log.info("reference statistics of %d images by %s, once", len(self.source), self.extractor.identity.name)
+        identity, device = self.extractor.identity, self.extractor.device
+        moments = {column: Moments(identity.columns[column], device) for column in columns}
+        mine = range(rank(), len(self.source), world_size())
+        kept = self._kept(columns)
+        done, sums = kept.load()
+        for name, value in sums.items():
+            column, _, part = name.rpartition(".")
+            moments[column].sums[part].copy_(value)
+
+        def report() -> None:
+            if progress is not None:
+                progress(done * len(self.source) // max(len(mine), 1), len(self.source))
+
+        report()
+        batches = [mine[start : start + self.batch_size] for start in range(done, len(mine), self.batch_size)]
+        for images in one_ahead(self.source.images, batches):
+            # images that are no pixels (a mixture's) meet the extractor as samples do
+            extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
+            for column in columns:
+                moments[column].update(extracted[column])
+            done += len(images)
+            report()
+            if kept.is_due():
+                kept.keep(done, _sums(moments))
+        kept.drop()
+        return moments
+
+    def _kept(self, columns: list[str]) -> Kept:
+        """This process's sums over its first images."""
+        fields = self.fields | {
+            "columns": " ".join(columns),
+            "process": f"{rank()} of {world_size()}",
+            "batch_size": self.batch_size,
+        }
+        return Kept(self.cache.path(fields).with_suffix(".begun"), fields)
+
+
+def _sums(moments: Mapping[str, Moments]) -> dict[str, Tensor]:
+    return {f"{column}.{part}": value for column, m in moments.items() for part, value in m.sums.items()}
+
+
+"""Raised when the way from features to statistics changes, so that older caches are not found any more."""
+
+
+class FeatureReference:
+    """Embedded images. A Gaussian is computed when it is first asked for, in one pass over the parts, and kept under the set's fingerprint.
+
+    features  of the images; a set without a fingerprint is computed anew in every process
+    cache     where Gaussians are kept; None for the default folder
+    """
+
+    def __init__(self, features: FeatureSet, cache: StatisticsCache | None = None):
+        self._features, self._cache = features, cache or StatisticsCache()
+        self._gaussians: dict[str, Gaussian] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._features)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self._features.identity.columns)
+
+    @property
+    def features(self) -> FeatureSet | None:
+        return self._features
+
+    def gaussian(self, column: str) -> Gaussian:
+        _check(column, self.columns)
+        if column not in self._gaussians:
+            self._gaussians[column] = self._stored(column)
+        return self._gaussians[column]
+
+    def _stored(self, column: str) -> Gaussian:
+        if self._features.fingerprint is None:
+            return gaussian_of(self._features, column)
+        fields = {"protocol_version": PROTOCOL_VERSION, "features": self._features.fingerprint, "column": column}
+        gaussian = self._cache.load(fields)
+        if gaussian is None:
+            gaussian = gaussian_of(self._features, column)
+            self._cache.store(fields, gaussian)
+        return gaussian
+
+
+class PublishedStatistics:
+    """Means and covariances from a file.
+
+    gaussians  column -> Gaussian; {"features": mu and sigma, "spatial": mu_s and sigma_s}. A count of 0: the file does not say it
+    """
+
+    def __init__(self, gaussians: Mapping[str, Gaussian]):
+        if not gaussians:
+            raise ValueError(
+                "published statistics hold no Gaussian: expected mu and sigma, or mu_s and sigma_s, at least"
+            )
+        for column, gaussian in gaussians.items():
+            d = gaussian.mean.numel()
+            if gaussian.mean.shape != (d,) or gaussian.covariance.shape != (d, d):
+                raise ValueError(
+                    f"the mean of {column} is {list(gaussian.mean.shape)} and its covariance {list(gaussian.covariance.shape)}: "
+                    "expected [D] and [D, D]"
+                )
+        self._gaussians = {
+            column: Gaussian(gaussian.mean.double(), gaussian.covariance.double(), gaussian.count)
+            for column, gaussian in gaussians.items()
+        }
+
+    @property
+    def count(self) -> int:
+        return min(gaussian.count for gaussian in self._gaussians.values())
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self._gaussians)
+
+    @property
+    def features(self) -> FeatureSet | None:
+        return None
+
+    def gaussian(self, column: str) -> Gaussian:
+        _check(column, self.columns)
+        return self._gaussians[column]
+
+
+class NoReference:
+    """For metrics that look at the samples alone."""
+
+    count = 0
+    columns: frozenset[str] = frozenset()
+    features: FeatureSet | None = None
+
+    def gaussian(self, column: str) -> Gaussian:
+        raise ValueError(f"there is no reference, hence no statistics of {column}")
+
+
+class ReferenceBatch:
+    """Statistics of a whole set with some of its images, as ADM's reference batches hold them: distances between Gaussians are to the
+    statistics, metrics that compare image with image see the images."""
+
+    def __init__(self, statistics: PublishedStatistics, features: FeatureSet):
+        self._statistics, self._features = statistics, features
+
+    @property
+    def count(self) -> int:
+        return len(self._features)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return self._statistics.columns
+
+    @property
+    def features(self) -> FeatureSet | None:
+        return self._features
+
+    def gaussian(self, column: str) -> Gaussian:
+        return self._statistics.gaussian(column)
+
+
+def _check(column: str, columns: frozenset[str]) -> None:
+    if column not in columns:
+        raise ValueError(f"the reference has no statistics of {column}, only of {', '.join(sorted(columns))}")

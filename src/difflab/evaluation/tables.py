@@ -1,0 +1,161 @@
+"""Numbers for a person: with intervals, with their fingerprints, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from difflab.evaluation.batch_metrics import at_count
+from difflab.evaluation.results import Measurement, Results, declared
+from difflab.evaluation.variance_components import variance_components
+from difflab.formatting import aligned
+from difflab.metrics import Difference, MetricInfo, ProtocolMismatch, check_comparable
+from difflab.metrics.protocol import is_covered
+from difflab.reading import read_text
+
+INTERVAL = (
+    "95 % interval: of this number's expectation over other samples of as many images from the same weights, the reference being fixed; "
+    "not of its limit for infinitely many images, and not over training seeds"
+)
+
+
+def results_table(results: Results, title: str) -> str:
+    """A line per number: value, interval, and the fingerprint of how it was measured. Below, what the intervals are of."""
+    rows = [("metric", "value", "95 % interval", "better", "protocol")]
+    for m in results.measurements:
+        rows.append((_label(m), f"{m.value:.4g}", _interval(m), _way(m), m.protocol.fingerprint))
+    notes = [f"{_label(m)}: no number, since {m.why}" for m in results.measurements if m.why]
+    if any(m.interval() for m in results.measurements):
+        notes.append(INTERVAL)
+    return "\n".join([title, aligned(rows), *notes])
+
+
+def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
+    """Several runs that differ in their training seed alone: the mean, and how much of the spread is the sampling's.
+
+    ProtocolMismatch if they were measured differently.
+    """
+    rows = [("metric", "mean over runs", "95 % interval", "sd of training", "sd of sampling", "runs")]
+    for first in results[0].measurements:
+        found = [one[first.metric] for one in results]
+        for other in found[1:]:
+            _comparable(first, other, waived)
+        values, errors = [m.value for m in found], [m.std_error for m in found]
+        known = [error for error in errors if error is not None]
+        if len(known) < len(found):
+            continue
+        parts = variance_components(values, known)
+        low, high = parts.interval() if first.info is None else parts.interval(bounds=first.info.bounds)
+        rows.append(
+            (
+                _label(first),
+                f"{parts.mean:.4g}",
+                f"{low:.4g} .. {high:.4g}",
+                f"{math.sqrt(parts.training):.2g}",
+                f"{math.sqrt(parts.sampling):.2g}",
+                str(len(found)),
+            )
+        )
+    return f"{len(results)} runs together\n{aligned(rows)}"
+
+
+def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mapping[str, Any]) -> str:
+    """The numbers that results files have in common, the difference to the first file's.
+
+    ProtocolMismatch if a number was measured differently and not all differences are waived. A difference has the interval of two
+    independent estimates; measured on the same seeds it is narrower in truth.
+
+    stated   metric -> what kind of number it is, of those whose files do not say it; plain values
+    """
+    infos = {metric: MetricInfo.read(node, f"info.{metric}") for metric, node in stated.items()}
+    if len(files) < 2:
+        raise ValueError("compare names two results.json files at least")
+    results = [_read(_place(Path(file))) for file in files]
+    if len({_place(Path(file)).resolve() for file in files}) < len(files):
+        raise ValueError(f"compare=[{','.join(files)}] names one file twice: it differs from itself nowhere")
+    common = [
+        declared(m, infos.get(m.metric), files[0])
+        for m in results[0].measurements
+        if all(_has(other, m.metric) for other in results[1:])
+    ]
+    if not common:
+        raise ValueError(f"{' and '.join(files)} have no metric in common")
+    rows, noted = (
+        [("metric", "file", "value", "95 % interval", "difference", "95 % of it", "better")],
+        set[Difference](),
+    )
+    for first in common:
+        rows.append((_label(first), files[0], f"{first.value:.4g}", _interval(first), "", "", _way(first)))
+        for file, other in zip(files[1:], results[1:], strict=True):
+            m = declared(_nearest(other, first), infos.get(first.metric), file)
+            if _way(m) != _way(first):
+                raise ValueError(
+                    f"{first.metric} is not one metric: the better one is the {_way(first)} in {files[0]} and the {_way(m)} in {file}"
+                )
+            noted |= set(_comparable(first, m, waived))
+            rows.append(
+                ("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m), "")
+            )
+    idle = [name for name in waived if not any(is_covered(difference.field, [name]) for difference in noted)]
+    numberless = [
+        f"{file}: {m.metric} is no number, since {m.why}"
+        for file, one in zip(files, results, strict=True)
+        for m in one.measurements
+        if m.why
+    ]
+    lines = [
+        aligned(rows),
+        *numberless,
+        INTERVAL,
+        *(f"waived: {difference}" for difference in sorted(map(str, noted))),
+    ]
+    return "\n".join([*lines, *(f"waive={name} has no effect: nothing differs in it" for name in idle)])
+
+
+def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) -> list[Difference]:
+    """The differences that were waived; a ProtocolMismatch that names the metric if there are others."""
+    try:
+        return check_comparable(first.protocol, second.protocol, waived)
+    except ProtocolMismatch as error:
+        raise ValueError(f"{_label(first)} and {_label(second)}: {error}") from error
+
+
+def _place(path: Path) -> Path:
+    return path / "results.json" if path.is_dir() else path
+
+
+def _read(place: Path) -> Results:
+    if not place.is_file():
+        raise ValueError(f"compare: there is no file {place}")
+    return Results.from_json(read_text(place), place)
+
+
+def _has(results: Results, metric: str) -> bool:
+    return any(m.metric == metric for m in results.measurements)
+
+
+def _nearest(results: Results, wanted: Measurement) -> Measurement:
+    """Of several measurements of a metric the one whose protocol differs least."""
+    found = [m for m in results.measurements if m.metric == wanted.metric]
+    return min(found, key=lambda m: len(wanted.protocol.differences(m.protocol)))
+
+
+def _reach(a: Measurement, b: Measurement) -> str:
+    if a.std_error is None or b.std_error is None:
+        return ""
+    return f"-/+ {1.96 * (a.std_error**2 + b.std_error**2) ** 0.5:.2g}"
+
+
+def _label(measurement: Measurement) -> str:
+    return at_count(measurement.metric, measurement.samples) if measurement.samples else measurement.metric
+
+
+def _interval(measurement: Measurement) -> str:
+    interval = measurement.interval()
+    return "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
+
+
+def _way(measurement: Measurement) -> str:
+    return "" if measurement.info is None else measurement.info.direction

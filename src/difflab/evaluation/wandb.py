@@ -1,0 +1,264 @@
+"""Results of evaluate.py and sample.py in W&B.
+
+Scores are added to the summary of the training's W&B run, so that runs can be sorted by them. Tables and grids are in a W&B run of
+their own, of job type evaluate or sample, in the group of the training's: a set of images has a configuration of its own (sampler,
+guidance, seeds), and the steps of the training's charts have no place for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.config.groups import ConfigError
+from difflab.data.errors import warn
+from difflab.reading import read_yaml
+from difflab.runs import RunDirectory
+from difflab.runs.names import run_id
+from difflab.runs.wandb.after_training import mirror_nodes, tell
+from difflab.runs.wandb.results import Content, Table
+
+if TYPE_CHECKING:
+    from difflab.evaluation.measuring import Measured
+    from difflab.evaluation.results import Measurement
+    from difflab.sampling.job import SetPlan
+
+SHOWN_CLASSES, SHOWN_OF_A_CLASS = 100, 8
+"""Of a table of classes: its rows, and the images in a row."""
+
+
+class Place(NamedTuple):
+    """Where results go.
+
+    Attributes:
+        node: Of the mirror, plain.
+        run: Whose results they are; None for images of no run.
+        asked: Whether the command names the mirror, and not the run.
+    """
+
+    node: Mapping[str, Any]
+    run: RunDirectory | None
+    asked: bool
+
+
+def check_mirror(config: DictConfig) -> None:
+    """Raises a ConfigError where the command's `logger` is not one that takes results."""
+    loggers: Any = OmegaConf.to_container(config.logger, resolve=True) if config.get("logger") is not None else {}
+    nodes = list(mirror_nodes(loggers))
+    if len(nodes) < len(loggers):
+        raise ConfigError(
+            f"logger={','.join(loggers)}: results are sent to W&B alone: logger=wandb, or logger=none for nothing"
+        )
+    for node in nodes:
+        from difflab.runs.wandb.service import WandbError, chosen_mode
+
+        try:
+            chosen_mode(node["mode"])
+        except WandbError as error:
+            raise ConfigError(str(error)) from error
+
+
+def place_of(config: DictConfig, plan: SetPlan | None) -> Place | None:
+    """Where results go: as the command's `logger` says, else as the run was mirrored; None for nowhere.
+
+    Args:
+        config: Of the command.
+        plan: By which images are drawn; None for images that exist.
+    """
+    run = None
+    if plan is not None and plan.before is None:
+        directory = RunDirectory(plan.source.file.parent.parent)
+        run = directory if directory.config.exists() else None
+    if config.get("logger") is not None:
+        loggers: Any = OmegaConf.to_container(config.logger, resolve=True)
+    elif run is not None and (run.path / "wandb").is_dir():
+        loggers = read_yaml(run.config).get("logger") or {}
+    else:
+        return None
+    node = next(mirror_nodes(loggers), None)
+    return None if node is None else Place(node, run, config.get("logger") is not None)
+
+
+def mirror_evaluation(config: DictConfig, measured: Measured) -> None:
+    """Sends what was measured of one set of images.
+
+    In the training's summary it is evaluate/<track>/<metric>@<samples>, with its interval and the fingerprint of its protocol. Settings
+    that such a name does not tell apart have one place there, that of the last evaluation; results.json has all.
+    """
+    from difflab.evaluation.sources import DrawnImages
+
+    subject = measured.subject
+    plan = subject.plan if isinstance(subject, DrawnImages) else None
+    place = place_of(config, plan)
+    if place is None:
+        return
+    if place.run is not None and plan is not None and (place.run.path / "wandb").is_dir():
+        scores = _numbers(measured.results.measurements, f"evaluate/{plan.source.track}/", subject.count)
+        for node in mirror_nodes(read_yaml(place.run.config).get("logger") or {}):
+            tell(place.run, node, lambda mirror, params: mirror.summarise(params, scores))
+    rows = [_row(one) for one in measured.results.measurements]
+    grid = subject.folder / "grid.png"
+    with TemporaryDirectory() as folder:
+        classes = _classes(measured, Path(folder))
+        content = Content(
+            numbers=_numbers(measured.results.measurements, "", subject.count),
+            tables={"results": Table(_COLUMNS, rows)} | ({"classes": classes} if classes else {}),
+            pictures={"samples": (grid, caption(plan))} if plan is not None and grid.exists() else {},
+        )
+        told = {
+            "subject": subject.about,
+            "protocol": {m.metric: m.protocol.fields for m in measured.results.measurements},
+        }
+        _send(
+            place,
+            "evaluate",
+            subject.name,
+            [subject.fields, subject.about.get("weights_sha256")],
+            told,
+            content,
+            subject.folder,
+        )
+
+
+def mirror_sweep(
+    config: DictConfig,
+    measured: Sequence[Measured],
+    table: Table,
+    numbers: Mapping[str, Any],
+    fronts: Sequence[Path],
+    folder: Path,
+) -> None:
+    """Sends what a sweep has found.
+
+    Args:
+        config: Of the command.
+        measured: By setting.
+        table: A row per setting.
+        numbers: The best setting and its number.
+        fronts: Pictures.
+        folder: Of the sweep.
+    """
+    from difflab.evaluation.sources import DrawnImages
+
+    subject = measured[0].subject
+    place = place_of(config, subject.plan if isinstance(subject, DrawnImages) else None)
+    if place is not None:
+        content = Content(numbers, {"sweep": table}, {path.stem: (path, subject.name) for path in fronts})
+        _send(place, "evaluate", f"sweep of {subject.name}", [folder.name], {"subject": subject.about}, content, folder)
+
+
+def mirror_samples(config: DictConfig, plan: SetPlan, grid: Path) -> None:
+    """Sends the grid of what was drawn, with what defines it.
+
+    Args:
+        config: Of the command.
+        plan: By which it was drawn.
+        grid: The picture.
+    """
+    place = place_of(config, plan)
+    if place is None:
+        return
+    name = f"{plan.subject['run'] or Path(plan.subject['checkpoint']).stem} seed {plan.subject['seed']}"
+    content = Content(pictures={"samples": (grid, caption(plan))})
+    told = {"subject": plan.subject, "protocol": plan.protocol_fields}
+    _send(place, "sample", name, [plan.folder.plan.fingerprint, plan.count], told, content, plan.folder.path)
+
+
+def caption(plan: SetPlan) -> str:
+    """What a grid shows, in a line."""
+    request, subject = plan.request, plan.subject
+    shown = min(int(request.get("grid") or plan.count), plan.count)
+    sampler = plan.config["sampler"]
+    guided = [
+        f"{name} {node['scale']}" if "scale" in node else name for name, node in (plan.config["guidance"] or {}).items()
+    ]
+    parts = [
+        f"{shown} of {plan.count} images",
+        f"{plan.source.track} at step {subject['step']}",
+        f"{sampler['_target_'].rpartition('.')[2]} {sampler['grid']['steps']} steps",
+        f"guidance {', '.join(guided)}" if guided else "no guidance",
+        f"seeds {request.first_seed} .. {request.first_seed + shown - 1}",
+    ]
+    return ", ".join(parts)
+
+
+def _send(
+    place: Place,
+    job_type: str,
+    name: str,
+    defined_by: Sequence[Any],
+    config: Mapping[str, Any],
+    content: Content,
+    folder: Path,
+) -> None:
+    from difflab.runs.wandb.description import Description, Said, tags_of
+    from difflab.runs.wandb.service import WandbError, chosen_mode
+
+    try:
+        from difflab.runs.wandb.results import publish
+
+        mode = chosen_mode(place.node["mode"])
+    except (ImportError, WandbError) as error:
+        warn(f"W&B does not get the results in {folder}: {error}")
+        return
+
+    node, told = place.node, {"run": {"name": name}}
+    if place.run is not None:
+        told = {key: value for key, value in read_yaml(place.run.config).items() if key in ("run", "seed")}
+    digest = sha256(repr(defined_by).encode()).hexdigest()[:10]
+    said = Said(
+        (node.get("name") if place.asked else None) or f"{job_type} {name}",
+        node.get("notes") if place.asked else None,
+        tags_of(node.get("tags")),
+    )
+    origin = run_id(place.run.path) if place.run is not None else re.sub(r"[^\w.-]+", "-", name)[:80]
+    description = Description(
+        node["project"], node.get("entity"), f"{origin}-{job_type}-{digest}", node.get("group"), job_type, said
+    )
+    publish(content, description, told, config, mode, folder)
+
+
+_COLUMNS = ("metric", "samples", "value", "low", "high", "std_error", "better", "protocol", "why")
+
+
+def _row(one: Measurement) -> tuple[Any, ...]:
+    low, high = one.interval() or (None, None)
+    better = one.info.direction if one.info else ""
+    return one.metric, one.samples, one.value, low, high, one.std_error, better, one.protocol.fingerprint, one.why
+
+
+def _numbers(measurements: Sequence[Measurement], prefix: str, count: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in measurements:
+        name = f"{prefix}{one.metric}@{count}"
+        found |= {name: float(one.value), f"{name}/protocol": one.protocol.fingerprint}
+        if interval := one.interval():
+            found |= {f"{name}/low": interval[0], f"{name}/high": interval[1]}
+    return found
+
+
+def _classes(measured: Measured, folder: Path) -> Table | None:
+    """A row per class: how many images were measured, and the first of them."""
+    import torch
+    from torchvision.utils import save_image
+
+    from difflab.evaluation.callback import grid_of
+    from difflab.files import atomic_file
+
+    labels, images = measured.features.labels if measured.features else None, measured.subject.seen
+    if labels is None or images is None:
+        return None
+    rows = []
+    for number in labels.unique().tolist()[:SHOWN_CLASSES]:
+        own = (torch.as_tensor(labels) == number).nonzero()[:, 0]
+        path = folder / f"{number}.png"
+        with atomic_file(path) as aside:
+            save_image(grid_of(images.images(own[:SHOWN_OF_A_CLASS].tolist()), SHOWN_OF_A_CLASS), aside, format="png")
+        rows.append((number, len(own), path))
+    return Table(("class", "images", "first"), rows)

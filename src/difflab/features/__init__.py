@@ -1,0 +1,34 @@
+"""Extractors: from images to the features that metrics compare, their weights, and cached embeddings."""
+
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.features.best_available import ThumbnailExtractor, best_available
+    from difflab.features.clip import ClipExtractor
+    from difflab.features.digits import DigitsExtractor
+    from difflab.features.dinov2 import DinoV2Extractor
+    from difflab.features.efficientnet_lite0 import EfficientNetLite0Extractor
+    from difflab.features.extractor import FeatureExtractor, Features, FeatureSet, Identity
+    from difflab.features.inception import InceptionExtractor, find_inception_weights
+    from difflab.features.quantize import to_uint8, to_uint8_truncated
+
+__all__ = [
+    "ClipExtractor",
+    "DigitsExtractor",
+    "DinoV2Extractor",
+    "EfficientNetLite0Extractor",
+    "FeatureExtractor",
+    "FeatureSet",
+    "Features",
+    "Identity",
+    "InceptionExtractor",
+    "ThumbnailExtractor",
+    "best_available",
+    "find_inception_weights",
+    "to_uint8",
+    "to_uint8_truncated",
+]
+
+on_demand(__name__)

@@ -1,0 +1,204 @@
+"""Metrics of an image and the one that it is compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float64, Int, UInt8
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from difflab.features.extractor import FeatureExtractor
+from difflab.metrics.metric import PairMetric, Pairs
+from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.protocol import Value
+
+
+class PeakSignalToNoise(PairMetric):
+    """psnr = 10 log10(255^2 / mean squared error) of each image and its original, in decibel, over all channels (torchmetrics); its mean
+    over images. An image that equals its original counts as one of which a single value is off by one: its own ratio is infinite.
+    """
+
+    name = "psnr"
+    needs_originals = True
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=True, unit="dB", label="PSNR")
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"levels": 255}
+
+    def to(self, device: torch.device | str) -> Self:
+        return self
+
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        originals = pairs.originals(index).to(images.device)
+        ratio = peak_signal_noise_ratio(
+            images.double(), originals.double(), data_range=255.0, reduction="none", dim=(1, 2, 3)
+        )
+        assert isinstance(ratio, Tensor)
+        return ratio.clamp(max=10 * math.log10(255**2 * images[0].numel()))
+
+
+class StructuralSimilarity(PairMetric):
+    """ssim of each image with its original, under a Gaussian window, mean over channels (torchmetrics); its mean over images.
+
+    deviation   of the window, in pixels; 1.5, whose window has 11 x 11 pixels, unless the images are smaller
+    """
+
+    name = "ssim"
+    needs_originals = True
+
+    def __init__(self, deviation: float = 1.5):
+        if deviation <= 0:
+            raise ValueError(f"metric.ssim.deviation={deviation} is the width of a window: above 0")
+        self.deviation = deviation
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=True, bounds=(-1.0, 1.0), label="SSIM")
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"levels": 255, "deviation": self.deviation}
+
+    def to(self, device: torch.device | str) -> Self:
+        return self
+
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        window = 2 * int(3.5 * self.deviation + 0.5) + 1
+        if min(images.shape[2:]) < window:
+            raise ValueError(
+                f"ssim: a window of deviation {self.deviation} has {window} x {window} pixels, and the images {images.shape[2]} x "
+                f"{images.shape[3]}: choose a smaller metric.ssim.deviation, such as 0.8 (7 x 7), and compare at equal ones alone"
+            )
+        values = structural_similarity_index_measure(
+            images.double(),
+            pairs.originals(index).to(images.device).double(),
+            sigma=self.deviation,
+            data_range=255.0,
+            reduction="none",
+        )
+        assert isinstance(values, Tensor)
+        return values
+
+
+class LearnedPerceptual(PairMetric):
+    """lpips_alex, lpips_vgg: LPIPS of each image and its original (torchmetrics, whose heads are those of lpips 0.1); its mean over images.
+
+    The backbone is torchvision's, which gets its weights once. Grey images are repeated to RGB.
+
+    net   of the backbone: alex, vgg, squeeze
+    """
+
+    needs_originals = True
+
+    def __init__(self, net: str = "alex"):
+        self.net: Any = net
+        self.name = f"lpips_{net}"
+        self._network: Any = None
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=False, label=f"LPIPS ({self.net})")
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        metric = cls(str(fields.get("metric.net")))
+        return metric.info() if metric.name == name else None
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"net": self.net, "version": "0.1"}
+
+    def to(self, device: torch.device | str) -> Self:
+        from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+        if self._network is None:
+            try:
+                self._network = _NoTrainLpips(net=self.net)
+            except (OSError, RuntimeError) as error:
+                raise ValueError(
+                    f"{self.name}: the weights of its backbone are not at hand and cannot be fetched ({' '.join(str(error).split())}). Put "
+                    f"torchvision's file into {torch.hub.get_dir()}/checkpoints, or choose metric=[feature_distance], which takes the "
+                    "features of an extractor that is here"
+                ) from error
+        self._network.to(device)
+        return self
+
+    @torch.no_grad()
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        mine, original = (
+            (x.to(images.device).float() / 127.5 - 1).expand(-1, 3, -1, -1) for x in (images, pairs.originals(index))
+        )
+        with torch.autocast(images.device.type, enabled=False):
+            return self._network(mine, original).flatten().double()
+
+
+INFO = MetricInfo(higher_is_better=False, bounds=(0.0, 2.0), label="feature distance")
+
+
+class FeatureDistance(PairMetric):
+    """feature_distance, feature_distance_digits ...: 1 - cos(f(image), f(original)), f being the features of an extractor; its mean over
+    images. Where LPIPS's weights are not at hand it tells similar from dissimilar in its own units.
+
+    extractor   any, named in the metric's name
+    """
+
+    needs_originals = True
+
+    def __init__(self, extractor: FeatureExtractor):
+        self.extractor = extractor
+        self.name = extractor.identity.named("feature_distance")
+
+    def info(self) -> MetricInfo:
+        return INFO
+
+    @classmethod
+    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
+        """The extractor is in the name and its fingerprint in the protocol; no other metric states such a field."""
+        named = name == "feature_distance" or name.startswith("feature_distance_")
+        return INFO if named and "metric.features_of" in fields else None
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"features_of": self.extractor.fingerprint}
+
+    def to(self, device: torch.device | str) -> Self:
+        self.extractor.to(device)
+        return self
+
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        mine, original = (self.extractor(x).features.double() for x in (images, pairs.originals(index)))
+        return 1 - torch.nn.functional.cosine_similarity(mine, original, dim=1)
+
+
+class Consistency(PairMetric):
+    """consistency: the mean squared difference between the small image that the model was given (without the noise of conditioning
+    augmentation) and its result made small in the same way, images in [-1, 1] (SR3, arXiv 2104.07636, table 1, but for the units).
+    Lower is better; needs no original.
+    """
+
+    name = "consistency"
+    needs_originals = False
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(higher_is_better=False, label="consistency")
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"units": "[-1, 1]"}
+
+    def to(self, device: torch.device | str) -> Self:
+        return self
+
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        given = pairs.small(index).to(images.device)
+        return (pairs.made_small(images).double() - given.double()).square().mean(dim=(1, 2, 3))

@@ -1,0 +1,255 @@
+"""Offline W&B runs, uploaded from a machine that has a way out: each piece once.
+
+What an offline W&B run has on disk.
+
+A `.wandb` file is a log in LevelDB's format (blocks of 32 KiB, each record cut into chunks with checksum, length and kind) of protobuf
+records. W&B writes it from a process of its own, so after a crash the file itself tells what was kept, and no one else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from difflab.reading import FileError, parse_json
+from difflab.runs.lock import RunLock
+from difflab.runs.wandb.service import WandbError, check_login
+
+_BLOCK = 32768
+_FILE_HEADER, _CHUNK_HEADER = struct.Struct("<4sHB"), struct.Struct("<IHB")
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+def last_mirrored_step(directory: str | Path) -> int:
+    """The last step that any offline run below the directory holds; -1 for none. Reads each file from its end up to there."""
+    return max((_last_step(path) for path in Path(directory).glob("offline-run-*/*.wandb")), default=-1)
+
+
+def holds_a_run(path: str | Path) -> bool:
+    """Whether the file says which run it is of: one that was killed in its first second may not."""
+    return any(record.WhichOneof("record_type") == "run" for _, record in records(path))
+
+
+def cut_torn_tail(path: str | Path) -> None:
+    """Ends the file with its last whole record. `wandb sync` uploads a file with a torn one and calls that a failure, each time anew."""
+    size = os.path.getsize(path)
+    end = max((end for end, _ in _bodies(path, 0)), default=min(size, _FILE_HEADER.size))
+    if end < size:
+        os.truncate(path, end)
+
+
+def records(path: str | Path, first_block: int = 0) -> Iterator[tuple[int, Any]]:
+    """(where it ends, the record) of whole records; the torn tail of a killed run is left out, and what is no record as well.
+
+    Args:
+        path: Of the file.
+        first_block: Where to begin; a record that has begun before is left out.
+    """
+    from google.protobuf.message import DecodeError
+    from wandb.proto import wandb_internal_pb2
+
+    for end, body in _bodies(path, first_block):
+        with contextlib.suppress(DecodeError):
+            yield end, wandb_internal_pb2.Record.FromString(body)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _last_step(path: Path) -> int:
+    blocks, back = -(-path.stat().st_size // _BLOCK), 1
+    while True:
+        first = max(0, blocks - back)
+        steps = [
+            record.history.step.num
+            for _, record in records(path, first)
+            if record.WhichOneof("record_type") == "history"
+        ]
+        if steps or not first:
+            return max(steps, default=-1)
+        back *= 8
+
+
+def _bodies(path: str | Path, first_block: int) -> Iterator[tuple[int, bytes]]:
+    with Path(path).open("rb") as file:
+        begin, parts = file.seek(first_block * _BLOCK), None
+        position = 0 if begin else _FILE_HEADER.size
+        while block := file.read(_BLOCK):
+            while position + _CHUNK_HEADER.size <= len(block):  # less is too little for a chunk: filled with zeros
+                checksum, length, kind = _CHUNK_HEADER.unpack_from(block, position)
+                body = block[position + _CHUNK_HEADER.size : position + _CHUNK_HEADER.size + length]
+                if len(body) < length or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
+                    return
+                position += _CHUNK_HEADER.size + length
+                if kind in (_FULL, _FIRST):
+                    parts = [body]
+                elif parts is not None:
+                    parts.append(body)
+                if kind in (_FULL, _LAST) and parts is not None:
+                    yield begin + position, b"".join(parts)
+            begin, position = begin + len(block), 0
+
+
+COMMAND = (sys.executable, "-m", "wandb")
+
+UPLOADED, EARLIER, RUNNING, FAILED = "uploaded", "uploaded earlier", "running, skipped", "failed"
+
+HOW_SHOWN = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET")
+"""Of the environment: what would keep `wandb sync` from sending, or from saying what went wrong."""
+
+
+@dataclass(frozen=True)
+class RunUpload:
+    """What became of a run.
+
+    outcome   UPLOADED, EARLIER, RUNNING or FAILED
+    uploaded  its offline directories that were sent now: one for each start of the run
+    problem   of the first directory that could not be sent; later ones wait for it
+    """
+
+    run: Path
+    outcome: str
+    uploaded: tuple[str, ...] = ()
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.outcome}" + (f": {self.problem}" if self.problem else "")
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """Of all runs, by path."""
+
+    runs: tuple[RunUpload, ...]
+
+    @property
+    def failed(self) -> list[RunUpload]:
+        return [run for run in self.runs if run.outcome == FAILED]
+
+    def __str__(self) -> str:
+        if not self.runs:
+            return "there are no offline runs: those were logged online, or trained with logger=none"
+        counts = Counter(run.outcome for run in self.runs)
+        said = ", ".join(
+            f"{counts[outcome]} {outcome}" for outcome in (UPLOADED, EARLIER, RUNNING, FAILED) if counts[outcome]
+        )
+        return f"{len(self.runs)} run{'s' * (len(self.runs) > 1)}: {said}" + (
+            "; the same command tries those that failed again" if self.failed else ""
+        )
+
+
+def sync(
+    root: str | Path,
+    tell: Callable[[RunUpload], None],
+    entity: str | None = None,
+    command: Sequence[str] = COMMAND,
+    workers: int = 4,
+    patience: float = 1800.0,
+) -> Uploads:
+    """Uploads the offline W&B runs of all run directories below `root`.
+
+    A run that was started again has several offline directories, <run>/wandb/offline-run-<start>-<id>/. They are pieces of one W&B run and
+    go up in the order of the starts, and none after one that failed. W&B's own mark, <file>.wandb.synced, says what is there; `wandb sync`
+    sets it and exits with 0 though the server refused metrics or pictures, so it is taken back where the output or W&B's log has an error.
+    A piece that was cut in the middle is sent again as a whole.
+
+    tell      is called with each run that is done
+    entity    of W&B, if not that of the run or the user
+    command   of W&B
+    workers   runs at a time
+    patience  seconds for one piece
+    """
+    check_login()
+    found: dict[Path, list[Path]] = {}
+    for piece in sorted(Path(root).glob("**/wandb/offline-run-*")):
+        found.setdefault(piece.parent.parent, []).append(piece)
+    if not found:
+        return Uploads(())
+    arguments = (*command, "sync", *(["--entity", entity] if entity else []))
+    done = {}
+    try:
+        with FileLock(Path(root) / ".sync.lock", timeout=0), ThreadPoolExecutor(workers) as pool:
+            tasks = [pool.submit(_upload_run, run, pieces, arguments, patience) for run, pieces in found.items()]
+            try:
+                for task in as_completed(tasks):
+                    done[task.result().run] = task.result()
+                    tell(task.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except Timeout:
+        raise WandbError(f"another sync of {root} is at work: wait for it, so that nothing is sent twice") from None
+    return Uploads(tuple(done[run] for run in found))
+
+
+def _upload_run(run: Path, pieces: Sequence[Path], arguments: Sequence[str], patience: float) -> RunUpload:
+    if RunLock(run).is_held():
+        return RunUpload(run, RUNNING)
+    uploaded: list[str] = []
+    for piece in pieces:
+        for file in sorted(piece.glob("*.wandb")):
+            mark = file.with_name(f"{file.name}.synced")
+            if mark.exists() or not holds_a_run(file):
+                continue
+            cut_torn_tail(file)
+            problem = _upload(piece, arguments, patience)
+            if not problem and not mark.exists():
+                problem = "wandb sync did not say that it is done"
+            if problem:
+                mark.unlink(missing_ok=True)
+                return RunUpload(run, FAILED, tuple(uploaded), f"{piece.name}: {problem}")
+            uploaded.append(piece.name)
+    return RunUpload(run, UPLOADED if uploaded else EARLIER, tuple(uploaded))
+
+
+def _upload(piece: Path, arguments: Sequence[str], patience: float) -> str:
+    """What went wrong, or nothing."""
+    with TemporaryDirectory() as aside:
+        said = Path(aside) / "said"
+        environment = {name: value for name, value in os.environ.items() if name not in HOW_SHOWN} | {
+            "WANDB_DIR": aside
+        }
+        with said.open("wb") as out:  # and no pipe, which a child that outlives the command would keep open
+            try:
+                ended = subprocess.run(
+                    [*arguments, str(piece)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    timeout=patience,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"not done after {patience:g} s: the server did not answer, or takes more time than that"
+            except OSError as error:
+                return f"{arguments[0]} cannot be run ({error.strerror})"
+        lines = said.read_text(errors="replace", encoding="utf-8").splitlines()
+        errors = [line.partition("ERROR ")[2] for line in lines if "ERROR " in line]
+        if errors:
+            return errors[0]
+        if ended.returncode:
+            return next(reversed(lines), "") or f"wandb sync exited with {ended.returncode}"
+        return next(_lost_files(Path(aside)), "")
+
+
+def _lost_files(directory: Path) -> Iterator[str]:
+    """Of files that W&B gave up: its log alone tells."""
+    for log in directory.glob("wandb/logs/*.log"):
+        for line in log.read_text(errors="replace", encoding="utf-8").splitlines():
+            try:
+                entry = parse_json(line, log)
+            except FileError:
+                continue
+            if entry.get("level") == "ERROR" and "UploadTask" in str(entry.get("task")):
+                yield entry["msg"].splitlines()[0]

@@ -1,0 +1,40 @@
+"""A study's file becomes a plan: every row resolved, checked and counted, before anything runs."""
+
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.studies.planning.confounds import (
+        Comparison,
+        Difference,
+        changed_together,
+        check_distinct,
+        check_row,
+        compare,
+        differences,
+    )
+    from difflab.studies.planning.facts import Facts
+    from difflab.studies.planning.matching import Match, match
+    from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+    from difflab.studies.planning.workload import Workload
+
+__all__ = [
+    "Cell",
+    "Comparison",
+    "Difference",
+    "Facts",
+    "Match",
+    "Plan",
+    "RowPlan",
+    "Training",
+    "Workload",
+    "changed_together",
+    "check_distinct",
+    "check_row",
+    "compare",
+    "differences",
+    "match",
+]
+
+on_demand(__name__)

@@ -1,0 +1,153 @@
+"""What a study has to run and what it costs: trainings, and the sample sets that each of them serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from difflab.runs.names import attempt_directory
+from difflab.studies.spec import Study
+
+if TYPE_CHECKING:
+    from difflab.studies.planning.facts import Facts
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run of train.py. Rows that differ in how they draw alone share it.
+
+    number     position among the plan's trainings; of a job array, too
+    name       run.name: <study>/<row> of the first row that needs it
+    identity   of the run (difflab.runs.identity)
+    parent     the folder of its attempts: <run.root>/<run.name>
+    overrides  the whole command line of train.py, as ("+experiment=...", "seed=1", ...)
+    steps      optimizer steps to its end
+    """
+
+    number: int
+    name: str
+    seed: int
+    identity: str
+    parent: Path
+    overrides: tuple[str, ...]
+    steps: int
+
+    @property
+    def directory(self) -> Path:
+        """Of the run, or of its newest later attempt."""
+        return attempt_directory(self.parent, self.identity, self.seed, restart=False)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row at one seed.
+
+    training   number of the training that it draws from
+    overrides  of evaluate.py, all but checkpoint= and out=, which follow from the training's directory
+    folder     of its results within the run: evaluations/<hash of the overrides>
+    """
+
+    row: str
+    seed: int
+    training: int
+    overrides: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """A row, resolved.
+
+    config     the resolved configuration of its training, plain, at the study's first seed
+    facts      what it costs
+    samples    that an evaluation draws
+    overrides  that `match` has added, as network.width=56
+    follows    keys in which it differs from the row `against` since the configuration derives them from declared changes
+    """
+
+    config: Mapping[str, Any]
+    facts: Facts
+    overrides: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+    samples: int = 0
+
+    @property
+    def evaluation_flops(self) -> float:
+        """Of drawing an evaluation's images; embedding them and measuring likelihoods is not counted."""
+        return self.samples * self.facts.sampling_flops
+
+
+@dataclass(frozen=True)
+class Plan:
+    """root        <run.root>/<study>: everything that belongs to the study
+    lacking     why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are
+    unmeasured  why evaluations will not give what the study reports, as weights that are not at hand; None if they will
+    """
+
+    study: Study
+    root: Path
+    rows: Mapping[str, RowPlan]
+    trainings: tuple[Training, ...]
+    cells: tuple[Cell, ...]
+    lacking: str | None = None
+    unmeasured: str | None = None
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """What stands in the table and is not run, a line each."""
+        return tuple(row.sentence for row in self.study.cited.values())
+
+    def training(self, cell: Cell) -> Training:
+        return self.trainings[cell.training]
+
+    def batch(self, row: str) -> int:
+        """Images of an optimizer step."""
+        return self.rows[row].facts.batch
+
+    def results(self, cell: Cell) -> Path:
+        """The results.json that evaluate.py writes for the cell."""
+        return self.training(cell).directory / cell.folder / "results.json"
+
+    def evaluation_command(self, cell: Cell) -> tuple[str, ...]:
+        """The whole command line of evaluate.py."""
+        directory = self.training(cell).directory
+        return (*cell.overrides, f"checkpoint={directory}", f"out={directory / cell.folder}")
+
+
+PREFIXES = "kMGTPEZY"
+
+
+def cost_sentence(plan: Plan) -> str:
+    """6 trainings of 700,000 steps of 256 images: 505 EFLOP. 6 sets of 50,000 samples by 250 calls of the network: 2.35 EFLOP.
+
+    FLOP are those of training, forward and backward, and those of drawing the samples that are measured.
+    """
+    trained = [plan.rows[t.name.rpartition("/")[2]].facts for t in plan.trainings]
+    drawn = [plan.rows[cell.row] for cell in plan.cells]
+    steps, batches = _range(one.steps for one in trained), _range(one.batch for one in trained)
+    samples, calls = _range(row.samples for row in drawn), _range(row.facts.sampling_calls for row in drawn)
+    training, drawing = sum(one.total_flops for one in trained), sum(row.evaluation_flops for row in drawn)
+    return (
+        f"{len(trained)} trainings of {steps} steps of {batches} images: {flop(training)}. "
+        f"{len(drawn)} sets of {samples} samples by {calls} calls of the network: {flop(drawing)}."
+    )
+
+
+def flop(count: float) -> str:
+    """Three significant figures with a prefix: 505 EFLOP."""
+    for power, prefix in reversed(list(enumerate(PREFIXES, start=1))):
+        if count >= 0.9995 * 1000**power:
+            return f"{_three(count / 1000**power)} {prefix}FLOP"
+    return f"{_three(count)} FLOP"
+
+
+def _three(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _range(numbers: Iterable[int]) -> str:
+    """10, 10 or 20, 10 to 1,000."""
+    found = sorted(set(numbers))
+    return f"{found[0]:,} to {found[-1]:,}" if len(found) > 2 else " or ".join(f"{one:,}" for one in found)

@@ -1,0 +1,239 @@
+"""A study and a command line -> its plan: every row resolved, checked and counted, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.checkpoints.initial import InitialWeights
+from difflab.config.arguments import cause
+from difflab.config.keys import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.paths import search_words
+from difflab.config.resolve import ResolvedConfig, composing, resolve_row, with_seed
+from difflab.config.trust import packages_of
+from difflab.config.values import check_values
+from difflab.config.words import as_meant
+from difflab.data import DataError
+from difflab.evaluation.evaluator import VALUES_OF_ITS_OWN
+from difflab.evaluation.results import recognised
+from difflab.metrics import Protocol
+from difflab.runs import identity
+from difflab.sampling.build import DRAWING_VALUES
+from difflab.sampling.cascade import gathered, stage_words
+from difflab.studies.planning.confounds import check_distinct, check_row
+from difflab.studies.planning.deciding import Deciding
+from difflab.studies.planning.matching import Match
+from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.planning.row_facts import RowFacts, match_row
+from difflab.studies.scale import RATIO
+from difflab.studies.spec import Row, Study, StudyError
+
+GIVEN = {
+    "seed": "a study's seeds stand in its file, under `seeds`",
+    "run.name": "a study names its runs itself, <study>/<row>",
+}
+"""Keys of train.py that a study gives, and what to do instead."""
+
+
+def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str) -> Plan:
+    """A StudyError names the row and the key in which something is wrong.
+
+    extra   overrides of train.py that the command gives to all rows
+    match   params or flops: what each row is made equal to the baseline in; None leaves rows as they are
+    solve   the key that is set for that, network.width or network.depth
+    """
+    for override in as_meant(
+        "train", (*study.overrides, *extra, *(w for row in study.rows.values() for w in row.overrides))
+    ):
+        if override.lstrip("+~").partition("=")[0] in GIVEN:
+            raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
+    _check_margins(study)
+    facts = RowFacts()
+    resolved = {row.name: _resolved(study, row, extra) for row in study.rows.values()}
+    matches: dict[str, Match] = {}
+    if match is not None:
+        baseline = resolved[study.baseline]
+        for row in study.compared():
+            with _in_row(row):
+                matches[row.name] = match_row(facts, match, solve, _command(study, row, extra), baseline)
+                resolved[row.name] = _resolved(study, row, [*extra, *matches[row.name].overrides])
+    follows: dict[str, tuple[str, ...]] = {}
+    check_distinct({row.name: (row, resolved[row.name]) for row in study.rows.values()})
+    for row in study.compared():
+        keys = {matches[name].key for name in (row.name, row.against) if name in matches}
+        compared = check_row(row, resolved[row.name], study.rows[row.against], resolved[row.against], keys)
+        follows[row.name] = tuple(difference.key for difference in compared.follows)
+    rows = {}
+    for row in study.rows.values():
+        with _in_row(row):
+            rows[row.name] = RowPlan(
+                config=resolved[row.name].config,
+                facts=facts(resolved[row.name], (*study.evaluation.overrides, *row.draw)),
+                overrides=matches[row.name].overrides if row.name in matches else (),
+                follows=follows.get(row.name, ()),
+                samples=_evaluation((*study.evaluation.overrides, *row.draw)).num_samples,
+            )
+    trainings, cells, lacking = _runs(study, resolved)
+    root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
+    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows))
+
+
+def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
+    """Of train.py, but for seed and names."""
+    return (f"+experiment={row.experiment}", *study.overrides, *row.overrides, *extra)
+
+
+def _check_margins(study: Study) -> None:
+    """A StudyError for a margin in per cent of a metric that is known to be compared on differences."""
+    for metric, margin in study.margins.items():
+        extractors = ("inception", metric.rpartition("_")[2])  # after which metrics are named
+        known = [recognised(metric, Protocol({"extractor.name": name})) for name in extractors]
+        if margin.scale is RATIO and any(info is not None and not info.ratio for info in known):
+            raise StudyError(
+                f"margins.{metric} = {margin}: {metric} is not compared as a ratio: give a margin in its own unit"
+            )
+
+
+def _resolved(study: Study, row: Row, extra: Sequence[str]) -> ResolvedConfig:
+    with _in_row(row):
+        return resolve_row((*_command(study, row, extra), f"seed={study.seeds[0]}"))
+
+
+def _runs(
+    study: Study, resolved: Mapping[str, ResolvedConfig]
+) -> tuple[tuple[Training, ...], tuple[Cell, ...], str | None]:
+    """The trainings, the cells, and why identities are not known where the data are not at hand."""
+    prints = _Fingerprints()
+    trainings: dict[str, Training] = {}
+    keys: dict[tuple[str, int], str] = {}
+    for seed, row in itertools.product(study.seeds, study.rows.values()):  # each row once, then each once more
+        config, command = resolved[row.name].config, resolved[row.name].overrides
+        command = tuple(word for word in command if not word.startswith("seed="))
+        with _in_row(row):
+            data, evaluation = prints.data(config["data"]), prints.evaluation(config["evaluation"])
+            name = f"{study.name}/{row.name}"
+            initial = prints.initial(config.get("init_from"), Path(str(config["run"]["root"])) / name)
+        project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
+        key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation, initial=initial)
+        if key not in trainings:
+            trainings[key] = Training(
+                number=len(trainings),
+                name=name,
+                seed=seed,
+                identity=key,
+                parent=Path(str(config["run"]["root"])) / name,
+                overrides=(*search_words(), *command, *project, f"run.name={name}", f"seed={seed}"),
+                steps=config["trainer"]["max_steps"],
+            )
+    cells = []
+    for row in study.rows.values():
+        with _in_row(row):
+            request = _evaluation((*study.evaluation.overrides, *row.draw)).num_samples
+        config = resolved[row.name].config
+        own = sorted(
+            {*packages_of(config), *_listed(config.get("trust"))}
+        )  # the study names them, so its evaluations may read them back
+        where = (
+            *search_words(),
+            f"accelerator={config['trainer']['accelerator']}",
+            *([f"trust=[{','.join(own)}]"] if own else []),
+        )
+        for seed in study.seeds:
+            # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
+            drawn = (*as_meant("evaluate", (*study.evaluation.overrides, *row.draw)), f"first_seed={seed * request}")
+            folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
+            cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
+    return tuple(trainings.values()), tuple(cells), prints.lacking
+
+
+def _unmeasured(study: Study, rows: Mapping[str, RowPlan]) -> str | None:
+    """Why evaluations will not give what the study reports; None if they will."""
+    deciding = Deciding()
+    metrics = dict.fromkeys((study.evaluation.decides, *study.evaluation.metrics))
+    for name, row in rows.items():
+        asked = _evaluation((*study.evaluation.overrides, *study.rows[name].draw))
+        if lacking := deciding.lacking(list(metrics), row.config, asked):
+            return f"row {name}: {lacking}"
+    return None
+
+
+def _listed(packages: Any) -> list[str]:
+    return [packages] if isinstance(packages, str) else list(packages or ())
+
+
+class _Fingerprints:
+    """What data and evaluations are, each asked once.
+
+    lacking   why data could not be opened
+    """
+
+    def __init__(self):
+        self.lacking: str | None = None
+        self._known: dict[str, str] = {}
+
+    def data(self, node: Mapping[str, Any]) -> str:
+        key = json.dumps(node, sort_keys=True)
+        if key not in self._known:
+            try:
+                self._known[key] = instantiate(node, _convert_="all").fingerprint
+            except (DataError, InstantiationException, OSError, ImportError) as error:
+                self.lacking = self.lacking or cause(error)
+                self._known[key] = "not at hand"
+        return self._known[key]
+
+    def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
+        """Of the weights from which training starts; "" for those that the seed draws."""
+        key = json.dumps([node, str(folder)], sort_keys=True)
+        if node and key not in self._known:
+            try:
+                self._known[key] = InitialWeights(instantiate(node, _convert_="all"), folder).fingerprint
+            except (ConfigError, InstantiationException) as error:
+                self.lacking = str(error)
+                self._known[key] = "not at hand"
+        return self._known[key] if node else ""
+
+    def evaluation(self, node: Mapping[str, Any]) -> str:
+        key = json.dumps(node, sort_keys=True)
+        if key not in self._known:
+            try:
+                self._known[key] = instantiate(node, _convert_="all").fingerprint
+            except (InstantiationException, ValueError, OSError, ImportError) as error:
+                self.lacking = self.lacking or cause(error)
+                self._known[key] = "not at hand"
+        return self._known[key]
+
+
+@cache
+def _evaluation(overrides: tuple[str, ...]) -> DictConfig:
+    """What an evaluation is asked for. A ConfigError if evaluate.py would not take these overrides."""
+    for override in as_meant("evaluate", overrides):
+        if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
+            raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
+    with composing():
+        config = compose_or_explain("evaluate", [*gathered(overrides), "checkpoint=RUN"])
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        drop_unchosen(config)
+        check_nothing_missing(config)
+        check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+        stage_words(OmegaConf.to_container(config.stage, resolve=False), len(config.stages))  # type: ignore[arg-type]
+        return config
+
+
+@contextmanager
+def _in_row(row: Row):
+    """Within the context errors name the row."""
+    try:
+        yield
+    except (ConfigError, StudyError) as error:
+        raise StudyError(f"row {row.name}: {error}") from error

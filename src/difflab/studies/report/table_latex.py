@@ -1,0 +1,115 @@
+"""A table as LaTeX."""
+
+from __future__ import annotations
+
+import re
+
+from difflab.studies.report.table import AblationTable, Mark
+from difflab.studies.report.table_cells import Content, grid
+from difflab.studies.report.table_text import Renderer
+
+_SIGNS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "_": r"\_",
+    "%": r"\%",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "–": "--",
+    "→": r"$\to$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "√": r"$\surd$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "γ": r"$\gamma$",
+    "ε": r"$\varepsilon$",
+    "η": r"$\eta$",
+    "λ": r"$\lambda$",
+    "μ": r"$\mu$",
+    "ρ": r"$\rho$",
+    "σ": r"$\sigma$",
+    "Δ": r"$\Delta$",
+    "Σ": r"$\Sigma$",
+    "²": r"$^2$",
+    "∞": r"$\infty$",
+}
+"""What LaTeX would read as a sign, or has no letter for without further packages."""
+
+_MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
+"""A hyphen that is the sign of a number."""
+
+_RAISED = {"†": r"\dagger", "‡": r"\ddagger", "§": r"\S", "¶": r"\P"}
+
+
+class Latex(Renderer):
+    r"""A floating table of booktabs: \usepackage{booktabs} is all that it needs."""
+
+    suffix = ".tex"
+
+    def render(self, table: AblationTable) -> str:
+        study, content = table.evidence.study, grid(table)
+        notes = [
+            *(f"${_raised(mark)}$ {escaped(mark.meaning)}." for mark in content.marks),
+            *map(escaped, content.notes),
+        ]
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escaped(study.question)}}}",
+            rf"\label{{tab:{''.join(c if c.isalnum() else '-' for c in study.name)}}}",
+            rf"\begin{{tabular}}{{{''.join('r' if column.is_number else 'l' for column in content.columns)}}}",
+            r"\toprule",
+            _line([escaped(column.head) for column in content.columns]),
+            r"\midrule",
+            *(_line([_cell(one) for one in row]) for row in content.cells),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+            r"\smallskip",
+            r"\begin{minipage}{\linewidth}\footnotesize",
+            "\\\\\n".join(notes),
+            r"\end{minipage}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain words for LaTeX."""
+    return "".join(_SIGNS.get(character, character) for character in " ".join(text.split()))
+
+
+def _line(cells: list[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def _cell(content: Content) -> str:
+    raised = _raised(*content.marks)
+    if content.spread is None and not content.text.lstrip("+-").replace(".", "", 1).isdigit():
+        text = _MINUS.sub("$-$", escaped(content.text))
+        return (rf"\textbf{{{text}}}" if content.strong else text) + _aside(raised)
+    inner = content.text if content.spread is None else rf"{content.text} \pm {content.spread}"
+    return (f"$\\mathbf{{{inner}}}$" if content.strong else f"${inner}$") + _aside(raised)
+
+
+def _aside(raised: str) -> str:
+    """A mark that takes no room, so that the last digits of a column stand below each other."""
+    return rf"\rlap{{${raised}$}}" if raised else ""
+
+
+def _raised(*marks: Mark) -> str:
+    signs = "".join(_RAISED.get(mark.symbol, rf"\mathrm{{{mark.symbol}}}") for mark in marks)
+    return f"^{{{signs}}}" if signs else ""

@@ -1,0 +1,79 @@
+"""Does a row differ from its baseline, by how much, and could it be chance?"""
+
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.studies.statistics.curves import Band, Curve, band, band_of_difference
+    from difflab.studies.statistics.equivalence import Equivalence, equivalence
+    from difflab.studies.statistics.paired import (
+        PairedDifference,
+        Pairing,
+        SignFlip,
+        paired_difference,
+        sign_flip,
+        sign_test,
+    )
+    from difflab.studies.statistics.power import (
+        Pilot,
+        pilot,
+        pilot_of_pairs,
+        pilot_of_seeds,
+        pilots,
+        power,
+        power_by_row,
+        power_sentence,
+        seeds_needed,
+        smallest_difference,
+    )
+    from difflab.studies.statistics.sentences import p_in_words
+    from difflab.studies.statistics.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
+    from difflab.studies.statistics.typical_seed import Tally, TypicalSeed, holm, skew_guard, tally, typical_seed
+    from difflab.studies.statistics.verdict import RULE, Comparison, Outcome, Verdict, interim, judge, verdicts
+
+__all__ = [
+    "RULE",
+    "Band",
+    "Comparison",
+    "Curve",
+    "Equivalence",
+    "Outcome",
+    "PairedDifference",
+    "Pairing",
+    "Pilot",
+    "Reach",
+    "SeedSpeedup",
+    "SignFlip",
+    "Speedup",
+    "Tally",
+    "TypicalSeed",
+    "Verdict",
+    "band",
+    "band_of_difference",
+    "equivalence",
+    "holm",
+    "interim",
+    "judge",
+    "p_in_words",
+    "paired_difference",
+    "pilot",
+    "pilot_of_pairs",
+    "pilot_of_seeds",
+    "pilots",
+    "power",
+    "power_by_row",
+    "power_sentence",
+    "reach",
+    "seeds_needed",
+    "sign_flip",
+    "sign_test",
+    "skew_guard",
+    "smallest_difference",
+    "speedup",
+    "tally",
+    "typical_seed",
+    "verdicts",
+]
+
+on_demand(__name__)

@@ -1,0 +1,29 @@
+"""Callbacks of a training: the sockets of objective, EMA and guidance, and what watches over the steps."""
+
+from typing import TYPE_CHECKING
+
+from difflab.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from difflab.training.callbacks.divergence import Diverged, DivergenceCallback, GoBack, SkipStep, Stop, WentBack
+    from difflab.training.callbacks.ema import EMACallback
+    from difflab.training.callbacks.guidance import GuidanceCallback
+    from difflab.training.callbacks.objective import ObjectiveCallback
+    from difflab.training.callbacks.progress import ProgressCallback
+    from difflab.training.callbacks.throughput import ThroughputCallback
+
+__all__ = [
+    "Diverged",
+    "DivergenceCallback",
+    "EMACallback",
+    "GoBack",
+    "GuidanceCallback",
+    "ObjectiveCallback",
+    "ProgressCallback",
+    "SkipStep",
+    "Stop",
+    "ThroughputCallback",
+    "WentBack",
+]
+
+on_demand(__name__)

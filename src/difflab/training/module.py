@@ -1,0 +1,289 @@
+"""The training of models of noised images as LightningModules: of a denoiser, and of a noisy classifier."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from difflab.classifier import NoisyClassifier
+from difflab.denoiser import Denoiser
+from difflab.layout import Layout, WholeLayout
+from difflab.networks import Compute, KernelByKernel
+from difflab.noise import ImageNoise
+from difflab.noisy_model import NoisyModel
+from difflab.objectives import Objective
+from difflab.parts import check_shares_schedule, held
+from difflab.samplers import Sampler, draw
+from difflab.training.callbacks.ema import EMACallback
+from difflab.training.callbacks.guidance import GuidanceCallback
+from difflab.training.callbacks.objective import ObjectiveCallback
+from difflab.types import Batch, Condition, Losses
+
+_DETOUR_STRIDE = 1_000_003
+"""Far from the seeds that people use."""
+
+M = TypeVar("M", bound=NoisyModel)
+
+
+class TrainedModule(pl.LightningModule, ABC, Generic[M]):
+    """Owns a model and the sockets of its training. A subclass holds the model, under a name by which its weights are known in
+    checkpoints (denoiser.*, classifier.*), and nothing else that has weights.
+
+    model         what is trained
+    objective     what is minimised; weights that it has (a learned weighting, say) become weights of the model: trained, averaged, saved
+    ema           averages of the weights
+    optimizer     parameters -> optimizer
+    lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
+    seed          of all randomness of training
+    compute       how the network is computed: kernel by kernel, or compiled
+    detours       how often the run has gone back after a divergence: each time it draws other noise and times
+    last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
+    """
+
+    def __init__(
+        self,
+        model: M,
+        objective: ObjectiveCallback[M],
+        ema: EMACallback,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        lr_schedule: Callable[[Optimizer], LRScheduler],
+        seed: int,
+        compute: Compute,
+        detours: int,
+    ):
+        super().__init__()
+        self.last_batch: Batch | None = None
+        self.last_losses: Losses | None = None
+        _check_trains(objective.objective, model)
+        objective.objective.check(model)
+        for path, part in held(objective.objective, nn.Module):
+            if any(p.requires_grad for p in part.parameters()):
+                model.add_module("_".join(["objective", *path.split(".")]).rstrip("_"), part)
+        self.objective = objective
+        self.ema = ema
+        self.seed = seed
+        self.detours = detours
+        self.layout: Layout = WholeLayout()
+        self._optimizer = optimizer
+        self._lr_schedule = lr_schedule
+        self._compute = compute
+        self._prepared = False
+        _check_optimization(optimizer, lr_schedule, self.layout.groups(model)[0])
+
+    @property
+    @abstractmethod
+    def model(self) -> M:
+        """What is trained."""
+
+    @abstractmethod
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The sockets."""
+
+    def lie_as(self, layout: Layout) -> None:
+        """Told by a strategy that gives each process only a share of the weights."""
+        self.layout = self.ema.tracks.layout = layout
+
+    def configure_model(self) -> None:
+        if not self._prepared:  # Lightning may ask again
+            self._compute.prepare(self.model.network, self.trainer.strategy.root_device)
+            self._prepared = True
+
+    def configure_optimizers(self) -> Any:
+        # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale
+        # out by themselves, after those have looked who clip and watch the gradient.
+        scaled = (
+            self._trainer is not None and self._trainer.scaler is not None
+        )  # there is no Trainer in a loop of one's own
+        fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
+        groups = self.layout.groups(self.model)
+        weights: Any = groups[0] if len(groups) == 1 else [{"params": group} for group in groups]
+        optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self._lr_schedule(optimizer), "interval": "step"},
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
+        _seed_dropout(
+            hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1), batch.x0.device
+        )
+        noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
+        losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
+        self.last_batch, self.last_losses = batch, losses
+        return losses.total.mean()  # callbacks write the log, at optimizer steps
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips as Lightning does, also where the weights are of several kinds, which torch does not clip together."""
+        groups = self.layout.groups(self.model)
+        if len(groups) == 1 or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        by_value = gradient_clip_algorithm == "value"
+        norm = None if by_value else self.layout.gradient_norm(self.model)
+        for group in groups:
+            if norm is None:
+                nn.utils.clip_grad_value_(group, gradient_clip_val)
+            else:
+                nn.utils.clip_grads_with_norm_(group, gradient_clip_val, norm)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes Lightning's count of micro-batches that of whole optimizer steps.
+
+        Checkpoints are written between optimizer steps. A restart with another number of accumulated batches would otherwise take its
+        first step in the middle of an accumulation.
+        """
+        batches = checkpoint["global_step"] * self.trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            counts.update(dict.fromkeys(counts, batches))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing: watchers evaluate at validation end."""
+
+
+def _seed_dropout(seed: int, device: torch.device) -> None:
+    """torch.manual_seed for the generators that a step draws from. That function itself goes through every kind of device that there
+    might be, half a millisecond a step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
+def _check_trains(objective: Objective[Any], model: NoisyModel) -> None:
+    """A ValueError if the objective is for models of another class: that which its `check` wants."""
+    wanted = [hint for name, hint in _hints(objective.check).items() if name != "return"]
+    if wanted and inspect.isclass(wanted[0]) and not isinstance(model, wanted[0]):
+        raise ValueError(
+            f"the objective {type(objective).__name__} is for a {wanted[0].__name__}, and {type(model).__name__} is trained: "
+            "module=diffusion and module=classifier need objectives of their own"
+        )
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a class that only a type checker sees
+        return {}
+
+
+def _check_optimization(
+    optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+    lr_schedule: Callable[[Optimizer], LRScheduler],
+    weights: list[nn.Parameter],
+) -> None:
+    """A ValueError for values that the optimizer or the schedule of its learning rate does not take, before anything is trained."""
+    try:
+        trial = optimizer(weights)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"optimizer: {error}") from error
+    for name, value in trial.param_groups[0].items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"optimizer.{name}={value} must be a finite number")
+    try:
+        lr_schedule(trial)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"lr_schedule: {error}") from error
+
+
+class DiffusionModule(TrainedModule[Denoiser]):
+    """Trains a denoiser, and draws images with it.
+
+    guidance      what is put around the denoiser when sampling
+    sampler       how images are drawn
+    num_classes   that the denoiser is told, or that guide it; 0 for none
+    All others are those of `TrainedModule`, whose model is the denoiser.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        objective: ObjectiveCallback[Denoiser],
+        ema: EMACallback,
+        guidance: GuidanceCallback,
+        sampler: Sampler,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        lr_schedule: Callable[[Optimizer], LRScheduler],
+        num_classes: int,
+        seed: int,
+        compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
+        detours: int = 0,
+    ):
+        super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, detours)
+        _check_image(denoiser, objective)
+        guidance.check(objective.condition_dropout)
+        check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
+        sampler.check(denoiser.schedule)
+        self.denoiser = denoiser
+        self.guidance = guidance
+        self.sampler = sampler
+        self.num_classes = num_classes
+
+    @property
+    def model(self) -> Denoiser:
+        return self.denoiser
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [self.objective, self.ema, self.guidance]
+
+    def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        """One image per seed from the guided denoiser, with the weights that it has now."""
+        denoise = self.guidance.wrap_denoiser(self.denoiser)
+        return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
+
+
+def _check_image(denoiser: Denoiser, objective: ObjectiveCallback[Denoiser]) -> None:
+    """A ValueError if the network wants another image beside x_t than it is told, or the other way round."""
+    wanted = denoiser.network.condition_channels
+    told = sum(conditioning.image_channels for conditioning in objective.conditionings.values())
+    if wanted != told:
+        name = type(denoiser.network).__name__
+        raise ValueError(
+            f"{name} reads a small image of {wanted} channels beside x_t and is told one of {told}: super-resolution needs both "
+            "network=superres and conditioning=[low_resolution], with as many channels as the data"
+            if told
+            else f"{name} enlarges a small image, which nothing makes: choose conditioning=[low_resolution] and its size"
+        )
+
+
+class ClassifierModule(TrainedModule[NoisyClassifier]):
+    """Trains a classifier of noised images. The arguments are those of `TrainedModule`, whose model is the classifier."""
+
+    def __init__(
+        self,
+        classifier: NoisyClassifier,
+        objective: ObjectiveCallback[NoisyClassifier],
+        ema: EMACallback,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        lr_schedule: Callable[[Optimizer], LRScheduler],
+        seed: int,
+        compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
+        detours: int = 0,
+    ):
+        super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, compute, detours)
+        if objective.condition_dropout:
+            raise ValueError(
+                f"condition_dropout={objective.condition_dropout}: the class is what a classifier learns and cannot be dropped; "
+                "set condition_dropout=0"
+            )
+        self.classifier = classifier
+
+    @property
+    def model(self) -> NoisyClassifier:
+        return self.classifier
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [self.objective, self.ema]

@@ -1,0 +1,139 @@
+"""FSDP2 for Lightning, with checkpoints that are those of one process.
+
+FSDP2 for Lightning, with checkpoints that are those of one process.
+
+Lightning's own ModelParallelStrategy leaves the cutting to the module and reads and writes checkpoints of its own kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from difflab.distributed.collective import sum_over_processes
+from difflab.runtime.rank import SLACK
+from difflab.training.module import TrainedModule
+from difflab.training.sharding.fsdp_shards import ShardedLayout, between_steps, cut, joined, kept_whole, local
+from difflab.training.sharding.optimizer_state import by_name, canonical, is_elementwise, take_options
+from difflab.training.sharding.strategy import TrainingStrategy, check_sharded_precision, patience
+
+
+class FullyShardedStrategy(DDPStrategy):
+    """Processes, their group and their collectives are DDP's; the model is not wrapped but its network cut in place. Weights of the model
+    outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
+    """
+
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        return True  # shares are taken of what is loaded
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        module = self._module()
+        assert self.accelerator is not None
+        self.accelerator.setup(trainer)
+        self.precision_plugin.convert_module(module)
+        self.model_to_device()
+        mesh = init_device_mesh(self.root_device.type, (self.world_size,))
+        network = module.model.network
+        for block in repeated_blocks(network):
+            fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        fully_shard(network, mesh=mesh, reshard_after_forward=True)  # what the blocks have left over
+        module.lie_as(ShardedLayout())
+        self.setup_optimizers(trainer)
+        self.setup_precision_plugin()
+        self.barrier()
+
+    def post_backward(self, closure_loss: Tensor) -> None:
+        """Averages the gradients of weights that are not cut. What earlier micro-batches left there is equal everywhere and stays."""
+        weights = kept_whole(self._module().model)
+        if not weights:
+            return
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
+        here = torch.tensor([p.grad is not None for p in weights], device=self.root_device)
+        *summed, everywhere = sum_over_processes([*(g.double() for g in gradients), here.double()])
+        for p, total, count in zip(weights, summed, everywhere.tolist(), strict=True):
+            if count:
+                p.grad = (total / self.world_size).to(p.dtype)
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """All weights on the host, on process 0 alone."""
+        module = self._module()
+        between_steps(module)
+        found = {}
+        for name, value in module.state_dict().items():
+            whole = value.full_tensor() if isinstance(value, DTensor) else value
+            if self.is_global_zero:
+                found[name] = whole.cpu()
+        return found
+
+    @torch.no_grad()
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        module = self._module()
+        mine = module.state_dict()
+        given = {
+            name: cut(value, mine[name]) if isinstance(mine.get(name), DTensor) else value
+            for name, value in checkpoint["state_dict"].items()
+        }
+        module.load_state_dict(given, strict=strict)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        plain = optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        weights = between_steps(self._module())
+        states: dict[str, dict[str, Any]] = {name: {} for name in weights}
+        for name, p in weights.items():
+            for key, value in plain.state.get(p, {}).items():
+                whole = joined(local(value), p) if is_elementwise(key, value, p) else value
+                if self.is_global_zero:
+                    states[name][key] = whole
+        return canonical(list(weights), states, plain)
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        (optimizer,), (saved,) = self.optimizers, checkpoint["optimizer_states"]
+        weights = between_steps(self._module())
+        for name, state in by_name(list(weights), saved).items():
+            p = weights[name]
+            optimizer.state[p] = {key: cut(v, p) if is_elementwise(key, v, p) else v for key, v in state.items()}
+        take_options(saved, optimizer)
+
+    def _module(self) -> TrainedModule:
+        module = self.lightning_module
+        assert isinstance(module, TrainedModule)
+        return module
+
+
+def repeated_blocks(module: nn.Module) -> list[nn.Module]:
+    """The elements of the module's lists: what is computed one after the other, so that only one has to be whole at a time."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        if not isinstance(module, nn.ModuleList) or isinstance(child, nn.ModuleList):
+            found += repeated_blocks(child)
+        elif any(p.requires_grad for p in child.parameters()):
+            found.append(child)
+    return found
+
+
+class FSDP(TrainingStrategy):
+    """Each process keeps 1/W of the weights, gradients and optimizer state; a block's weights come together while it computes
+    (torch's FSDP2, `fully_shard`).
+
+    timeout   minutes that a process waits for the others before it fails
+    """
+
+    def __init__(self, timeout: float = 30):
+        self.timeout = patience(timeout)
+
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        check_sharded_precision("fsdp", precision)
+
+    def lightning(self, processes: int) -> FullyShardedStrategy:
+        return FullyShardedStrategy(timeout=self.timeout + SLACK)

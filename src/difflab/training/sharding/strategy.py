@@ -1,0 +1,112 @@
+"""What the choices of `strategy=` have in common, and those that Lightning has already."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import Any
+
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch.optim import Optimizer
+
+from difflab.layout import check_no_scalars
+from difflab.runtime.rank import SLACK
+from difflab.training.module import TrainedModule
+
+
+class TrainingStrategy(ABC):
+    """How the processes of a run share its work and its memory. What comes out of a run does not depend on it.
+
+    Attributes:
+        timeout: How long a process waits for the others before it fails.
+        cuts_flat: Whether the optimizer sees flat pieces of all weights, which scalars and clipping by value do not stand.
+    """
+
+    timeout: timedelta = timedelta(minutes=30)
+    cuts_flat: bool = False
+
+    @abstractmethod
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        """Raises a ValueError if the combination cannot work."""
+
+    def check_module(self, module: TrainedModule[Any], gradient_clip_algorithm: str | None) -> None:
+        """Raises a ValueError for a module that this way of training it cannot take, or a way of clipping its gradients.
+
+        Args:
+            module: As it was built.
+            gradient_clip_algorithm: Of the trainer: norm, value, or None for that of Lightning.
+        """
+        if self.cuts_flat and gradient_clip_algorithm == "value":
+            raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
+        if self.cuts_flat:
+            check_no_scalars(module.model)
+
+    @abstractmethod
+    def lightning(self, processes: int) -> Strategy | str:
+        """What Lightning's Trainer takes as its strategy for so many processes."""
+
+
+SHARDED_PRECISIONS = ("32-true", "32", "bf16-mixed", "bf16")
+"""Precisions that a strategy which divides the weights can keep: the weights and the optimizer stay float32."""
+
+
+def check_sharded_precision(strategy: str, precision: str) -> None:
+    """Raises a ValueError for a precision whose weights or gradients are not float32."""
+    if str(precision) not in SHARDED_PRECISIONS:
+        raise ValueError(
+            f"strategy={strategy} keeps weights, gradients and averages in float32 and cannot do trainer.precision={precision}: use "
+            "32-true or bf16-mixed (the network computes in bfloat16), or strategy=ddp"
+        )
+
+
+def patience(minutes: float) -> timedelta:
+    """A `timeout` of a strategy."""
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes <= 0:
+        raise ValueError(f"strategy.timeout={minutes}: expected minutes, more than 0")
+    return timedelta(minutes=minutes)
+
+
+class Single(TrainingStrategy):
+    """One process on one device."""
+
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        if processes != 1:
+            raise ValueError(
+                f"strategy=single is one process, but trainer.devices and trainer.num_nodes make {processes}: set strategy=ddp (or fsdp, "
+                "deepspeed_2 ...), or trainer.devices=1"
+            )
+
+    def lightning(self, processes: int) -> str:
+        return "auto"  # which with one device is that device, whatever it is
+
+
+class DDP(TrainingStrategy):
+    """Every process has the whole model; gradients are averaged while the backward pass goes on (torch's DistributedDataParallel).
+
+    find_unused_parameters   needed by networks of which a step uses only a part; costs a walk through the graph
+    timeout                  minutes that a process waits for the others before it fails
+    """
+
+    def __init__(self, find_unused_parameters: bool = False, timeout: float = 30):
+        self.find_unused_parameters = find_unused_parameters
+        self.timeout = patience(timeout)
+
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        return
+
+    def lightning(self, processes: int) -> DDPStrategy:
+        return DDPStrategy(
+            find_unused_parameters=self.find_unused_parameters,
+            timeout=self.timeout + SLACK,
+            gradient_as_bucket_view=True,  # gradients lie where they are exchanged from, instead of there as well
+        )
+
+
+class Automatic(TrainingStrategy):
+    """One process alone, DDP for several."""
+
+    def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
+        return
+
+    def lightning(self, processes: int) -> Strategy | str:
+        return "auto" if processes == 1 else DDP().lightning(processes)
