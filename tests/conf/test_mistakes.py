@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import running
-from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.cli.train import train
+from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"

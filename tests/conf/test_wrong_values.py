@@ -8,10 +8,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import running
+from difflab.cli.train import train
 from difflab.config.arguments import check_arguments
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.place import check_place
-from difflab.cli.train import train
 from difflab.config.values import OF_A_RUN, SEEDS, check_values
 from one_pass import each
 
