@@ -9,6 +9,7 @@ import pytest
 
 from difflab.cli.main import COMMANDS
 from difflab.runtime import invocation
+from one_pass import each
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +78,7 @@ def test_a_package_of_no_extra_is_installed_by_its_name():
     assert invocation.installation_of("mlflow") == "pip install mlflow"
 
 
-@pytest.mark.parametrize("folder", sorted((ROOT / "src" / "difflab").iterdir()), ids=lambda folder: folder.name)
+@each("folder", sorted((ROOT / "src" / "difflab").iterdir()))
 def test_no_message_names_a_command_that_only_a_clone_has(folder):
     """Docstrings may: they are read in a clone."""
     alone = re.compile(r"python (train|sample|evaluate|study|data)\.py|pip install .*difflab\[")

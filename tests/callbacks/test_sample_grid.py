@@ -1,17 +1,21 @@
 """Pictures of many images: near a square, each class where a reader finds it."""
 
+from itertools import product
+
 import pytest
 import torch
 from torchvision.utils import make_grid
 
 from difflab.sampling.grid import LONG, grid_layout, grid_of
+from one_pass import each
 
 COUNTS, CLASSES = (1, 2, 5, 10, 16, 36, 64, 100, 250), (0, 1, 2, 3, 10, 37, 1000)
 
 
-@pytest.mark.parametrize("classes", CLASSES)
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("aspect", [1.0, 3.0])
+@each(
+    ("classes", "count", "aspect"),
+    product(CLASSES, COUNTS, [1.0, 3.0]),
+)
 def test_every_image_has_a_place_of_its_own_in_a_picture_near_a_square(count, classes, aspect):
     layout = grid_layout(count, classes, aspect)
     places = [layout.position(i) for i in range(count)]

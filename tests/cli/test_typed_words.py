@@ -12,6 +12,7 @@ from difflab.config.paths import config_files
 from difflab.config.resolve import composing, resolve_row
 from difflab.config.words import ALIASES, INSTEAD, as_meant, choice_aliases
 from difflab.runs import identity
+from one_pass import each
 
 
 def composed(command: str, *words: str):
@@ -26,7 +27,7 @@ def refused(command: str, *words: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "meant"),
     [
         (["experiment=cosine_adagn", "lr=2e-4"], ["+experiment=cosine_adagn", "optimizer.lr=2e-4"]),
@@ -47,7 +48,7 @@ def test_a_word_of_train_is_its_key(typed, meant):
     assert as_meant("train", typed) == meant
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "meant"),
     [
         ("metric=fid", "metric=frechet"),
@@ -103,7 +104,7 @@ def test_the_run_is_that_of_the_long_words():
     assert not {"lr", "batch_size"} & row.config.keys()
 
 
-@pytest.mark.parametrize(
+@each(
     ("command", "word", "near"),
     [
         ("train", "max_epochs=3", "trainer.max_steps"),

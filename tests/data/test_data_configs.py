@@ -8,6 +8,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.data import DataError, ImageData, ImageFolder
+from one_pass import each
 
 FOLDER = Path(__file__).parents[2] / "conf" / "data"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -20,7 +21,7 @@ def load(name: str, *overrides: str) -> DictConfig:
     return config
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_the_keys_are_the_arguments(name):
     config = load(name).data
     nodes = [config, config.dataset, *config.augmentations]
@@ -30,7 +31,7 @@ def test_the_keys_are_the_arguments(name):
         assert set(node) - {"_target_"} == set(inspect.signature(get_object(node._target_)).parameters)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_each_opens_with_one_line_about_itself(name):
     first, second = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[:2]
     assert first.startswith("# ")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from recipes import param_recipe, rs_randn
 from difflab.checkpoints import openai
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.networks.layers import Trunk
+from one_pass import each
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CONFIGS = json.loads((GOLDEN / "unet.json").read_text(encoding="utf-8"))["configs"]
@@ -51,8 +53,10 @@ def in_format(network, memory_format):
     return network
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("name", WITH_NUMBERS)
+@each(
+    ("memory_format", "name"),
+    product([torch.contiguous_format, torch.channels_last], WITH_NUMBERS),
+)
 def test_output_and_input_gradient_are_openais(name, memory_format):
     network, x = in_format(network_of(name), memory_format), stored(name, "x").requires_grad_()
     y, low_res = stored(name, "y"), stored(name, "low_res")
@@ -64,7 +68,7 @@ def test_output_and_input_gradient_are_openais(name, memory_format):
     torch.testing.assert_close(whole_times, stored(name, "out_int_t(0,500,999)"), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@each("name", CONFIGS)
 def test_parameter_gradients_are_openais(name):
     """Every configuration has the norm and the sum of each parameter's gradient and the output's maximum."""
     config, network = CONFIGS[name], network_of(name)
@@ -91,7 +95,7 @@ def test_parameter_gradients_are_openais(name):
         assert gradient.sum().item() == pytest.approx(theirs["grad_sum"], abs=tolerance), theirs["name"]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@each("name", CONFIGS)
 def test_the_same_parameters_start_at_zero(name):
     network, config = openai.unet(flags_of(name)), CONFIGS[name]
     assert sum(p.numel() for p in network.parameters()) == config["nparams"]
@@ -102,7 +106,7 @@ def test_the_same_parameters_start_at_zero(name):
     assert branches == set(config["zero_init"])
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@each("name", RELEASED)
 def test_released_checkpoints_load_with_nothing_missing_or_left_over(name):
     flags = openai.flags_for(f"models/{name}.pt")
     with torch.device("meta"):
@@ -114,7 +118,7 @@ def test_released_checkpoints_load_with_nothing_missing_or_left_over(name):
     assert isinstance(network.network, SuperRes) == ("upsampler" in name)
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@each("name", RELEASED)
 def test_published_flags_mean_what_the_table_says(name):
     assert openai.architecture(RELEASED[name]["flags"]) == openai.architecture(openai.flags_for(name))
 
@@ -132,7 +136,7 @@ IMPROVED = {
 }
 
 
-@pytest.mark.parametrize("name", IMPROVED)
+@each("name", IMPROVED)
 def test_files_of_improved_diffusion_are_known(name):
     millions, rescaled, size, steps = IMPROVED[name]
     flags = openai.flags_for(f"models/{name}.pt")

@@ -3,6 +3,7 @@
 import json
 import warnings
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from difflab.metrics import (
     frechet_distance,
 )
 from difflab.metrics.gaussian import covariance_root
+from one_pass import each
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]
@@ -96,9 +98,10 @@ def test_fewer_images_than_dimensions_equals_the_exact_value_from_features():
         assert distance_of_set(name) == pytest.approx(expected.item(), rel=1e-11)
 
 
-@pytest.mark.parametrize("first", [0, 6, 11])
-@pytest.mark.parametrize("second", [0, 6, 11])
-@pytest.mark.parametrize("turned", ["not", "a little", "wholly"])
+@each(
+    ("first", "second", "turned"),
+    product([0, 6, 11], [0, 6, 11], ["not", "a little", "wholly"]),
+)
 def test_ill_conditioned_covariances_of_full_rank(first, second, turned):
     """Roots of eigenvalues lose no digits against singular values, which have none to lose, at condition numbers up to 1e11."""
     d = 80

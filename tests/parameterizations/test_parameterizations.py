@@ -20,6 +20,7 @@ from difflab.schedules import (
 )
 from difflab.types import Condition
 from difflab.variances import FixedSmall, LearnedRange
+from one_pass import each
 
 SCHEDULES = {
     "linear": linear(1000),
@@ -63,14 +64,14 @@ def read(schedule_name, parameterization_name, t=T):
     return schedule, t, x_t, denoiser.raw(x_t, t, Condition())
 
 
-@pytest.mark.parametrize(("schedule", "parameterization"), PAIRS)
+@each(("schedule", "parameterization"), PAIRS)
 def test_the_right_answer_gives_back_x0(schedule, parameterization):
     _, _, x_t, raw = read(schedule, parameterization)
     said = RawOutput(raw.target(X_0, EPS), None, raw.c, raw.level)
     torch.testing.assert_close(said.x0(x_t), X_0, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("schedule", "parameterization"), PAIRS)
+@each(("schedule", "parameterization"), PAIRS)
 def test_the_target_is_what_the_name_says(schedule, parameterization):
     table, t, x_t, raw = read(schedule, parameterization)
     level = table(t)
@@ -84,7 +85,7 @@ def test_the_target_is_what_the_name_says(schedule, parameterization):
     )
 
 
-@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "zero_snr"])
+@each("schedule", [name for name in SCHEDULES if name != "zero_snr"])
 def test_in_float32_the_noise_to_be_predicted_is_the_noise(schedule):
     """Not what is left of it after (x_0 - x_t / alpha) alpha / sigma in float32."""
     _, _, _, raw = read(schedule, "epsilon")

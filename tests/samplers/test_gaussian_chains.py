@@ -1,5 +1,7 @@
 """DDPM and DDIM on Gaussian data: with the exact denoiser every step is affine, so the whole chain is known in closed form."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from difflab.samplers.grids import QuadraticGrid, UniformGrid
 from difflab.schedules import Chain, ContinuousCosine, cosine, linear
 from difflab.types import AlphaSigma, Condition
 from difflab.variances import FixedLarge, FixedSmall, LearnedRange
+from one_pass import each
 
 MU, S = 0.3, 0.5
 
@@ -37,8 +40,7 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("variance", ["small", "large", "range"])
+@each(("chain", "variance"), product(CHAINS, ["small", "large", "range"]))
 def test_ddpm_step_by_step(chain, variance):
     """Ho et al. 2020, eq. 6 and 7 in alpha_bar; Nichol and Dhariwal 2021, eq. 15."""
     schedule, grid = CHAINS[chain]
@@ -67,8 +69,7 @@ def test_ddpm_step_by_step(chain, variance):
     np.testing.assert_allclose(ours, (offset, gain, added), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+@each(("chain", "eta"), product(CHAINS, [0.0, 0.4, 1.0]))
 def test_ddim_step_by_step(chain, eta):
     """Song et al. 2021, eq. 12 with sigma_t of eq. 16 (whose alpha is our alpha_bar)."""
     schedule, grid = CHAINS[chain]

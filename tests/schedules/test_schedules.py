@@ -22,6 +22,7 @@ from difflab.schedules import (
     zero_terminal_snr,
 )
 from difflab.schedules.discrete import betas_along
+from one_pass import each
 
 PEERS = np.load(GOLDEN / "schedules_extra.npz")
 DISCRETE = {
@@ -46,8 +47,9 @@ def row_times(steps):
     return torch.arange(1, steps + 1, dtype=torch.float64) / steps
 
 
-@pytest.mark.parametrize("schedule", ALL.values(), ids=ALL)
-def test_log_snr_falls_and_variance_is_preserved(schedule):
+@each("name", ALL)
+def test_log_snr_falls_and_variance_is_preserved(name):
+    schedule = ALL[name]
     t = torch.linspace(0.001, 1, 1000, dtype=torch.float64)
     at_rows = schedule(t)
     assert (torch.log(snr(at_rows)).diff() < 0).all()
@@ -56,7 +58,7 @@ def test_log_snr_falls_and_variance_is_preserved(schedule):
     assert (torch.log(snr(between)).diff() < 0).all()
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 49, 100, 999, 1000, 1023, 3999, 4000])
+@each("steps", [1, 2, 3, 7, 49, 100, 999, 1000, 1023, 3999, 4000])
 def test_times_hit_the_rows_of_the_table_exactly(steps):
     """However t = (i + 1) / T is computed: as a quotient, or as a multiple of 1 / T, or from float32 thirds."""
     schedule = cosine(steps)

@@ -15,6 +15,7 @@ from difflab.evaluation.published import Target
 from difflab.sampling.cascade import gathered, of_first_stage, stage_words
 from difflab.studies import Row, Study, load_study
 from difflab.studies.planning.confounds import changed_together, check_distinct, check_row
+from one_pass import each
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {path.parent.name: load_study(path) for path in sorted((ROOT / "experiments").glob("*/study.yaml"))}
@@ -215,7 +216,7 @@ def targets(row: Row) -> dict[str, Target]:
     return dict(row.published) or of_experiment(row.experiment)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@each("name", PUBLISHED)
 def test_published_numbers_are_the_papers(name):
     study = STUDIES[name]
     assert study.rows.keys() == PUBLISHED[name].keys()
@@ -228,7 +229,7 @@ def test_published_numbers_are_the_papers(name):
         assert {target.metric for target in found.values()} <= set(study.evaluation.metrics)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@each("name", PUBLISHED)
 def test_it_asks_claims_and_describes(name):
     study = STUDIES[name]
     assert study.seeds == (0, 1, 2)
@@ -250,7 +251,7 @@ def of_row(study: Study, row: Row):
     return resolved(row.experiment, (*study.overrides, *row.overrides))
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@each("name", STUDIES)
 def test_rows_differ_in_what_they_declare_and_in_nothing_else(name):
     study = STUDIES[name]
     for row in study.compared():
