@@ -1,6 +1,7 @@
 # make train   the headline run on the embedded digits          make test      the tests
 # make check   format, lint, types                              make test-all  the slow ones too
 # make test-elsewhere  the numerical tests as another machine would run them: a thread, AVX2, a path with a space and an umlaut
+# make docs    the pages of docs/ and an API reference as a site, in build/docs
 # make bench   speed and memory beside other projects, which it installs: python -m benchmarks $(ARGS)
 # make chaos   kills training, fills its disk, breaks its files ..., and compares the end with that of an undisturbed run
 # make cluster-up, make cluster-down   a SLURM cluster on this machine, for tests (Debian, root)
@@ -45,7 +46,7 @@ $(VENV)/bench-installed: $(VENV)/dev-installed benchmarks/requirements.lock
 	$(INSTALL) --constraint benchmarks/requirements.lock --editable '.[bench]'
 	@touch $@
 
-.PHONY: setup dev train test test-all test-elsewhere bench check chaos cluster-up cluster-down locks
+.PHONY: setup dev train test test-all test-elsewhere docs bench check chaos cluster-up cluster-down locks
 setup: $(VENV)/installed
 
 dev: $(VENV)/dev-installed
@@ -61,6 +62,11 @@ test-all: dev
 
 test-elsewhere: dev
 	scripts/test_elsewhere.sh $(ARGS)
+
+# the variables leave out a note on the future of mkdocs that Material prints on each start
+docs: dev
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/docs/index.html
 
 bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks $(ARGS)

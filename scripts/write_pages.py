@@ -13,7 +13,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,22 @@ def main() -> int:
 
 def choices() -> str:
     """Each group of conf/ with its choices, and the first comment of each file."""
+    rows: dict[str, list[str]] = {}
+    for choice, file in choice_files():
+        group = choice.partition("=")[0]
+        if group.split("/")[0] not in _HOUSEHOLD:
+            rows.setdefault(group, []).append(f"| `{file.stem}` | {_described(file)} |")
+    return "\n\n".join(
+        "\n".join([f"## `{group}`", "", "| choice | |", "|---|---|", *own]) for group, own in rows.items()
+    )
+
+
+def choice_files() -> Iterator[tuple[str, Path]]:
+    """Each choice of conf/ as it is typed, "network/norm=adagn", with its file; group by group."""
     conf = ROOT / "conf"
-    parts = []
     for folder in sorted(path for path in conf.rglob("*") if path.is_dir()):
-        group = folder.relative_to(conf).as_posix()
-        files = sorted(folder.glob("*.yaml"))
-        if not files or group.split("/")[0] in _HOUSEHOLD:
-            continue
-        rows = [f"| `{file.stem}` | {_described(file)} |" for file in files]
-        parts.append("\n".join([f"## `{group}`", "", "| choice | |", "|---|---|", *rows]))
-    return "\n\n".join(parts)
+        for file in sorted(folder.glob("*.yaml")):
+            yield f"{folder.relative_to(conf).as_posix()}={file.stem}", file
 
 
 def experiments() -> str:
