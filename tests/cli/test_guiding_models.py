@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.checkpoints.frozen import frozen_denoiser
-from difflab.config.arguments import cause
+from difflab.config.build import cause
 from difflab.config.keys import ConfigError
 from difflab.config.resolve import resolve_row
 from difflab.runs.export import weights_sha256

@@ -137,7 +137,7 @@ def _exported(path: Path, track: str | None) -> RunWeights:
 
 def built(found: RunWeights) -> Any:
     """The module that a run's configuration describes, with fresh weights. A ConfigError says why it describes none."""
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
 
     try:
         module = instantiate(found.config.module, _convert_="all")

@@ -193,7 +193,7 @@ def _described(node: dict[str, Any]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
 
     return cause(error)
 

@@ -19,7 +19,7 @@ def ends_in_a_line(place: str = "") -> Iterator[None]:
     from hydra.errors import InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
     from difflab.runs.agreement import OlderStateError
     from difflab.runtime import REQUEUE_EXIT_CODE, launched_rank
     from difflab.sampling import SamplingError, SamplingStopped

@@ -61,7 +61,7 @@ def train(config: DictConfig) -> float | None:
     from omegaconf.errors import OmegaConfBaseException
 
     from difflab.config import resolvers
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
     from difflab.config.keys import ConfigError
     from difflab.data import DataError
     from difflab.files import WriteError
@@ -96,7 +96,7 @@ def _launch(config: DictConfig) -> float | None:
     """Checks the configuration and has it trained where `launcher` says."""
     from hydra.errors import InstantiationException
 
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
     from difflab.config.groups import command_words
     from difflab.config.keys import ConfigError
     from difflab.runtime.console import quiet_lightning

@@ -9,26 +9,22 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
-from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from difflab.config.groups import ConfigError, choose, is_typed, whose
+from difflab.config.build import REFERENCE, typed_key
+from difflab.config.groups import ConfigError, choose, whose
 from difflab.config.keys import check_callable
 from difflab.config.near_keys import lacking
 from difflab.config.paths import is_group
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
-"""An interpolation that is another node of the configuration, and nothing else."""
 
 _WORDS: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
@@ -54,27 +50,6 @@ def check_arguments(config: DictConfig) -> None:
             child: Any = node._get_node(name) if name in list(node) else None
             if child is not None and not child._is_missing():
                 _check(node, name, f"{path}.{name}" if path else name, annotation)
-
-
-def typed_key(config: DictConfig, path: str) -> str:
-    """The key as the user types it: what a path in the wiring refers to."""
-    node: Any = config
-    parts = path.split(".")
-    for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig) or part not in list(node):
-            return path
-        node = node._get_node(part)
-        match = _REFERENCE.fullmatch(str(node._value())) if node._is_interpolation() else None
-        if match and not is_typed(path) and _leads_somewhere(config, match[1]):
-            return typed_key(config, ".".join([match[1], *parts[depth + 1 :]]))
-    return path
-
-
-def _leads_somewhere(config: DictConfig, path: str) -> bool:
-    try:
-        return OmegaConf.select(config, path, throw_on_missing=False) is not None
-    except OmegaConfBaseException:
-        return False
 
 
 def _parts(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
@@ -114,7 +89,7 @@ def _check(node: DictConfig, name: str, path: str, annotation: Any) -> None:
     try:
         value = node[name]
     except OmegaConfBaseException as error:
-        match = _REFERENCE.fullmatch(str(child._value()))
+        match = REFERENCE.fullmatch(str(child._value()))
         if match and match[1] not in root and is_group(match[1]):
             raise ConfigError(f"no {match[1]} is chosen, and {path} needs one{choose(match[1])}") from error
         if lack := lacking(error, path, root):
@@ -257,20 +232,3 @@ def shown(value: Any) -> str:
     """A value as it is typed."""
     plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return plain if isinstance(plain, str) else json.dumps(plain).replace("NaN", "nan").replace("Infinity", "inf")
-
-
-def cause(error: BaseException, config: DictConfig | None = None) -> str:
-    """The message of a failed instantiation, and where it happened.
-
-    Args:
-        error: As Hydra raises it.
-        config: In which references still stand, so that the place is named as the user types it.
-    """
-    path = str(error).splitlines()[-1].removeprefix("full_key: ") if "full_key" in str(error) else ""
-    cause = error
-    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    text = " ".join(str(cause).split())
-    path = path if config is None else typed_key(config, path)
-    wiring = path == "" or path.partition(".")[0] == "module"
-    return text if wiring or text.startswith((f"{path}.", f"{path}=")) else f"{path}: {text}"

@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.config.arguments import cause
+from difflab.config.build import cause
 from difflab.config.groups import ConfigError
 from difflab.reading import parse_json
 from difflab.strict_json import dumps

@@ -98,7 +98,7 @@ def made_logger(name: str, node: DictConfig, known: dict[str, Any], run: Any) ->
     from hydra.utils import get_object, instantiate
     from pytorch_lightning.loggers import Logger
 
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
     from difflab.config.groups import ConfigError
     from difflab.runs.loggers import following
 

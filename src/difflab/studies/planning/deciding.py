@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.config.arguments import cause
+from difflab.config.build import cause
 from difflab.evaluation.bits_per_dim import NAME as BITS_PER_DIM
 from difflab.evaluation.evaluator import extractor_of
 from difflab.evaluation.results import recognised

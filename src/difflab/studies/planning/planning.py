@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.checkpoints.initial import InitialWeights
-from difflab.config.arguments import cause
+from difflab.config.build import cause
 from difflab.config.keys import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.paths import search_words
 from difflab.config.resolve import ResolvedConfig, composing, resolve_row, with_seed

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
 from difflab.checkpoints.load import ModelSource
 from difflab.config import resolvers
-from difflab.config.arguments import cause
+from difflab.config.build import cause
 from difflab.config.keys import ConfigError, compose_or_explain
 from difflab.config.resolve import ResolvedConfig, composing, resolve_row
 from difflab.denoiser import Denoiser

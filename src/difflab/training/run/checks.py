@@ -9,8 +9,9 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.config.arguments import cause, check_arguments
+from difflab.config.arguments import check_arguments
 from difflab.config.batch_split import BATCH_VALUES, divide
+from difflab.config.build import cause
 from difflab.config.counted_classes import count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, composed, drop_unchosen
 from difflab.config.place import check_place

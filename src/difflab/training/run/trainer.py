@@ -29,7 +29,7 @@ def given_callbacks(nodes: DictConfig, scores: Mapping[str, MetricInfo], monitor
     from omegaconf import OmegaConf
     from pytorch_lightning import Callback
 
-    from difflab.config.arguments import cause
+    from difflab.config.build import cause
     from difflab.config.groups import ConfigError
     from difflab.runs.identity import ONLY_WATCHES
 
