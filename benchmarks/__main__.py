@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures, and writes a record, its table and its picture."""
+"""`python -m benchmarks`: measures, and writes a record, its table and its picture. `python -m benchmarks journeys` counts files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import journeys
 from benchmarks.picture import draw
 from benchmarks.record import Record, machine, today, versions
 from benchmarks.settings import Settings
@@ -31,6 +32,9 @@ BENCHES = {
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["journeys"]:
+        journeys.main(sys.argv[2:])
+        return
     options = _options()
     chosen = options.benches or list(BENCHES)
     load, day, found = os.getloadavg()[0], today(), []

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.peers.architecture import Architecture
 from benchmarks.peers.images import Images
@@ -16,14 +14,14 @@ from benchmarks.peers.training import Training
 from benchmarks.peers.turnstile import Turnstile
 from benchmarks.peers.work import Work
 from difflab.config import resolvers
-from difflab.config.batch_split import divide
 from difflab.config.keys import composed
+from difflab.config.training import TrainingOptions, checked_training
 from difflab.data import ArrayImages, ImageData
 from difflab.networks import initialise
 from difflab.runs import RunDirectory, RunLock
 from difflab.runtime import Interruption
 from difflab.runtime.console import quiet_lightning
-from difflab.training.run.trainer import watched_trainer
+from difflab.training.run.trainer import build_trainer
 from difflab.types import Condition
 
 ENDLESS = 10**9
@@ -54,22 +52,20 @@ class DifflabTraining(Training):
         quiet_lightning()
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # see `Turnstile.start`
-        config = composition(architecture, batch, device, overrides)
-        self.work = self.work_of(config)
+        options = composition(architecture, batch, device, overrides)
+        self.work = self.work_of(options)
         torch.manual_seed(0)
-        self.module: Any = instantiate(config.module, _convert_="all")
-        initialise(self.module.model, config.seed)
+        self.module: Any = options.build("module")
+        initialise(self.module.model, options.seed)
         classes = [str(label) for label in range(architecture.num_classes)]
         dataset = ArrayImages(images.pixels, images.labels, classes)
         data = ImageData(dataset, batch, architecture.image_size, 3, architecture.num_classes)
         run = RunDirectory(scratch / "run")
         run.path.mkdir(parents=True, exist_ok=True)
-        evaluation: Any = instantiate(config.evaluation, _convert_="all")
+        evaluation: Any = options.build("evaluation")
         evaluation.extractor.check = lambda shape: None  # nothing is evaluated, so the features need not fit
-        strategy = instantiate(config.strategy, _convert_="all").lightning(1)
-        trainer = watched_trainer(
-            config, run, RunLock(run.path), self.module, data, evaluation, Interruption("", 0.0, 30), strategy
-        )
+        interruption = Interruption("", 0.0, 30)
+        trainer: Any = build_trainer(options, run, RunLock(run.path), self.module, data, evaluation, interruption)
         trainer.progress_bar_callback.disable()
         self._turnstile = Turnstile()
         trainer.callbacks.insert(0, self._turnstile)
@@ -77,12 +73,12 @@ class DifflabTraining(Training):
         self._turnstile.start(lambda: trainer.fit(module, datamodule=data), threads)
 
     @staticmethod
-    def work_of(config: DictConfig) -> Work:
+    def work_of(options: TrainingOptions) -> Work:
         """Counted without computing, on the network as it is before anything compiles it."""
         with torch.device("meta"):
-            network = instantiate(config.network, _convert_="all")
+            network = options.build("network")
             x = torch.zeros(1, network.in_channels, network.image_size, network.image_size)
-            label = torch.zeros(1, dtype=torch.long) if config.data.num_classes else None
+            label = torch.zeros(1, dtype=torch.long) if options.config["data"]["num_classes"] else None
             return Work.counted(network, lambda: network(x, torch.zeros(1), Condition(label=label)).sum())
 
     def run(self, steps: int) -> float:
@@ -93,13 +89,10 @@ class DifflabTraining(Training):
         del self._turnstile, self.module
 
 
-def composition(a: Architecture, batch: int, device: torch.device, overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration of the command."""
+def composition(a: Architecture, batch: int, device: torch.device, overrides: Sequence[str] = ()) -> TrainingOptions:
+    """What the command makes of its words."""
     resolvers.add_resolvers()
-    config = composed("train", [*_overrides(a), *_settings(batch, device), *overrides])
-    divide(config, lambda asked: asked)
-    OmegaConf.resolve(config)
-    return config
+    return checked_training(composed("train", [*_overrides(a), *_settings(batch, device), *overrides]))
 
 
 def _overrides(a: Architecture) -> list[str]:

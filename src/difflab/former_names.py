@@ -11,7 +11,7 @@ from typing import Any
 
 PRESENT: Mapping[str, str] = {
     "difflab.callbacks.EMACallback": "difflab.training.callbacks.EMACallback",
-    "difflab.callbacks.GoBack": "difflab.training.callbacks.GoBack",
+    "difflab.callbacks.GoBack": "difflab.training.callbacks.Rollback",
     "difflab.callbacks.GuidanceCallback": "difflab.training.callbacks.GuidanceCallback",
     "difflab.callbacks.ObjectiveCallback": "difflab.training.callbacks.ObjectiveCallback",
     "difflab.callbacks.SkipStep": "difflab.training.callbacks.SkipStep",

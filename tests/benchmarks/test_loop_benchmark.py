@@ -14,7 +14,7 @@ from benchmarks.settings import Settings
 
 from difflab.evaluation import EvaluationCallback
 from difflab.runs import RunDirectory, RunLock
-from difflab.training.run import exit_status as outcome
+from difflab.training.run import loop
 from running import train_small
 
 CPU = torch.device("cpu")
@@ -64,9 +64,9 @@ def test_the_watchers_are_those_of_the_command(tmp_path, monkeypatch):
 
     def looked_at(trainer, module, data, checkpoint):
         seen.extend(trainer.callbacks)
-        return outcome.Outcome("interrupted")
+        return loop.ExitStatus("interrupted")
 
-    monkeypatch.setattr(outcome, "fit", looked_at)
+    monkeypatch.setattr(loop, "fit", looked_at)
     with contextlib.suppress(IndexError, ValueError):  # nothing was trained, so nothing is reported
         train_small(tmp_path, "eval.num_samples=20")
     there = {type(callback) for callback in seen} - {EvaluationCallback}

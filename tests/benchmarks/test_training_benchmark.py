@@ -18,11 +18,10 @@ from benchmarks.peers.turnstile import Turnstile
 from benchmarks.settings import Settings
 from benchmarks.training import MATMUL, SMALL, TINY, compared, in_float32, on_gpu
 from here import Here
-from hydra.utils import instantiate
 from torch import nn
 
 from benchmarks import training as training_benchmark
-from difflab.config.keys import composed
+from difflab.config.resolve import resolve_row
 from difflab.types import Condition
 
 CPU = torch.device("cpu")
@@ -47,7 +46,7 @@ def ours(tmp_path_factory):
 def test_the_plain_network_is_ours(architecture: Architecture):
     """Same weights, same noise found, same gradients."""
     architecture = replace(architecture, width=64)  # a group of one channel would make gradients of biases zero
-    network = instantiate(composition(architecture, 2, CPU).network, _convert_="all")
+    network = composition(architecture, 2, CPU).build("network")
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():  # also those that begin at zero and would hide what is before them
@@ -219,10 +218,10 @@ def test_a_case(case, settings: Settings, monkeypatch):
 
 def test_what_a_gpu_computes_is_compiled():
     case = on_gpu()
-    config = composition(case.architecture, case.batch, CPU, case.contenders[DIFFLAB].overrides)
-    assert config.compute._target_.endswith("CompiledBlocks")
-    assert config.trainer.precision == "bf16-mixed"
-    published = composed("train", ["+experiment=adm/imagenet64"])
+    config = composition(case.architecture, case.batch, CPU, case.contenders[DIFFLAB].overrides).config
+    assert config["compute"]["_target_"].endswith("CompiledBlocks")
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    published = resolve_row(["+experiment=adm/imagenet64"]).config
     ignored = {"out_channels", "attention", "embedders", "in_channels", "image_size"}
-    found, wanted = ({k: v for k, v in c.network.items() if k not in ignored} for c in (config, published))
+    found, wanted = ({k: v for k, v in c["network"].items() if k not in ignored} for c in (config, published))
     assert found == wanted, "not ADM's network"

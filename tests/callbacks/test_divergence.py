@@ -22,12 +22,12 @@ from difflab.training.callbacks import (
     Diverged,
     DivergenceCallback,
     EMACallback,
-    GoBack,
     GuidanceCallback,
     ObjectiveCallback,
+    Rollback,
+    RolledBack,
     SkipStep,
     Stop,
-    WentBack,
     divergence,
 )
 from difflab.types import Losses
@@ -175,8 +175,8 @@ def test_too_many_skips_in_a_row_stop(tmp_path):
 
 
 def test_going_back_says_how_far(tmp_path):
-    with pytest.raises(WentBack) as error:
-        fit(GoBack(checkpoints=2), [13], tmp_path)
+    with pytest.raises(RolledBack) as error:
+        fit(Rollback(checkpoints=2), [13], tmp_path)
     assert error.value.checkpoints == 2
 
 
@@ -186,7 +186,7 @@ def test_one_bad_micro_batch_spoils_the_accumulated_step(tmp_path):
     assert all(torch.isfinite(w).all() for w in seen)
 
 
-@pytest.mark.parametrize("policy", [Stop(), GoBack(1)])
+@pytest.mark.parametrize("policy", [Stop(), Rollback(1)])
 def test_on_a_gpu_the_step_is_taken_and_nothing_is_made_of_its_weights(policy, late, tmp_path):
     """A checkpoint that is due after a bad step, an evaluation and what else begins with the next step: none comes to be."""
     saving, folder = Keeper(tmp_path / "checkpoints"), tmp_path / "reports"

@@ -8,8 +8,8 @@ from PIL import Image
 
 from difflab.config.keys import ConfigError
 from difflab.config.resolve import resolve_row
+from difflab.config.training import checked_training
 from difflab.runs import identity
-from difflab.training.run.checks import checked_training
 from running import composed
 
 SMALL = ("network=unet", "data.image_size=8", "data.num_workers=0", "logger=none", "run.root=runs")

@@ -16,7 +16,7 @@ def sick_at_step_8(monkeypatch):
 
     def training_step(self, batch, batch_idx):
         loss = healthy(self, batch, batch_idx)
-        return loss * float("nan") if self.trainer.global_step == 7 and self.detours == 0 else loss
+        return loss * float("nan") if self.trainer.global_step == 7 and self.rollbacks == 0 else loss
 
     monkeypatch.setattr(DiffusionModule, "training_step", training_step)
 

@@ -24,10 +24,10 @@ from difflab.cli import main as entry
 from difflab.cli import sample as sample_command
 from difflab.cli import study as study_command
 from difflab.cli import train as train_command
-from difflab.cli.entry import _check_arguments
 from difflab.config.keys import compose_or_explain
 from difflab.config.multirun import FLAGS, _checked
 from difflab.config.resolve import composing
+from difflab.config.run import read_words
 
 
 class UnknownCommandError(AssertionError):
@@ -145,8 +145,8 @@ def _read_by_hydra(name: str, check: Callable[..., object]) -> Callable[[Sequenc
                 else:
                     sys.argv.insert(1, FLAGS[0])  # rows of a sweep are composed once
                     with _must_end_well():
-                        _check_arguments(name)
-                        _checked(name, [word for word in sys.argv[1:] if word not in FLAGS], check)
+                        words = read_words(name, sys.argv[1:])
+                        _checked(name, [word for word in words if word not in FLAGS], check)
             except AssertionError as error:
                 raise AssertionError(f"{error}: {out.getvalue()[-600:]}") from None
 

@@ -39,6 +39,7 @@ from difflab.cluster.doctor import (
 )
 from difflab.cluster.doctor import machine_checks as gpus_file
 from difflab.distributed import ALONE, Group, Placement
+from difflab.training.sharding import DeepSpeed
 
 
 def free_port() -> int:
@@ -76,7 +77,7 @@ def judged(check: Check, *facts: dict) -> Finding:
 
 
 def test_this_environment_has_the_versions_that_difflab_asks_for():
-    finding = alone(Versions(needs_deepspeed=False))
+    finding = alone(Versions(()))
     assert finding.verdict is Verdict.OK
     assert f"torch {torch.__version__.split('+')[0]}" in finding.found
 
@@ -94,15 +95,15 @@ def test_this_environment_has_the_versions_that_difflab_asks_for():
 def test_versions_that_do_not_work(monkeypatch, library, found, word):
     real = versions.installed
     monkeypatch.setattr(versions, "installed", lambda name: found if name == library else real(name))
-    finding = alone(Versions(needs_deepspeed=True))
+    finding = alone(Versions(DeepSpeed.packages))
     assert finding.verdict is Verdict.FAILED
     assert word in finding.found
     assert "pip install" in finding.advice
 
 
 def test_nodes_with_different_versions():
-    facts = Versions(False).measure(Group(ALONE, 1, 1))
-    finding = judged(Versions(False), facts, facts | {"torch": "2.13.0"}, facts)
+    facts = Versions(()).measure(Group(ALONE, 1, 1))
+    finding = judged(Versions(()), facts, facts | {"torch": "2.13.0"}, facts)
     assert finding.verdict is Verdict.FAILED
     assert "2.13.0 on node2" in finding.found
     assert "node1, node3" in finding.found
@@ -119,8 +120,8 @@ def test_nodes_with_different_versions():
     ],
 )
 def test_drivers_against_cuda(driver, cuda, verdict):
-    facts = Versions(False).measure(Group(ALONE, 1, 1))
-    assert judged(Versions(False), facts | {"cuda": cuda, "driver_cuda": driver}).verdict == verdict
+    facts = Versions(()).measure(Group(ALONE, 1, 1))
+    assert judged(Versions(()), facts | {"cuda": cuda, "driver_cuda": driver}).verdict == verdict
 
 
 # --- GPUs

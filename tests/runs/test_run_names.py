@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from difflab.checkpoints.run_weights import run_weights
+from difflab.config.resolve import resolve_row
 from difflab.config.trainer_arguments import known_to_loggers
 from difflab.runs import RunDirectory, info
 from difflab.runs.names import SeveralRunsError, attempt_directory, found_run, identity_of, run_id
-from running import SHORT, composed, sample_from, train_small
+from running import SHORT, sample_from, train_small
 
 
 def made(*folders: Path) -> Path:
@@ -52,7 +53,7 @@ def test_a_run_of_an_earlier_version_keeps_its_name(tmp_path, old):
 def test_a_run_with_the_name_of_an_earlier_version_goes_on_and_is_drawn_from(tmp_path):
     run = train_small(tmp_path, *SHORT, "trainer.max_steps=2", "eval.every=2").run
     assert run.path.name == f"seed0-{identity_of(run.path)}"
-    config = composed("train", "+experiment=cosine_adagn")
+    config = resolve_row(["+experiment=cosine_adagn"]).config
     known = known_to_loggers(config, run)
     old = run.path.with_name(identity_of(run.path))
     shutil.move(run.path, old)

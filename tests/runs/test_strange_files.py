@@ -8,7 +8,7 @@ import torch
 
 from difflab.cli.info import main as info_command
 from difflab.reading import FileError
-from difflab.runs import RunDirectory, detour_count, newest
+from difflab.runs import RunDirectory, newest, rollback_count
 from difflab.runs.info import as_text, info
 from difflab.runs.names import attempt_directory, identity_of
 from difflab.runs.saved_checkpoints import MARK, set_aside, step_of, unfit_for
@@ -107,11 +107,11 @@ def test_info_of_an_odd_configuration_is_one_line(run, content, capsys, monkeypa
     assert "config.yaml" in said
 
 
-def test_a_count_of_detours_that_cannot_be_read_is_no_zero(run):
+def test_a_count_of_rollbacks_that_cannot_be_read_is_no_zero(run):
     """It chooses the noise."""
     (run.path / "detours.json").write_text("{", encoding="utf-8")
     with pytest.raises(FileError, match=r"detours\.json"):
-        detour_count(run)
+        rollback_count(run)
 
 
 def test_a_file_with_the_name_of_an_attempt_is_none(tmp_path):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from difflab.checkpoints.run_weights import run_weights
@@ -203,10 +201,9 @@ class InitialWeights:
         self._told = ""
 
     @classmethod
-    def of(cls, config: DictConfig, model: nn.Module) -> InitialWeights:
-        """Those of a configuration, put into the model where they are at hand. A ConfigError says what does not fit."""
-        given = instantiate(config.init_from, _convert_="all") or None
-        initial = cls(given, Path(str(config.run.root), str(config.run.name)))
+    def of(cls, given: GivenWeights | None, folder: Path, model: nn.Module) -> InitialWeights:
+        """Those that are given, put into the model where they are at hand. A ConfigError says what does not fit."""
+        initial = cls(given or None, folder)
         if given is not None and initial.fingerprint and initial._at_hand:
             initial._told = given.put_into(model)
         return initial

@@ -72,15 +72,17 @@ def checks_of(overrides: list[str]) -> list[Check]:
     from difflab.cli.entry import fail
     from difflab.cluster import doctor as room
     from difflab.config.batch_split import divide
-    from difflab.config.keys import ConfigError
-    from difflab.data import DataError
+    from difflab.config.build import target
+    from difflab.config.run import composed_as_running
+    from difflab.config.training import complete
     from difflab.data.stream import images_per_micro_batch
     from difflab.distributed.world import process_count
 
     try:
-        config = composed(overrides)
-        processes = divide(config, lambda here: here)
-    except (ConfigError, DataError) as error:
+        config = composed_as_running("train", overrides)
+        complete(config)
+        processes = divide(config, lambda here: here, target(config.launcher).starts_other_nodes)
+    except (ValueError, RuntimeError) as error:  # of the configuration, or of the data
         fail(" ".join(str(error).split()))
     trainer, data = config.trainer, config.data
     run_named = any(override.lstrip("+").startswith("experiment=") for override in overrides)
@@ -90,7 +92,7 @@ def checks_of(overrides: list[str]) -> list[Check]:
     batch_bytes = images * data.channels * data.image_size**2
     wandb = config.logger.get("wandb")
     return [
-        room.Versions(needs_deepspeed="deepspeed" in str(config.strategy.get("_target_", "")).lower()),
+        room.Versions(target(config.strategy).packages),
         room.GPUs(str(trainer.accelerator), here, str(trainer.precision)),
         room.AllReduce(str(trainer.accelerator)),
         room.SharedFolder(config.run.root),
@@ -104,37 +106,14 @@ def checks_of(overrides: list[str]) -> list[Check]:
     ]
 
 
-def composed(overrides: list[str]) -> DictConfig:
-    """The configuration of the training command, checked as training does."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import open_dict
-
-    from difflab.config import resolvers
-    from difflab.config.counted_classes import count_classes
-    from difflab.config.keys import check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
-    from difflab.config.paths import config_directory
-
-    resolvers.add_resolvers()
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose_or_explain("train", overrides)
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        drop_unchosen(config)
-        check_keys(config, compose("train"))
-        check_nothing_missing(config)
-        count_classes(config)
-    return config
-
-
 def bytes_needed(config: DictConfig) -> int:
     """What the run's checkpoints, snapshots and exported weights will take: everything in float32, Adam's two moments with it."""
     import torch
-    from hydra.utils import instantiate
+
+    from difflab.config.build import build
 
     with torch.device("meta"):  # sizes without values
-        network = instantiate(config.network, _convert_="all")
+        network = build(config.network)
     weights = 4 * sum(p.numel() for p in network.parameters())
     tracks, steps = len(config.ema), config.trainer.max_steps
     kept = config.checkpoint.keep_last + 2  # the one that is being written, and the best
@@ -148,9 +127,9 @@ def first_images(config: DictConfig) -> tuple[int, list[int], str]:
     """(how many images there are, the shape of one, a hash of the first and the last)."""
     import hashlib
 
-    from hydra.utils import instantiate
+    from difflab.config.build import build
 
-    dataset = instantiate(config.data, _convert_="all").dataset
+    dataset = build(config.data).dataset
     images = dataset.images([0, len(dataset) - 1])
     digest = hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
     return len(dataset), list(images.shape[1:]), digest[:16]

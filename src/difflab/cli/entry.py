@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from difflab.config.paths import config_directories, config_directory, config_files, is_group, search_words
+from difflab.config.paths import config_directories, config_files, is_group
 from difflab.config.sweep_rows import Ended
 from difflab.runtime.home import check_surroundings
 from difflab.runtime.invocation import command, program
@@ -132,47 +132,29 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
     if missing := check_surroundings():
         fail(missing)
     with spared():
-        _check_arguments(config_name)
-        for module in NEEDED:
-            importlib.import_module(module)
-        import hydra
-
-        from difflab.config.keys import ConfigError
+        from difflab.config.keys import ConfigError, compose_or_explain
         from difflab.config.multirun import is_multirun, multirun
+        from difflab.config.run import hydra_for, read_words, run_by_hydra, run_composed
 
-    if is_multirun(sys.argv[1:]):
-        try:
-            multirun(config_name, function, check)
-        except ConfigError as error:
-            fail(str(error))
-    else:
-        hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()
-
-
-def _check_arguments(config_name: str) -> None:
-    """Ends the process where they do not make a configuration, before anything large is imported."""
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from difflab.config import resolvers
-    from difflab.config.keys import ConfigError, compose_or_explain
-    from difflab.config.near_keys import path_among
-    from difflab.config.words import as_meant, readable
-    from difflab.runtime.extras import lacking
-    from difflab.sampling.cascade import gathered
-
-    resolvers.add_resolvers()
     try:
-        sys.argv[1:] = [*search_words(), *readable(gathered(as_meant(config_name, sys.argv[1:])))]
+        words = sys.argv[1:] = read_words(config_name, sys.argv[1:])
+        if is_multirun(words):
+            _import_needed()
+            multirun(config_name, function, check)
+        elif any(word.startswith("-") for word in words):
+            run_by_hydra(config_name, function)
+        else:
+            with hydra_for(config_name):
+                with spared():
+                    config = compose_or_explain(
+                        config_name, words
+                    )  # a mistake ends it before anything large is imported
+                    _import_needed()
+                run_composed(config_name, config, function)
     except ConfigError as error:
         fail(str(error))
-    if wrong := lacking(sys.argv[1:]) or path_among(sys.argv[1:]):
-        fail(wrong)
-    flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-    if not flags:  # a sweep or a question to Hydra is Hydra's own matter
-        with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            try:
-                compose_or_explain(config_name, sys.argv[1:])
-            except ConfigError as error:
-                fail(str(error))
-        GlobalHydra.instance().clear()
+
+
+def _import_needed() -> None:
+    for module in NEEDED:
+        importlib.import_module(module)

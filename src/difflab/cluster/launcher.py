@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 
 
 class Launcher(ABC):
-    """Takes a checked command of train.py to where it runs."""
+    """Takes a checked command of train.py to where it runs.
+
+    Attributes:
+        starts_other_nodes: Whether it starts the processes of other machines, which trainer.num_nodes counts.
+    """
+
+    starts_other_nodes: bool = True
 
     @abstractmethod
     def processes(self, here: int) -> int:
@@ -25,6 +31,8 @@ class Launcher(ABC):
 
 class Local(Launcher):
     """Does the work here and now: on a laptop, under torchrun, or as one of the processes of a SLURM job."""
+
+    starts_other_nodes = False
 
     def processes(self, here: int) -> int:
         return here

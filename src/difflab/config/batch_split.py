@@ -26,11 +26,20 @@ BATCH_VALUES = {
 """What the values have to be from which others are computed."""
 
 
-def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
-    """The number of processes. Completes `trainer` by what torchrun or srun says and by the accumulation that data.micro_batch means;
-    raises a DataError if the batch cannot be divided so.
+def divide(config: DictConfig, launched: Callable[[int], int], starts_other_nodes: bool) -> int:
+    """Completes `trainer` by what torchrun or srun says, and by the accumulation that data.micro_batch means.
 
-    launched   the processes that the trainer would start by itself -> those that there will be
+    Args:
+        config: Of train.yaml.
+        launched: The processes that the trainer would start by itself -> those that there will be.
+        starts_other_nodes: Whether the launcher starts the processes of other machines.
+
+    Returns:
+        The number of processes.
+
+    Raises:
+        ConfigError: A value is of the wrong kind, or nobody starts the processes of other machines.
+        DataError: The batch cannot be divided so.
     """
     from difflab.config.keys import ConfigError
     from difflab.data.stream import accumulated_batches, images_per_micro_batch
@@ -47,11 +56,7 @@ def divide(config: DictConfig, launched: Callable[[int], int]) -> int:
         raise ConfigError(str(error)) from error
     if shape is not None:
         trainer.devices, trainer.num_nodes = shape
-    elif (
-        trainer.num_nodes > 1
-        and not STARTED_BY & os.environ.keys()
-        and str(config.launcher._target_).endswith(".Local")
-    ):
+    elif trainer.num_nodes > 1 and not STARTED_BY & os.environ.keys() and not starts_other_nodes:
         raise ConfigError(
             f"trainer.num_nodes={trainer.num_nodes}, but nobody starts the processes of the other machines: use launcher=slurm, srun, "
             "torchrun on every machine, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each and run the same command there"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from difflab.config.build import build, target
+from difflab.config.groups import ConfigError, near_name
+from difflab.runs.identity import ONLY_WATCHES
+from difflab.runs.names import run_id
 from difflab.runtime.invocation import program
 
 if TYPE_CHECKING:
@@ -53,8 +59,6 @@ def check_trainer(trainer: DictConfig, base: DictConfig) -> None:
         trainer: As it was chosen.
         base: As it is without an experiment and a command line: what stands there may be repeated.
     """
-    from difflab.config.groups import ConfigError
-
     for key, instead in SET_ELSEWHERE.items():
         if key in trainer and _value(trainer, key) != (_value(base, key) if key in base else None):
             raise ConfigError(f"trainer.{key} is not the user's to set: {instead}")
@@ -66,58 +70,118 @@ def _value(node: DictConfig, key: str) -> Any:
     return child._value()
 
 
-def known_to_loggers(config: DictConfig, run: Any) -> dict[str, Any]:
+def known_to_loggers(config: Mapping[str, Any], run: Any) -> dict[str, Any]:
     """Argument -> value of what a logger may ask for: the run's directory and what it is called.
 
     Args:
         config: Of the run.
         run: Its `RunDirectory`.
     """
-    from difflab.runs.names import run_id
-
-    group, identity = str(config.run.name), run_id(run.path)
-    values = (run, identity, group, f"{group}-seed{config.seed}-{identity}")
+    group, identity = str(config["run"]["name"]), run_id(run.path)
+    values = (run, identity, group, f"{group}-seed{config['seed']}-{identity}")
     return dict(zip(KNOWN_TO_LOGGERS, values, strict=True))
 
 
-def made_logger(name: str, node: DictConfig, known: dict[str, Any], run: Any) -> Any:
-    """A logger from its node, as a mirror of the run.
+def given_loggers(config: Mapping[str, Any], run: Any) -> list[Any]:
+    """Builds the loggers that a configuration names, each as a mirror of the run.
+
+    A logger is told what `known_to_loggers` knows, and a folder in the run's directory, where its constructor asks for that and its node
+    leaves it open.
 
     Args:
-        name: In the configuration.
-        node: With a `_target_`.
-        known: Argument -> value, for those arguments that its constructor has and its node leaves open.
-        run: The `RunDirectory`.
+        config: Of the run, resolved.
+        run: Its `RunDirectory`.
 
     Raises:
-        ConfigError: It makes no logger, or needs a package that is not installed.
+        ConfigError: One makes no logger, or needs a package that is not installed.
     """
-    import inspect
-
-    from hydra.errors import InstantiationException
-    from hydra.utils import get_object, instantiate
     from pytorch_lightning.loggers import Logger
 
-    from difflab.config.build import cause
-    from difflab.config.groups import ConfigError
     from difflab.runs.loggers import following
 
-    known = known | {SAVE_DIR: str(run.path / name)}
-    taken = inspect.signature(get_object(node._target_)).parameters
+    made = []
+    for name, node in config["logger"].items():
+        known = known_to_loggers(config, run) | {SAVE_DIR: str(run.path / name)}
+        told = {key: value for key, value in known.items() if key in _parameters(node["_target_"]) and key not in node}
+        logger = _built(f"logger.{name}", node, told)
+        if not isinstance(logger, Logger):
+            raise ConfigError(
+                f"logger.{name}: {node['_target_']} makes a {type(logger).__name__}, and no Lightning logger"
+            )
+        made.append(following(logger, run.metrics, run.path / "logged" / f"{name}.json"))
+    return made
+
+
+def given_callbacks(nodes: Mapping[str, Any], scores: Mapping[str, Any], monitor: str) -> list[Any]:
+    """Builds the callbacks that a configuration names.
+
+    Args:
+        nodes: Name -> node with a `_target_`, resolved.
+        scores: Name of a score that is logged -> its `MetricInfo`.
+        monitor: The one of them by which best.ckpt is chosen.
+
+    Raises:
+        ConfigError: One of them cannot be built, is no callback, or watches a score that there is not.
+    """
+    from pytorch_lightning import Callback
+
+    made = []
+    for name, given in nodes.items():
+        node = {key: value for key, value in given.items() if key != ONLY_WATCHES}
+        if type(given.get(ONLY_WATCHES, False)) is not bool:
+            raise ConfigError(f"callbacks.{name}.{ONLY_WATCHES} must be true or false")
+        node |= _told(node, _parameters(node["_target_"]), scores, monitor)
+        _check_monitor(name, node, nodes, scores)
+        callback = _built(f"callbacks.{name}: {node['_target_']}", node, {})
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}: {node['_target_']} makes a {type(callback).__name__}, and no Lightning callback"
+            )
+        made.append(callback)
+    return made
+
+
+def _built(key: str, node: Mapping[str, Any], told: Mapping[str, Any]) -> Any:
     try:
-        logger = instantiate(node, **{key: value for key, value in known.items() if key in taken and key not in node})
-    except InstantiationException as error:
-        raise ConfigError(f"logger.{name}: {cause(error)}") from error
-    if not isinstance(logger, Logger):
-        raise ConfigError(f"logger.{name}: {node._target_} makes a {type(logger).__name__}, and no Lightning logger")
-    return following(logger, run.metrics, run.path / "logged" / f"{name}.json")
+        return build(node, **told)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """The arguments of a constructor; none where it does not say."""
+    try:
+        return inspect.signature(target(name)).parameters
+    except ValueError:  # as of dict
+        return {}
+
+
+def _told(
+    node: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter], scores: Mapping[str, Any], monitor: str
+) -> dict[str, str]:
+    """The arguments that a node leaves open and the scores know."""
+    told = {}
+    if "monitor" in parameters and "monitor" not in node and parameters["monitor"].default is inspect.Parameter.empty:
+        told["monitor"] = monitor
+    watched = scores.get({**told, **node}.get("monitor", ""))
+    if watched is not None and "mode" in parameters and "mode" not in node:
+        told["mode"] = "max" if watched.higher_is_better else "min"
+    return told
+
+
+def _check_monitor(name: str, node: Mapping[str, Any], nodes: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+    """A ConfigError for a score that nobody logs. (A callback of the user's may log others.)"""
+    watched = node.get("monitor")
+    own = any(not str(one["_target_"]).startswith("pytorch_lightning.") for one in nodes.values())
+    if isinstance(watched, str) and watched not in scores and (not own or watched.startswith("eval/")):
+        near = near_name(watched, scores)
+        hint = f"did you mean {near}?" if near else f"evaluations log {', '.join(scores)}"
+        raise ConfigError(f"callbacks.{name}.monitor={watched}: there is no such score; {hint}")
 
 
 def check_accelerator(accelerator: str) -> None:
     """Raises a ConfigError for a kind of device that this machine has not. Of one that it does not know Lightning says so itself."""
     from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator, XLAAccelerator
-
-    from difflab.config.groups import ConfigError
 
     kinds = {kind.name(): kind for kind in (CPUAccelerator, CUDAAccelerator, MPSAccelerator, XLAAccelerator)}
     wanted = ("cuda", "mps") if accelerator == "gpu" else (accelerator,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,6 @@ from difflab.samplers import shares
 from difflab.training.callbacks.objective import ObjectiveCallback, time_quarter
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from difflab.data import ImageData
 
 
@@ -172,24 +170,22 @@ class HeldOutAccuracy(Evaluation):
             )
         return ClassificationEvaluation(self.images, self.tracks, self.num_images, self.batch_size)
 
-    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
-        from omegaconf import OmegaConf
-
+    def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
         setting = {
             "reference": {"fingerprint": self.images.fingerprint, "images": len(self.images)},
             "samples": self.num_images,
             "seeds": f"0 .. {self.num_images - 1}",
-            "schedule": OmegaConf.to_container(config.schedule, resolve=True),
+            "schedule": config["schedule"],
             "track": track,
-            "precision": str(config.trainer.precision),
+            "precision": str(config["trainer"]["precision"]),
         }
         return {name: Protocol.of({**setting, "metric": {"name": name}}) for name in HeldOut.info()}
 
     def info(self, data: ImageData) -> dict[str, MetricInfo]:
         return HeldOut.info()
 
-    def described(self, config: DictConfig) -> str:
-        return f"{self.num_images:,} noised images of the {len(self.images):,} held-out ones every {config.eval.every:,} steps"
+    def described(self, config: Mapping[str, Any]) -> str:
+        return f"{self.num_images:,} noised images of the {len(self.images):,} held-out ones every {config['eval']['every']:,} steps"
 
     def measured(self, data: ImageData) -> str:
         return f"{self.num_images:,} noised images of the {len(self.images):,} held-out ones"

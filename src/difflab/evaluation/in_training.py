@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from difflab.metrics import MetricInfo, Protocol
 from difflab.sampling import classes_of
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from difflab.conditioning import Conditions
     from difflab.data import ImageData
     from difflab.training import TrainedModule
@@ -43,7 +41,7 @@ class Evaluation(ABC):
         """The watcher; it may put pictures into the folder `samples`."""
 
     @abstractmethod
-    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+    def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
         """Label -> what one has to know before comparing the number with others."""
 
     @abstractmethod
@@ -51,7 +49,7 @@ class Evaluation(ABC):
         """Label -> what kind of number it is."""
 
     @abstractmethod
-    def described(self, config: DictConfig) -> str:
+    def described(self, config: Mapping[str, Any]) -> str:
         """For the recipe of a run."""
 
     def fitting(self, data: ImageData) -> Evaluation:
@@ -74,7 +72,7 @@ class Evaluation(ABC):
         infos = self.info(data)
         return {f"eval/{track}/{label}": info for track in self.tracks or [ONLINE] for label, info in infos.items()}
 
-    def all_protocols(self, config: DictConfig, module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
+    def all_protocols(self, config: Mapping[str, Any], module: TrainedModule[Any], data: ImageData) -> dict[str, Any]:
         """eval/<track>/<label> -> the fields that define it, their fingerprint, and what kind of number it is."""
         infos = self.info(data)
         if infos and (self.score not in infos or infos[self.score].higher_is_better is not False):
@@ -130,7 +128,7 @@ class Samples(Evaluation):
         self.extractor.check((data.channels, data.image_size, data.image_size))
         return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples, conditions)
 
-    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+    def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
         metrics, conditions = self._metrics(data), classes_of(None, data.num_classes, 0, self.num_samples)
         drawing = drawn_as(config, module, track, self.num_samples, conditions)
         return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
@@ -139,8 +137,8 @@ class Samples(Evaluation):
         metrics = self._metrics(data)
         return {metrics.label(name): info for name, info in metrics.info().items()}
 
-    def described(self, config: DictConfig) -> str:
-        return f"{self.num_samples:,} samples every {config.eval.every:,} steps, {drawing_described(config)}"
+    def described(self, config: Mapping[str, Any]) -> str:
+        return f"{self.num_samples:,} samples every {config['eval']['every']:,} steps, {drawing_described(config)}"
 
     def measured(self, data: ImageData) -> str:
         return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
@@ -168,27 +166,24 @@ class LossesAlone(Evaluation):
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
         return NoEvaluation(self.tracks)
 
-    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+    def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
         return {}
 
     def info(self, data: ImageData) -> dict[str, MetricInfo]:
         return {}
 
-    def described(self, config: DictConfig) -> str:
+    def described(self, config: Mapping[str, Any]) -> str:
         return "losses alone: latents are no pictures, and there is no decoder to make some for samples and scores"
 
     def measured(self, data: ImageData) -> str:
         return ""
 
 
-def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
+def drawn_as(config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
-    from omegaconf import OmegaConf
-
     from difflab.sampling.options import code_fields, guidance_fields, sampler_fields
 
-    guidance: Any = OmegaConf.to_container(config.guidance, resolve=True)
-    sampler: Any = OmegaConf.to_container(config.sampler, resolve=True)
+    guidance, sampler = config["guidance"], config["sampler"]
     return {
         **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
         **guidance_fields(guidance, module.guidance.guidances),
@@ -196,12 +191,12 @@ def drawn_as(config: DictConfig, module: Any, track: str, count: int, conditions
         "track": track,
         "seeds": f"0 .. {count - 1}",
         **conditions.fields,
-        "precision": str(config.trainer.precision),
+        "precision": str(config["trainer"]["precision"]),
         "quantization": first_name(f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}"),
     }
 
 
-def drawing_described(config: DictConfig) -> str:
+def drawing_described(config: Mapping[str, Any]) -> str:
     """The sampler and the guidance of a run, for its recipe."""
-    sampler, guided = str(config.sampler._target_).rsplit(".", 1)[-1], ", ".join(config.guidance) or "none"
-    return f"sampler {sampler} ({config.sampler.grid.steps} steps), guidance {guided}"
+    sampler, guided = config["sampler"], ", ".join(config["guidance"]) or "none"
+    return f"sampler {sampler['_target_'].rsplit('.', 1)[-1]} ({sampler['grid']['steps']} steps), guidance {guided}"

@@ -18,8 +18,6 @@ from difflab.metrics import MetricInfo, PairMetric, Protocol
 from difflab.sampling import EnlargementOf, GivenImages, NoClasses
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from difflab.data import ImageData
 
 
@@ -72,7 +70,7 @@ class Enlargements(Evaluation):
         self.extractor.check((data.channels, data.image_size, data.image_size))
         return EvaluationCallback(metrics, self.tracks, self.batch_size, self.grid, samples, conditions)
 
-    def protocols(self, config: DictConfig, module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
+    def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
         metrics = self._metrics(data)
         drawing = drawn_as(config, module, track, self.num_samples, self._conditions(data))
         return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
@@ -81,10 +79,10 @@ class Enlargements(Evaluation):
         metrics = self._metrics(data)
         return {metrics.label(name): info for name, info in metrics.info().items()}
 
-    def described(self, config: DictConfig) -> str:
+    def described(self, config: Mapping[str, Any]) -> str:
         kind = "held-out" if isinstance(self.images, ImageDataset) else "training"
         return (
-            f"{self.num_samples:,} {kind} images enlarged from {self.low_resolution.size} pixels every {config.eval.every:,} steps, "
+            f"{self.num_samples:,} {kind} images enlarged from {self.low_resolution.size} pixels every {config['eval']['every']:,} steps, "
             f"{drawing_described(config)}"
         )
 

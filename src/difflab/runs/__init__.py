@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from difflab.runs.metrics_log import MetricsLog
     from difflab.runs.names import attempt_directory
     from difflab.runs.provenance import provenance
-    from difflab.runs.saved_checkpoints import detour_count, go_back, newest
+    from difflab.runs.saved_checkpoints import newest, roll_back, rollback_count
     from difflab.runs.snapshots import SnapshotCallback, reconstruct
 
 __all__ = [
@@ -29,14 +29,14 @@ __all__ = [
     "RunLostError",
     "SnapshotCallback",
     "attempt_directory",
-    "detour_count",
-    "go_back",
     "identity",
     "info",
     "newest",
     "provenance",
     "read_metrics",
     "reconstruct",
+    "roll_back",
+    "rollback_count",
 ]
 
 on_demand(__name__)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from difflab.reading import parse_json
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from difflab.runs.directory import RunDirectory
 
 PATIENCE = 30.0
@@ -21,20 +19,31 @@ PATIENCE = 30.0
 
 
 class OlderStateError(RuntimeError):
-    """This machine does not see what process 0 sees."""
+    """This machine does not see what process 0 sees.
+
+    Attributes:
+        exit_code: Of a command that finds it so: a fault of the machine.
+    """
+
+    exit_code = 1
 
 
-def chosen_directory(config: DictConfig, name: str) -> str:
-    """The run's directory. Processes that Lightning, torchrun or a job start use the one that the first process has chosen."""
+def chosen_directory(folder: str, name: str, seed: int, restart: bool) -> str:
+    """Chooses the run's directory. Processes that Lightning, torchrun or a job start use the one that the first process has chosen.
+
+    Args:
+        folder: Of the runs of this name.
+        name: The run's identity.
+        seed: Of the run.
+        restart: Whether the run begins anew beside what is there.
+    """
     from difflab.distributed.meeting import meeting
     from difflab.runs.names import attempt_directory
 
-    parent = f"{config.run.root}/{config.run.name}"
-
     def choose() -> str:
-        return str(attempt_directory(parent, name, config.seed, config.run.restart))
+        return str(attempt_directory(folder, name, seed, restart))
 
-    return meeting().agree(f"directory of {parent}/{name}", choose, lasting=True)
+    return meeting().agree(f"directory of {folder}/{name}", choose, lasting=True)
 
 
 def chosen_end(run: RunDirectory) -> bool:
@@ -44,12 +53,12 @@ def chosen_end(run: RunDirectory) -> bool:
     return bool(meeting().agree(f"end of {run.path}", lambda: "complete" if run.complete.exists() else ""))
 
 
-def chosen_detours(run: RunDirectory) -> int:
+def chosen_rollbacks(run: RunDirectory) -> int:
     """How often the run has gone back, as process 0 sees it."""
     from difflab.distributed.meeting import meeting
-    from difflab.runs.saved_checkpoints import detour_count
+    from difflab.runs.saved_checkpoints import rollback_count
 
-    return int(meeting().agree(f"detours of {run.path}", lambda: str(detour_count(run))))
+    return int(meeting().agree(f"detours of {run.path}", lambda: str(rollback_count(run))))
 
 
 def chosen_checkpoint(

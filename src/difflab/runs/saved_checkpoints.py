@@ -131,8 +131,8 @@ def _shapes(state: Any) -> dict[str, tuple[int, ...]]:
     return {str(name): tuple(getattr(value, "shape", ())) for name, value in dict(state).items()}
 
 
-def go_back(run: RunDirectory, checkpoints: int) -> int:
-    """Moves the newest checkpoints aside, so that the next start begins at an older one, and counts the detour; returns its step.
+def roll_back(run: RunDirectory, checkpoints: int) -> int:
+    """Moves the newest checkpoints aside, so that the next start begins at an older one, and counts the rollback; returns its step.
 
     With no checkpoint left training begins anew, at step 0.
     """
@@ -142,16 +142,16 @@ def go_back(run: RunDirectory, checkpoints: int) -> int:
         move(path, run.diverged / path.name)
     left = saved(run.checkpoints)
     step = step_of(left[-1]) if left else 0
-    write_json(_file(run), [*_detours(run), {"to_step": step}], indent=None)
+    write_json(_file(run), [*_rollbacks(run), {"to_step": step}], indent=None)
     return step
 
 
-def detour_count(run: RunDirectory) -> int:
+def rollback_count(run: RunDirectory) -> int:
     """How often this run has gone back: each time it goes on with other noise than before."""
-    return len(_detours(run))
+    return len(_rollbacks(run))
 
 
-def _detours(run: RunDirectory) -> list[dict[str, int]]:
+def _rollbacks(run: RunDirectory) -> list[dict[str, int]]:
     return (
         read_json(_file(run), list) if _file(run).exists() else []
     )  # what cannot be read is no 0: the noise depends on it

@@ -30,7 +30,7 @@ from difflab.training.callbacks.guidance import GuidanceCallback
 from difflab.training.callbacks.objective import ObjectiveCallback
 from difflab.types import Batch, Condition, Losses
 
-_DETOUR_STRIDE = 1_000_003
+_ROLLBACK_STRIDE = 1_000_003
 """Far from the seeds that people use."""
 
 M = TypeVar("M", bound=NoisyModel)
@@ -47,7 +47,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
     seed          of all randomness of training
     compute       how the network is computed: kernel by kernel, or compiled
-    detours       how often the run has gone back after a divergence: each time it draws other noise and times
+    rollbacks     how often the run was rolled back after a divergence: each time it draws other noise and times
     last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
     """
 
@@ -60,7 +60,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         lr_schedule: Callable[[Optimizer], LRScheduler],
         seed: int,
         compute: Compute,
-        detours: int,
+        rollbacks: int,
     ):
         super().__init__()
         self.last_batch: Batch | None = None
@@ -73,7 +73,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.objective = objective
         self.ema = ema
         self.seed = seed
-        self.detours = detours
+        self.rollbacks = rollbacks
         self.layout: Layout = WholeLayout()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
@@ -119,7 +119,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         _seed_dropout(
             hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1), batch.x0.device
         )
-        noise = ImageNoise(self.seed + _DETOUR_STRIDE * self.detours, batch.number)
+        noise = ImageNoise(self.seed + _ROLLBACK_STRIDE * self.rollbacks, batch.number)
         losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
         self.last_batch, self.last_losses = batch, losses
         return losses.total.mean()  # callbacks write the log, at optimizer steps
@@ -220,9 +220,9 @@ class DiffusionModule(TrainedModule[Denoiser]):
         num_classes: int,
         seed: int,
         compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
-        detours: int = 0,
+        rollbacks: int = 0,
     ):
-        super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, detours)
+        super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
         _check_image(denoiser, objective)
         guidance.check(objective.condition_dropout)
         check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
@@ -271,9 +271,9 @@ class ClassifierModule(TrainedModule[NoisyClassifier]):
         lr_schedule: Callable[[Optimizer], LRScheduler],
         seed: int,
         compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
-        detours: int = 0,
+        rollbacks: int = 0,
     ):
-        super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, compute, detours)
+        super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
         if objective.condition_dropout:
             raise ValueError(
                 f"condition_dropout={objective.condition_dropout}: the class is what a classifier learns and cannot be dropped; "

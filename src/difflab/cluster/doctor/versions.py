@@ -26,7 +26,7 @@ from difflab.cluster.doctor.check import (
 )
 from difflab.distributed.group import Group
 from difflab.runs.wandb.service import connection_to
-from difflab.runtime.invocation import installation
+from difflab.runtime.invocation import installation_of
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb", "deepspeed")
 COMPROMISED = {"pytorch-lightning": ("2.6.2", "2.6.3"), "lightning": ("2.6.2", "2.6.3")}
@@ -34,18 +34,22 @@ COMPROMISED = {"pytorch-lightning": ("2.6.2", "2.6.3"), "lightning": ("2.6.2", "
 
 
 class Versions(Check):
-    """needs_deepspeed   whether the run's strategy is one of DeepSpeed's"""
+    """What is installed.
+
+    Args:
+        packages: Those that the run needs and difflab does not bring along.
+    """
 
     name = "versions"
     remedy = "install difflab again, in an environment of its own"
 
-    def __init__(self, needs_deepspeed: bool):
-        self.needs_deepspeed = needs_deepspeed
+    def __init__(self, packages: Sequence[str]):
+        self.packages = tuple(packages)
 
     def measure(self, group: Group) -> dict[str, Any]:
         return {
             "python": platform.python_version(),
-            **{library: installed(library) for library in (*LIBRARIES, "lightning", "difflab")},
+            **{library: installed(library) for library in (*LIBRARIES, "lightning", "difflab", *self.packages)},
             "cuda": torch.version.cuda or "",
             "driver_cuda": driver_cuda(),
         }
@@ -71,8 +75,9 @@ class Versions(Check):
             if facts[library] in releases:
                 remedy = f"uninstall it, replace every credential that this machine knows, and pip install '{library}>=2.6.4'"
                 troubles.append(failed(f"{library} {facts[library]} was a compromised release", remedy))
-        if self.needs_deepspeed and not facts["deepspeed"]:
-            troubles.append(failed("the strategy needs deepspeed, which is missing", installation("deepspeed")))
+        for package in self.packages:
+            if not facts[package]:
+                troubles.append(failed(f"the strategy needs {package}, which is missing", installation_of(package)))
         troubles += [cuda for one in measured if (cuda := judge_driver(one)) is not None][:1]
         named = ("python", *(library for library in LIBRARIES if facts[library]))
         drivers = (

@@ -13,8 +13,6 @@ from difflab.runs.names import run_id
 from difflab.runs.provenance import without_diffs
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from difflab.runs.wandb.mirror import Mirror
 
 _log = logging.getLogger(__name__)
@@ -30,16 +28,13 @@ def mirror_nodes(loggers: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield node
 
 
-def catch_up(config: DictConfig, run: RunDirectory) -> None:
+def catch_up(loggers: Mapping[str, Any], run: RunDirectory) -> None:
     """Sends what W&B lacks of a complete run: what its starts could not send, and its weights where the command asks for that.
 
     Args:
-        config: Of the command.
-        run: Its directory.
+        loggers: Name -> node of a logger, as the command has them.
+        run: The run's directory.
     """
-    from omegaconf import OmegaConf
-
-    loggers: Any = OmegaConf.to_container(config.logger, resolve=True)
     for node in mirror_nodes(loggers):
         if node.get("log_model") or (run.path / "wandb" / "behind").exists():
             tell(run, node, lambda mirror, params: mirror.catch_up(params))

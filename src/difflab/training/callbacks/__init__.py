@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.training.callbacks.divergence import Diverged, DivergenceCallback, GoBack, SkipStep, Stop, WentBack
+    from difflab.training.callbacks.divergence import Diverged, DivergenceCallback, Rollback, RolledBack, SkipStep, Stop
     from difflab.training.callbacks.ema import EMACallback
     from difflab.training.callbacks.guidance import GuidanceCallback
     from difflab.training.callbacks.objective import ObjectiveCallback
@@ -16,14 +16,14 @@ __all__ = [
     "Diverged",
     "DivergenceCallback",
     "EMACallback",
-    "GoBack",
     "GuidanceCallback",
     "ObjectiveCallback",
     "ProgressCallback",
+    "Rollback",
+    "RolledBack",
     "SkipStep",
     "Stop",
     "ThroughputCallback",
-    "WentBack",
 ]
 
 on_demand(__name__)

@@ -49,7 +49,7 @@ class Diverged(RuntimeError):
     """The loss or the gradient is not finite any more."""
 
 
-class WentBack(Diverged):
+class RolledBack(Diverged):
     """Training is to go on from an older checkpoint.
 
     checkpoints   how many newer ones are given up
@@ -119,7 +119,7 @@ class SkipStep(Policy):
         self._in_a_row = 0
 
 
-class GoBack(Policy):
+class Rollback(Policy):
     """Training goes on from an older checkpoint, with other noise and times than those that led astray.
 
     checkpoints   how many are given up
@@ -135,7 +135,7 @@ class GoBack(Policy):
         return False
 
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
-        raise WentBack(
+        raise RolledBack(
             f"loss or gradient of step {step} is not finite (see {report}): going back {self.checkpoints} checkpoint(s)",
             self.checkpoints,
         )

@@ -222,6 +222,7 @@ class DeepSpeed(TrainingStrategy):
     timeout   minutes that a process waits for the others before it fails
     """
 
+    packages = ("deepspeed",)
     cuts_flat = True
 
     def __init__(self, zero: Mapping[str, Any], timeout: float = 30):

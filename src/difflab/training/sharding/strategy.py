@@ -19,10 +19,12 @@ class TrainingStrategy(ABC):
 
     Attributes:
         timeout: How long a process waits for the others before it fails.
+        packages: Packages that it needs and difflab does not bring along.
         cuts_flat: Whether the optimizer sees flat pieces of all weights, which scalars and clipping by value do not stand.
     """
 
     timeout: timedelta = timedelta(minutes=30)
+    packages: tuple[str, ...] = ()
     cuts_flat: bool = False
 
     @abstractmethod

@@ -1,0 +1,90 @@
+"""A command's function run on its configuration, which is composed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from difflab.config import resolvers
+from difflab.config.groups import ConfigError
+from difflab.config.keys import compose_or_explain
+from difflab.config.near_keys import path_among
+from difflab.config.paths import config_directory, search_words
+from difflab.config.words import as_meant, readable
+from difflab.runtime.extras import lacking
+
+
+def read_words(config_name: str, words: Sequence[str]) -> list[str]:
+    """A command line as Hydra reads it: each word for the key that it stands for.
+
+    Args:
+        config_name: conf/<config_name>.yaml.
+        words: As they were typed.
+
+    Raises:
+        ConfigError: One of them stands for nothing, or needs a package that is not installed.
+    """
+    resolvers.add_resolvers()
+    found = [*search_words(), *readable(as_meant(config_name, words))]
+    if wrong := lacking(found) or path_among(found):
+        raise ConfigError(wrong)
+    return found
+
+
+@contextmanager
+def hydra_for(config_name: str) -> Iterator[None]:
+    """Within the context Hydra composes from conf/, for a job of the command's name."""
+    with initialize_config_dir(str(config_directory()), config_name, version_base="1.3"):
+        yield
+
+
+def composed_as_running(config_name: str, words: Sequence[str]) -> DictConfig:
+    """The configuration that `run_composed` would give to a command's function.
+
+    Args:
+        config_name: conf/<config_name>.yaml.
+        words: As they were typed.
+
+    Raises:
+        ConfigError: They make no configuration.
+    """
+    with hydra_for(config_name):
+        config = compose_or_explain(config_name, read_words(config_name, words))
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+    return config
+
+
+def run_composed(config_name: str, config: DictConfig, function: Callable[[DictConfig], Any]) -> Any:
+    """Runs function(config) as hydra.main does, which would compose twice before it.
+
+    Args:
+        config_name: conf/<config_name>.yaml.
+        config: Composed in the context of `hydra_for`, with Hydra's own settings.
+        function: Is given the configuration without these.
+
+    Returns:
+        What the function returns.
+    """
+    callbacks = Callbacks(config)
+    callbacks.on_run_start(config=config, config_name=config_name)
+    context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=callbacks)
+    done = run_job(function, config, "hydra.run.dir", None, context)
+    callbacks.on_run_end(config=config, config_name=config_name, job_return=done)
+    return done.return_value
+
+
+def run_by_hydra(config_name: str, function: Callable[[DictConfig], Any]) -> None:
+    """Runs a command line that asks something of Hydra itself, as --cfg job does."""
+    hydra.main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(function)()
