@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-LAZY = ["difflab.data", "difflab.runs", "difflab.launch", "difflab.studies"]
+LAZY = ["difflab.data", "difflab.runs", "difflab.training", "difflab.metrics", "difflab.evaluation", "difflab.studies"]
 
 
 def said(code: str) -> str:
@@ -39,8 +39,8 @@ from difflab.runs.identity import WHERE_AND_HOW
 from difflab.runs import identity
 import difflab.runs
 print(callable(identity), difflab.runs.identity is identity)
-from difflab.studies import execution
-print(type(execution).__name__)
+from difflab.runs import names
+print(type(names).__name__)
 """
     assert said(code).split() == ["True", "True", "module"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
@@ -348,14 +349,12 @@ def test_two_processes_measure_what_one_does(runs, tmp_path):
 
 def test_other_models_are_no_seeds_of_one_experiment():
     """Their mean and its interval say nothing, and were printed as those of three seeds."""
-    from types import SimpleNamespace
+    from difflab.studies.compare.run_groups import GivenRun, check_replicates
 
-    from difflab.evaluation.sources import _check_replicates
+    def run(name, seed, *overrides):
+        config = composed("train", "+experiment=cosine_adagn", f"seed={seed}", *overrides)
+        return GivenRun(Path(name), name, seed, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
 
-    def subject(seed, *overrides):
-        model = composed("train", "+experiment=cosine_adagn", f"seed={seed}", *overrides)
-        return SimpleNamespace(about={"seed": seed}, model=model)
-
-    _check_replicates(["a", "b"], [subject(0), subject(1, "eval.num_samples=7")])
+    check_replicates([run("a", 0), run("b", 1, "eval.num_samples=7")])
     with pytest.raises(ConfigError, match=r"a and c are not .* network\.width \(\d+ -> 16\)"):
-        _check_replicates(["a", "b", "c"], [subject(0), subject(1), subject(2, "network.width=16")])
+        check_replicates([run("a", 0), run("b", 1), run("c", 2, "network.width=16")])

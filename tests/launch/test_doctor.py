@@ -134,6 +134,7 @@ PAIRS = """
 import os, sys, time
 from difflab.cluster import doctor
 from difflab.cluster.doctor import examination
+from difflab.distributed import Group, Placement
 examination.GRACE = 2
 def hangs(self, group):
     group.barrier("all-reduce")
@@ -151,9 +152,9 @@ for act, port in zip((hangs, dies), ports):
             continue
         if rank == 1:
             doctor.AllReduce.measure = act
-        place = doctor.Placement("torchrun", rank, 2, rank, 2, "127.0.0.1", int(port), False, "test")
+        place = Placement("torchrun", rank, 2, rank, 2, "127.0.0.1", int(port), False, "test")
         checks = [doctor.AllReduce("cpu"), doctor.ClockSkew()]
-        report = doctor.Examination(checks, doctor.Group(place, 2, 60), 4).run()
+        report = doctor.Examination(checks, Group(place, 2, 60), 4).run()
         if rank == 0:
             open(f"{folder}/{act.__name__}", "w").write(report.as_json())
         os._exit(report.exit_code)

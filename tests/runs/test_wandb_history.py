@@ -16,8 +16,8 @@ from wandb.proto import wandb_internal_pb2 as wandb_records
 from difflab.cli.evaluate import evaluate
 from difflab.runs import RunDirectory, read_metrics
 from difflab.runs.names import run_id
-from difflab.runs.wandb import sync as wandb_file
 from difflab.runs.wandb.mirror import STEP
+from difflab.runs.wandb.sync import records as records_of
 from running import composed, train_small, train_until
 
 OFFLINE = ("logger=[wandb]", "logger.wandb.mode=offline", "data.num_workers=1")
@@ -39,7 +39,7 @@ def named(items) -> dict:
 def records(run: Path) -> list[wandb_records.Record]:
     """Of all starts, in order; a torn tail is left out."""
     files = sorted(run.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    return [record for file in files for _, record in wandb_file.records(file)]
+    return [record for file in files for _, record in records_of(file)]
 
 
 def history(run: Path) -> list[dict]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
-from difflab.runs.wandb import sync as wandb_file
+from difflab.runs.wandb.sync import records
 from difflab.studies.gather import gather
 from difflab.studies.planning.request import Request
 from difflab.studies.report.wandb import mirror_study
@@ -16,7 +16,7 @@ NODE = {"_target_": "difflab.runs.wandb.weights_and_biases", "project": "difflab
 
 
 def sent(root: Path) -> list[wandb_records.Record]:
-    return [record for file in root.glob("wandb/offline-run-*/*.wandb") for _, record in wandb_file.records(file)]
+    return [record for file in root.glob("wandb/offline-run-*/*.wandb") for _, record in records(file)]
 
 
 def test_table_and_page_are_sent_where_a_run_was_mirrored_or_where_that_is_asked_for(tmp_path):

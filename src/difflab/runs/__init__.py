@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.runs.checkpoints import AtomicCheckpointIO, CheckpointError, Checkpoints
+    from difflab.runs.checkpoints import AtomicCheckpointIO, CheckpointError, Checkpoints, LockCallback
     from difflab.runs.directory import RunDirectory
     from difflab.runs.identity import identity
     from difflab.runs.info import info
-    from difflab.runs.lock import LockCallback, RunBusyError, RunLock, RunLostError
+    from difflab.runs.lock import RunBusyError, RunLock, RunLostError
     from difflab.runs.metrics_file import read_metrics
     from difflab.runs.metrics_log import MetricsLog
     from difflab.runs.names import attempt_directory

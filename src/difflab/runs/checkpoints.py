@@ -216,3 +216,29 @@ class Checkpoints(Checkpoint):
 def ended_early(trainer: pl.Trainer) -> bool:
     """Whether a callback has ended training before its last step."""
     return trainer.should_stop and trainer.global_step < trainer.max_steps
+
+
+class LockCallback(pl.Callback):
+    """Ends training within a second or two once the run is not this process's any more.
+
+    It would otherwise train on for hours and save into a directory that nobody looks for, or beside another process.
+    """
+
+    def __init__(self, lock: RunLock):
+        """A callback that does nothing on processes that have not acquired the lock.
+
+        Args:
+            lock: Of the run.
+        """
+        self.lock = lock
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.lock.check()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.lock.check()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.lock.check()

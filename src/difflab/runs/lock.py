@@ -10,9 +10,6 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import pytorch_lightning as pl
 
 from difflab.files import WriteError, make_folder
 from difflab.runs.holder import Holder
@@ -223,29 +220,3 @@ class RunLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-class LockCallback(pl.Callback):
-    """Ends training within a second or two once the run is not this process's any more.
-
-    It would otherwise train on for hours and save into a directory that nobody looks for, or beside another process.
-    """
-
-    def __init__(self, lock: RunLock):
-        """A callback that does nothing on processes that have not acquired the lock.
-
-        Args:
-            lock: Of the run.
-        """
-        self.lock = lock
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.lock.check()
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.lock.check()
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.lock.check()

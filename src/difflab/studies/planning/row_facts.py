@@ -31,7 +31,7 @@ DENOISER = ("schedule", "parameterization", "variance")
 DRAWN_BY = ("network", *DENOISER, "sampler", "guidance", "condition_dropout")
 """Nodes on which it depends how an image is drawn."""
 
-LOADERS = tuple(f"{loader.__module__}.{loader.__name__}" for loader in (frozen_classifier, frozen_denoiser))
+LOADERS = tuple(f"difflab.checkpoints.{loader.__name__}" for loader in (frozen_classifier, frozen_denoiser))
 """Of networks that guide."""
 
 
