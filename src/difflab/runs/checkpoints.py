@@ -13,6 +13,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from difflab.files import atomic_file, link, room
+from difflab.runs.lock import RunLock
 from difflab.runs.saved_checkpoints import MARK, mark_of, saved, step_of
 from difflab.runtime import Interrupted, Interruption
 from difflab.runtime.signals import EVALUATING, LAST_EVALUATION, TRAINING, WRITING, signals

@@ -9,13 +9,14 @@ from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
-
-from pytorch_lightning.loggers import Logger
+from typing import TYPE_CHECKING, Any
 
 from difflab.files import WriteError, write_json
 from difflab.reading import FileError, read_json
 from difflab.runs.metrics_file import MetricsTail
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 Job = Callable[[], object]
 
