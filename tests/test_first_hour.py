@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from difflab.runs import RunDirectory, read_metrics
-from difflab.runs.wandb.sync import records
+from difflab.runs.wandb.offline_file import records
 from lean import ROOT, lean
 
 QUICK = (

@@ -87,7 +87,7 @@ def test_everything_is_measured(tmp_path):
 
 
 def test_the_mirror_has_sent_what_was_logged(tmp_path):
-    from difflab.runs.wandb.sync import last_mirrored_step
+    from difflab.runs.wandb.offline_file import last_mirrored_step
 
     found = mirror(Settings(2, True, CPU, tmp_path))
     assert found.values.keys() == {"metrics.jsonl", "W&B, offline"}

@@ -426,7 +426,7 @@ def _openai(folder: Path) -> object:
 
 
 def _wandb(folder: Path) -> object:
-    from difflab.runs.wandb.sync import cut_torn_tail, holds_a_run, last_mirrored_step
+    from difflab.runs.wandb.offline_file import cut_torn_tail, holds_a_run, last_mirrored_step
 
     path = folder / "offline-run-1/run-1.wandb"
     return last_mirrored_step(folder), holds_a_run(path), cut_torn_tail(path)

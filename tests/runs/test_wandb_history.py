@@ -17,7 +17,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.runs import RunDirectory, read_metrics
 from difflab.runs.names import run_id
 from difflab.runs.wandb.mirror import STEP
-from difflab.runs.wandb.sync import records as records_of
+from difflab.runs.wandb.offline_file import records as records_of
 from running import composed, train_small, train_until
 
 OFFLINE = ("logger=[wandb]", "logger.wandb.mode=offline", "data.num_workers=1")

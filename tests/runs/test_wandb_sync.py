@@ -11,8 +11,9 @@ from filelock import FileLock
 from difflab.runs import MetricsLog, RunDirectory, RunLock
 from difflab.runs.wandb.description import Said
 from difflab.runs.wandb.mirror import weights_and_biases
+from difflab.runs.wandb.offline_file import holds_a_run, last_mirrored_step, records
 from difflab.runs.wandb.service import WandbError
-from difflab.runs.wandb.sync import EARLIER, FAILED, RUNNING, UPLOADED, holds_a_run, last_mirrored_step, records, sync
+from difflab.runs.wandb.sync import EARLIER, FAILED, RUNNING, UPLOADED, sync
 from wandb_stub import serving
 
 FAKE = """#!/bin/sh

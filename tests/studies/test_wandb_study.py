@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
-from difflab.runs.wandb.sync import records
+from difflab.runs.wandb.offline_file import records
 from difflab.studies.gather import gather
 from difflab.studies.planning.request import Request
 from difflab.studies.report.wandb import mirror_study

@@ -10,7 +10,7 @@ from difflab.cli.study import divided
 from difflab.reading import read_json
 from difflab.strict_json import dumps
 from difflab.studies import execution as running
-from difflab.studies.evidence import notes_of, told_notes
+from difflab.studies.cost import notes_of, told_notes
 from difflab.studies.execution import Planned
 from difflab.studies.planning.plan_cache import recall
 from difflab.studies.planning.request import Request

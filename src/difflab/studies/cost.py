@@ -1,10 +1,11 @@
-"""What a run took: its starts and how they ended, time, machines."""
+"""What is told of runs beside their numbers: what they took (starts and how they ended, time, machines), and notes of their evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from difflab.runs import RunDirectory, RunLock
 
@@ -67,3 +68,26 @@ def read_cost(run: str | Path) -> Cost:
         packages=python | dict(last.get("packages", {})),
         data_images=(last.get("data") or {}).get("images"),
     )
+
+
+def notes_of(subject: Mapping[str, Any]) -> tuple[str, ...]:
+    """The notes of an evaluation, by the `subject` of its results.json."""
+    notes = subject.get("notes")
+    return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+
+def told_notes(of: Mapping[tuple[str, int], Sequence[str]]) -> list[str]:
+    """A sentence for each note, with the rows and seeds that have it.
+
+    Args:
+        of: (row, seed) -> notes.
+    """
+    rows: dict[str, dict[str, list[int]]] = {}
+    for (row, seed), notes in of.items():
+        for note in notes:
+            rows.setdefault(note, {}).setdefault(row, []).append(seed)
+    return [f"{note.rstrip('.')} (evaluations of {_named(found)})." for note, found in rows.items()]
+
+
+def _named(rows: Mapping[str, Sequence[int]]) -> str:
+    return "; ".join(f"{row}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for row, seeds in rows.items())

@@ -9,7 +9,7 @@ row declares: a change of `sampler.eta`, or of `draw.eta`, explains a difference
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,29 +126,6 @@ class Evidence:
                         "Measure all rows by one version of it"
                     )
         return first[1] if first else self.study.evaluation.info.get(metric)
-
-
-def notes_of(subject: Mapping[str, Any]) -> tuple[str, ...]:
-    """The notes of an evaluation, by the `subject` of its results.json."""
-    notes = subject.get("notes")
-    return tuple(map(str, notes)) if isinstance(notes, list) else ()
-
-
-def told_notes(of: Mapping[tuple[str, int], Sequence[str]]) -> list[str]:
-    """A sentence for each note, with the rows and seeds that have it.
-
-    Args:
-        of: (row, seed) -> notes.
-    """
-    rows: dict[str, dict[str, list[int]]] = {}
-    for (row, seed), notes in of.items():
-        for note in notes:
-            rows.setdefault(note, {}).setdefault(row, []).append(seed)
-    return [f"{note.rstrip('.')} (evaluations of {_named(found)})." for note, found in rows.items()]
-
-
-def _named(rows: Mapping[str, Sequence[int]]) -> str:
-    return "; ".join(f"{row}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for row, seeds in rows.items())
 
 
 OF_DRAWING = {

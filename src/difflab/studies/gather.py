@@ -12,7 +12,8 @@ from difflab.evaluation import Measurement, Results, Target, read_targets
 from difflab.evaluation.results import declared
 from difflab.reading import parse_json, read_text
 from difflab.runs import RunDirectory
-from difflab.studies.evidence import Arm, Evidence, Replicate, check_measured_alike, notes_of
+from difflab.studies.cost import notes_of
+from difflab.studies.evidence import Arm, Evidence, Replicate, check_measured_alike
 from difflab.studies.planning.plan import Cell, Plan
 from difflab.studies.spec import StudyError
 

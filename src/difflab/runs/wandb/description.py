@@ -11,7 +11,7 @@ from typing import Any
 
 from difflab.files import write_json
 from difflab.reading import FileError, read_json
-from difflab.runs.wandb.sync import records
+from difflab.runs.wandb.offline_file import records
 
 TAG_LENGTH = 64
 """W&B takes no longer ones."""

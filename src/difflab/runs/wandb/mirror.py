@@ -18,9 +18,9 @@ from difflab.runs.loggers import Aside, Job, what
 from difflab.runs.metrics_file import MetricsTail
 from difflab.runs.wandb.artifacts import LogModel, ModelVersions, code_artifact, without_secrets
 from difflab.runs.wandb.description import Description, Said, said_earlier, tags_of, write_place
+from difflab.runs.wandb.offline_file import last_mirrored_step
 from difflab.runs.wandb.results import grids_of_step
 from difflab.runs.wandb.service import WandbService, chosen_mode
-from difflab.runs.wandb.sync import last_mirrored_step
 from difflab.runs.wandb.watch import STEP, Watch, WatchCallback, define_metrics, summary_of
 
 _log = logging.getLogger(__name__)

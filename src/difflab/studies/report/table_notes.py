@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from difflab.evaluation import Target, compare_with_published
 from difflab.metrics import Difference, Protocol
-from difflab.studies.evidence import Arm, Evidence, told_notes
+from difflab.studies.cost import told_notes
+from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.report.table import AblationTable, Line
 from difflab.studies.statistics import RULE
 
