@@ -53,21 +53,20 @@ MACHINERY = {
     "former_names": set(),
     "on_demand": set(),
     "runtime": TEXT_AND_FILES,
-    "cluster": {*TEXT_AND_FILES, "runtime"},
+    "cluster": {*TEXT_AND_FILES, "runtime", "distributed"},
     "distributed": {*TEXT_AND_FILES, "runtime"},
-    "launch": {*TEXT_AND_FILES, "runtime", "cluster", "distributed"},
     "data": BELOW_DATA,
     "features": {*BELOW_DATA, "distributed", "data"},
     "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
     "runs": {*TEXT_AND_FILES, "runtime", "distributed", "layout", "ema"},
     "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "runs"},
-    "config": {*BELOW_DATA, "distributed", "data", "runs"},
+    "config": {*BELOW_DATA, "distributed", "data", "runs", "cluster"},
     "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
     "checkpoints": MODELS - {"checkpoints"},
     "sampling": MODELS,
     "evaluation": {*MODELS, "sampling"},
-    "training.run": {*MODELS, "sampling", "evaluation", "cluster", "launch"},
-    "studies": {*MODELS, "sampling", "evaluation", "cluster", "launch"},
+    "training.run": {*MODELS, "sampling", "evaluation", "cluster"},
+    "studies": {*MODELS, "sampling", "evaluation", "cluster"},
 }
 EVERYTHING = {*MATHEMATICS, *MACHINERY}
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": EVERYTHING, "__main__": {"cli", "runtime"}}
@@ -81,6 +80,7 @@ FRAMEWORKS = {
     "torch_fidelity": {"features"},
     "hydra": {"config", "checkpoints", "sampling", "evaluation", "studies", "cli"},
     "omegaconf": {"config", "checkpoints", "sampling", "evaluation", "studies", "cli"},
+    "submitit": {"cluster", "studies", "config"},
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},
     "matplotlib": {"evaluation", "studies"},
@@ -91,7 +91,6 @@ FRAMEWORKS = {
     "datasets": {"data"},
     "pyarrow": {"data"},
     "sklearn": {"data"},
-    "submitit": {"config"},
 }
 """Library -> rooms that may import it."""
 
@@ -335,8 +334,8 @@ WRITTEN_ELSEWHERE = {
     "data/packing/formats.py": "a shard beside its place, which pack.py moves there",
     "features/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
     "runs/wandb/sync.py": "what another program says, into a temporary folder",
-    "studies/execution/pool.py": "the log of a process, which it writes itself",
-    "studies/execution/process.py": "the log of a process, which it writes itself",
+    "studies/execution/local.py": "the log of a process, which it writes itself",
+    "studies/execution/worker.py": "the log of a process, which it writes itself",
 }
 """Files that write other than by difflab.files, and what they write."""
 

@@ -62,7 +62,7 @@ def test_a_folder_that_is_gone_is_no_clone(tmp_path, monkeypatch):
         ("matplotlib", "report"),
         ("datasets", "hub"),
         ("deepspeed", "deepspeed"),
-        ("submitit", "slurm"),
+        ("hydra_submitit_launcher", "slurm"),
     ],
 )
 def test_the_extra_that_brings_a_package_is_found_in_the_metadata(package, extra, monkeypatch):

@@ -47,6 +47,8 @@ print(type(names).__name__)
 
 def test_where_a_study_is_can_be_asked_without_torch():
     """What looks after runs on login nodes: the pool's tasks, states, the evaluations that are due."""
-    modules = "difflab.studies.execution, difflab.studies.execution.due, difflab.runs.info"
+    modules = (
+        ", ".join(f"difflab.studies.execution.{name}" for name in ("state", "tasks", "worker")) + ", difflab.runs.info"
+    )
     heavy = ["torch", "pytorch_lightning", "pandas", "statsmodels", "matplotlib", "hydra"]
     assert said(f"import sys, {modules}; print(*[m for m in {heavy} if m in sys.modules])") == ""

@@ -21,7 +21,7 @@ FILES = (
     "conf/experiment/cosine_adagn.yaml",
     "experiments/digits_like/study.yaml",
     "slurm/train.sbatch",
-    "slurm/evaluate.sbatch",
+    "slurm/evaluate.sh",
     "slurm/profiles/default.yaml",
     "studies/report/templates/page.html.jinja",
 )

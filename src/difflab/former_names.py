@@ -23,6 +23,7 @@ PRESENT: Mapping[str, str] = {
     "difflab.cli.held_out_accuracy.HeldOutAccuracy": "difflab.evaluation.HeldOutAccuracy",
     "difflab.cli.init_from.GivenWeights": "difflab.checkpoints.GivenWeights",
     "difflab.launch.Local": "difflab.cluster.Local",
+    "difflab.launch.slurm.SlurmJob": "difflab.cluster.SlurmJob",
     "difflab.launch.strategies.Automatic": "difflab.training.sharding.Automatic",
     "difflab.launch.strategies.DDP": "difflab.training.sharding.DDP",
     "difflab.launch.strategies.DeepSpeed": "difflab.training.sharding.DeepSpeed",

@@ -119,6 +119,7 @@ def attacks() -> dict[str, Any]:
         "difflab.runs.provenance.subprocess.run": {"args": ["touch", "ran"]},
         "difflab.runs.wandb.mirror.weights_and_biases": {},
         "difflab.launch.slurm.SlurmJob": {},
+        "difflab.cluster.SlurmJob": {},
         "difflab.cluster.Local": {},
         "difflab.features.fetching.fetch": {"name": "inception"},
         "difflab.sampling.formats.Npz": {},

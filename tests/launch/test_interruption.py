@@ -7,7 +7,7 @@ import time
 ASKING = """
 import sys, time
 import torch.distributed as dist
-from difflab.launch import Interruption
+from difflab.runtime import Interruption
 
 rank, store = int(sys.argv[1]), dist.FileStore(sys.argv[2], 2)
 dist.init_process_group("gloo", store=store, rank=rank, world_size=2)

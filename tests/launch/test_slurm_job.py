@@ -7,9 +7,9 @@ import pytest
 import yaml
 from hydra.utils import instantiate
 
-from difflab.launch.slurm.files import slurm_directory
-from difflab.launch.slurm.job import SlurmJob, SubmissionError, seconds
-from difflab.launch.slurm.profile import Profile, load_profile
+from difflab.cluster.job import SlurmJob, seconds
+from difflab.cluster.launcher import SubmissionError
+from difflab.cluster.profile import Profile, load_profile, slurm_directory
 from running import SMALL, composed, train_small
 
 
@@ -46,9 +46,8 @@ def arguments_of(script: str, tmp_path) -> list[str]:
         "SLURM_NTASKS_PER_NODE": "4",
         "SLURM_JOB_NODELIST": "n[1-2]",
     }
-    script = script[: script.index("# Done, to be")]
     done = subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-c", script.replace("finish() {", "finish() { exit 0")],
         env={"PATH": f"{tools}:/usr/bin:/bin", "TZ": "UTC", **allocation},
         cwd=tmp_path,
         capture_output=True,
@@ -113,7 +112,8 @@ def test_a_profile_is_in_the_script(capsys, tmp_path):
     profile = tmp_path / "mine.yaml"
     profile.write_text(yaml.safe_dump(content), encoding="utf-8")
     script = dry_run(capsys, tmp_path, f"launcher.profile={profile}")
-    assert "#SBATCH --partition=gpu\n#SBATCH --exclusive\n" in script
+    assert "#SBATCH --partition=gpu\n" in script
+    assert "#SBATCH --exclusive\n" in script
     words = arguments_of(script, tmp_path)
     assert "module cuda/12.4" in " ".join(words).replace("module load", "module")
     assert "ib0 two words" in words
@@ -224,6 +224,12 @@ def test_a_line_break_makes_no_line_of_the_script(capsys, tmp_path, override):
     assert "line break" in said or override in said
 
 
+def script_of(launcher: SlurmJob, words: list[str], name: str = "x") -> str:
+    executor = launcher.executor(launcher.folder, name)
+    executor.settings = [f"set -- {shlex.join(words)}"]
+    return executor.script()
+
+
 def test_words_of_a_command_are_words_to_the_shell(tmp_path):
     launcher = instantiate(
         composed("train", *SMALL, f"run.root={tmp_path}", "launcher=slurm").launcher, _convert_="all"
@@ -237,11 +243,11 @@ def test_words_of_a_command_are_words_to_the_shell(tmp_path):
         f"d=\\'; touch {ran} #",
     ]
     with pytest.raises(ValueError, match="the line '# <setup>'"):
-        launcher.script(words[3:4], "x")
+        script_of(launcher, words[3:4])
     for hostile in (words[:3], [words[3].replace("# <setup>", "")], words[4:]):
-        script = launcher.script(hostile, "x")
+        script = script_of(launcher, hostile)
         assert "\n".join(hostile) in "\n".join(arguments_of(script, tmp_path))
     for name in ("a\ntouch x", "a\x1b[2J", "a\r#"):
         with pytest.raises(SubmissionError, match="line break or control character"):
-            launcher.script([], name)
+            script_of(launcher, [], name)
     assert not ran.exists()

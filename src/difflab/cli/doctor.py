@@ -148,7 +148,7 @@ def show(report: Report, as_json: bool) -> None:
 def tell_job(report: Report) -> None:
     """What the job in which this is the beginning has to know: whether it can work at all, or which machines to leave out."""
     from difflab.cluster.doctor import Verdict
-    from difflab.launch.slurm import record_end
+    from difflab.cluster.exit_record import record_end
 
     failures = {name: finding for name, finding in report.findings.items() if finding.verdict is Verdict.FAILED}
     if not failures:

@@ -1,30 +1,25 @@
-"""`study.py STUDY launch | retry | cancel`."""
+"""`study.py STUDY launch | retry | cancel`. The last two go by the plan that was launched: torch is imported only to plan anew."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from difflab.cli.study import LAUNCHER, divided
-from difflab.cli.study_plan import here, measured
-from difflab.config.resolve import resolve_row
-from difflab.launch.slurm import SlurmJob
 from difflab.runtime.invocation import command
 from difflab.studies import execution as running
-from difflab.studies.execution import Array, Executor, Launched, Pool
+from difflab.studies.execution import Executor, Launched, Planned, Pool, SlurmArray, StudyFolder
 from difflab.studies.planning import Plan
+from difflab.studies.planning.plan_cache import recall
 from difflab.studies.planning.request import Request
 
 
 def launch(request: Request) -> None:
     """Submits what is missing or was interrupted."""
     overrides, words = divided(request.overrides)
-    plan = measured(here(request, overrides))
-    _say_namesake(plan)
+    plan = _planned(request, overrides)
     _submitted(running.launch(plan, _executor(plan, words, request)), plan, request)
 
 
@@ -32,20 +27,38 @@ def retry(request: Request) -> None:
     """Submits what has failed, too. Overrides of a divergence's remedy are for the failed ones alone."""
     overrides, words = divided(request.overrides)
     remedies = [word for word in overrides if word.startswith("divergence")]
-    plan = measured(here(request, [word for word in overrides if word not in remedies]))
-    _say_namesake(plan)
+    shaping = [word for word in overrides if word not in remedies]
+    plan = recall(request, shaping)
+    if plan is None or not StudyFolder(plan.root.resolve()).preregistration.exists():
+        plan = _planned(request, shaping)
+        running.preregister(plan)
     _submitted(running.retry(plan, _executor(plan, words, request), remedies), plan, request)
 
 
 def cancel(request: Request) -> None:
     """Stops what waits and what runs, wherever it was launched."""
-    overrides, words = divided(request.overrides)
-    plan = here(request, overrides)
-    said = [line for executor in (Pool(), _array(plan, words, 0)) for line in executor.cancel(plan.root)]
+    overrides = divided(request.overrides)[0]
+    plan = recall(request, overrides)
+    if plan is None:
+        from difflab.cli.study_plan import here
+
+        plan = here(request, overrides)
+    root = plan.root
+    said = [*Pool().cancel(root), *SlurmArray.cancel(root)]
     print("\n".join(said) or "no running or queued jobs")
 
 
-def _executor(plan: Plan, words: Sequence[str], request: Request) -> Executor:
+def _planned(request: Request, overrides: Sequence[str]) -> Plan:
+    """The plan, whose evaluations will give what the study reports."""
+    from difflab.cli.study_plan import here, measured
+
+    plan = measured(here(request, overrides))
+    if other := running.namesake(plan):
+        print(f"note   {other}")
+    return plan
+
+
+def _executor(plan: Planned, words: Sequence[str], request: Request) -> Executor:
     jobs = request.options.get("jobs")
     if jobs is not None and not (jobs.isdigit() and int(jobs)):
         raise ValueError(f"jobs={jobs}: expected how many tasks run at a time, at least 1")
@@ -56,23 +69,24 @@ def _executor(plan: Plan, words: Sequence[str], request: Request) -> Executor:
     return Pool(int(jobs or 1))
 
 
-def _array(plan: Plan, words: Sequence[str], limit: int) -> Array:
+def _array(plan: Planned, words: Sequence[str], limit: int) -> SlurmArray:
     """The same nodes and GPUs for trainings and evaluations."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from difflab.cluster import SlurmJob
+    from difflab.config.resolve import resolve_row
+
     command = [word for word in plan.trainings[0].overrides if not word.startswith("run.name=")]
     chosen = words if any(word.startswith(f"{LAUNCHER}=") for word in words) else [f"{LAUNCHER}=slurm", *words]
     node = OmegaConf.create(dict(resolve_row([*command, *chosen]).config["launcher"]))
     training, evaluation = instantiate(node, _convert_="all"), instantiate(node, _convert_="all")
     if not isinstance(training, SlurmJob):
         raise ValueError(f"{' '.join(chosen)}: a study runs on this machine, or with launcher=slurm")
-    return Array(training, evaluation, limit)
+    return SlurmArray(training, evaluation, limit)
 
 
-def _say_namesake(plan: Plan) -> None:
-    if other := running.namesake(plan):
-        print(f"note   {other}")
-
-
-def _submitted(launched: Launched, plan: Plan, request: Request) -> None:
+def _submitted(launched: Launched, plan: Planned, request: Request) -> None:
     for line in launched.said:
         print(line)
     reasons = Counter(decision.why for decision in launched.skipped)

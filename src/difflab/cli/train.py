@@ -58,13 +58,14 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The finished run's score; None where it is not known here.
     """
+    from difflab.cluster.exit_record import ends_recorded
+    from difflab.cluster.launcher import SubmissionError
     from difflab.config import resolvers
     from difflab.config.build import one_line
     from difflab.config.keys import ConfigError
     from difflab.config.training import checked_training
     from difflab.data import DataError
     from difflab.files import WriteError
-    from difflab.launch.slurm import SubmissionError, ends_recorded
     from difflab.runs import RunBusyError
     from difflab.runs.agreement import OlderStateError
     from difflab.runtime.console import quiet_lightning

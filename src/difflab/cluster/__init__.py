@@ -1,15 +1,15 @@
-"""Where work is done: here, or as a job of SLURM; and `doctor`, which examines both."""
+"""Where work is done: here, or as a job of SLURM that starts again until its run is complete; and `doctor`, which examines both."""
 
 from typing import TYPE_CHECKING
 
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.cluster.launcher import Launcher, Local
+    from difflab.cluster.executor import SlurmExecutor
+    from difflab.cluster.job import SlurmJob
+    from difflab.cluster.launcher import Launcher, Local, SubmissionError
+    from difflab.cluster.profile import Profile, load_profile
 
-__all__ = [
-    "Launcher",
-    "Local",
-]
+__all__ = ["Launcher", "Local", "Profile", "SlurmExecutor", "SlurmJob", "SubmissionError", "load_profile"]
 
 on_demand(__name__)

@@ -6,6 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 
+class SubmissionError(ValueError):
+    """The work cannot be handed on to where it is to be done; the message says what to change."""
+
+
 class Launcher(ABC):
     """Takes a checked command of train.py to where it runs.
 

@@ -81,18 +81,8 @@ def multirun(config_name: str, function: Callable[[DictConfig], Any], check: Cal
     try:
         main(config_path=str(config_directory()), config_name=config_name, version_base="1.3")(_row)()
     except Exception as error:
-        trouble = _reason(error)
+        trouble = " ".join(f"{error}".split())[:1000] or type(error).__name__
     _end(_row.folder, _row.ended, rows, trouble)
-
-
-def _reason(error: Exception) -> str:
-    """Why a sweep could not go on, in a line."""
-    if "submitit" in sys.modules:
-        from difflab.config.sweep_jobs import submission_error
-
-        if refused := submission_error(error):
-            return refused
-    return " ".join(f"{error}".split())[:1000] or type(error).__name__
 
 
 class Begun(Callback):

@@ -8,7 +8,10 @@ from typing import Any
 
 import submitit
 from hydra.core.utils import JobReturn, JobStatus
+from submitit.core import plugins
 from submitit.core.utils import FailedJobError, UncompletedJobError
+
+from difflab.cluster import SlurmExecutor
 
 _PAUSE = 5.0
 """Seconds between questions to SLURM."""
@@ -28,7 +31,10 @@ class LocalRow(submitit.LocalJob[Any]):
 
 
 class SlurmRow(submitit.SlurmJob[Any]):
-    """A task of a job array, which is requeued when its run is interrupted or its node dies: it is over when SLURM has it no more."""
+    """A task of a job array, which is requeued when its run is interrupted or its node dies: it is over when SLURM has it no more.
+
+    submitit asks `sacct`, for which a requeued task has ended, and which many clusters do not have.
+    """
 
     _gone_since: float | None = None
 
@@ -49,24 +55,23 @@ class SlurmRow(submitit.SlurmJob[Any]):
             return [_nothing()]
 
 
-def submission_error(error: Exception) -> str:
-    """Why sbatch refused the job array, in its words, and what can be done; "" for another error.
+class SweepExecutor(SlurmExecutor):
+    """difflab's executor by the name under which Hydra's launcher finds submitit's."""
 
-    Args:
-        error: Of the sweep.
-    """
-    said = " ".join(str(error).split())
-    if not isinstance(error, FailedJobError) or "sbatch" not in said:
-        return ""
-    return (
-        f"sbatch refuses the job array: {said}. Set what the cluster asks for, as hydra.launcher.partition=..., "
-        "hydra.launcher.account=... or hydra.launcher.timeout_min=... (docs/slurm.md); `sinfo` lists the partitions"
+    job_class = SlurmRow
+    remedy = (
+        ". Set what the cluster asks for, as hydra.launcher.partition=..., hydra.launcher.account=... or "
+        "hydra.launcher.timeout_min=... (docs/slurm.md); `sinfo` lists the partitions"
     )
+
+    @classmethod
+    def name(cls) -> str:
+        return submitit.SlurmExecutor.name()
 
 
 def wait_for_all() -> None:
-    """Has Hydra's launcher wait for every row."""
-    submitit.SlurmExecutor.job_class = SlurmRow
+    """Has Hydra's launcher submit by difflab's executor, and wait for every row."""
+    plugins._get_plugins()[0].append(SweepExecutor)  # the last one of a name counts
     submitit.LocalExecutor.job_class = LocalRow
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from difflab.studies.execution import Places
+from difflab.studies.execution import StudyFolder
 from difflab.studies.planning.facts import Facts
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.spec import read_study
@@ -59,5 +59,5 @@ def complete(run: Path, *folders: str) -> None:
         (run / folder / "results.json").write_text(json.dumps({"subject": {}, "measurements": []}), encoding="utf-8")
 
 
-def places(plan: Plan) -> Places:
-    return Places(plan.root.resolve())
+def folder_of(plan: Plan) -> StudyFolder:
+    return StudyFolder(plan.root.resolve())

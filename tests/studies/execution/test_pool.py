@@ -1,22 +1,28 @@
 """The local pool: nothing twice, nothing lost, and what ends a task early."""
 
+import json
 import os
 import platform
+import pty
 import signal
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from planned import places, plan
+from planned import folder_of, plan
 from stand_in import install
 
 from difflab.runs import RunDirectory
-from difflab.studies.execution import Places, Pool, ask, launch, retry, states
-from difflab.studies.execution.pool_file import PoolFile
-from difflab.studies.execution.record import read_record
-from difflab.studies.execution.supervisor import Supervisor, surroundings
-from difflab.studies.execution.tasks import freeze, read_tasks
+from difflab.studies.execution import LaunchError, Pool, StudyFolder, ask, launch, retry, states
+from difflab.studies.execution.folder import read_record
+from difflab.studies.execution.queue import PoolFile
+from difflab.studies.execution.tasks import read_tasks
+from difflab.studies.execution.worker import gpus, share, work
 from running import SMALL
 
 
@@ -34,12 +40,12 @@ def ending(tmp_path):
 
 
 class Here(Pool):
-    """A pool whose supervisor is this process."""
+    """A pool whose one worker is this process."""
 
     def submit(self, root, trainings, evaluations):
-        PoolFile(self.jobs, waiting=[task.key for task in (*trainings, *evaluations)]).write(Places(root))
+        PoolFile(self.jobs, waiting=[task.key for task in (*trainings, *evaluations)]).write(StudyFolder(root))
         before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-        Supervisor(root).run()
+        work(root, 0, [])
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
             signal.signal(number, handler)
         return []
@@ -71,15 +77,11 @@ def test_each_training_is_followed_by_its_evaluations(tmp_path, stand_in):
     assert (again.submitted, {one.why for one in again.skipped}) == ([], {"done"})
 
 
-def test_a_row_that_is_added_is_all_that_is_run_and_numbers_stay(tmp_path, stand_in):
+def test_a_row_that_is_added_is_all_that_is_run(tmp_path, stand_in):
     launch(plan(tmp_path, {"b": []}), Here())
-    assert read_tasks(tmp_path / "study")["b0"].number == 0
     wider = plan(tmp_path, {"a": [], "b": []}, shared=("c",))
     assert [one.training for one in launch(wider, Here()).submitted] == ["a0"]
-    assert {key: task.number for key, task in read_tasks(tmp_path / "study").items()} == {"a0": 1, "b0": 0}
     launch(plan(tmp_path, {"d": []}), Here())
-    freeze(wider, {})
-    assert {key: task.number for key, task in read_tasks(tmp_path / "study").items()} == {"a0": 1, "b0": 0}
     extra = plan(tmp_path, {"b": [], "a": []}, shared=("e", "c"))
     assert [(one.training, one.what) for one in launch(extra, Here()).submitted] == [("b0", "evaluate")]
     assert len(starts(tmp_path)) == 2 + 3 + 2 + 2  # b; a with c; d; b with e and c
@@ -99,7 +101,7 @@ def test_failures_are_left_to_retry_and_divergence_to_an_override(tmp_path, stan
     assert [found[row].state for row in "abc"] == ["failed", "failed", "done"]
     assert found["a"].error == "RuntimeError: way 1"
     assert found["b"].diverged
-    record = read_record(places(study).record("a0"))
+    record = read_record(folder_of(study).record("a0"))
     assert record
     assert (record.exit_code, record.error, record.where) == (1, "RuntimeError: way 1", platform.node())
     left = launch(study, Here())
@@ -127,31 +129,35 @@ def test_a_failed_evaluation_is_begun_again_by_retry_alone(tmp_path, stand_in):
 
 def test_tasks_share_processors_and_gpus(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert [surroundings(0, jobs)["OMP_NUM_THREADS"] for jobs in (1, 3, 16)] == ["8", "2", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus() == []
+    assert [share(0, jobs, [])["OMP_NUM_THREADS"] for jobs in (1, 3, 16)] == ["8", "2", "1"]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert surroundings(0, 2)["OMP_NUM_THREADS"] == "5"
+    assert share(0, 2, [])["OMP_NUM_THREADS"] == "5"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,GPU-7")
-    assert [surroundings(slot, 4)["CUDA_VISIBLE_DEVICES"] for slot in range(4)] == ["2", "5", "GPU-7", "2"]
-    assert surroundings(0, 1)["CUDA_VISIBLE_DEVICES"] == "2,5,GPU-7"
+    assert gpus() == ["2", "5", "GPU-7"]
+    assert [share(slot, 4, gpus())["CUDA_VISIBLE_DEVICES"] for slot in range(4)] == ["2", "5", "GPU-7", "2"]
+    assert share(0, 1, gpus())["CUDA_VISIBLE_DEVICES"] == "2,5,GPU-7"
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
+    assert not [name for name in share(0, 1, []) if name.startswith("SUBMITIT")]
 
 
-def test_a_killed_supervisor_a_second_launch_and_cancel(tmp_path, stand_in, ending):
-    """One story, since each supervisor takes seconds to begin."""
+def test_killed_workers_a_second_launch_and_cancel(tmp_path, stand_in, ending):
+    """One story, since workers take a moment to begin."""
     study = plan(tmp_path, {"a": ["ways=slow,ok"], "b": ["ways=slow,ok"], "c": ["ways=stubborn,ok"]})
     first = launch(study, Pool(1))
     assert "pool started" in first.said[0]
     until(lambda: now(study) == {"a0": "training", "b0": "queued", "c0": "queued"} and _step(study) == 7)
-    supervisor = PoolFile.read(places(study)).pid
-    assert os.getsid(supervisor) == supervisor != os.getsid(0)
+    (worker,) = PoolFile.read(folder_of(study)).pids.values()
+    assert os.getsid(worker) == worker != os.getsid(0)
 
     more = plan(tmp_path, {"a": ["ways=slow,ok"], "b": ["ways=slow,ok"], "c": ["ways=stubborn,ok"], "d": []})
     second = launch(more, Pool(1))
     assert "handed 1 tasks to the pool that is at work" in second.said[0]
     assert [one.why for one in second.skipped] == ["in the queue: pool"] * 3
 
-    os.kill(supervisor, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
     until(lambda: now(more)["b0"] == "missing")
     assert now(more)["a0"] == "training", "its task lives on"
     third = launch(more, Pool(3, grace=2))  # a takes one of the places
@@ -161,11 +167,105 @@ def test_a_killed_supervisor_a_second_launch_and_cancel(tmp_path, stand_in, endi
     assert len(starts(tmp_path)) == 3, "a is not begun twice"
     assert "1 tasks that an earlier pool had left" in " ".join(Pool(2, grace=2).cancel(more.root))
     assert now(more) == {"a0": "interrupted", "b0": "interrupted", "c0": "interrupted", "d0": "missing"}
-    assert read_record(places(more).record("c0")).exit_code == -signal.SIGKILL  # type: ignore[union-attr]
+    assert read_record(folder_of(more).record("c0")).exit_code == -signal.SIGKILL  # type: ignore[union-attr]
     assert Pool().cancel(more.root) == []
 
     launch(more, Here(4))
     assert set(now(more).values()) == {"done"}
+
+
+def test_a_closed_terminal_ends_no_run(tmp_path, stand_in, ending):
+    """The launch runs in a terminal of its own, in a folder with a space, and the terminal is closed while its run trains."""
+    study = plan(tmp_path / "my runs ü", {"a": ["ways=slow,ok"]})
+    study.root.mkdir(parents=True)
+    program = f"""
+import signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from planned import plan
+from difflab.studies.execution import Pool, launch
+print(launch(plan(Path({str(study.root.parent)!r}), {{"a": ["ways=slow,ok"]}}), Pool()).said, flush=True)
+signal.pause()
+"""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    try:
+        until(lambda: now(study) == {"a0": "training"} and _step(study) == 7)
+        os.close(terminal)  # SIGHUP to everything in its session
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGHUP
+        time.sleep(0.5)
+        assert now(study) == {"a0": "training"}
+        assert PoolFile.read(folder_of(study)).lives
+    finally:
+        Pool(grace=2).cancel(study.root)
+    assert now(study) == {"a0": "interrupted"}
+
+
+def test_a_pool_of_an_earlier_version(tmp_path):
+    """One process with a lock of its own, that knows its tasks from a file with other keys."""
+    study = plan(tmp_path, {"a": [], "b": [], "c": []})
+    folder = folder_of(study)
+    folder.path.mkdir(parents=True)
+    hold = f"""
+import fcntl, os, signal
+file = os.open({str(folder.path / "supervisor.lock")!r}, os.O_RDWR | os.O_CREAT)
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+signal.pause()
+"""
+    earlier = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
+    assert earlier.stdout
+    assert earlier.stdout.readline() == b"held\n"
+    content = {
+        "jobs": 1,
+        "grace": 9.0,
+        "waiting": ["b0"],
+        "running": ["a0"],
+        "pid": earlier.pid,
+        "host": platform.node(),
+    }
+    folder.pool.write_text(json.dumps(content), encoding="utf-8")
+    try:
+        assert now(study) == {"a0": "training", "b0": "queued", "c0": "missing"}
+        with pytest.raises(
+            LaunchError, match=f"earlier version of difflab works on the study \\(process {earlier.pid}\\)"
+        ):
+            launch(study, Pool())
+        threading.Thread(target=earlier.wait).start()  # it is nobody's zombie
+        assert Pool().cancel(study.root) == ["stopped the pool: 1 tasks were running, 1 waiting"]
+    finally:
+        earlier.kill()
+    assert now(study) == {"a0": "missing", "b0": "missing", "c0": "missing"}
+
+
+def test_a_pool_that_cannot_start_says_why(tmp_path, stand_in, monkeypatch):
+    (tmp_path / "python" / "submitit.py").write_text("raise RuntimeError('no submitit')", encoding="utf-8")
+    with pytest.raises(LaunchError, match="the pool did not start: RuntimeError: no submitit"):
+        launch(plan(tmp_path, {"a": []}), Pool())
+
+
+def test_two_launches_at_once_begin_nothing_twice(tmp_path, stand_in, ending):
+    study = plan(tmp_path, {"a": ["ways=slow,ok"], "b": ["ways=slow,ok"]})
+    with ThreadPoolExecutor() as both:
+        found = [one.result() for one in [both.submit(launch, study, Pool(2)) for _ in range(2)]]
+    assert sorted(len(one.submitted) for one in found) == [0, 2]
+    until(lambda: now(study) == {"a0": "training", "b0": "training"} and len(starts(tmp_path)) >= 2)
+    assert len(PoolFile.read(folder_of(study)).pids) == 2
+    assert len(starts(tmp_path)) == 2
+
+
+def test_fewer_jobs_let_go_of_a_place_when_its_task_has_ended(tmp_path, stand_in, ending):
+    study = plan(tmp_path, {"a": ["ways=slow,ok"], "b": ["ways=slow,ok"]})
+    launch(study, Pool(2))
+    until(lambda: now(study) == {"a0": "training", "b0": "training"} and len(starts(tmp_path)) == 2)
+    wider = plan(tmp_path, {"a": [], "b": [], "c": ["ways=slow,ok"]})
+    launch(wider, Pool(1))
+    (second,) = (pid for slot, pid in PoolFile.read(folder_of(study)).pids.items() if slot == "1")
+    os.kill(second, signal.SIGTERM)
+    until(lambda: now(wider)["b0"] == "interrupted")
+    time.sleep(0.5)
+    assert now(wider)["c0"] == "queued", "one is at work, and one at a time was asked for"
 
 
 def _step(study):

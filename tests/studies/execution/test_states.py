@@ -7,13 +7,12 @@ import time
 
 import pytest
 from filelock import FileLock
-from planned import complete, places, plan, start
+from planned import complete, folder_of, plan, start
 
 from difflab.cli.study_results import why_no_result
 from difflab.studies.execution import Place, Queue, states
-from difflab.studies.execution.last_words import last_error
-from difflab.studies.execution.record import Record
-from difflab.studies.execution.submissions import Submission, add_submission
+from difflab.studies.execution.folder import Record, last_error
+from difflab.studies.execution.queue import Submission, add_submission
 
 EARLY, LATE = "2026-01-01T00:30:00+00:00", "2026-01-02T00:00:00+00:00"
 
@@ -30,11 +29,11 @@ def run_of(tmp_path):
 
 def record(tmp_path, key="a0", **fields):
     values = {"where": "here", "pid": 1, "started": EARLY} | fields
-    Record(**values).write(places(plan(tmp_path, {"a": []})).record(key))
+    Record(**values).write(folder_of(plan(tmp_path, {"a": []})).record(key))
 
 
 def say(tmp_path, text):
-    log = places(plan(tmp_path, {"a": []})).log("a", 0)
+    log = folder_of(plan(tmp_path, {"a": []})).log("a", 0)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(text, encoding="utf-8")
 
@@ -71,7 +70,7 @@ def test_a_study_without_a_result_says_whether_it_runs(tmp_path):
 
 
 def test_a_held_task_is_training_before_there_is_a_run_and_evaluating_after(tmp_path):
-    tasks = places(plan(tmp_path, {"a": []})).tasks
+    tasks = folder_of(plan(tmp_path, {"a": []})).tasks
     tasks.mkdir(parents=True)
     for key, state in (("a0", "training"), ("a0.e0", "evaluating")):
         file = os.open(tasks / f"{key}.lock", os.O_RDWR | os.O_CREAT)
@@ -150,7 +149,7 @@ def test_a_failed_evaluation(tmp_path):
 
 
 def test_a_job_that_is_gone(tmp_path, monkeypatch):
-    where = places(plan(tmp_path, {"a": []}))
+    where = folder_of(plan(tmp_path, {"a": []}))
     add_submission(where, Submission("12", "train", LATE, {"0": "a0"}))
     assert only(tmp_path).state == "missing", "cancelled while it waited"
     say(tmp_path, "--- start 0 of job 12_0 on n1 at x\nerror: bad key\nsrun: error\n--- start 0 of job 12_0: wrong\n")

@@ -4,14 +4,14 @@ import os
 import time
 
 import pytest
-from planned import places, plan
+from planned import folder_of, plan
 from test_pool import identified
 
 from cluster import Cluster
-from difflab.launch.slurm import SlurmJob
+from difflab.cluster import SlurmJob
 from difflab.runs import RunDirectory
-from difflab.studies.execution import Array, ask, launch, states
-from difflab.studies.execution.submissions import read_submissions
+from difflab.studies.execution import SlurmArray, ask, launch, states
+from difflab.studies.execution.queue import read_submissions
 from running import SMALL
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def until(study, ready, seconds=240.0):
     while not ready(now(study)):
         logs = "".join(
             f"\n{path}:\n{path.read_text(encoding='utf-8')[-3000:]}"
-            for path in places(study).log("", 0).parent.iterdir()
+            for path in folder_of(study).log("", 0).parent.iterdir()
         )
         assert time.monotonic() < deadline, f"{now(study)}{logs}"
         time.sleep(0.5)
@@ -48,13 +48,13 @@ def test_a_study_as_arrays(cluster: Cluster, tmp_path, monkeypatch):
     study = identified_but(study, "wrong")
     folder = str(tmp_path / "unused")
     one = SlurmJob(1, 0, 1, 1, None, "10", 60, "default", None, folder, [], False, False)
-    array = Array(one, one, limit=2)
+    array = SlurmArray(one, one, limit=2)
     said = launch(study, array)
     assert [line.partition(": ")[2] for line in said.said] == [
         "4 trainings",
         "their evaluations, each after its training",
     ]
-    train, evaluate = read_submissions(places(study))
+    train, evaluate = read_submissions(folder_of(study))
 
     # the first task has the array's own number: what is meant for it must not reach the others
     until(study, lambda found: _checkpoints(study, 0))
@@ -82,16 +82,16 @@ def test_cancelled_arrays_go_on_when_launched(cluster: Cluster, tmp_path, monkey
         monkeypatch.setenv(name, value)
     study = identified(plan(tmp_path, {"a": [*LONG, "trainer.max_steps=4000"]}, steps=4000, evaluation=MEASURE))
     one = SlurmJob(1, 0, 1, 1, None, "10", 60, "default", None, str(tmp_path), [], False, False)
-    array = Array(one, one)
+    array = SlurmArray(one, one)
     launch(study, array)
     until(study, lambda found: found["a0"] == "training" and _checkpoints(study, 0))
-    assert "2 tasks" in array.cancel(places(study).root)[0]
+    assert "2 tasks" in array.cancel(folder_of(study).root)[0]
     until(study, lambda found: found["a0"] == "interrupted")
-    assert array.cancel(places(study).root) == []
+    assert array.cancel(folder_of(study).root) == []
     again = launch(study, array)
     assert [(one.what, one.why) for one in again.submitted] == [("train", "interrupted")]
     until(study, lambda found: len(RunDirectory(study.trainings[0].directory).starts()) == 2)
-    array.cancel(places(study).root)
+    array.cancel(folder_of(study).root)
     until(study, lambda found: found["a0"] == "interrupted")
     assert os.environ["SLURM_CONF"].startswith(str(cluster.state))
 

@@ -10,7 +10,7 @@ from PIL import Image
 from difflab.evaluation import Measurement
 from difflab.metrics import Protocol
 from difflab.studies import Arm, Evidence, Replicate, Study, read_study
-from difflab.studies.execution.states import CellState
+from difflab.studies.execution.state import CellState
 from difflab.studies.planning import Facts
 from fabricated import info
 

@@ -1,33 +1,33 @@
-"""Running a study: its plan frozen on disk, a local pool, arrays of SLURM, and where everything is."""
+"""Running a study: its tasks, a pool of workers on this machine, arrays of SLURM, and the state of everything."""
 
 from typing import TYPE_CHECKING
 
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.studies.execution.array import Array
-    from difflab.studies.execution.executor import Executor, LaunchError
-    from difflab.studies.execution.launch import Decision, Launched, launch, retry
+    from difflab.studies.execution.folder import StudyFolder
+    from difflab.studies.execution.launching import Decision, Launched, launch, retry
     from difflab.studies.execution.live import as_json, is_active, show, table, watch
-    from difflab.studies.execution.places import Places
-    from difflab.studies.execution.pool import Pool
+    from difflab.studies.execution.local import Pool
     from difflab.studies.execution.preregistration import look, look_at_runs, namesake, preregister
     from difflab.studies.execution.queue import Place, Queue, ask
-    from difflab.studies.execution.states import CellState, Planned, State, states
+    from difflab.studies.execution.slurm import SlurmArray
+    from difflab.studies.execution.state import CellState, State, states
+    from difflab.studies.execution.tasks import Executor, LaunchError, Planned
 
 __all__ = [
-    "Array",
     "CellState",
     "Decision",
     "Executor",
     "LaunchError",
     "Launched",
     "Place",
-    "Places",
     "Planned",
     "Pool",
     "Queue",
+    "SlurmArray",
     "State",
+    "StudyFolder",
     "as_json",
     "ask",
     "is_active",

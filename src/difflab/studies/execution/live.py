@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from difflab.runtime.signals import Stage, signals
-from difflab.studies.execution.states import CellState
+from difflab.studies.execution.state import CellState
 
 GROUPS = {
     "done": ("done",),

@@ -19,7 +19,7 @@ from typing import Any
 
 from difflab.files import write_json
 from difflab.reading import read_json
-from difflab.studies.execution.places import Places, now
+from difflab.studies.execution.folder import StudyFolder, now
 from difflab.studies.planning.plan import Plan
 
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
@@ -32,15 +32,15 @@ NAMED = 6
 
 def preregister(plan: Plan) -> None:
     """Records what the study fixes; to be called before it is launched."""
-    places = Places(plan.root.resolve())
-    with places.writing():
-        _write(places, _updated(_read(places), plan))
+    folder = StudyFolder(plan.root.resolve())
+    with folder.writing():
+        _write(folder, _updated(_read(folder), plan))
 
 
 def namesake(plan: Plan) -> str | None:
     """Another study's file that this study shares name and folder of runs with, in a sentence; None where there is none."""
     try:
-        file = Path(_read(Places(plan.root.resolve())).get("file") or "")
+        file = Path(_read(StudyFolder(plan.root.resolve())).get("file") or "")
     except (OSError, ValueError):
         return None
     mine = plan.study.file
@@ -53,12 +53,12 @@ def namesake(plan: Plan) -> str | None:
 def look(plan: Plan) -> tuple[str, ...]:
     """Records a look at the results, and says what a reader has to know: how many looks there were, what was changed after the first
     result, and which other studies ask the same baseline. A disk that cannot be written is said, and stops nothing."""
-    places = Places(plan.root.resolve())
+    folder = StudyFolder(plan.root.resolve())
     try:
         shared = [f"{one}." for one in (namesake(plan),) if one]
-        with places.writing():
-            record = _looked(_updated(_read(places), plan), plan.root)
-            _write(places, record)
+        with folder.writing():
+            record = _looked(_updated(_read(folder), plan), plan.root)
+            _write(folder, record)
         return (*shared, *_looks(record), *_changes(record), *_related(plan, record))
     except (OSError, NotImplementedError, ValueError, KeyError, TypeError) as error:
         return (f"Looks at this study are not counted: {' '.join(str(error).split())}.",)
@@ -68,13 +68,13 @@ def look_at_runs(runs: Iterable[Path]) -> tuple[str, ...]:
     """The same for runs that are looked at by themselves: each study that they belong to counts a look."""
     said: list[str] = []
     for root in dict.fromkeys(run.resolve().parent.parent for run in runs):
-        places = Places(root)
-        if not places.preregistration.exists():
+        folder = StudyFolder(root)
+        if not folder.preregistration.exists():
             continue
         try:
-            with places.writing():
-                record = _looked(_read(places), root)
-                _write(places, record)
+            with folder.writing():
+                record = _looked(_read(folder), root)
+                _write(folder, record)
             said += [f"{root.name}: {line}" for line in (*_looks(record), *_changes(record))]
         except (OSError, NotImplementedError, ValueError, KeyError, TypeError) as error:
             said.append(f"{root.name}: looks are not counted: {' '.join(str(error).split())}.")
@@ -207,9 +207,9 @@ def _day(when: str) -> str:
     return when[:10]
 
 
-def _read(places: Places) -> dict[str, Any]:
-    return read_json(places.preregistration) if places.preregistration.exists() else {}
+def _read(folder: StudyFolder) -> dict[str, Any]:
+    return read_json(folder.preregistration) if folder.preregistration.exists() else {}
 
 
-def _write(places: Places, record: Mapping[str, Any]) -> None:
-    write_json(places.preregistration, record)
+def _write(folder: StudyFolder, record: Mapping[str, Any]) -> None:
+    write_json(folder.preregistration, record)

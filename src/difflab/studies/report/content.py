@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difflab.studies.evidence import Evidence
-from difflab.studies.execution.states import CellState
+from difflab.studies.execution.state import CellState
 from difflab.studies.history import History, read_history
 from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, tradeoffs
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished

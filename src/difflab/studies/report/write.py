@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import difflab
 from difflab.files import write_text
 from difflab.studies.evidence import Evidence
-from difflab.studies.execution.states import CellState
+from difflab.studies.execution.state import CellState
 from difflab.studies.report import figure as wording
 from difflab.studies.report.content import content
 from difflab.studies.report.table import probability

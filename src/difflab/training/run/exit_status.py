@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from difflab.cluster.exit_record import record_end
 from difflab.data import DataError
 from difflab.files import WriteError, has_no_room
-from difflab.launch.slurm import record_end
 from difflab.runs import CheckpointError, RunLostError, newest
 from difflab.runs.checkpoints import ended_early
 from difflab.runs.saved_checkpoints import step_of

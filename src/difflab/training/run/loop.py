@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from difflab.checkpoints.initial import InitialWeights
+from difflab.cluster.exit_record import record_run
 from difflab.config.keys import ConfigError
 from difflab.config.sweep_rows import Ended, works_on
 from difflab.config.trainer_arguments import check_accelerator
@@ -19,7 +20,6 @@ from difflab.distributed.meeting import meeting
 from difflab.distributed.placement import idle_tasks
 from difflab.distributed.world import connect
 from difflab.files import WriteError
-from difflab.launch.slurm import record_run
 from difflab.networks import initialise
 from difflab.reading.weights import read_checkpoint
 from difflab.runs import MetricsLog, RunDirectory, RunLock, identity, newest, provenance, roll_back

@@ -5,13 +5,12 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from planned import complete, places, plan
+from planned import complete, folder_of, plan
 
-from difflab.launch.slurm import SlurmJob
-from difflab.studies.execution import Array, LaunchError, ask, launch, states
-from difflab.studies.execution.array import ranges
-from difflab.studies.execution.submissions import read_submissions
-from difflab.studies.execution.tasks import freeze
+from difflab.cluster import SlurmJob
+from difflab.studies.execution import LaunchError, SlurmArray, ask, launch, states
+from difflab.studies.execution.queue import read_submissions
+from difflab.studies.execution.tasks import freeze, pending_as_shell
 
 
 def job(folder, nodes=1, processes=1, dry_run=True, profile="default", doctor=False, time="10", margin=60):
@@ -24,7 +23,8 @@ def slurm(tmp_path, monkeypatch):
     tools = tmp_path / "tools"
     tools.mkdir()
     bodies = {
-        "sbatch": 'n=$(($(cat "$0.n" 2>/dev/null || echo 10) + 1)); echo $n > "$0.n"; cat > "$0.$n"; echo $n',
+        "sbatch": 'n=$(($(cat "$0.n" 2>/dev/null || echo 10) + 1)); echo $n > "$0.n"; cat "$2" > "$0.$n"; echo $n',
+        "srun": "exit 1",
         "squeue": 'cat "$0.says" 2>/dev/null; [ ! -e "$0.fails" ] || { cat "$0.fails" >&2; exit 1; }',
         "scontrol": 'echo "MaxArraySize            = $(cat "$0.size" 2>/dev/null || echo 1001)"',
         "scancel": 'echo "$@" > "$0.given"',
@@ -36,15 +36,10 @@ def slurm(tmp_path, monkeypatch):
     return tools
 
 
-def test_indices_are_written_as_ranges():
-    assert ranges([3, 0, 1, 2, 7, 9, 10]) == "0-3,7,9-10"
-    assert ranges([4]) == "4"
-
-
 def test_what_would_be_submitted(tmp_path, capsys):
     study = plan(tmp_path, {"a": ["network.width=16"], "b": []}, seeds=(0, 1), shared=("c",))
     complete(study.trainings[3].directory)
-    array = Array(job(tmp_path, nodes=2, processes=4), job(tmp_path, processes=2, time="30"), limit=2)
+    array = SlurmArray(job(tmp_path, nodes=2, processes=4), job(tmp_path, processes=2, time="30"), limit=2)
     found = launch(study, array)
     scripts = capsys.readouterr().out.split("#!/bin/bash")[1:]
     assert (len(scripts), found.said, len(found.submitted)) == (3, [], 4)
@@ -54,12 +49,27 @@ def test_what_would_be_submitted(tmp_path, capsys):
     assert "#SBATCH --requeue" in train
     assert "aftercorr" not in train
     assert "#SBATCH --array=0-2%2\n" in evaluate
-    assert "#SBATCH --dependency=aftercorr:<job>\n#SBATCH --kill-on-invalid-dep=yes" in evaluate
+    assert "#SBATCH --dependency='aftercorr:<job>'\n" in evaluate
+    assert "#SBATCH --kill-on-invalid-dep=yes\n" in evaluate
     assert "#SBATCH --nodes=1\n#SBATCH --ntasks-per-node=2" in evaluate
     assert "#SBATCH --time=30" in evaluate
-    assert "#SBATCH --array=3%2\n" in alone
+    assert "#SBATCH --array=0-0%1\n" in alone
+    assert f"0) key={study.trainings[3].identity} ;;" in alone
     assert "aftercorr" not in alone
-    assert not places(study).jobs.exists()
+    assert not folder_of(study).jobs.exists()
+
+
+def test_an_evaluation_has_the_index_of_its_training(tmp_path, slurm):
+    """The dependency of the second array is index by index."""
+    study = plan(tmp_path, {"a": [], "b": [], "c": []})
+    only = replace(study, cells=study.cells[1:])  # nothing is evaluated of the first one
+    launch(only, SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
+    tasks = freeze(only, {})
+    folder = folder_of(only)
+    SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)).submit(folder.root, list(tasks.values()), [])
+    train, evaluate = read_submissions(folder)[-2:]
+    assert set(train.tasks.values()) == {"a0", "b0", "c0"}
+    assert evaluate.tasks == {index: key for index, key in train.tasks.items() if key != "a0"}
 
 
 def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
@@ -67,9 +77,9 @@ def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
     (slurm / "srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n', encoding="utf-8")
     (slurm / "srun").chmod(0o755)
     study = plan(tmp_path, {"a": [], "b": ["quoted='two words'"]})
-    launch(study, Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
+    launch(study, SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
     script = (slurm / "sbatch.11").read_text(encoding="utf-8")
-    script = script[: script.index("# Done, to be")]
+    script = script.replace("finish() {", "finish() { exit 0")
     allocation = {
         "SLURM_ARRAY_JOB_ID": "11",
         "SLURM_ARRAY_TASK_ID": "1",
@@ -79,7 +89,7 @@ def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
         "SLURM_JOB_NODELIST": "n1",
     }
     subprocess.run(["bash", "-c", script], env={"PATH": f"{slurm}:/usr/bin:/bin", **allocation}, check=True)
-    first, *words = places(study).log("b", 0).read_text(encoding="utf-8").splitlines()
+    first, *words = folder_of(study).log("b", 0).read_text(encoding="utf-8").splitlines()
     assert first.startswith("--- start 0 of job 11_1 on n1")
     after = words[words.index("train") + 1 :]
     assert after[: len(study.trainings[1].overrides)] == list(study.trainings[1].overrides)
@@ -87,11 +97,11 @@ def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):
 
 
 def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
-    array = Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
+    array = SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
     study = plan(tmp_path, {"a": [], "b": []})
     first = launch(study, array)
     assert first.said[0] == "submitted job 11: 2 trainings"
-    assert [(s.job, s.kind, s.tasks) for s in read_submissions(places(study))] == [
+    assert [(s.job, s.kind, s.tasks) for s in read_submissions(folder_of(study))] == [
         ("11", "train", {"0": "a0", "1": "b0"}),
         ("12", "evaluate", {"0": "a0", "1": "b0"}),
     ]
@@ -105,14 +115,17 @@ def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
         ("a", "in the queue: job 11_0 on n3"),
         ("b", "in the queue: job 11_1 (Priority)"),
     ]
-    assert "--array=2\n" in (slurm / "sbatch.13").read_text(encoding="utf-8")
+    script = (slurm / "sbatch.13").read_text(encoding="utf-8")
+    assert "--array=0-0%1\n" in script
+    assert "run.name=study/c" in script
+    assert "run.name=study/a" not in script
     complete(study.trainings[0].directory)
     found = states(study, ask(study.root))
     assert [(cell.state, cell.where) for cell in found] == [
         ("queued", "job 12_0 (Dependency)"),
         ("queued", "job 11_1 (Priority)"),
     ]
-    assert array.cancel(places(study).root) == ["cancelled job 11, 12: 4 tasks; those that run save first"]
+    assert array.cancel(folder_of(study).root) == ["cancelled job 11, 12: 4 tasks; those that run save first"]
     assert (slurm / "scancel.given").read_text(encoding="utf-8").split() == ["11", "12"]
     (slurm / "squeue.says").unlink()
     (slurm / "squeue.fails").write_text("slurm_load_jobs error: Invalid job id specified\n", encoding="utf-8")
@@ -120,7 +133,7 @@ def test_what_is_queued_is_not_submitted_again(tmp_path, slurm):
 
 
 def test_nothing_is_submitted_where_nobody_knows_the_queue(tmp_path, slurm):
-    array = Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
+    array = SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
     study = plan(tmp_path, {"a": []})
     launch(study, array)
     (slurm / "squeue.fails").write_text("Unable to contact slurm controller\n", encoding="utf-8")
@@ -131,35 +144,33 @@ def test_nothing_is_submitted_where_nobody_knows_the_queue(tmp_path, slurm):
 def test_numbers_beyond_the_largest_array_are_another_array(tmp_path, slurm):
     (slurm / "scontrol.size").write_text("4", encoding="utf-8")
     study = plan(tmp_path, {f"r{i}": [] for i in range(6)})
-    launch(study, Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
-    kinds = [(s.kind, s.tasks) for s in read_submissions(places(study))]
+    launch(study, SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
+    kinds = [(s.kind, s.tasks) for s in read_submissions(folder_of(study))]
     assert kinds[2:] == [("train", {"0": "r40", "1": "r50"}), ("evaluate", {"0": "r40", "1": "r50"})]
-    assert "number=$((SLURM_ARRAY_TASK_ID + 4))" in (slurm / "sbatch.13").read_text(encoding="utf-8")
+    assert "0) log=" in (slurm / "sbatch.13").read_text(encoding="utf-8")
     assert "aftercorr:13" in (slurm / "sbatch.14").read_text(encoding="utf-8")
 
 
-def test_due_evaluations_as_lines_of_shell(tmp_path):
-    from difflab.studies.execution.due import lines
-
+def test_pending_evaluations_as_lines_of_shell(tmp_path):
     study = plan(tmp_path, {"a": [], "b": []}, shared=("c",), evaluation=("metric=[frechet]",))
     freeze(study, {})
     with pytest.raises(SystemExit, match="not complete"):
-        lines(study.root, 0)
+        pending_as_shell(study.root, "a0")
     complete(study.trainings[0].directory, "evaluations/e0")
-    (line,) = lines(study.root, 0)
+    (line,) = pending_as_shell(study.root, "a0")
     run = study.trainings[0].directory
     words = subprocess.run(
         ["bash", "-c", f'evaluate() {{ printf "%s\\n" "$@"; }}; {line}'], capture_output=True, encoding="utf-8"
     )
     assert words.stdout.splitlines() == [
         "a0.e1",
-        str(places(study).log("c", 0)),
+        str(folder_of(study).log("c", 0)),
         "metric=[frechet]",
         "first_seed=1000",
         f"checkpoint={run}",
         f"out={run}/evaluations/e1",
     ]
-    assert lines(study.root, 17) == []
+    assert pending_as_shell(study.root, "gone") == []
 
 
 def test_evaluations_stage_nothing_and_examine_nothing(tmp_path, capsys):
@@ -169,7 +180,7 @@ def test_evaluations_stage_nothing_and_examine_nothing(tmp_path, capsys):
         encoding="utf-8",
     )
     one = job(tmp_path, profile=str(profile), doctor=True)
-    launch(plan(tmp_path, {"a": []}), Array(one, one))
+    launch(plan(tmp_path, {"a": []}), SlurmArray(one, one))
     train, evaluate = capsys.readouterr().out.split("#!/bin/bash")[1:]
     for word in ("-m difflab doctor", "/its-scratch", "/its-data"):  # no word that a clone's path may hold
         assert word in train
@@ -179,14 +190,14 @@ def test_evaluations_stage_nothing_and_examine_nothing(tmp_path, capsys):
 
 def test_a_study_on_a_machine_without_slurm(tmp_path, monkeypatch, slurm):
     study = plan(tmp_path, {"a": []})
-    array = Array(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
+    array = SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
     assert array.cancel(study.root) == []
     launch(study, array)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(LaunchError, match="login node"):
         array.cancel(study.root)
     with pytest.raises(ValueError, match="limit=-1"):
-        Array(job(tmp_path), job(tmp_path), -1)
+        SlurmArray(job(tmp_path), job(tmp_path), -1)
 
 
 def test_a_training_in_other_hands_is_left_to_them(tmp_path, slurm):
@@ -196,12 +207,12 @@ def test_a_training_in_other_hands_is_left_to_them(tmp_path, slurm):
     run = study.trainings[0].directory
     run.mkdir(parents=True)
     with FileLock(run / "lock"):
-        found = launch(study, Array(job(tmp_path), job(tmp_path)))
+        found = launch(study, SlurmArray(job(tmp_path), job(tmp_path)))
     assert [one.row for one in found.submitted] == ["b"]
     assert "somebody works on it" in found.skipped[0].why
 
 
-def test_a_changed_command_keeps_its_number(tmp_path):
+def test_overrides_of_a_retry_are_kept(tmp_path):
     study = plan(tmp_path, {"a": []})
     freeze(study, {"a0": ["divergence=skip_step"]})
     task = freeze(study, {})["a0"]

@@ -1,4 +1,4 @@
-"""What the processes of a job leave behind for whoever decides whether the job starts again.
+"""What the processes of a SLURM job leave behind for the requeue decision (difflab.cluster.requeue).
 
 $DIFFLAB_JOB/run                       the run's directory
 $DIFFLAB_JOB/attempts/<n>/<rank>.json  how a process of the n-th start ended, if it could still say so
@@ -25,10 +25,11 @@ from difflab.runtime.rank import launched_rank
 class ProcessEnd:
     """How a process ended.
 
-    step    optimizer steps done, None if training had not begun or the step does not matter
-    error   "" if it ended as it should
-    nodes   machines whose fault it is, if that is known
-    local   whether what went wrong may be so on this machine alone, as a file that is not there
+    Attributes:
+        step: Optimizer steps done, None if training had not begun or the step does not matter.
+        error: "" if it ended as it should.
+        nodes: Machines whose fault it is, if that is known.
+        local: Whether what went wrong may be so on this machine alone, as a file that is not there.
     """
 
     rank: int
@@ -41,7 +42,7 @@ class ProcessEnd:
 
 
 def record_run(directory: str | Path) -> None:
-    """Says which run the job works on."""
+    """Records which run the job works on."""
     job = _job()
     if job is not None:
         write_text(job / "run", str(Path(directory).resolve()))
@@ -50,7 +51,7 @@ def record_run(directory: str | Path) -> None:
 def record_end(
     exit_code: int, step: int | None = None, error: str = "", nodes: Sequence[str] = (), local: bool = False
 ) -> None:
-    """Says how this process ends. The first word counts: it is nearest to the cause."""
+    """Records this process's exit reason. Later calls are ignored: the first report is closest to the root cause."""
     job = _job()
     if job is None:
         return
@@ -77,7 +78,7 @@ def ends_recorded() -> Iterator[None]:
 
 
 def process_ends(job: Path, attempt: int) -> list[ProcessEnd]:
-    """What the processes of a start have said, in order of ranks."""
+    """Reads what the processes of a start have recorded, in order of ranks."""
     ends = [_end_of(read_json(path)) for path in attempt_directory(job, attempt).glob("*.json")]
     return sorted(ends, key=lambda end: end.rank)
 

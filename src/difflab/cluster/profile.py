@@ -8,24 +8,27 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from difflab.launch.slurm.files import slurm_directory
+import difflab
 from difflab.reading import read_yaml
+
+_PACKAGE = Path(difflab.__file__).parent
 
 
 @dataclass(frozen=True)
 class Profile:
     """A cluster.
 
-    partition, account, qos, constraint   as sbatch knows them; "" for none
-    modules             names for `module load`
-    environment         variables that the job sets
-    network_interface   by which nodes talk to each other, as ib0 or hsn; "" for any
-    container           command put before python, as `apptainer exec --nv image.sif`
-    srun                more options of srun, as --container-image=... of pyxis
-    scratch             a folder on each node's own disk, for stage_in; may use the job's variables ($SLURM_JOB_ID)
-    stage_in            key of the configuration -> file or folder: copied to every node's scratch, where the key then points
-    setup               more lines of shell, run on the first node before training
-    sbatch              more options of sbatch, as --exclusive
+    Attributes:
+        partition: As sbatch knows it, like account, qos and constraint; "" for none.
+        modules: Names for `module load`.
+        environment: Variables that the job sets.
+        network_interface: By which nodes talk to each other, as ib0 or hsn; "" for any.
+        container: Command put before python, as `apptainer exec --nv image.sif`.
+        srun: More options of srun, as --container-image=... of pyxis.
+        scratch: A folder on each node's own disk, for stage_in; may use the job's variables ($SLURM_JOB_ID).
+        stage_in: Key of the configuration -> file or folder: copied to every node's scratch, where the key then points.
+        setup: More lines of shell, run on the first node before training.
+        sbatch: More options of sbatch, as --exclusive.
     """
 
     partition: str = ""
@@ -51,10 +54,10 @@ class Profile:
         if self.stage_in and not self.scratch:
             raise ValueError("stage_in needs scratch: say to which folder of the nodes' disks data are copied")
 
-    def options(self) -> list[str]:
-        """Options of sbatch."""
-        named = {key: getattr(self, key) for key in ("partition", "account", "qos", "constraint")}
-        return [*(f"--{key}={value}" for key, value in named.items() if value), *self.sbatch]
+    def named(self) -> dict[str, str]:
+        """Options of sbatch that submitit knows by name."""
+        known = {key: getattr(self, key) for key in ("partition", "account", "qos", "constraint")}
+        return {key: value for key, value in known.items() if value}
 
     def shell(self) -> list[str]:
         """Lines of the batch script that prepare training; its variables srun_options, container and arguments are extended."""
@@ -62,7 +65,7 @@ class Profile:
         if self.modules:
             load = f"module load {shlex.join(self.modules)}"  # on the first node: where it fails, the others are asked as well
             there = f"everywhere {shlex.quote(load)} bash -c {shlex.quote(load)}"
-            lines.append(f"{load} || {{ {there}; judged 2 {shlex.quote(load)}; }}")
+            lines.append(f"{load} || {{ {there}; finish 2 {shlex.quote(load)}; }}")
         variables = {str(key): str(value) for key, value in self.environment.items()}
         if self.network_interface:
             variables |= dict.fromkeys(("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"), self.network_interface)
@@ -77,6 +80,12 @@ class Profile:
             lines.append(f"everywhere {shlex.quote(f'stage_in of {key}')} bash -c {shlex.quote(copy)}")
             lines.append(f"arguments+=({key}={place})")
         return [*lines, *self.setup]
+
+
+def slurm_directory() -> Path:
+    """slurm/: inside the installed package, or at the root of the source tree."""
+    installed = _PACKAGE / "slurm"
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / "slurm"
 
 
 def load_profile(name: str) -> Profile:

@@ -1,9 +1,10 @@
-"""A start of a job has ended: is the run done, is the job to start again, and where?
+"""The requeue decision: a start of a job has ended; is the run done, is the job to start again, and without which nodes?
 
-    python -m difflab.launch.slurm.verdict <status of srun> [<what was being prepared>]        # judged() of slurm/train.sbatch
+    python -m difflab.cluster.requeue <status of srun> [<what was being prepared>]        # finish() of slurm/train.sbatch
 
-Reads what the processes have left in $DIFFLAB_JOB (see attempt.py) and not the status alone: with --kill-on-bad-exit that is whichever of
-75, 137 and 143 comes first. Says what it found on the standard error, hence in the job's log, and prints lines of shell that do it.
+It reads what the processes have left in $DIFFLAB_JOB (exit_record.py) and not the status alone: with --kill-on-bad-exit that is whichever
+of 75, 137 and 143 comes first. It says what it found on the standard error, hence in the job's log, and prints lines of shell
+that do it. submitit requeues what its own handler has interrupted, and knows no failure, no progress and no node.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+from difflab.cluster.attempts import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
+from difflab.cluster.exit_record import ProcessEnd, attempt_directory, process_ends
 from difflab.distributed.placement import host
 from difflab.files import write_json
-from difflab.launch.slurm.account import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
-from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory, process_ends
 from difflab.reading import read_json
 from difflab.runtime.exit_codes import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
 
@@ -41,7 +42,7 @@ HARDWARE = re.compile(
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What is to be done: start again, without some nodes, or end with a status."""
 
     again: bool
@@ -50,26 +51,28 @@ class Verdict:
     exclude: tuple[str, ...] = ()
 
 
-def judge(status: int, complete: bool, ends: Sequence[ProcessEnd], now: Attempt, before: Sequence[Attempt]) -> Verdict:
-    """Decides about the start `now`, after those `before`."""
+def decide(
+    status: int, complete: bool, ends: Sequence[ProcessEnd], now: Attempt, before: Sequence[Attempt]
+) -> Decision:
+    """The decision about the start `now`, after those `before`."""
     said = {end.exit_code for end in ends}
     if complete or (status == 0 and said <= {0}):
-        return Verdict(False, 0, "the run is complete")
+        return Decision(False, 0, "the run is complete")
     if BUSY_EXIT_CODE in said:
-        return Verdict(False, 0, f"there is nothing to do: {now.reason}")
+        return Decision(False, 0, f"there is nothing to do: {now.reason}")
     hopeless = [code for code in (*sorted(said), status) if code in HOPELESS]
     if hopeless and not now.blamed and not passed_before(now, before):
         why = f" ({now.reason})" if now.step is None else ""
-        return Verdict(False, hopeless[0], f"{HOPELESS[hopeless[0]]}: starting again would not help{why}")
+        return Decision(False, hopeless[0], f"{HOPELESS[hopeless[0]]}: starting again would not help{why}")
     stuck = stuck_starts([*before, now])
     if sum(attempt.failed for attempt in stuck) >= WITHOUT_PROGRESS:
-        return Verdict(
+        return Decision(
             False,
             1,
             f"{len(stuck)} starts in a row have brought no new checkpoint: giving up. The last one: {now.reason}",
         )
     if len(stuck) >= WITHOUT_A_STEP:
-        return Verdict(
+        return Decision(
             False,
             1,
             f"{len(stuck)} starts in a row were interrupted before they had made a step: giving up. The time of a start and run.margin "
@@ -77,12 +80,12 @@ def judge(status: int, complete: bool, ends: Sequence[ProcessEnd], now: Attempt,
         )
     if not now.failed:
         step = "and saved" if len(stuck) == 1 and now.checkpoint >= 0 else "before it had made a step"
-        return Verdict(True, REQUEUE_EXIT_CODE, f"interrupted {step}: starts again", left_out([*before, now]))
+        return Decision(True, REQUEUE_EXIT_CODE, f"interrupted {step}: starts again", left_out([*before, now]))
     where = "before the first step" if now.step is None else f"at optimizer step {now.step}"
     what = f"failed {where}{f' on {now.node}' if now.node else ''} ({now.reason})"
     if any(repeats(now, attempt) for attempt in before):
-        return Verdict(False, 1, f"{what}, as in an earlier start: that will not change, giving up")
-    return Verdict(True, REQUEUE_EXIT_CODE, f"{what}: starts again", left_out([*before, now]))
+        return Decision(False, 1, f"{what}, as in an earlier start: that will not change, giving up")
+    return Decision(True, REQUEUE_EXIT_CODE, f"{what}: starts again", left_out([*before, now]))
 
 
 def stuck_starts(attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -115,7 +118,7 @@ def left_out(attempts: Sequence[Attempt]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Judges the start that has just ended, remembers it, and prints what the batch script is to do.
+    """Decides about the start that has just ended, remembers it, and prints what the batch script is to do.
 
     A second argument names what was being prepared: training had not begun.
     """
@@ -135,29 +138,29 @@ def main() -> None:
         now = describe(job, number, status, ends, checkpoint, complete)
     if now.failed and passed_before(now, before) and os.environ.get("SLURM_JOB_NUM_NODES", "1") == "1":
         now = replace(now, node=host(), blamed=(host(),))  # nobody beside it could tell
-    verdict = judge(status, complete, ends, now, before)
+    decision = decide(status, complete, ends, now, before)
     write_json(history, [asdict(attempt) for attempt in (*before, now)])
-    print(f"--- start {number} of job {job_name()}: {verdict.message}", file=sys.stderr)
-    for line in shell(verdict):
+    print(f"--- start {number} of job {job_name()}: {decision.message}", file=sys.stderr)
+    for line in shell(decision):
         print(line)
 
 
-def shell(verdict: Verdict) -> list[str]:
+def shell(decision: Decision) -> list[str]:
     """Lines of shell that do it. Requeuing ends the script politely first: it stays on to say which nodes to leave out, which SLURM takes
     only for a job that waits."""
-    if not verdict.again:
-        return [f"exit {verdict.status}"]
+    if not decision.again:
+        return [f"exit {decision.status}"]
     job = job_name()
-    lines = ["trap '' TERM", f"scontrol requeue {job} || exit {verdict.status}"]
-    if verdict.exclude:
-        nodes = ",".join(verdict.exclude)
-        if enough_nodes_without(verdict.exclude):
+    lines = ["trap '' TERM", f"scontrol requeue {job} || exit {decision.status}"]
+    if decision.exclude:
+        nodes = ",".join(decision.exclude)
+        if enough_nodes_without(decision.exclude):
             print(f"--- without {nodes} from now on", file=sys.stderr)
             update = shlex.join(["scontrol", "update", f"JobId={job}", f"ExcNodeList={nodes}"])
             lines.append(f"for i in 1 2 3 4 5; do {update} 2>/dev/null && break; sleep 0.5; done")
         else:
             print(f"--- {nodes} would be left out, but then too few nodes remain", file=sys.stderr)
-    return [*lines, "sleep 60", f"exit {verdict.status}"]
+    return [*lines, "sleep 60", f"exit {decision.status}"]
 
 
 def job_name() -> str:

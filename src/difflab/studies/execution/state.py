@@ -1,26 +1,24 @@
-"""Where each cell of a study is, from what lies on disk and what the queues say."""
+"""The state of each cell of a study, from what lies on disk and what the queues say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
+from difflab.runs.metrics_file import rows_from_end
 from difflab.runs.names import identity_of
 from difflab.runtime import REQUEUE_EXIT_CODE
 from difflab.runtime.exit_codes import BUSY_EXIT_CODE
-from difflab.studies.execution.holding import is_held
-from difflab.studies.execution.last_words import last_error
-from difflab.studies.execution.places import Places
-from difflab.studies.execution.progress import Progress, progress_of
-from difflab.studies.execution.queue import Queue
-from difflab.studies.execution.record import Record, read_record
-from difflab.studies.execution.submissions import EVALUATE, TRAIN, Submission, newest, read_submissions
-from difflab.studies.execution.tasks import evaluation_key, is_whole
+from difflab.studies.execution.folder import Record, StudyFolder, is_held, last_error, read_record
+from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, newest, read_submissions
+from difflab.studies.execution.tasks import Planned, evaluation_key, is_whole
 from difflab.studies.planning.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
@@ -30,36 +28,19 @@ DIVERGED = 3
 """Exit status of a diverged training."""
 
 
-class Planned(Protocol):
-    """Of a plan, what tells where its runs are."""
-
-    @property
-    def root(self) -> Path: ...
-
-    @property
-    def trainings(self) -> Sequence[Training]: ...
-
-    @property
-    def cells(self) -> Sequence[Cell]: ...
-
-    @property
-    def cited(self) -> Sequence[str]: ...
-
-    def training(self, cell: Cell) -> Training: ...
-
-    def batch(self, row: str) -> int: ...
-
-
 @dataclass(frozen=True)
 class CellState:
-    """training           identity
-    run                 directory
-    step, steps         done, and of the whole training
-    images_per_second   and
-    seconds_left        while it trains
-    where               it waits or runs
-    error               of a failed one
-    diverged            the same command would diverge again
+    """Where a cell is.
+
+    Attributes:
+        training: Identity.
+        run: Directory.
+        step: Optimizer steps done.
+        steps: Optimizer steps of the whole training.
+        images_per_second: While it trains, as `seconds_left`.
+        where: Where it waits or runs.
+        error: Of a failed one.
+        diverged: The same command would diverge again.
     """
 
     row: str
@@ -78,7 +59,7 @@ class CellState:
 
 @dataclass(frozen=True)
 class _Found:
-    """Of a training or an evaluation: what its cell's state is."""
+    """The state of a training or an evaluation, which is its cell's."""
 
     state: State
     where: str = ""
@@ -88,8 +69,8 @@ class _Found:
 
 def states(plan: Planned, queue: Queue) -> list[CellState]:
     """One for each cell of the plan, in its order."""
-    places = Places(plan.root.resolve())
-    submissions = read_submissions(places)
+    folder = StudyFolder(plan.root.resolve())
+    submissions = read_submissions(folder)
     trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
     rows = {cell.training: cell.row for cell in reversed(plan.cells)}
     known = frozenset(training.identity for training in plan.trainings)
@@ -98,8 +79,8 @@ def states(plan: Planned, queue: Queue) -> list[CellState]:
         t.number: _training(
             t,
             runs[t.number],
-            places,
-            places.log(t.name.rpartition("/")[2], t.seed),
+            folder,
+            folder.log(t.name.rpartition("/")[2], t.seed),
             queue,
             trained.get(t.identity),
             known,
@@ -113,11 +94,8 @@ def states(plan: Planned, queue: Queue) -> list[CellState]:
         if is_whole(run / cell.folder / "results.json"):
             state = _Found("done")
         elif state.state == "trained":
-            state = _evaluation(cell, training.identity, places, queue, evaluated.get(training.identity))
-        progress = _progress(state.state, run, training.steps)
-        left = None
-        if state.state == "training":
-            left = progress.seconds_left(training.steps, plan.batch(cell.row))
+            state = _evaluation(cell, training.identity, folder, queue, evaluated.get(training.identity))
+        step, speed, left = _progress(state.state, run, training.steps, plan.batch(cell.row))
         found.append(
             CellState(
                 cell.row,
@@ -125,9 +103,9 @@ def states(plan: Planned, queue: Queue) -> list[CellState]:
                 training.identity,
                 run,
                 state.state,
-                progress.step,
+                step,
                 training.steps,
-                progress.images_per_second if state.state == "training" else None,
+                speed,
                 left,
                 state.where,
                 state.error,
@@ -140,7 +118,7 @@ def states(plan: Planned, queue: Queue) -> list[CellState]:
 def _training(
     training: Training,
     run: Path,
-    places: Places,
+    folder: StudyFolder,
     log: Path,
     queue: Queue,
     submitted: tuple[Submission, str] | None,
@@ -150,11 +128,11 @@ def _training(
     if (run / "complete.json").exists():
         return _Found("trained")
     place, key = queue.trainings.get(training.identity), training.identity
-    if is_held(places.lock(key)) or RunLock(run).is_held() or (place and place.running):
+    if is_held(folder.lock(key)) or RunLock(run).is_held() or (place and place.running):
         return _Found("training", place.where if place else _holder(run))
     if place:
         return _Found("queued", place.where)
-    record, start = read_record(places.record(key)), _last_start(run)
+    record, start = read_record(folder.record(key)), _last_start(run)
     if record and submitted and submitted[0].submitted > record.started:
         record = None
     if record and start and start.get("started", "") > (record.ended or record.started) and record.ended:
@@ -188,12 +166,12 @@ def _training(
 
 
 def _evaluation(
-    cell: Cell, identity: str, places: Places, queue: Queue, submitted: tuple[Submission, str] | None
+    cell: Cell, identity: str, folder: StudyFolder, queue: Queue, submitted: tuple[Submission, str] | None
 ) -> _Found:
     """The state of a cell without results whose training is complete: evaluating, queued, failed or trained."""
     key = evaluation_key(identity, cell.folder)
-    place, record = queue.evaluations.get(identity), read_record(places.record(key))
-    if is_held(places.lock(key)):
+    place, record = queue.evaluations.get(identity), read_record(folder.record(key))
+    if is_held(folder.lock(key)):
         return _Found("evaluating", record.where if record else "")
     if place:
         return _Found("evaluating" if place.running else "queued", place.where)
@@ -201,7 +179,7 @@ def _evaluation(
         return _Found("trained")
     if submitted and submitted[0].submitted > record.started:
         return _Found("trained")
-    return _Found("failed", error=_words(record, places.log(cell.row, cell.seed)))
+    return _Found("failed", error=_words(record, folder.log(cell.row, cell.seed)))
 
 
 def _strangers(parent: Path, known: frozenset[str]) -> bool:
@@ -242,7 +220,22 @@ def _holder(run: Path) -> str:
         return ""
 
 
-def _progress(state: State, run: Path, steps: int) -> Progress:
+def _progress(state: State, run: Path, steps: int, batch: int) -> tuple[int, float | None, float | None]:
+    """(optimizer step, images per second, seconds left); the last two while it trains, where the log's end tells them.
+
+    Evaluations and saving are left out of the seconds, and come on top.
+    """
     if state in ("done", "trained", "evaluating"):
-        return Progress(steps)
-    return Progress() if state == "missing" else progress_of(run)
+        return steps, None, None
+    step = 0
+    try:
+        for row in islice(rows_from_end(run / "metrics.jsonl"), 100) if state != "missing" else ():
+            step = max(step, int(row["step"]))
+            speed = row.get("train/images_per_second", math.nan)
+            if math.isfinite(speed):
+                if state != "training":
+                    break
+                return step, speed, max(0, steps - step) * batch / speed if speed else None
+    except OSError:  # it has not logged yet
+        pass
+    return step, None, None

@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from difflab.studies.execution.executor import Executor
-from difflab.studies.execution.places import Places
+from difflab.studies.execution.folder import StudyFolder
 from difflab.studies.execution.preregistration import preregister
 from difflab.studies.execution.queue import Queue, ask
-from difflab.studies.execution.states import CellState, states
-from difflab.studies.execution.tasks import freeze
+from difflab.studies.execution.state import CellState, states
+from difflab.studies.execution.tasks import Executor, Planned, freeze
 from difflab.studies.planning.plan import Plan
 
 
 @dataclass(frozen=True)
 class Decision:
-    """About a training and its evaluations.
+    """What is done about a training and its evaluations.
 
-    training   identity
-    row, seed  of the first cell that needs it
-    what       train, evaluate, or "" if nothing is done
-    why        for people
+    Attributes:
+        training: Identity.
+        row: Row of the first cell that needs it.
+        seed: Seed of that cell.
+        what: train, evaluate, or "" if nothing is done.
+        why: The reason, for people.
     """
 
     training: str
@@ -34,8 +35,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Launched:
-    """decisions   one per training, in the plan's order
-    said        by the executor, in lines
+    """What a launch has done.
+
+    Attributes:
+        decisions: One per training, in the plan's order.
+        said: Lines of the executor.
     """
 
     decisions: list[Decision]
@@ -52,22 +56,25 @@ class Launched:
 
 def launch(plan: Plan, executor: Executor) -> Launched:
     """Submits what is missing, interrupted, or trained and not evaluated. Failed ones are left to `retry`."""
+    preregister(plan)
     return _launch(plan, executor, None)
 
 
-def retry(plan: Plan, executor: Executor, overrides: Sequence[str] = ()) -> Launched:
-    """The same, with the failed ones; a diverged one only with overrides that let it get further.
+def retry(plan: Planned, executor: Executor, overrides: Sequence[str] = ()) -> Launched:
+    """Submits the failed ones of a study that was launched, too; a diverged one only with overrides that let it get further.
 
-    overrides   of train.py, that the failed trainings have from now on besides the study's. They must not change what the runs are:
-                keys of where and how they run, and divergence=...
+    Args:
+        plan: What is launched.
+        executor: Runs it.
+        overrides: Of train.py, that the failed trainings have from now on besides the study's. They must not change what the runs are:
+            keys of where and how they run, and divergence=...
     """
     return _launch(plan, executor, tuple(overrides))
 
 
-def _launch(plan: Plan, executor: Executor, retried: tuple[str, ...] | None) -> Launched:
+def _launch(plan: Planned, executor: Executor, retried: tuple[str, ...] | None) -> Launched:
     root = plan.root.resolve()
-    with Places(root).launching():
-        preregister(plan)
+    with StudyFolder(root).launching():
         queue = ask(root)
         found = states(plan, queue)
         order = {training.identity: training.number for training in plan.trainings}
@@ -86,10 +93,13 @@ def _launch(plan: Plan, executor: Executor, retried: tuple[str, ...] | None) -> 
 
 
 def decide(cells: Sequence[CellState], queue: Queue, waits: bool, retried: Sequence[str] | None) -> Decision:
-    """About the cells of one training.
+    """Decides about the cells of one training.
 
-    waits     whether the executor takes a training that somebody else works on
-    retried   the overrides for failed ones; None if they are left alone
+    Args:
+        cells: Its cells.
+        queue: What waits or runs.
+        waits: Whether the executor takes a training that somebody else works on.
+        retried: The overrides for failed ones; None if they are left alone.
     """
     first, key = cells[0], cells[0].training
     failed = [cell for cell in cells if cell.state == "failed"]

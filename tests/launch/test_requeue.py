@@ -5,10 +5,9 @@ import sys
 
 import pytest
 
-from difflab.launch.slurm import ends_recorded, record_end, record_run
-from difflab.launch.slurm.account import Attempt, describe, first_death
-from difflab.launch.slurm.attempt import ProcessEnd, process_ends
-from difflab.launch.slurm.verdict import judge, main, shell
+from difflab.cluster.attempts import Attempt, describe, first_death
+from difflab.cluster.exit_record import ProcessEnd, ends_recorded, process_ends, record_end, record_run
+from difflab.cluster.requeue import decide, main, shell
 from running import train_small
 
 KILLED = "srun: error: node2: task 1: Killed\nsrun: Terminating StepId=1.0\nsrun: error: node1: task 0: Exited with exit code 1\n"
@@ -26,14 +25,14 @@ def end(rank: int, exit_code: int, step: int | None = None, error: str = "") -> 
 
 @pytest.mark.parametrize(("status", "ends"), [(0, []), (0, [end(0, 0), end(1, 0)]), (137, [])])
 def test_a_complete_run_is_not_started_again(status, ends):
-    verdict = judge(status, status != 0, ends, attempt(), [])
+    verdict = decide(status, status != 0, ends, attempt(), [])
     assert (verdict.again, verdict.status) == (False, 0)
 
 
 @pytest.mark.parametrize("code", [2, 3, 4])
 def test_a_hopeless_command_is_not_started_again(code):
     """Also if srun's own status is that of a process that it has ended for it."""
-    verdict = judge(143, False, [end(0, code)], attempt(), [])
+    verdict = decide(143, False, [end(0, code)], attempt(), [])
     assert (verdict.again, verdict.status) == (False, code)
 
 
@@ -42,33 +41,33 @@ def test_an_interrupted_run_starts_again_whatever_srun_says(status, tmp_path):
     ends = [end(0, 75), end(1, 0)]
     now = describe(tmp_path, 0, status, ends, checkpoint=5)
     assert not now.failed
-    verdict = judge(status, False, ends, now, [attempt(failed=False, checkpoint=3)] * 4)
+    verdict = decide(status, False, ends, now, [attempt(failed=False, checkpoint=3)] * 4)
     assert (verdict.again, verdict.exclude) == (True, ())
 
 
 def test_the_second_failure_at_a_step_is_the_last():
     first = attempt(step=7, checkpoint=3)
-    assert judge(1, False, [], first, []).again
+    assert decide(1, False, [], first, []).again
     between = attempt(step=9, checkpoint=8, failed=False)
-    verdict = judge(1, False, [], attempt(step=7, checkpoint=6), [first, between])
+    verdict = decide(1, False, [], attempt(step=7, checkpoint=6), [first, between])
     assert not verdict.again
     assert verdict.status == 1
     assert "step 7" in verdict.message
-    assert judge(1, False, [], attempt(step=8, checkpoint=6), [first, between]).again
+    assert decide(1, False, [], attempt(step=8, checkpoint=6), [first, between]).again
 
 
 def test_starts_without_a_new_checkpoint_come_to_an_end():
     """A failure at ever other steps."""
     before = [attempt(step=13, checkpoint=10), attempt(step=12, checkpoint=10)]
-    assert not judge(1, False, [], attempt(step=11, checkpoint=10), before).again
-    assert judge(1, False, [], attempt(step=25, checkpoint=20), before).again
+    assert not decide(1, False, [], attempt(step=11, checkpoint=10), before).again
+    assert decide(1, False, [], attempt(step=25, checkpoint=20), before).again
 
 
 def test_a_failure_before_the_first_step_is_tried_again_and_no_more():
     now = attempt(step=None, checkpoint=-1)
-    assert judge(1, False, [], now, []).again
-    assert judge(1, False, [], now, [now]).again
-    assert not judge(1, False, [], now, [now, now]).again
+    assert decide(1, False, [], now, []).again
+    assert decide(1, False, [], now, [now]).again
+    assert not decide(1, False, [], now, [now, now]).again
 
 
 def test_the_first_process_that_died_is_found(tmp_path):
@@ -78,7 +77,7 @@ def test_the_first_process_that_died_is_found(tmp_path):
     (folder / "errors").write_text("Traceback ...\n" + KILLED, encoding="utf-8")
     now = describe(tmp_path, 0, 137, [end(0, 1, 12, "RuntimeError: Connection closed by peer")], checkpoint=10)
     assert now == Attempt(True, 12, 10, "node2", "Killed")
-    verdict = judge(
+    verdict = decide(
         137, False, [], now, [attempt(step=3, node="node3", reason="ECC error: uncorrectable"), attempt(step=4)]
     )
     assert verdict.exclude == ("node3", "node2")
@@ -90,7 +89,7 @@ def test_a_program_that_fails_is_not_its_nodes_fault(tmp_path):
     (folder / "errors").write_text("srun: error: node2: task 1: Exited with exit code 1\n", encoding="utf-8")
     now = describe(tmp_path, 0, 1, [end(0, 143), end(1, 1, 12, "ValueError: wrong")], checkpoint=10)
     assert (now.node, now.reason, now.step) == ("node2", "ValueError: wrong", 12)
-    assert judge(1, False, [], now, []).exclude == ()
+    assert decide(1, False, [], now, []).exclude == ()
 
 
 def test_several_that_die_at_once_accuse_nobody():
@@ -198,7 +197,7 @@ def test_a_complete_run_has_not_failed_whatever_came_after(tmp_path):
 
 
 def test_nodes_are_left_out_only_if_enough_remain(job, monkeypatch, tmp_path, capsys):
-    verdict = judge(1, False, [], attempt(node="node2", reason="Killed"), [])
+    verdict = decide(1, False, [], attempt(node="node2", reason="Killed"), [])
     sinfo = tmp_path / "bin" / "sinfo"
     sinfo.parent.mkdir()
     sinfo.write_text("#!/bin/sh\nprintf 'node1\\nnode2\\nnode3\\n'\n", encoding="utf-8")
@@ -217,7 +216,7 @@ def test_a_machine_that_lacks_what_the_others_have_is_left_out(tmp_path):
         for rank in range(2)
     ]
     now = describe(tmp_path, 0, 1, ends, checkpoint=-1)
-    verdict = judge(1, False, ends, now, [])
+    verdict = decide(1, False, ends, now, [])
     assert (verdict.again, verdict.exclude) == (True, ("node2",))
     assert "node2" in verdict.message
     assert "no such folder" in verdict.message
@@ -228,9 +227,9 @@ def test_a_file_that_one_process_alone_does_not_get_is_its_machines_fault(tmp_pa
     monkeypatch.setenv("SLURM_NTASKS", "2")
     ends = [ProcessEnd(1, "node2", 2, 7, "DataError: cannot read x.png: Stale file handle", (), True)]
     first = describe(tmp_path, 0, 2, ends, checkpoint=5)
-    assert judge(2, False, ends, first, []).exclude == ("node2",)
+    assert decide(2, False, ends, first, []).exclude == ("node2",)
     ends = [ProcessEnd(1, "node3", 2, 7, ends[0].error, (), True)]
-    assert not judge(2, False, ends, describe(tmp_path, 1, 2, ends, checkpoint=6), [first]).again
+    assert not decide(2, False, ends, describe(tmp_path, 1, 2, ends, checkpoint=6), [first]).again
 
 
 def test_who_was_silent_is_blamed_and_on_repetition_left_out(tmp_path):
@@ -241,15 +240,15 @@ def test_who_was_silent_is_blamed_and_on_repetition_left_out(tmp_path):
     (folder / "errors").write_text("srun: error: node1: task 0: Exited with exit code 1\n", encoding="utf-8")
     now = describe(tmp_path, 0, 1, ends, checkpoint=5)
     assert (now.node, now.step) == ("node2", 7)
-    once = judge(1, False, ends, now, [])
+    once = decide(1, False, ends, now, [])
     assert (once.again, once.exclude) == (True, ())
-    twice = judge(1, False, ends, now, [now])
+    twice = decide(1, False, ends, now, [now])
     assert (twice.again, twice.exclude) == (True, ("node2",))
 
 
 def test_a_run_that_is_busy_is_no_failure(tmp_path):
     ends = [end(0, 5, error="it is being worked on by process 7 on node4"), end(1, 5)]
-    verdict = judge(5, False, ends, describe(tmp_path, 0, 5, ends, checkpoint=5), [])
+    verdict = decide(5, False, ends, describe(tmp_path, 0, 5, ends, checkpoint=5), [])
     assert (verdict.again, verdict.status) == (False, 0)
     assert "process 7 on node4" in verdict.message
 
@@ -257,16 +256,16 @@ def test_a_run_that_is_busy_is_no_failure(tmp_path):
 def test_starts_that_are_interrupted_before_a_step_come_to_an_end_later():
     """A signal may come early, but where it always does, the time is too short."""
     early = attempt(step=None, checkpoint=-1, failed=False)
-    assert judge(75, False, [end(0, 75)], early, [early] * 3).again
-    verdict = judge(75, False, [end(0, 75)], early, [early] * 4)
+    assert decide(75, False, [end(0, 75)], early, [early] * 3).again
+    verdict = decide(75, False, [end(0, 75)], early, [early] * 4)
     assert (verdict.again, verdict.status) == (False, 1)
     assert "run.margin" in verdict.message
 
 
 def test_what_a_command_that_has_trained_before_lacks_is_the_machines_fault():
     refused = attempt(step=None, checkpoint=5, reason="/data: no such folder")
-    assert not judge(2, False, [end(0, 2)], refused, []).again
-    assert judge(2, False, [end(0, 2)], refused, [attempt(step=5, checkpoint=5, failed=False)]).again
+    assert not decide(2, False, [end(0, 2)], refused, []).again
+    assert decide(2, False, [end(0, 2)], refused, [attempt(step=5, checkpoint=5, failed=False)]).again
 
 
 def prepared(job, capsys, monkeypatch, errors: str, nodes: str) -> tuple[list[str], str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from difflab.launch.slurm.attempt import ProcessEnd, attempt_directory
+from difflab.cluster.exit_record import ProcessEnd, attempt_directory
 from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
 
 HOPELESS = {
@@ -28,12 +28,13 @@ SILENT = "silent"
 class Attempt:
     """How a start ended.
 
-    failed      or was it interrupted and saved, or did it complete the run?
-    step        optimizer steps done when it ended, None if nobody could say
-    checkpoint  step of the newest checkpoint, -1 without one
-    node        where the first process ended that ended badly, "" if unknown
-    reason      its last words
-    blamed      machines that could not do what the others could
+    Attributes:
+        failed: False if it was interrupted and saved, or completed the run.
+        step: Optimizer steps done when it ended, None if nobody could say.
+        checkpoint: Step of the newest checkpoint, -1 without one.
+        node: Where the first process ended that ended badly, "" if unknown.
+        reason: The last error of that process.
+        blamed: Machines that could not do what the others could.
     """
 
     failed: bool
@@ -94,9 +95,15 @@ def hostnames(names: str) -> list[str]:
 def describe(
     job: Path, number: int, status: int, ends: Sequence[ProcessEnd], checkpoint: int, complete: bool = False
 ) -> Attempt:
-    """What is known of a start.
+    """Collects what is known of a start.
 
-    complete   whether the run has reached its end: whatever a process said afterwards, nothing failed
+    Args:
+        job: Folder of the job, $DIFFLAB_JOB.
+        number: How many times the job had been requeued before.
+        status: Exit status of srun.
+        ends: What the processes have said.
+        checkpoint: Step of the newest checkpoint, -1 without one.
+        complete: Whether the run has reached its end: whatever a process said afterwards, nothing failed.
     """
     path = attempt_directory(job, number) / "errors"
     node, rank, death = first_death(path.read_text(errors="replace", encoding="utf-8") if path.exists() else "")
@@ -136,6 +143,6 @@ def describe(
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:
-    """As history.json has it."""
+    """Reads a start from a row of history.json."""
     row["blamed"] = tuple(row.get("blamed", ()))
     return Attempt(**row)
