@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
@@ -95,5 +96,5 @@ def _submitted(launched: Launched, plan: Planned, request: Request) -> None:
     if "--wait" in request.flags:
         running.watch(lambda: running.states(plan, running.ask(plan.root)), Console())
     elif launched.submitted:
-        words = ["study", request.study, "status --watch", *divided(request.overrides)[0]]
-        print(f"watch  {command(' '.join(words))}")
+        words = [request.study, "status", "--watch", *divided(request.overrides)[0]]
+        print(f"watch  {command('study')} {shlex.join(words)}")
