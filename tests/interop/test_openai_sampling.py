@@ -9,7 +9,7 @@ from test_openai import NUMBERS, network_of, stored
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip, MeanShiftAtImage, chained
-from difflab.guidance.class_probability import class_log_probability
+from difflab.guidance.classifier import class_log_probability
 from difflab.guidance.gradient import gradient
 from difflab.networks import Encoder
 from difflab.objectives import Simple, bound_term

@@ -13,7 +13,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from difflab.networks import CompiledBlocks, CompiledNetwork, Compute, UNet, initialise, layers
-from difflab.networks.layers.chain import Chain
+from difflab.networks.layers.residual_block import Chain
 from difflab.types import Condition
 
 TESTS = Path(__file__).parents[1]

@@ -11,8 +11,8 @@ from difflab.noise import ImageNoise
 from difflab.parameterizations import Epsilon
 from difflab.process import eps_from_x0, over, perturb, posterior_mean
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw, initial_noise
-from difflab.samplers.by_step import by_step
 from difflab.samplers.grids import KarrasGrid, UniformGrid
+from difflab.samplers.sampler import by_step
 from difflab.schedules import Chain, cosine, linear
 from difflab.types import AlphaSigma, Condition, Prediction
 from difflab.variances import FixedLarge, FixedSmall, LearnedRange

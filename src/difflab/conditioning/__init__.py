@@ -1,7 +1,6 @@
 """What a model is told of an image besides (x_t, t), in training and in sampling."""
 
-from difflab.conditioning.conditioning import Conditioning
-from difflab.conditioning.conditions import Conditions
+from difflab.conditioning.conditioning import Conditioning, Conditions
 from difflab.conditioning.low_resolution import LowResolution, low_resolution_of
 
 __all__ = [

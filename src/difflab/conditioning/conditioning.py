@@ -1,10 +1,11 @@
-"""What a condition that is made of the image itself is."""
+"""What a model is conditioned on besides the class, and how conditions are put together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -22,3 +23,25 @@ class Conditioning(ABC):
 
     @abstractmethod
     def __call__(self, cond: Condition, x_0: Float[Tensor, "b c h w"], noise: Noise) -> Condition: ...
+
+
+class Conditions(ABC):
+    """seeds -> Condition: a function of each seed, so that it does not matter who draws the image and with which others.
+
+    columns       of a picture in which equal classes stand in one column; 0 where there is no such order
+    """
+
+    columns: int
+
+    @property
+    @abstractmethod
+    def fields(self) -> dict[str, Any]:
+        """What a protocol says of them, nested."""
+
+    @abstractmethod
+    def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
+        """The condition of the images with these seeds."""
+
+    @abstractmethod
+    def shown(self, images: UInt8[Tensor, "b c h w"], seeds: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w2"]:
+        """What a picture shows of these images: they alone, or beside them what they were drawn for."""

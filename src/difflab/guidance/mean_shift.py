@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from difflab.guidance.class_probability import class_log_probability
+from difflab.guidance.classifier import class_log_probability
 from difflab.guidance.gradient import gradient
 from difflab.guidance.guidance import Guidance
 from difflab.process import Transition, over, posterior_mean

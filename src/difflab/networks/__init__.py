@@ -2,8 +2,7 @@
 
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
-from difflab.networks.initialisation import initialise
-from difflab.networks.network import Network
+from difflab.networks.network import Network, initialise
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from difflab.networks.layers.chain import Chain
+from difflab.networks.layers.residual_block import Chain
 from difflab.networks.layers.trunk import Trunk
 from difflab.networks.network import Network
 

@@ -10,14 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.attention import SelfAttention
-from difflab.networks.layers.chain import Chain
 from difflab.networks.layers.embeddings import TimeEmbedding
 from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.resample import Resample
-from difflab.networks.layers.residual_block import ResidualBlock
+from difflab.networks.layers.residual_block import Chain, ResidualBlock
 from difflab.networks.layers.trunk import Trunk
-from difflab.networks.layers.zero import zeroed
-from difflab.networks.network import Network
+from difflab.networks.network import Network, zeroed
 from difflab.types import Condition
 
 EMBEDDING_MULTIPLE = 4

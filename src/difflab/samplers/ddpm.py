@@ -10,9 +10,8 @@ from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.process import Transition, posterior_mean
-from difflab.samplers.by_step import by_step
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Sampler, SamplerStep
+from difflab.samplers.sampler import Sampler, SamplerStep, by_step
 from difflab.schedules import Chain, NoiseSchedule
 from difflab.types import Condition, DenoiseFn
 from difflab.variances import Variance

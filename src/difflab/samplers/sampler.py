@@ -1,13 +1,13 @@
-"""What a sampler is."""
+"""What a sampler is, and coefficients per step."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -73,3 +73,16 @@ def initial_noise(schedule: NoiseSchedule, grid: Grid, shape: tuple[int, int, in
     (1 for a variance-preserving schedule)."""
     alpha, sigma = schedule(grid(schedule)[-1:])
     return torch.hypot(alpha, sigma).to(noise.number.device) * noise.normal("x_T", shape)
+
+
+def by_step(columns: Iterable[Shaped[Tensor, " n"]], images: Tensor) -> list[tuple[Shaped[Tensor, " b"], ...]]:
+    """For each of N steps its value of each column, said of every image [B, C, H, W].
+
+    Coefficients are the same for all images of a batch and known before the first step. Computed for all steps at once, on the CPU, they
+    cost a step nothing but views, in place of some thirty operations on a handful of numbers; and no GPU is asked for a number, which
+    would make everything wait for it.
+
+    columns   one value per step each
+    """
+    rows = (column.to(images.device)[:, None].expand(-1, len(images)).unbind() for column in columns)
+    return list(zip(*rows, strict=True))

@@ -1,10 +1,9 @@
 """t -> (alpha_t, sigma_t)."""
 
-from difflab.schedules.chain import Chain, own_chain
 from difflab.schedules.continuous import EDM, ContinuousCosine, VarianceExploding, VariancePreserving
 from difflab.schedules.discrete import cosine, linear, scaled_linear, sigmoid, sqrt, zero_terminal_snr
 from difflab.schedules.noise_level import noise_level, time_beyond, time_of
-from difflab.schedules.schedule import NoiseSchedule
+from difflab.schedules.schedule import Chain, NoiseSchedule, own_chain
 from difflab.schedules.tabulated import Tabulated
 
 __all__ = [

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from difflab.networks.layers.norms import GroupNorm
-from difflab.networks.layers.zero import zeroed
+from difflab.networks.network import zeroed
 from difflab.types import attention_bit
 
 

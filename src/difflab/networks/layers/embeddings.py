@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from difflab.networks.layers.zero import zeroed
+from difflab.networks.network import zeroed
 from difflab.types import NULL_LABEL, Condition
 
 _LONGEST_PERIOD = 10_000

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.norms import GroupNorm
-from difflab.networks.layers.zero import zeroed
+from difflab.networks.network import zeroed
 
 
 class Pooling(nn.Module, ABC):

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from difflab.networks.layers.chain import Chain
 from difflab.networks.layers.resample import BlockFactory, Resample
+from difflab.networks.layers.residual_block import Chain
 
 
 class Trunk(nn.Module):
