@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Annotated, TypedDict
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,8 +13,46 @@ from difflab.cli.train import train
 from difflab.config.arguments import check_arguments
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.place import check_place
-from difflab.config.values import OF_A_RUN, SEEDS, check_values
+from difflab.config.values import Fraction, Limits, Matching, Positive, RunValues, Seeds, Word, check_values
 from one_pass import each
+
+Bounds = TypedDict(
+    "Bounds", {"a.b": Positive | None, "c": Limits, "d": Annotated[Word, Matching("a colour", "red|blue")]}
+)
+
+
+@each(
+    ("value", "told"),
+    [
+        ({"a": {"b": 0}}, r"^a\.b=0 must be a whole number, at least 1, or null$"),
+        ({"a": {"b": True}}, r"^a\.b=true must be"),
+        ({"a": {"b": 2.5}}, r"^a\.b=2\.5 must be"),
+        ({"c": [1, 0]}, r"^c=\[1, 0\] must be two numbers, as \[-1,1\]$"),
+        ({"c": [1]}, r"two numbers"),
+        ({"c": [0, float("inf")]}, r"two numbers"),
+        ({"d": "green"}, r"^d=green must be a colour$"),
+        ({"d": None}, r"^d=null must be a colour$"),
+    ],
+)
+def test_a_value_of_another_kind_than_an_annotation_says(value, told):
+    with pytest.raises(ConfigError, match=told):
+        check_values(OmegaConf.create(value), Bounds)
+    check_values(OmegaConf.create({"a": {"b": None}, "c": [-1, 1.5], "d": "red", "e": "not asked for"}), Bounds)
+
+
+class _Part:
+    """A part whose constructor says more of a value than its type."""
+
+    def __init__(self, share: Fraction):
+        self.share = share
+
+
+def test_a_constructor_may_say_more_than_a_type():
+    node = {"_target_": f"{__name__}._Part", "share": 2}
+    with pytest.raises(ConfigError, match=r"^part\.share=2 must be a number, at least 0 and at most 1$"):
+        check_arguments(OmegaConf.create({"part": node}))
+    check_arguments(OmegaConf.create({"part": node | {"share": 1}}))
+
 
 CHOICES = ("+experiment=cosine_adagn", "guidance=[classifier_free,clip]", "strategy=deepspeed_2", "launcher=slurm")
 SCHEDULED = (*CHOICES, "lr_schedule=warm_up", "sampler=heun", "ema=[warm_up,half_life]")
@@ -32,7 +71,7 @@ def _checked(*words, choices=CHOICES):
     drop_unchosen(config)
     check_keys(config, base)
     check_nothing_missing(config)
-    check_values(config, SEEDS | OF_A_RUN)
+    check_values(config, Seeds, RunValues)
     check_arguments(config)
 
 

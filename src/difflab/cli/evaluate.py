@@ -77,13 +77,13 @@ def checked(config: DictConfig) -> None:
     """Raises a ConfigError for what can be known to be wrong before anything is read."""
     from difflab.config.keys import check_nothing_missing, drop_unchosen
     from difflab.config.values import check_values
-    from difflab.evaluation.evaluator import VALUES_OF_ITS_OWN
+    from difflab.evaluation.evaluator import MeasuringValues
     from difflab.evaluation.wandb import check_mirror
-    from difflab.sampling.build import DRAWING_VALUES
+    from difflab.sampling.build import DrawingValues
 
     drop_unchosen(config)
     check_nothing_missing(config)
-    check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+    check_values(config, DrawingValues, MeasuringValues)
     check_mirror(config)
 
 

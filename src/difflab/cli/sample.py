@@ -84,15 +84,16 @@ def checked(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.values import Text, Whole, check_values
+    from difflab.config.values import check_values
     from difflab.evaluation.wandb import check_mirror
-    from difflab.sampling.build import DRAWING_VALUES
+    from difflab.sampling.build import DrawingValues
     from difflab.sampling.cascade import is_cascade
 
     if is_cascade(config) and OmegaConf.is_missing(config, "checkpoint"):
         config.checkpoint = None
     check_nothing_missing(config)
-    check_values(config, {**DRAWING_VALUES, "out": Text("a folder"), "format.webdataset.images_per_tar": Whole(1)})
+    check_values(config, DrawingValues)
+    check_value("out", config.out, Folder)
     check_mirror(config)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
-from difflab.config.values import OrNull, Whole, check_values
+from difflab.config.values import Positive, check_values
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 STARTED_BY = {"MASTER_ADDR", "NODE_RANK"}
 """Variables by one of which a process knows that somebody has started it beside others."""
 
-BATCH_VALUES = {
-    "data.batch_size": Whole(1),
-    "data.micro_batch": OrNull(Whole(1)),
-    "trainer.num_nodes": Whole(1),
-    "trainer.accumulate_grad_batches": Whole(1),
-    "eval.every": Whole(1),
-}
+BatchValues = TypedDict(
+    "BatchValues",
+    {
+        "data.batch_size": Positive,
+        "data.micro_batch": Positive | None,
+        "trainer.num_nodes": Positive,
+        "trainer.accumulate_grad_batches": Positive,
+        "eval.every": Positive,
+    },
+)
 """What the values have to be from which others are computed."""
 
 
@@ -46,7 +49,7 @@ def divide(config: DictConfig, launched: Callable[[int], int], starts_other_node
     from difflab.distributed.placement import started_shape
     from difflab.distributed.world import process_count
 
-    check_values(config, BATCH_VALUES)
+    check_values(config, BatchValues)
     trainer, data = config.trainer, config.data
     if not re.fullmatch(r"auto|-1|0*[1-9]\d*|\[\d+(, ?\d+)*\]|\d+(,\d+)*,\d*", str(trainer.devices)):
         raise ConfigError(f"trainer.devices={trainer.devices}: a run needs a process; give their number, or auto")

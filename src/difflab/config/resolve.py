@@ -26,12 +26,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config import resolvers
 from difflab.config.arguments import check_arguments
-from difflab.config.batch_split import BATCH_VALUES
+from difflab.config.batch_split import BatchValues
 from difflab.config.counted_classes import count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.paths import config_directory, is_group
 from difflab.config.trainer_arguments import check_trainer
-from difflab.config.values import OF_A_RUN, SEEDS, check_values
+from difflab.config.values import RunValues, Seeds, check_values
 from difflab.config.words import as_meant, readable
 
 Path = tuple[str | int, ...]
@@ -109,7 +109,7 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     derived = {dotted(path): raw for path, raw in _references(config, ()) if path[0] != WIRING}
     try:
         with _as_running(hydra):
-            check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
+            check_values(config, Seeds, RunValues, BatchValues)
             check_arguments(config)
         seeded = composition.seeded or _seeded(config, hydra)
         return ResolvedConfig(tuple(overrides), _plain(config, hydra), derived, seeded)
@@ -257,7 +257,7 @@ def _references(node: DictConfig | ListConfig, path: Path) -> list[tuple[Path, s
 
 def _seeded(config: DictConfig, hydra: DictConfig) -> tuple[Path, ...]:
     """Where the seed stands, from what changes with it."""
-    check_values(config, SEEDS)
+    check_values(config, Seeds)
     seed = config.seed
     other_config = copy.deepcopy(config)
     other_config.seed = other_seed = seed + 1_000_003

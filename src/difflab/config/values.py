@@ -1,159 +1,270 @@
-"""Values of a wrong kind, found before anything is built.
+"""Kinds of values, said by annotations: what a value must be, whether one is, and how that is put in words.
 
-check_values(config, {"num_samples": Whole(1), "eta": OrNull(Real(0)), "overwrite": Switch()})
+    Positive = Annotated[int, Ge(1)]            # "a whole number, at least 1"
+    Values = TypedDict("Values", {"eval.every": Positive, "sampler.eta": NonNegative | None})
+    check_values(config, Values)
+
+The constructors of parts, the fields of options and the values of a command's own are all checked in this way, by pydantic.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypedDict
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from annotated_types import Ge, Le
+from omegaconf import DictConfig, OmegaConf
+from pydantic import AllowInfNan, ConfigDict, GetCoreSchemaHandler, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
-from difflab.config.groups import ConfigError
+from difflab.config.groups import ConfigError, choose, whose
 
 
-class Kind(ABC):
-    """What a value must be.
+@dataclass(frozen=True)
+class Matching:
+    """Annotation of a text, or of a number written out, that matches a pattern.
 
-    description   as in "num_samples=abc must be <description>"
+    Attributes:
+        description: What the pattern stands for, as in "track=... must be <description>".
+        pattern: A regular expression of the whole text.
+    """
+
+    description: str
+    pattern: str = r"(?s).+"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._matched, handler(source))
+
+    def _matched(self, value: Any) -> Any:
+        if re.fullmatch(self.pattern, str(value)) is None:
+            raise ValueError(self.description)
+        return value
+
+
+@dataclass(frozen=True)
+class Ascending:
+    """Annotation of a list of numbers, each larger than the one before.
+
+    Attributes:
+        description: What it stands for.
     """
 
     description: str
 
-    @abstractmethod
-    def takes(self, value: Any) -> bool:
-        """Whether this value is of the kind."""
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._ascending, handler(source))
+
+    def _ascending(self, value: Any) -> Any:
+        if any(a >= b for a, b in pairwise(value)):
+            raise ValueError(self.description)
+        return value
 
 
-class Whole(Kind):
-    """A whole number.
-
-    Args:
-        least: The smallest one.
-        most: The largest one; None for any.
-    """
-
-    def __init__(self, least: int, most: int | None = None):
-        self.least, self.most = least, most
-        self.description = f"a whole number, at least {least}" + ("" if most is None else f" and at most {most}")
-
-    def takes(self, value: Any) -> bool:
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and value >= self.least
-            and (self.most is None or value <= self.most)
-        )
-
-
-class Real(Kind):
-    """A finite number.
-
-    Args:
-        least: The smallest one; None for any.
-        most: The largest one; None for any.
-    """
-
-    def __init__(self, least: float | None = None, most: float | None = None):
-        self.least, self.most = -math.inf if least is None else least, math.inf if most is None else most
-        self.description = "a number" if least is None else f"a number, at least {least:g}"
-        self.description += "" if most is None else f" and at most {most:g}"
-
-    def takes(self, value: Any) -> bool:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value) and self.least <= value <= self.most
-
-
-class Switch(Kind):
-    """true or false."""
-
-    description = "true or false"
-
-    def takes(self, value: Any) -> bool:
-        return isinstance(value, bool)
-
-
-class Text(Kind):
-    """What is not a list and, written out, matches a pattern.
-
-    description   what the pattern stands for
-    pattern       regular expression of the whole text
-    """
-
-    def __init__(self, description: str, pattern: str = r"(?s).+"):
-        self.description = description
-        self._pattern = re.compile(pattern)
-
-    def takes(self, value: Any) -> bool:
-        return isinstance(value, str | int | float) and self._pattern.fullmatch(str(value)) is not None
-
-
-class Limits(Kind):
-    """Two numbers, the smaller one first."""
-
-    description = "two numbers, as [-1,1]"
-
-    def takes(self, value: Any) -> bool:
-        numbers = list(value) if isinstance(value, list | tuple | ListConfig) else []
-        return len(numbers) == 2 and all(Real().takes(number) for number in numbers) and numbers[0] < numbers[1]
-
-
-class OrNull(Kind):
-    """That, or null for what the command finds by itself."""
-
-    def __init__(self, kind: Kind):
-        self._kind = kind
-        self.description = f"{kind.description}, or null"
-
-    def takes(self, value: Any) -> bool:
-        return value is None or self._kind.takes(value)
-
-
-SEED = Whole(0, 2**64 - 1)
+Positive = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Several = Annotated[int, Ge(2)]
+Finite = Annotated[float, AllowInfNan(False)]
+NonNegative = Annotated[float, AllowInfNan(False), Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+Limits = Annotated[tuple[Finite, Finite], Ascending("two numbers, as [-1,1]")]
+Seed = Annotated[int, Ge(0), Le(2**64 - 1)]
 """What a generator of torch can begin with."""
 
-OF_A_RUN = {
-    "trainer.max_steps": Whole(1),
-    "run.name": Text(
-        "a name, or several with / between them, none of them . or ..", r"(?!/)(?!(.*/)?\.{1,2}(/|$))[^\\]+"
-    ),
-    "condition_dropout": Real(0, 1),
-    "trainer.log_every_n_steps": Whole(1),
-    "trainer.gradient_clip_val": OrNull(Real(0)),
-    "trainer.precision": Text("32-true, bf16-mixed or 16-mixed: weights stay float32", r"32(-true)?|(bf)?16(-mixed)?"),
-    "eval.num_samples": Whole(1),
-    "eval.batch_size": Whole(1),
-    "eval.grid": Whole(1),
-    "eval.score_splits": Whole(1),
-    "checkpoint.every": Whole(1),
-    "checkpoint.keep_last": Whole(1),
-    "checkpoint.milestone": Whole(0),
-    "ema_snapshots.every": Whole(0),
-    "run.root": Text("a folder"),
-    "run.restart": Switch(),
-    "run.margin": Real(0),
-    "data.num_workers": Whole(0),
-    "data.max_images": OrNull(Whole(2)),
-}
+Word = str | int | float
+"""A text, which YAML may take for a number."""
+
+Folder = Annotated[Word, Matching("a folder")]
+FileOrFolder = Annotated[Word, Matching("the path of a file or folder")]
+RunName = Annotated[
+    Word,
+    Matching("a name, or several with / between them, none of them . or ..", r"(?!/)(?!(.*/)?\.{1,2}(/|$))[^\\]+"),
+]
+Precision = Annotated[
+    Word, Matching("32-true, bf16-mixed or 16-mixed: weights stay float32", r"32(-true)?|(bf)?16(-mixed)?")
+]
+
+RunValues = TypedDict(
+    "RunValues",
+    {
+        "trainer.max_steps": Positive,
+        "run.name": RunName,
+        "condition_dropout": Fraction,
+        "trainer.log_every_n_steps": Positive,
+        "trainer.gradient_clip_val": NonNegative | None,
+        "trainer.precision": Precision,
+        "eval.num_samples": Positive,
+        "eval.batch_size": Positive,
+        "eval.grid": Positive,
+        "eval.score_splits": Positive,
+        "checkpoint.every": Positive,
+        "checkpoint.keep_last": Positive,
+        "checkpoint.milestone": Natural,
+        "ema_snapshots.every": Natural,
+        "run.root": Folder,
+        "run.restart": bool,
+        "run.margin": NonNegative,
+        "data.num_workers": Natural,
+        "data.max_images": Several | None,
+    },
+)
 """Of a training: what no constructor is asked for, or what Lightning and torch take as it comes; what it is called, below run.root."""
 
-SEEDS = {"seed": SEED, "data.seed": SEED, "module.seed": SEED}
+Seeds = TypedDict("Seeds", {"seed": Seed, "data.seed": Seed, "module.seed": Seed})
 """Of a training."""
 
 
-def check_values(config: DictConfig, kinds: Mapping[str, Kind]) -> None:
-    """Raises a ConfigError for a value of another kind than its dotted key wants. Keys that the configuration has not are left out."""
-    for key, kind in kinds.items():
+def check_values(config: DictConfig, *kinds: type) -> None:
+    """Raises a ConfigError for a value of another kind than its dotted key wants. Keys that the configuration has not are left out.
+
+    Args:
+        config: Composed.
+        kinds: Classes whose annotations are what the keys of these names want; a TypedDict can name dotted keys.
+    """
+    wanted = {key: hint for one in kinds for key, hint in typing.get_type_hints(one, include_extras=True).items()}
+    for key, annotation in wanted.items():
         above, _, name = key.rpartition(".")
         node = OmegaConf.select(config, above) if above else config
-        if not isinstance(node, DictConfig) or name not in node:
-            continue
-        value = node[name]
-        if not kind.takes(value):
-            shown = json.dumps(value) if value is None or isinstance(value, bool) else value
-            raise ConfigError(f"{key}={shown} must be {kind.description}")
+        if isinstance(node, DictConfig) and name in node:
+            check_value(key, node[name], annotation)
+
+
+def check_value(key: str, value: Any, annotation: Any) -> None:
+    """Raises a ConfigError for a value that is not what an annotation says.
+
+    Args:
+        key: As it is typed.
+        value: Plain, or a node of plain values.
+        annotation: As of a constructor's argument.
+    """
+    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if not fits(plain, annotation):
+        raise ConfigError(f"{key}={shown(plain)} must be {described(annotation, key)}{whose([key])}")
+
+
+_WORDS: dict[Any, tuple[str, str]] = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    str: ("a text", "texts"),
+    NoneType: ("null", "null"),
+}
+"""Kind of a plain value -> what one is, and what several are."""
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a plain value is what an annotation says. A list stands for any sequence, a whole number for a number; no number is nan."""
+    if _has_nan(value):
+        return False
+    adapter = _adapter_of(annotation)
+    if adapter is None:
+        return True
+    try:
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        return any(map(_has_nan, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
+    try:
+        return _adapter(annotation)
+    except TypeError:  # an annotation that cannot be hashed
+        return None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
+    """What checks values of an annotation; None where it does not say what values there are."""
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticUserError, NameError):
+        return None
+
+
+def described(annotation: Any, key: str) -> str:
+    """What a value has to be, in words."""
+    classes = classes_of(annotation)
+    if classes:
+        return f"a part ({' or '.join(one.__name__ for one in classes)}){choose(key)}"
+    return _in_words(annotation)
+
+
+def _in_words(annotation: Any) -> str:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _bounded(inner)
+    if annotation in _WORDS:
+        return _WORDS[annotation][0]
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if origin is typing.Union or isinstance(annotation, UnionType):
+        plain = [one for one in inner if not classes_of(one)] or list(inner)
+        *words, last = dict.fromkeys(map(_in_words, sorted(plain, key=lambda one: one is NoneType)))
+        comma = "," if any(", " in word for word in words) else ""
+        return f"{', '.join(words)}{comma} or {last}" if words else last
+    if origin is tuple and Ellipsis not in inner:
+        return f"a list of {len(inner)} {_several(inner[0])}"
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return "keys with values, as {key: value}"
+    if inspect.isclass(origin) and inner and not issubclass(origin, Callable):  # type: ignore[arg-type]
+        return f"a list of {_several(inner[0])}, as [..., ...]"
+    if origin is Callable or origin is typing.get_origin(Callable[..., Any]) or annotation is Callable:
+        return "a part, a node with _target_"
+    return (
+        "a path"
+        if getattr(annotation, "__name__", "") == "Path"
+        else f"a {getattr(annotation, '__name__', annotation)}"
+    )
+
+
+def _bounded(parts: tuple[Any, ...]) -> str:
+    """What an annotated type must be, from the type and its annotations."""
+    kind, *notes = parts
+    if own := [note.description for note in notes if isinstance(note, Matching | Ascending)]:
+        return own[0]
+    bounds = [
+        f"at least {note.ge}" if isinstance(note, Ge) else f"at most {note.le}"
+        for note in notes
+        if isinstance(note, Ge | Le)
+    ]
+    return ", ".join([_in_words(kind), *([" and ".join(bounds)] if bounds else [])])
+
+
+def _several(annotation: Any) -> str:
+    if annotation in _WORDS:
+        return _WORDS[annotation][1]
+    if classes := classes_of(annotation):
+        return f"parts ({' or '.join(one.__name__ for one in classes)})"
+    known = [one for one in typing.get_args(annotation) if one in _WORDS]
+    return _WORDS[known[0]][1] if known else "values"
+
+
+def classes_of(annotation: Any) -> tuple[type, ...]:
+    """The classes of an annotation that is nothing but a class or several; empty for any other."""
+    if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
+        found = [classes_of(one) for one in typing.get_args(annotation) if one is not NoneType]
+        return tuple(one for several in found for one in several) if all(found) else ()
+    one = typing.get_origin(annotation) or annotation
+    is_one = inspect.isclass(one) and one.__module__ not in ("builtins", "typing", "collections.abc", "pathlib")
+    return (one,) if is_one and not getattr(one, "_is_protocol", False) else ()
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed."""
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return plain if isinstance(plain, str) else json.dumps(plain).replace("NaN", "nan").replace("Infinity", "inf")

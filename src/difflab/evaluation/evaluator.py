@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.config.groups import is_chosen
 from difflab.config.keys import ConfigError
-from difflab.config.values import Limits, OrNull, Text, Whole
+from difflab.config.values import FileOrFolder, Limits, Matching, Natural, Several, Word
 from difflab.data.cache import cache_directory
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import at_most, spread
@@ -35,16 +35,18 @@ from difflab.features.embed import copies_of, copies_within, digests_of_all, emb
 from difflab.metrics import Metric, Needs, PairMetric, Reference, Replicates, check_pairs
 from difflab.runtime.progress import Progress
 
-VALUES_OF_ITS_OWN = {
-    "replicates": Whole(0),
-    "bits_per_dim": Whole(0),
-    "reference_images": OrNull(Whole(2)),
-    "samples_images": OrNull(Whole(2)),
-    "value_range": OrNull(Limits()),
-    "reference": OrNull(Text("the path of a file or folder")),
-    "samples": OrNull(Text("the path of a file or folder")),
-    "select": OrNull(Text("the name of a metric")),
-}
+
+class MeasuringValues(TypedDict):
+    replicates: Natural
+    bits_per_dim: Natural
+    reference_images: Several | None
+    samples_images: Several | None
+    value_range: Limits | None
+    reference: FileOrFolder | None
+    samples: FileOrFolder | None
+    select: Annotated[Word, Matching("the name of a metric")] | None
+
+
 """What the values have to be that say how images are measured."""
 
 

@@ -10,11 +10,10 @@ processes.finish()
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import torch
 from hydra.utils import instantiate
@@ -23,7 +22,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from difflab.checkpoints.load import ModelSource, load_model
-from difflab.config.values import OrNull, Real, Switch, Text, Whole, check_values
+from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Word, check_values
 from difflab.data.errors import some, warn
 from difflab.distributed import Processes
 from difflab.distributed.meeting import meeting
@@ -39,38 +38,44 @@ from difflab.runtime.signals import DRAWING, KEEPING, signals
 from difflab.sampling.classes import Classes, classes_of
 from difflab.sampling.draw import draw_missing
 from difflab.sampling.grid import grid_of
-from difflab.sampling.job import PRECISIONS, SetPlan
+from difflab.sampling.job import SetPlan
 from difflab.sampling.options import as_chosen
 from difflab.sampling.sample_set import SamplingError, SetFolder
 from difflab.sampling.shards import Shards
 from difflab.sampling.upsampled import enlarged_by
 from difflab.training.callbacks import GuidanceCallback
 
-_STEPS = Text("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
+_STEPS = Annotated[
+    Word, Matching("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
+]
 
-DRAWING_VALUES = {
-    "num_samples": Whole(1),
-    "batch_size": Whole(1),
-    "first_seed": Whole(0),
-    "grid": Whole(1),
-    "track": OrNull(Text("the name of one EMA, or online")),
-    "flags": OrNull(Text("a text")),
-    "low_res": OrNull(Text("the path of a file or folder")),
-    "level": OrNull(Real(0)),
-    "steps": OrNull(_STEPS),
-    "eta": OrNull(Real(0)),
-    "scale": OrNull(Real()),
-    "sampler.eta": Real(0),
-    "sampler.grid.steps": _STEPS,
-    "guidance.classifier_free.scale": Real(),
-    "ema.std": Real(0),
-    "precision": Text(f"one of {', '.join(PRECISIONS)}", "|".join(map(re.escape, PRECISIONS))),
-    "overwrite": Switch(),
-    "keep_shards": Switch(),
-    "devices": OrNull(Whole(1)),
-    "num_nodes": OrNull(Whole(1)),
-    "threads": Whole(1),
-}
+DrawingValues = TypedDict(
+    "DrawingValues",
+    {
+        "num_samples": Positive,
+        "batch_size": Positive,
+        "first_seed": Natural,
+        "grid": Positive,
+        "track": Annotated[Word, Matching("the name of one EMA, or online")] | None,
+        "flags": Annotated[Word, Matching("a text")] | None,
+        "low_res": FileOrFolder | None,
+        "level": NonNegative | None,
+        "steps": _STEPS | None,
+        "eta": NonNegative | None,
+        "scale": Finite | None,
+        "sampler.eta": NonNegative,
+        "sampler.grid.steps": _STEPS,
+        "guidance.classifier_free.scale": Finite,
+        "ema.std": NonNegative,
+        "precision": Literal["32-true", "bf16-mixed", "16-mixed"],
+        "overwrite": bool,
+        "keep_shards": bool,
+        "devices": Positive | None,
+        "num_nodes": Positive | None,
+        "threads": Positive,
+        "format.webdataset.images_per_tar": Positive,
+    },
+)
 """What the values have to be that say how images are drawn."""
 
 _MARGIN = 120.0
@@ -115,7 +120,7 @@ def plan_set(
     before   the stage whose images are enlarged, in place of those that the configuration names: each is drawn for that of its seed
     count    images that are drawn; None for as many as the configuration asks for
     """
-    check_values(config, DRAWING_VALUES)  # again: a sweep has set some of them since the command began
+    check_values(config, DrawingValues)  # again: a sweep has set some of them since the command began
     model = as_chosen(config, source.config)
     sampler = instantiate(model.sampler, _convert_="all")
     sampler.check(source.denoiser.schedule)

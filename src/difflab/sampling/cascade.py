@@ -30,7 +30,7 @@ from difflab.config.resolve import composing
 from difflab.config.values import check_values
 from difflab.config.words import quoted
 from difflab.metrics import Protocol
-from difflab.sampling.build import DRAWING_VALUES, plan_set, source_of
+from difflab.sampling.build import DrawingValues, plan_set, source_of
 from difflab.sampling.conditions import images_of_stages
 from difflab.sampling.job import SetPlan
 
@@ -148,7 +148,7 @@ def _requests(config: DictConfig, command: str, names: list[str]) -> list[DictCo
                 request.format = {}  # its shards are what the next stage reads
         try:
             check_nothing_missing(request)
-            check_values(request, DRAWING_VALUES)
+            check_values(request, DrawingValues)
         except ConfigError as error:
             raise ConfigError(f"stage {i} ({name}): {error}") from error
         requests.append(request)

@@ -24,11 +24,11 @@ from difflab.config.trust import packages_of
 from difflab.config.values import check_values
 from difflab.config.words import as_meant
 from difflab.data import DataError
-from difflab.evaluation.evaluator import VALUES_OF_ITS_OWN
+from difflab.evaluation.evaluator import MeasuringValues
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
-from difflab.sampling.build import DRAWING_VALUES
+from difflab.sampling.build import DrawingValues
 from difflab.sampling.cascade import gathered, stage_words
 from difflab.studies.planning.confounds import check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
@@ -225,7 +225,7 @@ def _evaluation(overrides: tuple[str, ...]) -> DictConfig:
         config.pop("hydra")
         drop_unchosen(config)
         check_nothing_missing(config)
-        check_values(config, DRAWING_VALUES | VALUES_OF_ITS_OWN)
+        check_values(config, DrawingValues, MeasuringValues)
         stage_words(OmegaConf.to_container(config.stage, resolve=False), len(config.stages))  # type: ignore[arg-type]
         return config
 
