@@ -84,7 +84,7 @@ def checked(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.values import check_values
+    from difflab.config.values import Folder, check_value, check_values
     from difflab.evaluation.wandb import check_mirror
     from difflab.sampling.build import DrawingValues
     from difflab.sampling.cascade import is_cascade
