@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from difflab.checkpoints.run_weights import run_weights
-from difflab.config.groups import near_name
-from difflab.config.keys import ConfigError
+from difflab.config.build import build
+from difflab.config.groups import ConfigError, near_name
 from difflab.reading import FileError, shown
 from difflab.reading.weights import read_checkpoint
 from difflab.runs import RunDirectory

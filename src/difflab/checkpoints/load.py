@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-
 from difflab.checkpoints.run_weights import RunWeights, built, load_weights, run_weights
-from difflab.config.keys import ConfigError
+from difflab.config.build import build, resolved
+from difflab.config.groups import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
 from difflab.networks import Network
@@ -29,19 +28,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ModelSource:
+class LoadedModel:
     """A denoiser with its weights, and what else its origin says.
 
-    config        the run's configuration; of a released model what its flags say of process and sampler
-    num_classes   classes that the model is told; 0 for none
-    condition_dropout   share of training examples whose condition was dropped
-    track         which of a run's weights these are
-    file          where they lie; a directory for those that were put together from several files
-    step          after how many optimizer steps; None where nobody says
+    Attributes:
+        denoiser: With the weights in it.
+        config: The run's configuration, plain; of a released model what its flags say of process and sampler.
+        num_classes: Classes that the model is conditioned on; 0 for none.
+        condition_dropout: Share of training examples whose condition was dropped.
+        track: Which of a run's weights these are.
+        file: Where they lie; a directory for those that were put together from several files.
+        step: After how many optimizer steps; None where nobody says.
     """
 
     denoiser: Denoiser
-    config: DictConfig
+    config: Mapping[str, Any]
     num_classes: int
     condition_dropout: float
     track: str
@@ -53,7 +54,7 @@ class ModelSource:
         return weights_sha256(self.denoiser.state_dict())
 
 
-def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> ModelSource:
+def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> LoadedModel:
     """The model that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
 
     track         which weights of a run; None for its first EMA track
@@ -67,9 +68,9 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     return _of_run(run_weights(name, track, posthoc_std))
 
 
-def _of_run(found: RunWeights) -> ModelSource:
+def _of_run(found: RunWeights) -> LoadedModel:
     config = found.config
-    _tell_changed_code(found, config)
+    _tell_changed_code(found)
     module = built(found)
     if not isinstance(module, DiffusionModule):
         raise ConfigError(
@@ -84,19 +85,19 @@ def _of_run(found: RunWeights) -> ModelSource:
     averaging = module.ema.tracks.averagings.get(found.track)
     if averaging is not None and (young := youth(found.track, averaging, found.step)):
         _log.warning("%s: %s", found.file, young)
-    given = fields(OmegaConf.to_container(config), found.file, {"data": dict, "condition_dropout": float})
+    given = fields(config, found.file, {"data": dict, "condition_dropout": float})
     classes, dropout = (
         fields(given["data"], found.file, {"num_classes": int})["num_classes"],
         given["condition_dropout"],
     )
-    return ModelSource(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
+    return LoadedModel(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
 
 
-def _tell_changed_code(found: RunWeights, config: DictConfig) -> None:
+def _tell_changed_code(found: RunWeights) -> None:
     """Warns where weights that were trained with the user's code meet another version of that code."""
     runs = (RunDirectory(folder) for folder in (found.file.parent, found.file.parent.parent))
     starts = next((starts for run in runs if (starts := run.starts())), [])
-    code = foreign_code(OmegaConf.to_container(config.module, resolve=True))
+    code = foreign_code(found.config["module"])
     if starts and code.fingerprints() and (changed := changed_code(starts[-1], code)):
         warnings.warn(
             f"{found.file}: the code of {', '.join(changed)} has changed since these weights were trained; they are used with what "
@@ -105,7 +106,7 @@ def _tell_changed_code(found: RunWeights, config: DictConfig) -> None:
         )
 
 
-def _released(path: Path, flags: str | None) -> ModelSource:
+def _released(path: Path, flags: str | None) -> LoadedModel:
     from difflab.checkpoints import openai
     from difflab.networks import SuperRes, UNet
     from difflab.networks.layers import LabelEmbedding
@@ -123,7 +124,7 @@ def _released(path: Path, flags: str | None) -> ModelSource:
     steps = process.diffusion_steps
     fixed = "FixedSmall" if process.sigma_small else "FixedLarge"
     variance = "LearnedRange" if process.learn_sigma else fixed
-    config = OmegaConf.create(
+    config = resolved(
         {
             "network": {"flags": given},
             "schedule": {
@@ -147,11 +148,11 @@ def _released(path: Path, flags: str | None) -> ModelSource:
             "conditioning": _small_image(network, given),
         }
     )
-    parts = {name: instantiate(config[name]) for name in ("schedule", "parameterization", "variance")}
+    parts = {name: build(config[name]) for name in ("schedule", "parameterization", "variance")}
     label = dict(unet.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
     denoiser = Denoiser(network, **parts)
-    return ModelSource(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)
+    return LoadedModel(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)
 
 
 def _small_image(network: Network, flags: str) -> dict[str, Any]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from difflab.config.keys import ConfigError
+from difflab.config.build import build
+from difflab.config.groups import ConfigError
 from difflab.config.trust import read_back
 from difflab.reading import read_text, shown
 from difflab.reading.json import fields
@@ -52,7 +49,7 @@ class RunWeights:
     step      after how many optimizer steps
     """
 
-    config: DictConfig
+    config: Mapping[str, Any]
     weights: dict[str, Tensor]
     track: str
     file: Path
@@ -117,7 +114,7 @@ def _saved(checkpoint: Path, track: str | None) -> RunWeights:
     return RunWeights(config, weights[chosen], chosen, checkpoint, saved["global_step"])
 
 
-def _config(file: Path) -> DictConfig:
+def _config(file: Path) -> dict[str, Any]:
     return read_back(read_text(file), file)
 
 
@@ -137,14 +134,10 @@ def _exported(path: Path, track: str | None) -> RunWeights:
 
 def built(found: RunWeights) -> Any:
     """The module that a run's configuration describes, with fresh weights. A ConfigError says why it describes none."""
-    from difflab.config.build import cause
-
     try:
-        module = instantiate(found.config.module, _convert_="all")
-    except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"checkpoint={found.file}: no model can be built from its configuration ({cause(error)})"
-        ) from error
+        module = build(found.config["module"])
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"checkpoint={found.file}: no model can be built from its configuration ({error})") from error
     if not isinstance(module, TrainedModule):
         raise ConfigError(
             f"checkpoint={found.file}: its configuration describes {shown(module)} and no model. Get it again"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
-
-from difflab.config.keys import ConfigError, composed
+from difflab.config.build import build, complete
+from difflab.config.groups import ConfigError
+from difflab.config.keys import composed
 from difflab.config.near_keys import leads_out
 from difflab.config.paths import config_files
 from difflab.data import DataError, ImageDataset, Shuffled
@@ -48,7 +45,7 @@ class Recorded:
         return self.fingerprint in (part.fingerprint, Shuffled(part).fingerprint)
 
 
-def trained_data(model: DictConfig, file: Path) -> ImageDataset:
+def trained_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
     """The data set in a model's configuration. Relative places are looked for where the training was started, then here.
 
     Args:
@@ -61,20 +58,20 @@ def trained_data(model: DictConfig, file: Path) -> ImageDataset:
     run = _run_of(file)
     recorded = _of_training(run) if run is not None else _of_header(file)
     instead = "To measure against other images on purpose, give reference=PATH or data=NAME"
-    data, directories = model.data, _started_in(run, model)
-    return _opened(data.dataset, recorded, directories, f"{file} was trained on", instead, data.get("max_images"))
+    data, directories = fields(model, file, {"data": dict})["data"], _started_in(run, model)
+    return _opened(fields(data, file, {"dataset": dict})["dataset"], recorded, directories, f"{file} was trained on", instead, data.get("max_images"))
 
 
-def held_out_data(model: DictConfig, file: Path) -> ImageDataset:
+def held_out_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
     """The images that were kept from training, which a model that enlarges images was judged by. Otherwise as `trained_data`."""
     run = _run_of(file)
     recorded = None if run is None else _of_protocol(run, "low_resolution")
     instead = "To enlarge other images on purpose, give low_res=PATH"
-    return _opened(model.held_out, recorded, _started_in(run, model), f"{file} was evaluated on", instead)
+    return _opened(fields(model, file, {"held_out": dict})["held_out"], recorded, _started_in(run, model), f"{file} was evaluated on", instead)
 
 
 def _opened(
-    dataset: DictConfig,
+    dataset: Mapping[str, Any],
     recorded: Recorded | None,
     directories: list[Path],
     before: str,
@@ -91,13 +88,12 @@ def _opened(
         instead: What else a user may do.
         max_images: How many of its images there were at most; None: all.
     """
-    node: Any = OmegaConf.to_container(dataset, resolve=True)
     others, missing = [], []
-    for candidate in _candidates(node, directories):
+    for candidate in _candidates(dict(dataset), directories):
         try:
-            found = at_most(instantiate(candidate, _convert_="all"), max_images)
-        except (DataError, OSError, InstantiationException) as error:
-            missing.append(_reason(error))
+            found = at_most(build(candidate), max_images)
+        except (DataError, OSError, ConfigError) as error:
+            missing.append(" ".join(str(error).split()))
             continue
         if recorded is None:
             if list(_places(candidate)):
@@ -145,14 +141,15 @@ def _of_header(file: Path) -> Recorded | None:
     return Recorded(said["fingerprint"], said["images"], file)
 
 
-def _started_in(run: Path | None, model: DictConfig) -> list[Path]:
+def _started_in(run: Path | None, model: Mapping[str, Any]) -> list[Path]:
     """Where the training was started: as it was written down, and as the run's own place says."""
     if run is None:
         return []
     directories = [
         Path(start["directory"]) for start in reversed(_starts(run)) if isinstance(start.get("directory"), str)
     ]
-    below = Path(model.run.root) / model.run.name
+    place = fields(fields(model, run / "config.yaml", {"run": dict})["run"], run / "config.yaml", {"root": str})
+    below = Path(place["root"]) / str(place.get("name"))
     if not below.is_absolute() and run.parent.parts[-len(below.parts) :] == below.parts:
         directories.append(run.parents[len(below.parts)])
     return directories
@@ -192,12 +189,6 @@ def _described(node: dict[str, Any]) -> str:
     return " and ".join(places) or str(node["_target_"]).rsplit(".", 1)[-1]
 
 
-def _reason(error: Exception) -> str:
-    from difflab.config.build import cause
-
-    return cause(error)
-
-
 def _starts(run: Path) -> list[dict[str, Any]]:
     return [start for start in _json(run / "provenance.json", []) if isinstance(start, dict)]
 
@@ -209,21 +200,18 @@ def _json(path: Path, otherwise: Any) -> Any:
         return otherwise
 
 
-def data_set(config: DictConfig, name: str) -> ImageDataset | None:
+def data_set(name: str, beside: Mapping[str, Any] | None) -> ImageDataset | None:
     """The images of that name, as conf/data/<name>.yaml describes them; None if there is no such file, or if it leaves something open.
 
     Args:
-        config: The command's. A reference from the same data set says where the files are.
         name: Of the choice in the group `data`.
+        beside: Node of a reference, plain: one from the same data set says where the files are.
     """
     if leads_out(name) or name not in config_files("data"):
         return None
-    described = composed("evaluate", [f"data={name}"]).data.dataset
-    try:
-        node: Any = OmegaConf.to_container(described, resolve=True, throw_on_missing=True)
-    except (MissingMandatoryValue, InterpolationToMissingValueError):
+    node = complete(composed("evaluate", [f"data={name}"]).data.dataset)
+    if node is None:
         return None
-    beside = OmegaConf.select(config, "data.dataset")
-    if beside is not None and beside._target_ == node["_target_"]:
-        node |= {key: beside[key] for key in PLACES if key in beside}
-    return instantiate(node, _convert_="all")
+    if beside is not None and beside.get("_target_") == node["_target_"]:
+        node |= {key: beside[key] for key in PLACES if beside.get(key, "???") != "???"}
+    return build(node)

@@ -10,9 +10,15 @@ from typing import Any
 import hydra.utils
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from difflab.config.groups import ConfigError, is_typed
+from difflab.config.near_keys import lacking
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 """An interpolation that is another node of the configuration, and nothing else."""
@@ -52,6 +58,39 @@ def plain(node: Any) -> Any:
         return node
     try:
         return OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain configuration of a model in which references among its parts, as ${variance}, are replaced by what they lead to.
+
+    Args:
+        config: Of a model, with all of its parts.
+
+    Raises:
+        ConfigError: A value is taken from a part that has no such value, or from none.
+    """
+    made = OmegaConf.create(dict(config))
+    try:
+        return plain(made)
+    except ConfigError as error:
+        reason = error.__cause__
+        if isinstance(reason, InterpolationKeyError) and (explained := lacking(reason, str(reason.full_key), made)):
+            raise ConfigError(explained) from reason
+        raise
+
+
+def complete(node: Any) -> Any:
+    """The node as plain values; None if one of them is missing.
+
+    Raises:
+        ConfigError: A reference leads nowhere.
+    """
+    try:
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except (MissingMandatoryValue, InterpolationToMissingValueError):
+        return None
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
 

@@ -64,20 +64,6 @@ def _choices(override: Override) -> list[str]:
 _NOT_FOUND = re.compile(r"Interpolation key '([^']+)' not found")
 
 
-def check_references(config: DictConfig) -> None:
-    """Raises a ConfigError for a value that is taken from a part which has no such value.
-
-    Args:
-        config: Of a model, with all of its parts.
-    """
-    try:
-        OmegaConf.to_container(config, resolve=True)
-    except InterpolationKeyError as error:
-        if explained := lacking(error, str(error.full_key), config):
-            raise ConfigError(explained) from error
-        raise
-
-
 def lacking(error: Exception, path: str, config: DictConfig) -> str:
     """Which part lacks a value that another one takes from it, and the choices in its place that have it; "" for another error.
 

@@ -85,8 +85,8 @@ def trusted() -> list[str]:
     return [*_trusted, *(_checked(name, f"{VARIABLE}={name}") for name in given if name)]
 
 
-def read_back(text: str, file: Path) -> DictConfig:
-    """The configuration in a file, without the nodes of which nothing is built.
+def read_back(text: str, file: Path) -> dict[str, Any]:
+    """The configuration in a file, plain, without the nodes of which nothing is built.
 
     Args:
         text: YAML, resolved, as every run writes it.
@@ -105,11 +105,11 @@ def read_back(text: str, file: Path) -> DictConfig:
         raise ConfigError(f"{file} holds no configuration of a run: it has no node `module`")
     for name in NOT_READ:
         config.pop(name, None)
-    config = DictConfig(present(OmegaConf.to_container(config)))
+    plain = present(OmegaConf.to_container(config))
     parts = _named_by_conf(config_directory())
-    for path, target in _targets(config, "", file):
+    for path, target in _targets(DictConfig(plain), "", file):
         _check_target(target, parts, f"{file}: {path}._target_")
-    return config
+    return plain
 
 
 def packages_of(config: Mapping[str, Any]) -> list[str]:

@@ -6,13 +6,14 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
-    from difflab.sampling.conditions import EnlargementOf, EnlargementOfStage, GivenImages, images_of_stages
+    from difflab.sampling.conditions import UpsampledImages, UpsampledStage, GivenImages, images_of_stages
     from difflab.sampling.draw import draw_missing
+    from difflab.sampling.options import SamplingOptions
     from difflab.sampling.sample_set import (
         PLAN_FILE,
         SamplingError,
         SamplingStopped,
-        SetFolder,
+        SampleSet,
         check_written,
         read_set,
     )
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = [
     "PLAN_FILE",
     "Classes",
-    "EnlargementOf",
-    "EnlargementOfStage",
+    "UpsampledImages",
+    "UpsampledStage",
     "GivenImages",
     "InTurn",
     "Listed",
     "NoClasses",
     "SamplingError",
+    "SamplingOptions",
     "SamplingStopped",
-    "SetFolder",
+    "SampleSet",
     "ShardFolder",
     "Shards",
     "check_written",

@@ -1,157 +1,173 @@
-"""A set of images as a configuration describes it: what sample.py writes and evaluate.py measures.
+"""From a command's options to a job: the model is read, its parts are built, and everything is checked before any work begins.
 
-processes = processes_of(config)
-plan = plan_set(config, source_of(config), Path(config.out))
-drawn = draw_planned(plan, processes)    # on every process
-...                                      # drawn.shards is an ImageSource
-drawn.folder.end()                       # gives `out` back
-processes.finish()
+    options = read_options(SamplingOptions, config)
+    job = plan_job(options, model_of(options), Path("samples"))
+    drawn = draw_job(job, processes_of(options))    # on every process; drawn.shards are the images
+
+A cascade: the first model draws small images, each further one upsamples those before it (Ho et al. 2021, arXiv 2106.15282). Each stage is
+a set of images like any other, and the job of the last one knows those before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from torchvision.utils import save_image
 
-from difflab.checkpoints.load import ModelSource, load_model
-from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Word, check_values
+from difflab.checkpoints.load import LoadedModel, load_model
+from difflab.conditioning import low_resolution_of
+from difflab.config.build import build, resolved
+from difflab.config.groups import ConfigError
 from difflab.data.errors import some, warn
 from difflab.distributed import Processes
-from difflab.distributed.meeting import meeting
-from difflab.distributed.world import PATIENCE
-from difflab.files import atomic_file
+from difflab.guidance import ClassifierFree
 from difflab.metrics import Protocol
+from difflab.reading.json import fields
 from difflab.runs import RunDirectory
-from difflab.runs.agreement import own_code
-from difflab.runtime import Interruption
 from difflab.runtime.console import quiet_lightning
-from difflab.runtime.progress import Progress
-from difflab.runtime.signals import DRAWING, KEEPING, signals
 from difflab.sampling.classes import Classes, classes_of
-from difflab.sampling.draw import draw_missing
-from difflab.sampling.grid import grid_of
-from difflab.sampling.job import SetPlan
-from difflab.sampling.options import as_chosen
-from difflab.sampling.sample_set import SamplingError, SetFolder
+from difflab.sampling.conditions import images_of_stages, set_level, upsampling_of
+from difflab.sampling.job import SamplingJob
+from difflab.sampling.options import SamplingOptions
 from difflab.sampling.shards import Shards
-from difflab.sampling.upsampled import enlarged_by
 from difflab.training.callbacks import GuidanceCallback
 
-_STEPS = Annotated[
-    Word, Matching("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
-]
 
-DrawingValues = TypedDict(
-    "DrawingValues",
-    {
-        "num_samples": Positive,
-        "batch_size": Positive,
-        "first_seed": Natural,
-        "grid": Positive,
-        "track": Annotated[Word, Matching("the name of one EMA, or online")] | None,
-        "flags": Annotated[Word, Matching("a text")] | None,
-        "low_res": FileOrFolder | None,
-        "level": NonNegative | None,
-        "steps": _STEPS | None,
-        "eta": NonNegative | None,
-        "scale": Finite | None,
-        "sampler.eta": NonNegative,
-        "sampler.grid.steps": _STEPS,
-        "guidance.classifier_free.scale": Finite,
-        "ema.std": NonNegative,
-        "precision": Literal["32-true", "bf16-mixed", "16-mixed"],
-        "overwrite": bool,
-        "keep_shards": bool,
-        "devices": Positive | None,
-        "num_nodes": Positive | None,
-        "threads": Positive,
-        "format.webdataset.images_per_tar": Positive,
-    },
-)
-"""What the values have to be that say how images are drawn."""
-
-_MARGIN = 120.0
-"""Seconds before the end of a SLURM allocation at which drawing stops."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A set of images on the disk.
-
-    shards   the images
-    grid     a picture of the first ones
-    folder   is held by this command until folder.end()
-    """
-
-    shards: Shards
-    grid: Path
-    folder: SetFolder
-
-
-def processes_of(config: DictConfig) -> Processes:
-    """The processes that the configuration asks for; they do not run yet."""
+def processes_of(options: SamplingOptions) -> Processes:
+    """The processes that the options ask for; they do not run yet."""
     quiet_lightning()
-    return Processes(config.accelerator, config.devices, config.num_nodes, config.threads)
+    return Processes(options.accelerator, options.devices, options.num_nodes, options.threads)
 
 
-def source_of(config: DictConfig) -> ModelSource:
-    """The model that the configuration names. A ValueError says what is wrong."""
-    posthoc_std = None if config.get("ema") is None else config.ema.std
-    return load_model(str(config.checkpoint), config.track, config.flags, posthoc_std)
+def model_of(options: SamplingOptions) -> LoadedModel:
+    """The model that the options name.
 
-
-def plan_set(
-    config: DictConfig,
-    source: ModelSource,
-    out: Path | Callable[[Path, Protocol], Path],
-    before: SetPlan | None = None,
-    count: int | None = None,
-) -> SetPlan:
-    """Checks everything that can be checked before work begins. A ValueError says what is wrong.
-
-    before   the stage whose images are enlarged, in place of those that the configuration names: each is drawn for that of its seed
-    count    images that are drawn; None for as many as the configuration asks for
+    Raises:
+        ValueError: There is none, or it cannot be read.
     """
-    check_values(config, DrawingValues)  # again: a sweep has set some of them since the command began
-    model = as_chosen(config, source.config)
-    sampler = instantiate(model.sampler, _convert_="all")
-    sampler.check(source.denoiser.schedule)
-    guidance = GuidanceCallback(instantiate(model.guidance, _convert_="all"))
-    guidance.check(source.condition_dropout)
-    num_classes = source.num_classes or guidance.num_classes
-    guidance.check_model(source.denoiser, num_classes)
-    chosen: Any = OmegaConf.to_container(config.classes) if OmegaConf.is_config(config.classes) else config.classes
-    classes = classes_of(
-        chosen,
-        num_classes,
-        config.first_seed,
-        config.num_samples,
-    )
-    drawn = config.num_samples if count is None else count
-    _warn_of_empty(source, classes, torch.arange(config.first_seed, config.first_seed + drawn))
-    plain: Any = OmegaConf.to_container(model, resolve=True)
-    compute = instantiate(config.compute)
-    drawn_before = None if before is None else Shards(before.folder.shards, before.count, config.first_seed)
-    enlarged = enlarged_by(config, model, source, drawn_before)
-    plan = SetPlan(source, plain, sampler, guidance, compute, classes, enlarged, out, config, drawn, before)
-    plan.check()
-    if not config.overwrite:
-        plan.folder.check()
-    return plan
+    std = None if options.ema is None else options.ema["std"]
+    return load_model(str(options.checkpoint), options.track, options.flags, std)
 
 
-def _warn_of_empty(source: ModelSource, classes: Classes, seeds: Tensor) -> None:
+def plan_stages(stages: Sequence[SamplingOptions], out: Path | Callable[[Path, Protocol], Path]) -> SamplingJob:
+    """The job of the last stage of a cascade, or of a model by itself. Everything is checked for all stages before any work.
+
+    Args:
+        stages: What is said of each; of a model by itself one.
+        out: Where the last stage goes, the others below it; or from a model's file and what the images depend on to the place of a stage.
+
+    Raises:
+        ValueError: A stage cannot be drawn; of a cascade it is a ConfigError that names the stage.
+    """
+    if len(stages) == 1:
+        return plan_job(stages[0], model_of(stages[0]), out)
+    counts = images_of_stages(stages[0].num_samples, [options.batch_size for options in stages])
+    job: SamplingJob | None = None
+    for i, (options, count) in enumerate(zip(stages, counts, strict=True)):
+        last = i == len(stages) - 1
+        place = out if last or not isinstance(out, Path) else out / "stages" / str(i)
+        try:
+            model = model_of(options)
+            if job is not None:
+                _check_fits(job, model)
+            job = plan_job(options, model, place, job, count)
+        except ValueError as error:
+            raise ConfigError(f"stage {i} ({options.checkpoint}): {error}") from error
+    assert job is not None
+    return job
+
+
+def plan_job(
+    options: SamplingOptions,
+    model: LoadedModel,
+    out: Path | Callable[[Path, Protocol], Path],
+    before: SamplingJob | None = None,
+    count: int | None = None,
+) -> SamplingJob:
+    """The job of one model.
+
+    Args:
+        options: What is said of the drawing.
+        model: Which draws.
+        out: Where the images go; or from the model's file and what they depend on to that place.
+        before: The stage whose images are upsampled, in place of those that the options name: each is drawn for that of its seed.
+        count: Images that are drawn; None for as many as the options ask for.
+
+    Raises:
+        ValueError: It cannot be drawn; one line says why.
+    """
+    config = as_chosen(options, model)
+    sampler = build(config["sampler"])
+    sampler.check(model.denoiser.schedule)
+    guidance = GuidanceCallback(build(config["guidance"]))
+    guidance.check(model.condition_dropout)
+    num_classes = model.num_classes or guidance.num_classes
+    guidance.check_model(model.denoiser, num_classes)
+    classes = classes_of(options.classes, num_classes, options.first_seed, options.num_samples)
+    drawn = options.num_samples if count is None else count
+    _warn_of_empty(model, classes, torch.arange(options.first_seed, options.first_seed + drawn))
+    compute = build(options.compute)
+    small = None if before is None else Shards(before.folder.shards, before.count, options.first_seed)
+    upsampling = upsampling_of(options, config, model, small)
+    job = SamplingJob(model, config, sampler, guidance, compute, classes, upsampling, out, options, drawn, before)
+    job.check()
+    if not options.overwrite:
+        job.folder.check()
+    return job
+
+
+def as_chosen(options: SamplingOptions, model: LoadedModel) -> dict[str, Any]:
+    """The model's configuration with the sampler, guidance, steps, eta, scale and level that were chosen, plain and resolved.
+
+    Raises:
+        ValueError: One of them does not fit the model.
+    """
+    # the parts that were chosen replace the run's and may refer to the others, as sampler=ddpm does to the variance
+    config = copy.deepcopy(dict(model.config))
+    chosen = {"sampler": options.sampler, "guidance": options.guidance}
+    config |= {name: copy.deepcopy(node) for name, node in chosen.items() if node is not None}
+    fields(config, model.file, {"sampler": dict, "guidance": dict})
+    sampler, guidance = config["sampler"], config["guidance"]
+    if options.steps is not None:
+        if "steps" not in (sampler.get("grid") or {}):
+            raise ValueError(f"steps={options.steps}: the grid of {sampler['_target_']} is not chosen by a number")
+        sampler["grid"]["steps"] = options.steps
+    if options.eta is not None:
+        if "eta" not in sampler:
+            raise ValueError(f"eta={options.eta}: {sampler['_target_']} has no eta; DDIM does")
+        sampler["eta"] = options.eta
+    if options.scale is not None:
+        guidance = _guided(guidance, options.scale)
+    # w = 1 is no guidance, whatever the kind: without it the same images have one name
+    config["guidance"] = {name: node for name, node in guidance.items() if node.get("scale") != 1}
+    if options.level is not None:
+        set_level(config, options.level)
+    return resolved(config)
+
+
+def _guided(guidance: Mapping[str, Any], scale: float) -> dict[str, Any]:
+    """The nodes with this scale for the one guidance that has a scale; with classifier-free guidance, innermost, where there is none.
+
+    Raises:
+        ValueError: There are several.
+    """
+    scaled = [name for name, node in guidance.items() if "scale" in node]
+    if len(scaled) > 1:
+        keys = ", ".join(f"guidance.{name}.scale" for name in scaled)
+        raise ValueError(f"scale={scale:g}: there is more than one guidance with a scale; set {keys}")
+    if scaled:
+        return {**guidance, scaled[0]: {**guidance[scaled[0]], "scale": scale}}
+    return {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}, **guidance}
+
+
+def _warn_of_empty(model: LoadedModel, classes: Classes, seeds: Tensor) -> None:
     """Names the classes that are drawn and of which the run had no image."""
-    starts = RunDirectory(source.file.parent.parent).starts()
-    empty = set(starts[-1].get("empty_classes", ())) if starts and source.num_classes else set()
+    starts = RunDirectory(model.file.parent.parent).starts()
+    empty = set(starts[-1].get("empty_classes", ())) if starts and model.num_classes else set()
     labels = classes(seeds).label if empty else None
     drawn = [] if labels is None else labels.unique().tolist()
     unlearnt = [str(number) for number in drawn if number in empty]
@@ -162,48 +178,25 @@ def _warn_of_empty(source: ModelSource, classes: Classes, seeds: Tensor) -> None
         )
 
 
-def draw_planned(plan: SetPlan, processes: Processes) -> Drawn:
-    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was told to stop, SamplingError
-    if it cannot go on."""
-    request, folder = plan.request, plan.folder
-    progress = Progress(shown=processes.rank == 0)
-    if plan.before is not None:
-        folder.hold(draw_planned(plan.before, processes).folder)
-        plan.before.leave()
-        progress.say(f"stage {len(plan.before.stages)}: enlarged by {plan.source.file}")
-    meeting().roll_call({"model or settings": folder.plan.fingerprint, "difflab": own_code()})
-    meeting().adjourn()
-    processes.start()
-    interruption = Interruption("", _MARGIN, PATIENCE.total_seconds() / 60)
-    interruption.connect()
-    try:
-        with signals.held():
-            signals.enter(DRAWING)
-            draw_missing(
-                folder,
-                plan.count,
-                request.first_seed,
-                plan.conditions,
-                plan.draw_batch(processes.device),
-                processes.device,
-                interruption.requested,
-                progress,
-                request.overwrite,
-                keep_shards=request.keep_shards or not request.format,
-            )
-        signals.enter(KEEPING)
-    except BaseException:
-        folder.end()
-        raise
-    shards = Shards(folder.shards, plan.count, request.first_seed)
-    grid = folder.path / "grid.png"
-    if processes.rank == 0:
-        first = shards.images(range(min(request.grid, len(shards))))
-        shown = plan.conditions.shown(first, request.first_seed + torch.arange(len(first)))
-        try:
-            with atomic_file(grid) as path:
-                save_image(grid_of(shown, plan.conditions.columns), path, format="png")
-        except OSError as error:
-            folder.end()
-            raise SamplingError(str(error)) from error
-    return Drawn(shards, grid, folder)
+def _check_fits(before: SamplingJob, model: LoadedModel) -> None:
+    """Raises a ConfigError if this model does not upsample what the stage before draws."""
+    name = before.options.checkpoint
+    drawn, classes = before.model.denoiser.image_shape, before.num_classes
+    low_resolution = low_resolution_of(build(model.config.get("conditioning") or {}))
+    if low_resolution is None:
+        raise ConfigError("this model draws from noise alone and enlarges nothing: only the first stage does that")
+    enlarges = (low_resolution.image_channels, low_resolution.size, low_resolution.size)
+    if drawn != enlarges:
+        raise ConfigError(
+            f"it enlarges images of {_size(enlarges)}, and the stage before, {name}, draws images of {_size(drawn)}"
+        )
+    if classes and model.num_classes not in (0, classes):
+        raise ConfigError(f"it knows {model.num_classes} classes, and the stage before, {name}, {classes}")
+    if not classes and model.num_classes and before.options.classes is None:
+        raise ConfigError(
+            f"it wants to be told a class, and the images of the stage before, {name}, have none: give classes=3, or labels.npy"
+        )
+
+
+def _size(shape: tuple[Any, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,10 +12,18 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from difflab.conditioning import Conditions, LowResolution
+from difflab.checkpoints.load import LoadedModel
+from difflab.checkpoints.trained_data import held_out_data, trained_data
+from difflab.conditioning import Conditions, LowResolution, low_resolution_of
+from difflab.config.build import build
+from difflab.config.groups import ConfigError
+from difflab.data import ImageDataset, Shuffled, open_image_set
 from difflab.data.dataset import LabelledSource
 from difflab.features import to_uint8
 from difflab.noise import ImageNoise
+from difflab.runtime.invocation import program
+from difflab.sampling.options import SamplingOptions
+from difflab.sampling.sample_set import PLAN_FILE, read_set
 from difflab.types import Condition
 
 
@@ -83,7 +92,7 @@ class GivenImages:
         return index.cpu() % len(self.source)
 
 
-class EnlargementOf(Conditions):
+class UpsampledImages(Conditions):
     """The image of seed first_seed + i is drawn for given image i: its small form and its class.
 
     given        the images
@@ -127,7 +136,7 @@ def _in_models_units(images: Tensor) -> Tensor:
     return images if images.is_floating_point() else images.float() / 127.5 - 1
 
 
-class EnlargementOfStage(Conditions):
+class UpsampledStage(Conditions):
     """The image of each seed is drawn for the image of the same seed of the stage before. Nothing of it is read before it is asked for,
     since it may not be drawn yet.
 
@@ -165,8 +174,8 @@ class EnlargementOfStage(Conditions):
         return self._drawn.shown(images, seeds)
 
     @cached_property
-    def _drawn(self) -> EnlargementOf:
-        return EnlargementOf(self._given(), self._classes, self._first_seed)
+    def _drawn(self) -> UpsampledImages:
+        return UpsampledImages(self._given(), self._classes, self._first_seed)
 
 
 def images_of_stages(num_samples: int, batch_sizes: list[int]) -> list[int]:
@@ -179,3 +188,86 @@ def images_of_stages(num_samples: int, batch_sizes: list[int]) -> list[int]:
         last = counts[0]
         counts.insert(0, last if last <= size else -(-last // size) * size)
     return counts
+
+
+class Upsampling:
+    """The small images of a model that upsamples.
+
+    Args:
+        source: What opens them; asked for once, when they are first needed.
+        low_resolution: How the model was conditioned on small images.
+        image_shape: (C, H, W) of what it draws.
+    """
+
+    def __init__(
+        self, source: Callable[[], LabelledSource], low_resolution: LowResolution, image_shape: tuple[int, int, int]
+    ):
+        self._source = source
+        self.low_resolution = low_resolution
+        self._image_shape = image_shape
+
+    @cached_property
+    def given(self) -> GivenImages:
+        return GivenImages(self._source(), self.low_resolution, self._image_shape)
+
+
+def upsampling_of(
+    options: SamplingOptions, config: Mapping[str, Any], model: LoadedModel, stage_before: LabelledSource | None
+) -> Upsampling | None:
+    """What the command says, else the run's held-out images, else those that it was trained on; None for a model that draws from noise
+    alone.
+
+    Args:
+        options: What the command says.
+        config: Of the model, with what the command has chosen, plain.
+        model: The model.
+        stage_before: The images of the stage before, in a cascade: it is those that are upsampled.
+    """
+    image_shape = model.denoiser.image_shape
+    low_resolution = low_resolution_of(build(config.get("conditioning") or {}))
+    if low_resolution is None:
+        if options.low_res is not None:
+            raise ConfigError(f"low_res={options.low_res}: this model draws from noise alone and enlarges nothing")
+        return None
+    if stage_before is not None:
+        return Upsampling(lambda: stage_before, low_resolution, image_shape)
+    if options.low_res is not None:
+        return Upsampling(lambda: _stored(Path(str(options.low_res))), low_resolution, image_shape)
+    if config.get("data") is None:
+        raise ConfigError(
+            f"this model enlarges images: give low_res=FILE, an npz, a folder or what {program('sample')} has written"
+        )
+    return Upsampling(lambda: Shuffled(_of_the_run(model)), low_resolution, image_shape)
+
+
+def set_level(config: Mapping[str, Any], level: float) -> None:
+    """This fixed amount of noise on the small images in sampling.
+
+    Args:
+        config: Of the model, plain; changed in place.
+        level: Of the augmentation, in its own unit.
+
+    Raises:
+        ConfigError: The model was trained without noise on small images.
+    """
+    low_resolution = (config.get("conditioning") or {}).get("low_resolution") or {}
+    augmentation = low_resolution.get("augmentation") or {}
+    for name in ("level", "time"):
+        if name in augmentation:
+            augmentation[name] = level
+            return
+    raise ConfigError(
+        f"level={level:g}: this model was not trained with noise on small images (conditioning augmentation)"
+    )
+
+
+def _of_the_run(model: LoadedModel) -> ImageDataset:
+    """Held-out images, else those that it was trained on."""
+    if model.config.get("held_out"):
+        return held_out_data(model.config, model.file)
+    return trained_data(model.config, model.file)
+
+
+def _stored(path: Path) -> LabelledSource:
+    """The images of a file or a folder, also of one that sample.py has written."""
+    return open_image_set(read_set(path)[0][0] if (path / PLAN_FILE).is_file() else path)

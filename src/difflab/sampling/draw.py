@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
+from torchvision.utils import save_image
 
 from difflab.conditioning import Conditions
+from difflab.distributed import Processes
 from difflab.distributed.collective import first_text, from_first_process, rank, sum_over_processes, world_size
+from difflab.distributed.meeting import meeting
+from difflab.distributed.world import PATIENCE
+from difflab.files import atomic_file
+from difflab.runs.agreement import own_code
+from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
-from difflab.sampling.sample_set import SamplingError, SamplingStopped, SetFolder
+from difflab.runtime.signals import DRAWING, KEEPING, signals
+from difflab.sampling.grid import grid_of
+from difflab.sampling.sample_set import SampleSet, SamplingError, SamplingStopped
+from difflab.sampling.shards import Shards
 from difflab.types import Condition
+
+if TYPE_CHECKING:
+    from difflab.sampling.job import SamplingJob
+
+_MARGIN = 120.0
+"""Seconds before the end of a SLURM allocation at which drawing stops."""
 
 DrawBatch = Callable[[Int[Tensor, " b"], Condition], UInt8[Tensor, "b c h w"]]
 """(seeds, condition) -> images."""
 
 
 def draw_missing(
-    folder: SetFolder,
+    folder: SampleSet,
     num_samples: int,
     first_seed: int,
     conditions: Conditions,
@@ -60,7 +79,7 @@ def draw_missing(
 
 
 def _missing(
-    folder: SetFolder,
+    folder: SampleSet,
     num_samples: int,
     device: torch.device,
     progress: Progress,
@@ -85,7 +104,7 @@ def _missing(
     return flags.nonzero().flatten().tolist()
 
 
-def _drawn(folder: SetFolder, k: int, seeds: Tensor, cond: Condition, draw_batch: DrawBatch) -> str | None:
+def _drawn(folder: SampleSet, k: int, seeds: Tensor, cond: Condition, draw_batch: DrawBatch) -> str | None:
     """Draws and writes a shard; what went wrong, or None."""
     window = f"seeds {int(seeds[0])} .. {int(seeds[-1])}"
     try:
@@ -100,7 +119,7 @@ def _drawn(folder: SetFolder, k: int, seeds: Tensor, cond: Condition, draw_batch
     return None
 
 
-def _incomplete(folder: SetFolder, num_samples: int) -> str | None:
+def _incomplete(folder: SampleSet, num_samples: int) -> str | None:
     gone = folder.missing(num_samples)
     if not gone:
         return None
@@ -114,3 +133,64 @@ def _fail_together(failure: str | None, device: torch.device) -> None:
     (failures,) = sum_over_processes([torch.tensor(int(failure is not None), device=device)])
     if failures:
         raise SamplingError(first_text(failure))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A set of images on the disk.
+
+    shards   the images
+    grid     a picture of the first ones
+    folder   is held by this command until folder.end()
+    """
+
+    shards: Shards
+    grid: Path
+    folder: SampleSet
+
+
+def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
+    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was told to stop, SamplingError
+    if it cannot go on."""
+    options, folder = job.options, job.folder
+    progress = Progress(shown=processes.rank == 0)
+    if job.before is not None:
+        folder.hold(draw_job(job.before, processes).folder)
+        job.before.leave()
+        progress.say(f"stage {len(job.before.stages)}: upsampled by {job.model.file}")
+    meeting().roll_call({"model or settings": folder.plan.fingerprint, "difflab": own_code()})
+    meeting().adjourn()
+    processes.start()
+    interruption = Interruption("", _MARGIN, PATIENCE.total_seconds() / 60)
+    interruption.connect()
+    try:
+        with signals.held():
+            signals.enter(DRAWING)
+            draw_missing(
+                folder,
+                job.count,
+                options.first_seed,
+                job.conditions,
+                job.draw_batch(processes.device),
+                processes.device,
+                interruption.requested,
+                progress,
+                options.overwrite,
+                keep_shards=options.keep_shards or not options.format,
+            )
+        signals.enter(KEEPING)
+    except BaseException:
+        folder.end()
+        raise
+    shards = Shards(folder.shards, job.count, options.first_seed)
+    grid = folder.path / "grid.png"
+    if processes.rank == 0:
+        first = shards.images(range(min(options.grid, len(shards))))
+        shown = job.conditions.shown(first, options.first_seed + torch.arange(len(first)))
+        try:
+            with atomic_file(grid) as path:
+                save_image(grid_of(shown, job.conditions.columns), path, format="png")
+        except OSError as error:
+            folder.end()
+            raise SamplingError(str(error)) from error
+    return Drawn(shards, grid, folder)

@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from difflab.checkpoints.load import ModelSource
+from difflab.checkpoints.load import LoadedModel
 from difflab.conditioning import Conditions
+from difflab.config.build import build
 from difflab.former_names import first_name
 from difflab.metrics import Protocol
 from difflab.networks import Compute, KernelByKernel
 from difflab.samplers import Sampler, draw
 from difflab.sampling.classes import Classes
-from difflab.sampling.conditions import EnlargementOf, EnlargementOfStage, GivenImages
+from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, Upsampling
 from difflab.sampling.draw import DrawBatch
-from difflab.sampling.options import code_fields, guidance_fields, sampler_fields
-from difflab.sampling.sample_set import SetFolder
-from difflab.sampling.upsampled import Enlarged
+from difflab.sampling.options import SamplingOptions
+from difflab.sampling.protocol import code_fields, guidance_fields, sampler_fields
+from difflab.sampling.sample_set import SampleSet
 from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
 
@@ -34,46 +33,50 @@ PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.f
 
 
 @dataclass(frozen=True)
-class SetPlan:
+class SamplingJob:
     """A set of images that can be drawn: everything was read, built and checked.
 
-    config    the model's configuration with the sampler and guidance that were chosen, plain and resolved
-    compute   how the network is computed
-    classes   of which class each image is
-    enlarged  how the model is told small images, of one that enlarges them; None for one that draws from noise alone
-    out       where the images go; or from the model's file and what the images depend on to that place
-    request   num_samples, first_seed, batch_size and what else the command said
-    count     images that are drawn: num_samples, in a cascade as many more as fill the batches of the next stage
-    before    in a cascade the stage whose images are enlarged; None for its first stage, and for a model by itself
+    Attributes:
+        model: The model that draws.
+        config: The model's configuration with the sampler and guidance that were chosen, plain and resolved.
+        sampler: What walks from noise to images.
+        guidance: What is around the model.
+        compute: How the network is computed.
+        classes: Of which class each image is.
+        upsampling: What the small images are, of a model that upsamples; None for one that draws from noise alone.
+        out: Where the images go; or from the model's file and what the images depend on to that place.
+        options: What the command said.
+        count: Images that are drawn: num_samples, in a cascade as many more as fill the batches of the next stage.
+        before: In a cascade the stage whose images are upsampled; None for its first stage, and for a model by itself.
     """
 
-    source: ModelSource
+    model: LoadedModel
     config: dict[str, Any]
     sampler: Sampler
     guidance: GuidanceCallback
     compute: Compute
     classes: Classes
-    enlarged: Enlarged | None
+    upsampling: Upsampling | None
     out: Path | Callable[[Path, Protocol], Path]
-    request: DictConfig
+    options: SamplingOptions
     count: int
-    before: SetPlan | None
+    before: SamplingJob | None
 
     @property
-    def stages(self) -> tuple[SetPlan, ...]:
+    def stages(self) -> tuple[SamplingJob, ...]:
         """From the first one to this."""
         return (self,) if self.before is None else (*self.before.stages, self)
 
     @property
     def num_classes(self) -> int:
         """Classes of its images; 0 for none."""
-        return self.source.num_classes or self.guidance.num_classes
+        return self.model.num_classes or self.guidance.num_classes
 
     @property
     def protocol_fields(self) -> dict[str, Any]:
         """What of a number's protocol the samples are: nothing here depends on how or where they are drawn. Of a cascade the fields of
         each stage are below stages.<number>."""
-        first, count = self.request.first_seed, self.request.num_samples
+        first, count = self.options.first_seed, self.options.num_samples
         seeds = {"seeds": f"{first} .. {first + count - 1}"}
         if self.before is None:
             return seeds | self._own_fields
@@ -82,32 +85,32 @@ class SetPlan:
     @property
     def _own_fields(self) -> dict[str, Any]:
         return {
-            **sampler_fields(self.config["sampler"], self.sampler, self.source.denoiser.schedule),
+            **sampler_fields(self.config["sampler"], self.sampler, self.model.denoiser.schedule),
             **guidance_fields(self.config["guidance"], self.guidance.guidances),
             **code_fields(self.config["sampler"], self.config["guidance"]),
-            "track": self.source.track,
+            "track": self.model.track,
             **self.conditions.fields,
-            "precision": self.request.precision,
-            "quantization": first_name(self.request.quantization._target_),
+            "precision": self.options.precision,
+            "quantization": first_name(self.options.quantization["_target_"]),
         }
 
     @cached_property
     def conditions(self) -> Conditions:
-        """What each image is drawn for. Images of files that are to be enlarged are opened when it is first asked for."""
-        enlarged = self.enlarged
-        if enlarged is None:
+        """What each image is drawn for. Images of files that are upsampled are opened when it is first asked for."""
+        upsampling = self.upsampling
+        if upsampling is None:
             return self.classes
-        first_seed, told = self.request.first_seed, self.source.num_classes > 0
+        first_seed, told = self.options.first_seed, self.model.num_classes > 0
         if self.before is not None:
             classes = None if told and self.before.num_classes else self.classes
-            return EnlargementOfStage(enlarged.low_resolution, lambda: enlarged.given, classes, first_seed)
-        classes = None if told and self.request.classes is None else self.classes
-        return EnlargementOf(enlarged.given, classes, first_seed)
+            return UpsampledStage(upsampling.low_resolution, lambda: upsampling.given, classes, first_seed)
+        classes = None if told and self.options.classes is None else self.classes
+        return UpsampledImages(upsampling.given, classes, first_seed)
 
     @property
     def pairs(self) -> GivenImages | None:
         """What each image is compared with; None for those of a model that draws from noise alone, and of a cascade."""
-        return None if self.enlarged is None or self.before is not None else self.enlarged.given
+        return None if self.upsampling is None or self.before is not None else self.upsampling.given
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -122,51 +125,51 @@ class SetPlan:
 
     @property
     def _own_subject(self) -> dict[str, Any]:
-        run = self.source.config.get("run")
+        run = self.model.config.get("run")
         return {
-            "checkpoint": str(self.source.file),
-            "step": self.source.step,
-            "weights_sha256": self.source.weights_sha256,
-            "seed": self.source.config.get("seed"),
-            "run": None if run is None else run.name,
+            "checkpoint": str(self.model.file),
+            "step": self.model.step,
+            "weights_sha256": self.model.weights_sha256,
+            "seed": self.model.config.get("seed"),
+            "run": None if run is None else run["name"],
         }
 
     @cached_property
-    def folder(self) -> SetFolder:
+    def folder(self) -> SampleSet:
         """Where it is drawn, bound to all that the images depend on to the last bit."""
         parts = ("network", "schedule", "parameterization", "variance")
-        size = self.request.batch_size
+        size = self.options.batch_size
         bits = {
-            "weights_sha256": self.source.weights_sha256,
+            "weights_sha256": self.model.weights_sha256,
             "model": {name: self.config[name] for name in parts if name in self.config},
             **{f"model_{name}": code for name, code in code_fields(*(self.config.get(name) for name in parts)).items()},
-            "first_seed": self.request.first_seed,
+            "first_seed": self.options.first_seed,
             "batch_size": size,
-            "threads": self.request.threads,
+            "threads": self.options.threads,
         }
         if not isinstance(self.compute, KernelByKernel):
-            bits["compute"] = OmegaConf.to_container(self.request.compute)
+            bits["compute"] = dict(self.options.compute)
         if self.before is not None:
             bits["stage_before"] = self.before.folder.plan.fingerprint
         fields = {name: value for name, value in self.protocol_fields.items() if name != "seeds"}
         bound_to = Protocol.of(fields | bits)
-        place = self.out if isinstance(self.out, Path) else self.out(self.source.file, bound_to)
-        return SetFolder(place, bound_to, size)
+        place = self.out if isinstance(self.out, Path) else self.out(self.model.file, bound_to)
+        return SampleSet(place, bound_to, size)
 
     def check(self) -> None:
         """Raises a ValueError if the model cannot draw images for such conditions."""
         # what a stage before is to draw is not there yet, but the classes are known
         told = self.conditions if self.before is None else self.classes
-        first = torch.tensor([self.request.first_seed])
-        self.guidance.check_condition(self.source.denoiser, lambda: told(first))
+        first = torch.tensor([self.options.first_seed])
+        self.guidance.check_condition(self.model.denoiser, lambda: told(first))
 
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""
-        denoiser = self.source.denoiser.to(device).eval()
+        denoiser = self.model.denoiser.to(device).eval()
         self.compute.prepare(denoiser.network, device)
         self.guidance.to(device)
-        quantize = instantiate(self.request.quantization)
-        dtype = PRECISIONS[self.request.precision]
+        quantize = build(self.options.quantization)
+        dtype = PRECISIONS[self.options.precision]
 
         @torch.no_grad()
         def drawn(seeds: Tensor, cond: Condition) -> Tensor:
@@ -180,5 +183,5 @@ class SetPlan:
 
     def leave(self) -> None:
         """Takes the networks from the device: a further stage needs the room."""
-        self.source.denoiser.to("cpu")
+        self.model.denoiser.to("cpu")
         self.guidance.to(torch.device("cpu"))

@@ -1,103 +1,120 @@
-"""What a command says of how a model draws, in place of what the model's run says, and what of it a protocol names."""
+"""How a model draws, as sample.py and evaluate.py are told: the fields of `SamplingOptions` are the list of these keys, for everybody."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from difflab.config.options import Key, keys_of, option
+from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Word
 
-from difflab.config.near_keys import check_references
-from difflab.former_names import first
-from difflab.guidance import ClassifierFree, Guidance
-from difflab.runs.export import weights_sha256
-from difflab.runtime.foreign_code import foreign_code
-from difflab.samplers import Sampler
-from difflab.sampling.upsampled import set_level
-from difflab.schedules import Chain, NoiseSchedule
+Node = Mapping[str, Any]
+"""A part, or several by name, as a configuration describes them: plain, with `_target_`."""
+
+Steps = Annotated[
+    Word, Matching("a number of steps, like 250, ddim25 or '10,20,30'", r"(ddim)?0*[1-9]\d*|0*[1-9]\d*(,0*[1-9]\d*)+")
+]
+Track = Annotated[Word, Matching("the name of one EMA, or online")]
+
+_GUIDANCE = ("guidance", "guidance_order")
 
 
-def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
-    """The guidances' configuration, where a network that one brings along is named by its weights and not by where they lie; of several
-    also in which order they lie around the model, which the names of fields do not tell.
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """What is said of the drawing of images, by plain values and nodes of parts.
 
-    config      name -> node, plain and resolved
-    guidances   what was made of it
+    Attributes:
+        num_samples: How many images.
+        batch_size: How many at a time.
+        first_seed: Image i is drawn from the seed first_seed + i.
+        checkpoint: A run, one of its files, or openai:<path> of a released model.
+        stages: In its place the models of a cascade, each of which upsamples what the one before it has drawn.
+        stage: Words that hold for one of them, as 1.steps=25.
+        flags: Of a released model, where its file's name does not tell them.
+        track: Which weights of a run: the name of an EMA, or online; None for the run's first EMA.
+        ema: Node of an average that is reconstructed from a run's snapshots, with its std.
+        sampler: Node; None for the run's.
+        guidance: Name -> node; None for the run's.
+        steps: Of the sampler's grid; None for as many as the sampler says.
+        eta: Of DDIM.
+        scale: w of the guidance that has one; classifier-free where there is none.
+        low_res: File or folder of the images that are upsampled; None for the run's own.
+        level: Noise on them (conditioning augmentation).
+        classes: One, several in turn, or a file of one per image; None for all in turn.
+        precision: Lightning's name of the type in which the network computes.
+        quantization: Node of the function from [-1, 1] to uint8.
+        compute: Node of how the network is computed.
+        format: Name -> node of the forms in which the images are written.
+        overwrite: Whether images that were drawn in another way are replaced.
+        keep_shards: Whether the shards stay beside the formats.
+        grid: Images in the picture.
+        accelerator: cpu, gpu or auto.
+        devices: Processes on each node; None for as many as were started.
+        num_nodes: Nodes; None for as many as were started.
+        threads: CPU threads of each process.
     """
-    fields = {
-        name: {
-            **first(node),
-            **{part: {"weights_sha256": weights_sha256(model.state_dict())} for part, model in brought},
-        }
-        for name, node in config.items()
-        for brought in [guidances[name].models.items()]
-    }
-    return {"guidance": fields} | ({"guidance_order": ", ".join(fields)} if len(fields) > 1 else {})
+
+    num_samples: Positive = option(Key(of_model=True))
+    batch_size: Positive = option(Key(staged=True))
+    first_seed: Natural = option(Key(of_model=True))
+    checkpoint: Word | Sequence[Word] | None = None
+    stages: Sequence[Word] = option(Key(of_model=True, protocol=("stages",)), default=())
+    stage: Sequence[str] = option(Key(of_model=True, protocol=("stages",)), default=())
+    flags: Annotated[Word, Matching("a text")] | None = option(Key(staged=True), default=None)
+    track: Track | None = option(Key(of_model=True, staged=True, protocol=("track",), label="track {}"), default=None)
+    ema: Node | None = option(
+        Key(of_model=True, staged=True, protocol=("track",), inside={"std": NonNegative}), default=None
+    )
+    sampler: Node | None = option(
+        Key(
+            of_model=True,
+            staged=True,
+            protocol=("sampler",),
+            label="{}",
+            inside={"eta": NonNegative, "grid.steps": Steps},
+            refers=True,
+        ),
+        default=None,
+    )
+    guidance: Node | None = option(
+        Key(
+            of_model=True,
+            staged=True,
+            protocol=(*_GUIDANCE, "classes"),  # a classifier brings its classes along
+            inside={"classifier_free.scale": Finite},
+            refers=True,
+        ),
+        default=None,
+    )
+    steps: Steps | None = option(
+        Key(of_model=True, staged=True, protocol=("sampler.grid.steps",), label="{} steps"), default=None
+    )
+    eta: NonNegative | None = option(
+        Key(of_model=True, staged=True, protocol=("sampler.eta",), label="eta = {:g}"), default=None
+    )
+    scale: Finite | None = option(Key(of_model=True, staged=True, protocol=_GUIDANCE, label="w = {:g}"), default=None)
+    low_res: FileOrFolder | None = option(Key(of_model=True, protocol=("low_resolution",)), default=None)
+    level: NonNegative | None = option(
+        Key(of_model=True, staged=True, protocol=("low_resolution",), label="level = {:g}"), default=None
+    )
+    classes: Any = option(Key(of_model=True, protocol=("classes",)), default=None)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = option(
+        Key(of_model=True, staged=True, protocol=("precision",), label="{}"), default="32-true"
+    )
+    quantization: Node = option(Key(of_model=True, staged=True, protocol=("quantization",)))
+    compute: Node = option(Key())
+    format: Node = option(Key(inside={"webdataset.images_per_tar": Positive}), default=None)
+    overwrite: bool = False
+    keep_shards: bool = False
+    grid: Positive = 64
+    accelerator: str = "auto"
+    devices: Positive | None = None
+    num_nodes: Positive | None = None
+    threads: Positive = 1
 
 
-def code_fields(*nodes: Any) -> dict[str, Any]:
-    """Module -> hash of code of the user's own that these nodes name; nothing where there is none.
-
-    Args:
-        nodes: Of what draws images, plain and resolved.
-    """
-    code = foreign_code(*nodes).fingerprints()
-    return {"code": code} if code else {}
-
-
-def sampler_fields(config: Mapping[str, Any], sampler: Sampler, schedule: NoiseSchedule) -> dict[str, Any]:
-    """The sampler's configuration; where churn raises the first step above the schedule's end, also to which level.
-
-    That step added nothing before (the level was cut at the end). So images and numbers of then lack the field: they are not taken for
-    those of now, are not continued, and a comparison names it.
-
-    Args:
-        config: Its node, plain and resolved.
-        sampler: What was made of it.
-        schedule: The model's.
-    """
-    raised = sampler.churn.above_end(schedule, Chain(schedule, sampler.grid(schedule)))
-    return {"sampler": {**config, **({"raised_to": float(f"{raised:.6g}")} if raised else {})}}
-
-
-def as_chosen(config: DictConfig, trained: DictConfig) -> DictConfig:
-    """The model's configuration with the command's sampler, guidance, steps, eta, scale and level. A ValueError says which of them does
-    not fit."""
-    # the parts that were chosen here replace the run's and may refer to the others, as sampler=ddpm does to the variance
-    model = trained.copy()
-    for name in ("sampler", "guidance"):
-        if config.get(name) is not None:
-            OmegaConf.update(model, name, config._get_node(name), merge=False)
-    if config.steps is not None:
-        if "steps" not in model.sampler.get("grid", {}):
-            raise ValueError(f"steps={config.steps}: the grid of {model.sampler._target_} is not chosen by a number")
-        model.sampler.grid.steps = config.steps
-    if config.eta is not None:
-        if "eta" not in model.sampler:
-            raise ValueError(f"eta={config.eta}: {model.sampler._target_} has no eta; DDIM does")
-        model.sampler.eta = config.eta
-    if config.scale is not None:
-        _guide(model, config.scale)
-    # w = 1 is no guidance, whatever the kind: without it the same images have one name
-    nodes = {name: model.guidance._get_node(name) for name in model.guidance}
-    acting = {name: node for name, node in nodes.items() if node.get("scale") != 1}
-    if len(acting) < len(nodes):
-        OmegaConf.update(model, "guidance", acting, merge=False)
-    if config.level is not None:
-        set_level(model, config.level)
-    check_references(model)
-    return model
-
-
-def _guide(model: DictConfig, scale: float) -> None:
-    """This scale for the one guidance that has a scale; classifier-free guidance, innermost, where there is none. A ValueError if there
-    are several."""
-    scaled = [str(name) for name, node in model.guidance.items() if "scale" in node]
-    if len(scaled) > 1:
-        keys = ", ".join(f"guidance.{name}.scale" for name in scaled)
-        raise ValueError(f"scale={scale:g}: there is more than one guidance with a scale; set {keys}")
-    if scaled:
-        model.guidance[scaled[0]].scale = scale
-    else:
-        one = {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}}
-        OmegaConf.update(model, "guidance", {**one, **model.guidance}, merge=False)
+PROTOCOL_FIELDS = tuple(
+    dict.fromkeys(field.split(".")[0] for key in keys_of(SamplingOptions).values() for field in key.protocol)
+)
+"""Fields of a number's protocol, and those below them, that say how its images were drawn."""

@@ -1,7 +1,5 @@
 """What defines a set of images, and the folder that is bound to it.
 
-What defines a set of images, and the folder that is bound to it.
-
 plan.json      everything on which the images depend, as dotted fields: weights, sampler, guidance, seeds, batch size ... Not the number
                of images, which may grow, nor that of processes. Beside it their number, and what is written of them so far
 shards/        what is drawn so far
@@ -25,6 +23,7 @@ from difflab.metrics import Difference, Protocol
 from difflab.reading import FileError, read_json
 from difflab.reading.archives import check_inside
 from difflab.reading.json import fields
+from difflab.sampling.options import PROTOCOL_FIELDS
 from difflab.sampling.shards import ShardFolder
 from difflab.strict_json import in_words, restored
 
@@ -40,22 +39,9 @@ class SamplingStopped(Exception):
 PLAN_FILE = "plan.json"
 COMPLETE_FILE = "complete.json"
 
-DRAWING = (
-    "sampler",
-    "guidance",
-    "guidance_order",
-    "track",
-    "classes",
-    "low_resolution",
-    "precision",
-    "quantization",
-    "stages",
-)
-"""Fields of a plan, and those below them, that belong to the protocol of a number that is measured on the images."""
 
-
-class SetFolder:
-    """The folder of a set of images.
+class SampleSet:
+    """A set of images on the disk: its folder, bound to what defines it.
 
     path        the folder
     plan        what defines the images
@@ -70,7 +56,7 @@ class SetFolder:
         self._complete_file = self.path / COMPLETE_FILE
         self._lock = FileLock(self.path / ".lock")
         self._shards_stay = True
-        self._held: list[SetFolder] = []
+        self._held: list[SampleSet] = []
 
     def check(self) -> None:
         """A SamplingError if other images lie here, or what is no set of images at all."""
@@ -118,7 +104,7 @@ class SetFolder:
         self._write_plan(num_samples, before.get("written", {}) if same else {})
         return outdated
 
-    def hold(self, before: SetFolder) -> None:
+    def hold(self, before: SampleSet) -> None:
         """Keeps another folder for as long as this one: images of it are needed to draw those here."""
         self._held.append(before)
 
@@ -261,7 +247,7 @@ def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
     if not written:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
-    drawing = {n: v for n, v in plan["plan"].items() if n in DRAWING or n.startswith(tuple(f"{p}." for p in DRAWING))}
+    drawing = {n: v for n, v in plan["plan"].items() if n in PROTOCOL_FIELDS or n.startswith(tuple(f"{p}." for p in PROTOCOL_FIELDS))}
     first = fields(plan["plan"], folder / PLAN_FILE, {"first_seed": int})["first_seed"]
     return written, drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
 
