@@ -19,10 +19,10 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.config.keys import ConfigError
+from difflab.config.stages import gathered, stage_words
 from difflab.files import WriteError
 from difflab.runs import RunDirectory
-from difflab.sampling import ShardFolder, images_of_stages
-from difflab.sampling.cascade import gathered, stage_words
+from difflab.sampling import SamplingOptions, ShardFolder, images_of_stages
 from running import composed, sample_from
 
 TINY = (
@@ -388,6 +388,9 @@ def test_words_of_stages_survive_hydra(text):
 def test_words_of_stages_are_told_apart():
     assert gathered(["stages=[A,B]", "steps=3"]) == ["stages=[A,B]", "steps=3"]
     words = ["0.steps=3", "1.guidance/shape@guidance.x.shape=linear", "0.sampler.eta=1"]
-    assert stage_words(words, 2) == [["steps=3", "sampler.eta=1"], ["guidance/shape@guidance.x.shape=linear"]]
+    assert stage_words(words, 2, SamplingOptions) == [
+        ["steps=3", "sampler.eta=1"],
+        ["guidance/shape@guidance.x.shape=linear"],
+    ]
     with pytest.raises(ConfigError, match=r"there are 2 stages"):
-        stage_words(["5.steps=3"], 2)
+        stage_words(["5.steps=3"], 2, SamplingOptions)

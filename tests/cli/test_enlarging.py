@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from difflab.checkpoints import openai
 from difflab.cli.evaluate import evaluate
 from difflab.cli.train import train
 from difflab.config.keys import ConfigError
+from difflab.config.options import read_options
 from difflab.data import Digits, EveryNth, Shuffled
 from difflab.denoiser import Denoiser
 from difflab.features import to_uint8
@@ -24,7 +26,8 @@ from difflab.parameterizations import Epsilon
 from difflab.runs import RunDirectory
 from difflab.samplers import DDPM, draw
 from difflab.samplers.grids import UniformGrid
-from difflab.sampling.build import plan_set, source_of
+from difflab.sampling import SamplingOptions
+from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
 from difflab.training import TrainedModule
 from difflab.types import Condition
@@ -184,10 +187,11 @@ def test_parts_that_do_not_go_together_are_named(overrides, message, tmp_path, c
 
 def test_a_model_that_draws_from_noise_alone_enlarges_nothing(run, tmp_path):
     config = composed("sample", f"checkpoint={run.path}", f"low_res={tmp_path}")
-    source = source_of(config)
-    source.config.conditioning = {}
+    options = read_options(SamplingOptions, config)
+    model = model_of(options)
+    model = replace(model, config=dict(model.config) | {"conditioning": {}})
     with pytest.raises(ConfigError, match="enlarges nothing"):
-        plan_set(config, source, tmp_path / "out")
+        plan_job(options, model, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")

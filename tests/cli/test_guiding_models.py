@@ -12,9 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 from difflab.checkpoints.frozen import frozen_denoiser
 from difflab.config.build import cause
 from difflab.config.keys import ConfigError
+from difflab.config.options import read_options
 from difflab.config.resolve import resolve_row
 from difflab.runs.export import weights_sha256
-from difflab.sampling.build import plan_set, source_of
+from difflab.sampling import SamplingOptions
+from difflab.sampling.build import model_of, plan_job
 from difflab.studies.planning.row_facts import RowFacts
 from running import SMALL, Outcome, composed, sample_from, saved_state, train_small
 
@@ -40,7 +42,8 @@ def planned(outcome, *overrides):
     config = composed(
         "sample", f"checkpoint={outcome.run.path}", "accelerator=cpu", "num_samples=6", "overwrite=true", *overrides
     )
-    return plan_set(config, source_of(config), outcome.run.path)
+    options = read_options(SamplingOptions, config)
+    return plan_job(options, model_of(options), outcome.run.path)
 
 
 def drawn(outcome, folder, *overrides):

@@ -19,6 +19,7 @@ from recipes import param_recipe
 
 from difflab.checkpoints import openai
 from difflab.cli.sample import sample
+from difflab.config.options import read_options
 from difflab.denoiser import Denoiser
 from difflab.features import to_uint8
 from difflab.guidance import Clip
@@ -27,8 +28,9 @@ from difflab.parameterizations import Epsilon
 from difflab.runs.info import info
 from difflab.samplers import DDIM, DDPM, draw
 from difflab.samplers.grids import UniformGrid
+from difflab.sampling import SamplingOptions
 from difflab.sampling import job as set_plan
-from difflab.sampling.build import plan_set, source_of
+from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
 from difflab.types import Condition
 from difflab.variances import LearnedRange
@@ -171,7 +173,9 @@ def test_times_of_a_model_are_those_of_its_project(released, tmp_path, capsys):
     """improved-diffusion's default rescales them to 0 .. 1000, guided-diffusion's does not; where T = 1000 that is the same."""
 
     def schedule(path, flags):
-        return source_of(composed("sample", f"checkpoint=openai:{path}", f"flags='{flags}'")).denoiser.schedule
+        return model_of(
+            read_options(SamplingOptions, composed("sample", f"checkpoint=openai:{path}", f"flags='{flags}'"))
+        ).denoiser.schedule
 
     of_improved = tmp_path / "cifar10_uncond_50M_500K.pt"
     shutil.copy(released, of_improved)
@@ -374,7 +378,8 @@ def test_other_images_in_the_folder_are_refused(outcome, tmp_path, capsys):
 def test_a_protocol_says_what_the_images_are_and_not_how_they_were_made(outcome, tmp_path):
     def fields(*overrides):
         config = composed("sample", f"checkpoint={outcome.run.path}", f"out={tmp_path / 'out'}", *overrides)
-        plan = plan_set(config, source_of(config), Path(config.out))
+        options = read_options(SamplingOptions, config)
+        plan = plan_job(options, model_of(options), Path(config.out))
         return Protocol.of(plan.protocol_fields), plan.subject
 
     own, subject = fields("num_samples=10")

@@ -13,7 +13,7 @@ from difflab.noise import ImageNoise
 from difflab.runtime.progress import Progress
 from difflab.samplers import Heun, draw
 from difflab.samplers.grids import KarrasGrid
-from difflab.sampling import EnlargementOfStage, GivenImages, NoClasses, SetFolder, ShardFolder, Shards, draw_missing
+from difflab.sampling import GivenImages, NoClasses, SampleSet, ShardFolder, Shards, UpsampledStage, draw_missing
 from difflab.schedules import EDM
 from difflab.types import Condition, Prediction
 
@@ -60,7 +60,7 @@ class Exact:
 
 def drawn(path, denoise: Exact, shape: tuple[int, int, int], conditions) -> ShardFolder:
     """A stage as the commands draw one: uint8 images in shards."""
-    folder = SetFolder(path, Protocol.of({"shape": list(shape)}), BATCH)
+    folder = SampleSet(path, Protocol.of({"shape": list(shape)}), BATCH)
 
     def batch(seeds: Tensor, cond: Condition) -> Tensor:
         return to_uint8(draw(denoise, SCHEDULE, SAMPLER, shape, seeds, cond))
@@ -85,7 +85,7 @@ def test_the_end_of_a_cascade_of_exact_models_has_the_moments_of_the_data(tmp_pa
     base = Exact(shrink @ mean, shrink @ covariance @ shrink.T)
     small = drawn(tmp_path / "base", base, SMALL, NoClasses())
     low_resolution = LowResolution(2, Area(), augmentation, 1)
-    stage = EnlargementOfStage(
+    stage = UpsampledStage(
         low_resolution, lambda: GivenImages(Shards(small, COUNT), low_resolution, LARGE), NoClasses(), 0
     )
     found = pixels(drawn(tmp_path / "end", Exact(mean, covariance, shrink), LARGE, stage))

@@ -13,9 +13,9 @@ from difflab.runtime.progress import Progress
 from difflab.sampling import (
     InTurn,
     NoClasses,
+    SampleSet,
     SamplingError,
     SamplingStopped,
-    SetFolder,
     Shards,
     classes_of,
     draw_missing,
@@ -39,7 +39,7 @@ class Painter:
 
 
 def set_folder(path, size=4, first=0, plan=None):
-    return SetFolder(path, Protocol.of({"batch_size": size, "first": first} | (plan or {})), size)
+    return SampleSet(path, Protocol.of({"batch_size": size, "first": first} | (plan or {})), size)
 
 
 def paint(path, count, size=4, first=0, classes=None, stop=lambda: False, painter=None, plan=None, overwrite=False):
@@ -181,7 +181,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
 
 
 def test_two_commands_do_not_share_a_folder(tmp_path):
-    holder = SetFolder(tmp_path, Protocol.of({"batch_size": 4, "first": 0}), 4)
+    holder = SampleSet(tmp_path, Protocol.of({"batch_size": 4, "first": 0}), 4)
     holder.begin(8, overwrite=False)
     with pytest.raises(SamplingError, match="another process is drawing"):
         paint(tmp_path, 8)

@@ -22,7 +22,7 @@ from difflab.objectives.weightings import Unweighted
 from difflab.parameterizations import X0
 from difflab.samplers import DDPM, draw
 from difflab.samplers.grids import UniformGrid
-from difflab.sampling import EnlargementOf, GivenImages, InTurn, NoClasses
+from difflab.sampling import GivenImages, InTurn, NoClasses, UpsampledImages
 from difflab.schedules import Tabulated, cosine
 from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition, Prediction
@@ -73,7 +73,7 @@ def test_the_best_denoiser_draws_the_posterior_of_each_small_image():
         assert cond.image is not None
         return Prediction(best(x_t, alpha, sigma, cond.image).reshape(x_t.shape).to(x_t.dtype))
 
-    conditions = EnlargementOf(GivenImages(Floats(originals), LOW, (1, 4, 4)), NoClasses(), first_seed=0)
+    conditions = UpsampledImages(GivenImages(Floats(originals), LOW, (1, 4, 4)), NoClasses(), first_seed=0)
     seeds = torch.arange(4000)  # even seeds are drawn for image 0, odd ones for image 1
     images = draw(
         denoise, schedule, DDPM(UniformGrid(200), FixedSmall()), (1, 4, 4), seeds, conditions(seeds), torch.float64
@@ -139,21 +139,21 @@ def given(pixels: Tensor = PIXELS, labels: Tensor | None = LABELS, low: LowResol
 
 
 def test_image_i_is_drawn_for_given_image_i_and_its_class():
-    cond = EnlargementOf(given(), None, first_seed=100)(torch.tensor([102, 100, 106]))
+    cond = UpsampledImages(given(), None, first_seed=100)(torch.tensor([102, 100, 106]))
     assert cond.label is not None
     assert cond.image is not None
     assert cond.label.tolist() == [4, 3, 1]  # the sixth is the first again after five
     x = PIXELS[[2, 0, 1]].float() / 127.5 - 1
     torch.testing.assert_close(cond.image, x.reshape(3, 1, 4, 2, 4, 2).mean(dim=(3, 5)))
     assert cond.level is None
-    chosen = EnlargementOf(given(), InTurn([7], 10), first_seed=100)(torch.tensor([102, 100]))
+    chosen = UpsampledImages(given(), InTurn([7], 10), first_seed=100)(torch.tensor([102, 100]))
     assert chosen.label is not None
     assert chosen.label.tolist() == [7, 7]
 
 
 def test_small_images_are_taken_as_they_are():
     small = PIXELS[:, :, ::2, ::2]
-    conditions = EnlargementOf(given(small), NoClasses(), 0)
+    conditions = UpsampledImages(given(small), NoClasses(), 0)
     cond = conditions(torch.arange(5))
     assert cond.image is not None
     torch.testing.assert_close(cond.image, small.float() / 127.5 - 1)
@@ -162,7 +162,7 @@ def test_small_images_are_taken_as_they_are():
 
 
 def test_the_noise_on_a_given_image_belongs_to_the_seed():
-    conditions = EnlargementOf(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, first_seed=0)
+    conditions = UpsampledImages(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, first_seed=0)
     whole = conditions(torch.arange(10))
     part = conditions(torch.tensor([7, 2]))
     assert torch.equal(part.image, whole.image[[7, 2]])  # type: ignore[index, arg-type]
@@ -172,7 +172,7 @@ def test_the_noise_on_a_given_image_belongs_to_the_seed():
 
 def test_a_picture_shows_small_image_result_and_original():
     seeds = torch.tensor([1, 4])
-    shown = EnlargementOf(given(), None, 0).shown(255 - PIXELS[seeds], seeds)
+    shown = UpsampledImages(given(), None, 0).shown(255 - PIXELS[seeds], seeds)
     small, result, original = shown.split(8, dim=3)
     assert torch.equal(result, 255 - PIXELS[seeds])
     assert torch.equal(original, PIXELS[seeds])
@@ -182,11 +182,11 @@ def test_a_picture_shows_small_image_result_and_original():
 
 
 def test_the_protocol_names_the_images_and_how_they_were_made_small():
-    fields = EnlargementOf(given(), None, 0).fields
+    fields = UpsampledImages(given(), None, 0).fields
     assert fields["classes"] == "of the given images"
     assert fields["low_resolution"]["fingerprint"] == "floats"
     assert fields["low_resolution"]["shrink"] == "Area"
-    noised = EnlargementOf(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, 0).fields
+    noised = UpsampledImages(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, 0).fields
     assert noised["low_resolution"]["noise"] == "level 0.3"
 
 
@@ -194,4 +194,4 @@ def test_images_of_another_size_and_missing_classes_are_refused():
     with pytest.raises(ValueError, match=r"1x6x6; this model enlarges images of 1x4x4, or makes originals of 1x8x8"):
         given(PIXELS[:, :, :6, :6])
     with pytest.raises(ValueError, match="these images have none: give classes=3"):
-        EnlargementOf(given(labels=None), None, 0)(torch.arange(2))
+        UpsampledImages(given(labels=None), None, 0)(torch.arange(2))

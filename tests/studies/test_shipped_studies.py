@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from difflab.config.keys import compose_or_explain
 from difflab.config.resolve import composing, resolve_row
+from difflab.config.stages import gathered, of_first_stage, stage_words
 from difflab.evaluation import read_targets
 from difflab.evaluation.published import Target
-from difflab.sampling.cascade import gathered, of_first_stage, stage_words
+from difflab.sampling import SamplingOptions
 from difflab.studies import Row, Study, load_study
 from difflab.studies.planning.confounds import changed_together, check_distinct, check_row
 from one_pass import each
@@ -324,7 +325,7 @@ def test_adms_stacks_enlarge_what_the_row_has_trained(size, monkeypatch):
             assert not config.stages
             continue
         assert list(config.stages) == ["RUN", "UPSAMPLER"]
-        base, upsampler = stage_words(OmegaConf.to_container(config.stage), 2)  # type: ignore[arg-type]
+        base, upsampler = stage_words(OmegaConf.to_container(config.stage), 2, SamplingOptions)  # type: ignore[arg-type]
         steps, kinds = str(stated["steps"]).split(", "), str(stated["guidance"]).split(", ")
         assert f"steps={steps[1]}" in upsampler
         assert steps[0] == "250" or f"steps={steps[0]}" in base

@@ -59,7 +59,14 @@ def trained_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
     recorded = _of_training(run) if run is not None else _of_header(file)
     instead = "To measure against other images on purpose, give reference=PATH or data=NAME"
     data, directories = fields(model, file, {"data": dict})["data"], _started_in(run, model)
-    return _opened(fields(data, file, {"dataset": dict})["dataset"], recorded, directories, f"{file} was trained on", instead, data.get("max_images"))
+    return _opened(
+        fields(data, file, {"dataset": dict})["dataset"],
+        recorded,
+        directories,
+        f"{file} was trained on",
+        instead,
+        data.get("max_images"),
+    )
 
 
 def held_out_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
@@ -67,7 +74,13 @@ def held_out_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
     run = _run_of(file)
     recorded = None if run is None else _of_protocol(run, "low_resolution")
     instead = "To enlarge other images on purpose, give low_res=PATH"
-    return _opened(fields(model, file, {"held_out": dict})["held_out"], recorded, _started_in(run, model), f"{file} was evaluated on", instead)
+    return _opened(
+        fields(model, file, {"held_out": dict})["held_out"],
+        recorded,
+        _started_in(run, model),
+        f"{file} was evaluated on",
+        instead,
+    )
 
 
 def _opened(

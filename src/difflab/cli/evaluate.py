@@ -76,14 +76,16 @@ def evaluate(config: DictConfig) -> None:
 def checked(config: DictConfig) -> None:
     """Raises a ConfigError for what can be known to be wrong before anything is read."""
     from difflab.config.keys import check_nothing_missing, drop_unchosen
+    from difflab.config.options import read_options
     from difflab.config.values import check_values
     from difflab.evaluation.evaluator import MeasuringValues
     from difflab.evaluation.wandb import check_mirror
-    from difflab.sampling.build import DrawingValues
+    from difflab.sampling import SamplingOptions
 
     drop_unchosen(config)
     check_nothing_missing(config)
-    check_values(config, DrawingValues, MeasuringValues)
+    read_options(SamplingOptions, config)
+    check_values(config, MeasuringValues)
     check_mirror(config)
 
 
@@ -91,15 +93,18 @@ def _evaluate(config: DictConfig) -> None:
     from hashlib import sha256
     from pathlib import Path
 
+    from difflab.config.build import plain
+    from difflab.config.options import read_options
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
-    from difflab.evaluation.evaluator import judge_of, plain
+    from difflab.evaluation.evaluator import judge_of
     from difflab.evaluation.measuring import measure_subject, tell
     from difflab.evaluation.sources import subjects_of
     from difflab.evaluation.sweep import sweep
     from difflab.evaluation.tables import comparison_table, seeds_table
     from difflab.evaluation.wandb import mirror_evaluation
     from difflab.runs.agreement import own_code
+    from difflab.sampling import SamplingOptions
     from difflab.sampling.build import processes_of
     from difflab.studies.compare.run_groups import GivenRun, check_replicates
 
@@ -109,7 +114,7 @@ def _evaluate(config: DictConfig) -> None:
         return
     trust(config.trust)
     axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}
-    processes = processes_of(config)
+    processes = processes_of(read_options(SamplingOptions, config))
     try:
         if axes:
             sweep(config, axes, processes)

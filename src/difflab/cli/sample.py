@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omegaconf import DictConfig
+
+    from difflab.sampling import SamplingOptions
 
 EXAMPLES = [
     ("sample checkpoint=runs/cosine_adagn", "64 images from a run's first EMA"),
@@ -79,85 +82,64 @@ def sample(config: DictConfig) -> None:
         _sample(config)
 
 
-def checked(config: DictConfig) -> None:
-    """Raises a ConfigError for what can be known to be wrong before anything is read."""
-    from omegaconf import OmegaConf
+def checked(config: DictConfig) -> Sequence[SamplingOptions]:
+    """The options of the model, or of each stage of a cascade.
 
+    Raises:
+        ConfigError: What can be known to be wrong before anything is read.
+    """
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.values import Folder, check_value, check_values
+    from difflab.config.stages import options_of_stages
+    from difflab.config.values import Folder, check_value
     from difflab.evaluation.wandb import check_mirror
-    from difflab.sampling.build import DrawingValues
-    from difflab.sampling.cascade import is_cascade
+    from difflab.sampling import SamplingOptions
 
-    if is_cascade(config) and OmegaConf.is_missing(config, "checkpoint"):
+    stages = options_of_stages(config, "sample", SamplingOptions)
+    if config.stages and "checkpoint" not in config:
         config.checkpoint = None
     check_nothing_missing(config)
-    check_values(config, DrawingValues)
     check_value("out", config.out, Folder)
     check_mirror(config)
+    return stages
 
 
 def _sample(config: DictConfig) -> None:
     from pathlib import Path
 
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
+    from difflab.config.build import build
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
     from difflab.evaluation.wandb import mirror_samples
     from difflab.runs.agreement import own_code
     from difflab.runtime import launched_rank
-    from difflab.sampling import SamplingError
-    from difflab.sampling.build import draw_planned, plan_set, processes_of, source_of
-    from difflab.sampling.cascade import is_cascade, plan_cascade
+    from difflab.sampling.build import plan_stages, processes_of
+    from difflab.sampling.draw import draw_job, write_drawn
     from difflab.sampling.formats import check_pictures
 
-    checked(config)
+    stages = checked(config)
+    options = stages[-1]
     trust(config.trust)
-    several = is_cascade(config)
-    processes = processes_of(config)
-    formats = instantiate(config.format)
-    out = Path(str(config.out))
-    plan = plan_cascade(config, "sample", out) if several else plan_set(config, source_of(config), out)
-    check_pictures(formats, plan.source.denoiser.image_shape[0])
-    request = {
-        "num_samples": config.num_samples,
-        "grid": config.grid,
-        "format": OmegaConf.to_container(config.format),
-        "plan": plan.folder.plan.fingerprint,
-    }
-    meeting().roll_call({"model or settings": plan.folder.plan.fingerprint, "difflab": own_code()})
-    done = plan.folder.finished(request)
-    if meeting().agree(f"end of {out}", lambda: "" if done is None else "there"):
+    processes = processes_of(options)
+    formats = build(options.format or {})
+    job = plan_stages(stages, Path(str(config.out)))
+    check_pictures(formats, job.model.denoiser.image_shape[0])
+    meeting().roll_call({"model or settings": job.folder.plan.fingerprint, "difflab": own_code()})
+    done = job.folder.finished(job.request)
+    if meeting().agree(f"end of {job.folder.path}", lambda: "" if done is None else "there"):
         if launched_rank() == 0 and done is not None:
-            print(f"already complete: the same command has drawn its {config.num_samples} images")
+            print(f"already complete: the same command has drawn its {options.num_samples} images")
             _report(done)
         return
     meeting().adjourn()
-    if launched_rank() == 0 and plan.folder.was_emptied():
+    if launched_rank() == 0 and job.folder.was_emptied():
         print(
             "the shards of what was written before are gone (keep_shards=true keeps them): all images are drawn again"
         )
     try:
-        drawn = draw_planned(plan, processes)
+        drawn = draw_job(job, processes)
         if processes.rank == 0:
-            try:
-                written = {}
-                for name, format in formats.items():
-                    written[name] = format.write(drawn.shards, drawn.folder.path)
-                    drawn.folder.record(
-                        name, written[name]
-                    )  # at once: writing many images takes long enough to be killed
-                written["grid"] = drawn.grid
-                drawn.folder.finish(written, request, drawn.shards.fingerprint)
-                drawn.folder.drop_shards()
-            except OSError as error:
-                raise SamplingError(f"the images are drawn, but {error}") from error
-            finally:
-                drawn.folder.end()
-            _report(written)
-            mirror_samples(config, plan, drawn.grid)
+            _report(write_drawn(job, drawn, formats))
+            mirror_samples(config, job, drawn.grid)
     finally:
         processes.finish()
 

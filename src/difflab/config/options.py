@@ -1,4 +1,12 @@
-"""A command's options: a frozen dataclass of plain values, whose fields are the one list of the keys that the command knows."""
+"""A command's options: a frozen dataclass of plain values, whose fields are the one list of the keys that the command knows.
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    num_samples: Positive
+    eta: Annotated[NonNegative | None, Key(staged=True, protocol=("sampler.eta",))] = None
+
+options = read_options(SamplingOptions, config)
+"""
 
 from __future__ import annotations
 
@@ -16,12 +24,10 @@ from difflab.config.values import check_value
 
 Options = TypeVar("Options")
 
-_KEY = "key"
-
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key of a command besides its kind and its default.
+    """What is known of a key of a command besides its kind and its default; one of the annotations of its field.
 
     Attributes:
         of_model: Whether only a model can be told it: images that exist are drawn already.
@@ -40,23 +46,14 @@ class Key:
     refers: bool = False
 
 
-def option(key: Key, default: Any = dataclasses.MISSING) -> Any:
-    """A field of options, with what is known of its key.
-
-    Args:
-        key: What is known.
-        default: Its value where the configuration has none; without one the configuration must have it.
-    """
-    return dataclasses.field(default=default, metadata={_KEY: key})
-
-
 def keys_of(options: type) -> dict[str, Key]:
     """Name -> what is known of it, of all fields of a class of options.
 
     Args:
         options: The class.
     """
-    return {field.name: field.metadata.get(_KEY, Key()) for field in dataclasses.fields(options)}
+    notes = {name: typing.get_args(hint) for name, hint in typing.get_type_hints(options, include_extras=True).items()}
+    return {name: next((note for note in several if isinstance(note, Key)), Key()) for name, several in notes.items()}
 
 
 def read_options(options: type[Options], config: DictConfig) -> Options:
@@ -87,6 +84,22 @@ def read_options(options: type[Options], config: DictConfig) -> Options:
             _check_inside(node, name, inner, annotation)
         given[name] = value
     return options(**given)
+
+
+def with_values(options: Options, values: Mapping[str, Any]) -> Options:
+    """The options with other values, which are checked as those of a command are.
+
+    Args:
+        options: The others.
+        values: Name -> value, plain.
+
+    Raises:
+        ConfigError: A value is of another kind than its annotation says.
+    """
+    hints = typing.get_type_hints(type(options), include_extras=True)
+    for name, value in values.items():
+        check_value(name, value, hints[name])
+    return dataclasses.replace(options, **values)  # type: ignore[type-var]
 
 
 def _check_inside(node: Any, name: str, inner: str, annotation: Any) -> None:

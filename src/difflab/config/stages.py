@@ -121,7 +121,11 @@ def _words(config: DictConfig) -> list[str]:
 def _with_words(config: DictConfig, command: str, words: list[str], stage: int) -> DictConfig:
     """The configuration in which what the stage's own words speak of is as they say. They are read after the words of all stages, as on a
     command line of their own."""
-    common = [word for word in command_words() if word.lstrip("+~").partition("=")[0] not in ("stages", "stage", "hydra.searchpath")]
+    common = [
+        word
+        for word in command_words()
+        if word.lstrip("+~").partition("=")[0] not in ("stages", "stage", "hydra.searchpath")
+    ]
     try:
         with composing():
             composed = compose_or_explain(command, [*common, *words])

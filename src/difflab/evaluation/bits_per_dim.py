@@ -29,7 +29,7 @@ from difflab.metrics.protocol import Protocol, Value
 from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress
-from difflab.sampling.job import SetPlan
+from difflab.sampling.job import SamplingJob
 from difflab.schedules import Chain
 from difflab.types import Condition
 
@@ -150,7 +150,7 @@ class Bound:
 
 
 @torch.no_grad()
-def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes) -> Bound:
+def measure_bound(count: int, plan: SamplingJob, judge: Judge, processes: Processes) -> Bound:
     """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
 
     The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
@@ -163,22 +163,22 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
     if images.images([0]).dtype != torch.uint8:
         raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
     chosen = Spread(images, count)
-    denoiser = plan.source.denoiser.to(processes.device).eval()
+    denoiser = plan.model.denoiser.to(processes.device).eval()
     chain = Chain(denoiser.schedule, plan.sampler.grid(denoiser.schedule))
     sums = BoundSums(chain.times, processes.device)
     bounds = {name: part for name, part in plan.guidance.guidances.items() if isinstance(part, Clip)}
     denoise = chained(list(bounds.values()), denoiser)
-    labels = chosen.labels if plan.source.num_classes else None
+    labels = chosen.labels if plan.model.num_classes else None
     mine = range(rank(), count, world_size())
-    size, progress = plan.request.batch_size, Progress(shown=rank() == 0)
+    size, progress = plan.options.batch_size, Progress(shown=rank() == 0)
     with progress.task("bits per dimension", count) as task:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
             cond = Condition(label=None if labels is None else labels[index].to(processes.device))
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
-            if plan.enlarged is not None:
-                low_resolution = plan.enlarged.low_resolution
+            if plan.upsampling is not None:
+                low_resolution = plan.upsampling.low_resolution
                 cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
             sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
             task.advance(min(count, (start + len(index)) * world_size()))
@@ -188,7 +188,7 @@ def measure_bound(count: int, plan: SetPlan, judge: Judge, processes: Processes)
         "reference": source.fields,
         "sampler": {"grid": plan.config["sampler"]["grid"]},
         "guidance": {name: plan.config["guidance"][name] for name in bounds},
-        "track": plan.source.track,
+        "track": plan.model.track,
         "precision": "32-true",
         "seeds": str(NOISE_SEED),
     }

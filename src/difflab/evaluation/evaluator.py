@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from difflab.config.build import build
 from difflab.config.groups import is_chosen
 from difflab.config.keys import ConfigError
 from difflab.config.values import FileOrFolder, Limits, Matching, Natural, Several, Word
@@ -63,7 +63,7 @@ class Judge:
         chosen = config.get("metric") or {}
         if not chosen and not config.bits_per_dim:
             raise ConfigError("metric=[] leaves nothing to measure: choose some of conf/metric, or bits_per_dim=N")
-        parts = list(instantiate(chosen, _convert_="all").values())
+        parts = list(build(chosen).values())
         self.metrics: list[Metric] = [part for part in parts if isinstance(part, Metric)]
         self.pair_metrics: list[PairMetric] = [part for part in parts if isinstance(part, PairMetric)]
         if strangers := [type(part).__name__ for part in parts if not isinstance(part, Metric | PairMetric)]:
@@ -236,7 +236,7 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
         source = reference_of_file(config, extractor)
     elif data is not None:
         dataset = (
-            at_most(instantiate(data.dataset), data.get("max_images")) if config.get("data") else subject.trained_on()
+            at_most(build(data["dataset"]), data.get("max_images")) if config.get("data") else subject.trained_on()
         )
         images = spread(dataset, config.reference_images)
         source = ReferenceSource(images, None, images.fingerprint)
@@ -245,27 +245,22 @@ def _judge_of(config: DictConfig, subject: Subject) -> Judge:
     return Judge(config, extractor, source)
 
 
-def extractor_of(config: DictConfig, model: DictConfig | None, data: Any) -> FeatureExtractor:
+def extractor_of(config: DictConfig, model: Mapping[str, Any] | None, data: Any) -> FeatureExtractor:
     """The extractor that the command names, else the run's, else the best that suits the data and is at hand."""
     if config.get("extractor") is not None:
         if "dataset" in config.extractor and data is None:  # the best available one asks what the data are
-            return instantiate(config.extractor, dataset="")
-        return instantiate(config.extractor)
+            return build(config.extractor, dataset="")
+        return build(config.extractor)
     if model is not None and model.get("extractor") is not None:
-        return instantiate(model.extractor)
+        return build(model["extractor"])
     from difflab.features import best_available
 
-    return best_available("" if data is None else str(data.dataset._target_))
+    return best_available("" if data is None else str(data["dataset"]["_target_"]))
 
 
 def _size(shape: tuple[int, ...]) -> str:
     channels, height, width = shape
     return f"{width}x{height} in {'grey' if channels == 1 else f'{channels} channels'}"
-
-
-def plain(node: Any) -> Any:
-    """A node of a configuration as plain containers."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def numbered(measurements: Sequence[Measurement]) -> dict[str, Measurement]:

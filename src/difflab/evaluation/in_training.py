@@ -181,7 +181,7 @@ class LossesAlone(Evaluation):
 
 def drawn_as(config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
-    from difflab.sampling.options import code_fields, guidance_fields, sampler_fields
+    from difflab.sampling.protocol import code_fields, guidance_fields, sampler_fields
 
     guidance, sampler = config["guidance"], config["sampler"]
     return {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.checkpoints.trained_data import data_set, trained_data
-from difflab.config.keys import ConfigError
+from difflab.config.build import plain
+from difflab.config.groups import ConfigError, command_words
+from difflab.config.options import keys_of, with_values
+from difflab.config.stages import options_of_stages
 from difflab.data import ImageDataset, open_image_set
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
@@ -20,31 +22,12 @@ from difflab.evaluation.published import STATED
 from difflab.evaluation.results import Results
 from difflab.metrics import Pairs, Protocol
 from difflab.reading import read_text
-from difflab.sampling import PLAN_FILE, SetFolder, check_written, read_set
-from difflab.sampling.build import draw_planned, plan_set, source_of
-from difflab.sampling.cascade import is_cascade, plan_cascade
-from difflab.sampling.job import SetPlan
+from difflab.sampling import PLAN_FILE, SampleSet, SamplingOptions, check_written, read_set
+from difflab.sampling.build import model_of, plan_job, plan_stages
+from difflab.sampling.draw import draw_job
+from difflab.sampling.job import SamplingJob
 
-DRAWING_KEYS = frozenset(
-    {
-        "num_samples",
-        "first_seed",
-        "classes",
-        "precision",
-        "quantization",
-        "sampler",
-        "guidance",
-        "ema",
-        "track",
-        "steps",
-        "eta",
-        "scale",
-        "low_res",
-        "level",
-        "stages",
-        "stage",
-    }
-)
+DRAWING_KEYS = frozenset(name for name, key in keys_of(SamplingOptions).items() if key.of_model)
 """What only a model can be told."""
 
 
@@ -69,7 +52,7 @@ class Subject(ABC):
     shape: tuple[int, int, int]
     count: int
     has_labels: bool
-    model: DictConfig | None
+    model: Mapping[str, Any] | None
     folder: Path
     pairs: Pairs | None
     seen: LabelledSource | None = None
@@ -107,25 +90,25 @@ class Subject(ABC):
 class DrawnImages(Subject):
     """Images that a model draws. They stay in the folder of the results, where the next evaluation finds them."""
 
-    def __init__(self, plan: SetPlan):
+    def __init__(self, plan: SamplingJob):
         self.plan = plan
         self.name = f"{plan.subject['run'] or Path(plan.subject['checkpoint']).stem} seed {plan.subject['seed']}"
         self.fields, self.about = plan.protocol_fields, plan.subject
-        self.shape = plan.source.denoiser.image_shape
+        self.shape = plan.model.denoiser.image_shape
         self.count = plan.count
-        self.has_labels = plan.classes.columns > 0 or plan.source.num_classes > 0
-        self.model = plan.source.config
+        self.has_labels = plan.classes.columns > 0 or plan.model.num_classes > 0
+        self.model = plan.model.config
         self.folder = plan.folder.path
         self.pairs = plan.pairs
-        self._taken: SetFolder | None = None
+        self._taken: SampleSet | None = None
 
     def images(self, processes: Processes) -> LabelledSource:
-        drawn = draw_planned(self.plan, processes)
+        drawn = draw_job(self.plan, processes)
         self._taken, self.seen = drawn.folder, drawn.shards
         return drawn.shards
 
     def trained_on(self) -> ImageDataset:
-        return trained_data(self.plan.source.config, self.plan.source.file)
+        return trained_data(self.plan.model.config, self.plan.model.file)
 
     def end(self) -> None:
         if self._taken is not None:
@@ -171,14 +154,13 @@ def subjects_of(config: DictConfig) -> Sequence[Subject]:
     for key in ("checkpoint", "samples", "reference"):
         if _keys().count(key) > 1:
             raise ConfigError(f"{key} is given twice, and the first would be left out: give it once")
-    if is_cascade(config):
+    stages = options_of_stages(config, "evaluate", SamplingOptions)
+    if config.stages:
         if config.samples is not None:
             raise ConfigError("stages=[...] draws images, and samples=... are images that exist: leave one of them out")
         if config.bits_per_dim:
             raise ConfigError("bits_per_dim is a number of one model, not of a cascade: measure its stages one by one")
-        return [
-            DrawnImages(plan_cascade(config, "evaluate", folder_beside if config.out is None else Path(config.out)))
-        ]
+        return [DrawnImages(plan_stages(stages, folder_beside if config.out is None else Path(config.out)))]
     if (config.checkpoint is None) == (config.samples is None):
         raise ConfigError(
             "give checkpoint=RUN (images are drawn), stages=[BASE,UPSAMPLER] (by one after the other), or samples=FILE (images that exist)"
@@ -188,12 +170,12 @@ def subjects_of(config: DictConfig) -> Sequence[Subject]:
         _refuse_drawing(config)
         return [stored_images(config, Path(config.samples), out)]
     if not OmegaConf.is_list(config.checkpoint):
-        return [drawn_images(config, str(config.checkpoint), out)]
+        return [drawn_images(stages[0], str(config.checkpoint), out)]
     if len(set(config.checkpoint)) != len(config.checkpoint):
         raise ConfigError(f"checkpoint={config.checkpoint} names one model twice")
     if out is not None:
         raise ConfigError("out=... is one folder, for one checkpoint: leave it out where there are several")
-    subjects = [drawn_images(config, str(name), None) for name in config.checkpoint]
+    subjects = [drawn_images(stages[0], str(name), None) for name in config.checkpoint]
     hashes = [subject.about["weights_sha256"] for subject in subjects]
     for i, name in enumerate(config.checkpoint):
         if hashes[i] in hashes[:i]:
@@ -205,8 +187,7 @@ def subjects_of(config: DictConfig) -> Sequence[Subject]:
 
 def _keys() -> list[str]:
     """What the command line sets."""
-    command = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    return [override.lstrip("+~").partition("=")[0] for override in command]
+    return [override.lstrip("+~").partition("=")[0] for override in command_words()]
 
 
 def _refuse_drawing(config: DictConfig) -> None:
@@ -218,11 +199,10 @@ def _refuse_drawing(config: DictConfig) -> None:
             )
 
 
-def drawn_images(config: DictConfig, checkpoint: str, out: Path | None) -> DrawnImages:
+def drawn_images(options: SamplingOptions, checkpoint: str, out: Path | None) -> DrawnImages:
     """The images that this model draws."""
-    request = config.copy()
-    request.checkpoint = checkpoint
-    return DrawnImages(plan_set(request, source_of(request), out or folder_beside))
+    own = with_values(options, {"checkpoint": checkpoint})
+    return DrawnImages(plan_job(own, model_of(own), out or folder_beside))
 
 
 def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredImages:
@@ -230,7 +210,7 @@ def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredIma
     given: Any = OmegaConf.to_container(config.stated) if config.stated is not None else {}
     stated: dict[str, Any] = {STATED.get(str(name), str(name)): value for name, value in given.items()}
     value_range = None if config.value_range is None else tuple(config.value_range)
-    if not path.exists() and (known := data_set(config, str(path))) is not None:
+    if not path.exists() and (known := data_set(str(path), _reference_node(config))) is not None:
         return StoredImages(path, spread(known, config.samples_images), stated, out)
     for folder in (path, path.parent):
         if (folder / PLAN_FILE).is_file():
@@ -240,6 +220,10 @@ def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredIma
                 check_written(folder, images)
                 return StoredImages(path, spread(images, config.samples_images), drawing | stated, out)
     return StoredImages(path, spread(open_image_set(path, value_range), config.samples_images), stated, out)
+
+
+def _reference_node(config: DictConfig) -> Mapping[str, Any] | None:
+    return None if config.get("data") is None else plain(config.data).get("dataset")
 
 
 def folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:

@@ -15,7 +15,7 @@ from difflab.evaluation.in_training import Evaluation, drawing_described, drawn_
 from difflab.evaluation.pair_scores import EnlargementMetrics, PairScores
 from difflab.features import FeatureExtractor
 from difflab.metrics import MetricInfo, PairMetric, Protocol
-from difflab.sampling import EnlargementOf, GivenImages, NoClasses
+from difflab.sampling import GivenImages, NoClasses, UpsampledImages
 
 if TYPE_CHECKING:
     from difflab.data import ImageData
@@ -96,8 +96,8 @@ class Enlargements(Evaluation):
         source: Any = self.images if isinstance(self.images, ImageDataset) else data.dataset
         return GivenImages(Shuffled(source), self.low_resolution, (data.channels, data.image_size, data.image_size))
 
-    def _conditions(self, data: ImageData) -> EnlargementOf:
-        return EnlargementOf(self._given(data), None if data.num_classes else NoClasses(), 0)
+    def _conditions(self, data: ImageData) -> UpsampledImages:
+        return UpsampledImages(self._given(data), None if data.num_classes else NoClasses(), 0)
 
     def _metrics(self, data: ImageData) -> EnlargementMetrics:
         count = self.reference_images

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from difflab.checkpoints.load import ModelSource
+from difflab.checkpoints.load import LoadedModel
 from difflab.config.keys import ConfigError, composed
+from difflab.config.options import read_options, with_values
 from difflab.distributed import Processes
 from difflab.evaluation.evaluator import judge_of, numbered
 from difflab.evaluation.front import Point, draw_front
@@ -33,7 +34,8 @@ from difflab.files import write_json
 from difflab.metrics import Protocol
 from difflab.runs.wandb.results import Table
 from difflab.runtime.invocation import installation
-from difflab.sampling.build import plan_set, source_of
+from difflab.sampling import SamplingOptions
+from difflab.sampling.build import model_of, plan_job
 
 Value = str | int | float
 
@@ -125,15 +127,16 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
     if find_spec("matplotlib") is None:
         raise ConfigError(f"a sweep draws its fronts with matplotlib: {installation('report')}")
     tried = settings(axes)
-    sources: dict[str | None, ModelSource] = {}  # a model is read once per track
+    sources: dict[str | None, LoadedModel] = {}  # a model is read once per track
     subjects = []
     for setting in tried:
-        request = _with(config, setting)
-        if request.track not in sources:
-            sources[request.track] = source_of(request)
-        if "sampler" in setting.values and request.steps is None:  # another sampler takes as many steps as the run's
-            request.steps = sources[request.track].config.sampler.grid.steps
-        subjects.append(DrawnImages(plan_set(request, sources[request.track], folder_beside)))
+        options = _with(read_options(SamplingOptions, config), setting)
+        if options.track not in sources:
+            sources[options.track] = model_of(options)
+        if "sampler" in setting.values and options.steps is None:  # another sampler takes as many steps as the run's
+            steps = sources[options.track].config["sampler"]["grid"]["steps"]
+            options = with_values(options, {"steps": steps})
+        subjects.append(DrawnImages(plan_job(options, sources[options.track], folder_beside)))
     judge = judge_of(config, subjects[0], halved=True)
     decisive = config.select or judge.extractor.identity.distance
     decidable = [name for name, info in judge.info.items() if info.higher_is_better is not None]
@@ -155,23 +158,20 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
         _report(config, folder, tried, measured, halves, decisive)
 
 
-def _with(config: DictConfig, setting: Setting) -> DictConfig:
-    """The configuration of one setting."""
-    changed = config.copy()
-    for axis, value in setting.values.items():
-        if axis == "sampler":
-            with open_dict(changed):
-                changed.sampler = composed("evaluate", [f"sampler={value}"]).sampler
-        else:
-            changed[axis] = value
-    return changed
+def _with(options: SamplingOptions, setting: Setting) -> SamplingOptions:
+    """The options of one setting."""
+    changed: dict[str, Any] = dict(setting.values)
+    if "sampler" in changed:
+        other = composed("evaluate", [f"sampler={changed['sampler']}"])
+        changed["sampler"] = read_options(SamplingOptions, other).sampler
+    return with_values(options, changed)
 
 
 def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement]:
     """The decisive metric of the first and of the second half of the samples."""
     features, subject = measured.features, measured.subject
     assert features is not None, "a sweep has a decisive metric"
-    middle, first_seed = len(features) // 2, subject.plan.request.first_seed if isinstance(subject, DrawnImages) else 0
+    middle, first_seed = len(features) // 2, subject.plan.options.first_seed if isinstance(subject, DrawnImages) else 0
     found = []
     for start in (0, middle):
         seeds = f"{first_seed + start} .. {first_seed + start + middle - 1}"

@@ -27,7 +27,7 @@ from difflab.runs.wandb.results import Content, Table
 if TYPE_CHECKING:
     from difflab.evaluation.measuring import Measured
     from difflab.evaluation.results import Measurement
-    from difflab.sampling.job import SetPlan
+    from difflab.sampling.job import SamplingJob
 
 SHOWN_CLASSES, SHOWN_OF_A_CLASS = 100, 8
 """Of a table of classes: its rows, and the images in a row."""
@@ -64,7 +64,7 @@ def check_mirror(config: DictConfig) -> None:
             raise ConfigError(str(error)) from error
 
 
-def place_of(config: DictConfig, plan: SetPlan | None) -> Place | None:
+def place_of(config: DictConfig, plan: SamplingJob | None) -> Place | None:
     """Where results go: as the command's `logger` says, else as the run was mirrored; None for nowhere.
 
     Args:
@@ -73,7 +73,7 @@ def place_of(config: DictConfig, plan: SetPlan | None) -> Place | None:
     """
     run = None
     if plan is not None and plan.before is None:
-        directory = RunDirectory(plan.source.file.parent.parent)
+        directory = RunDirectory(plan.model.file.parent.parent)
         run = directory if directory.config.exists() else None
     if config.get("logger") is not None:
         loggers: Any = OmegaConf.to_container(config.logger, resolve=True)
@@ -99,7 +99,7 @@ def mirror_evaluation(config: DictConfig, measured: Measured) -> None:
     if place is None:
         return
     if place.run is not None and plan is not None and (place.run.path / "wandb").is_dir():
-        scores = _numbers(measured.results.measurements, f"evaluate/{plan.source.track}/", subject.count)
+        scores = _numbers(measured.results.measurements, f"evaluate/{plan.model.track}/", subject.count)
         for node in mirror_nodes(read_yaml(place.run.config).get("logger") or {}):
             tell(place.run, node, lambda mirror, params: mirror.summarise(params, scores))
     rows = [_row(one) for one in measured.results.measurements]
@@ -153,7 +153,7 @@ def mirror_sweep(
         _send(place, "evaluate", f"sweep of {subject.name}", [folder.name], {"subject": subject.about}, content, folder)
 
 
-def mirror_samples(config: DictConfig, plan: SetPlan, grid: Path) -> None:
+def mirror_samples(config: DictConfig, plan: SamplingJob, grid: Path) -> None:
     """Sends the grid of what was drawn, with what defines it.
 
     Args:
@@ -170,17 +170,17 @@ def mirror_samples(config: DictConfig, plan: SetPlan, grid: Path) -> None:
     _send(place, "sample", name, [plan.folder.plan.fingerprint, plan.count], told, content, plan.folder.path)
 
 
-def caption(plan: SetPlan) -> str:
+def caption(plan: SamplingJob) -> str:
     """What a grid shows, in a line."""
-    request, subject = plan.request, plan.subject
-    shown = min(int(request.get("grid") or plan.count), plan.count)
+    request, subject = plan.options, plan.subject
+    shown = min(int(request.grid or plan.count), plan.count)
     sampler = plan.config["sampler"]
     guided = [
         f"{name} {node['scale']}" if "scale" in node else name for name, node in (plan.config["guidance"] or {}).items()
     ]
     parts = [
         f"{shown} of {plan.count} images",
-        f"{plan.source.track} at step {subject['step']}",
+        f"{plan.model.track} at step {subject['step']}",
         f"{sampler['_target_'].rpartition('.')[2]} {sampler['grid']['steps']} steps",
         f"guidance {', '.join(guided)}" if guided else "no guidance",
         f"seeds {request.first_seed} .. {request.first_seed + shown - 1}",

@@ -6,14 +6,14 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
-    from difflab.sampling.conditions import UpsampledImages, UpsampledStage, GivenImages, images_of_stages
+    from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, images_of_stages
     from difflab.sampling.draw import draw_missing
     from difflab.sampling.options import SamplingOptions
     from difflab.sampling.sample_set import (
         PLAN_FILE,
+        SampleSet,
         SamplingError,
         SamplingStopped,
-        SampleSet,
         check_written,
         read_set,
     )
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = [
     "PLAN_FILE",
     "Classes",
-    "UpsampledImages",
-    "UpsampledStage",
     "GivenImages",
     "InTurn",
     "Listed",
     "NoClasses",
+    "SampleSet",
     "SamplingError",
     "SamplingOptions",
     "SamplingStopped",
-    "SampleSet",
     "ShardFolder",
     "Shards",
+    "UpsampledImages",
+    "UpsampledStage",
     "check_written",
     "classes_of",
     "draw_missing",

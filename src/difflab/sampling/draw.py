@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from difflab.sampling.shards import Shards
 from difflab.types import Condition
 
 if TYPE_CHECKING:
+    from difflab.sampling.formats import Format
     from difflab.sampling.job import SamplingJob
 
 _MARGIN = 120.0
@@ -194,3 +195,33 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
             folder.end()
             raise SamplingError(str(error)) from error
     return Drawn(shards, grid, folder)
+
+
+def write_drawn(job: SamplingJob, drawn: Drawn, formats: Mapping[str, Format]) -> dict[str, Path]:
+    """Writes what was drawn in all formats and gives the folder back; one process does it.
+
+    Args:
+        job: Of what was drawn.
+        drawn: The images.
+        formats: Name -> form in which they are written.
+
+    Returns:
+        Name -> file or folder that was written, the grid among them.
+
+    Raises:
+        SamplingError: There is no room, or a file cannot be written; the images stay.
+    """
+    try:
+        written = {}
+        for name, form in formats.items():
+            written[name] = form.write(drawn.shards, drawn.folder.path)
+            # at once: writing many images takes long enough to be killed
+            drawn.folder.record(name, written[name])
+        written["grid"] = drawn.grid
+        drawn.folder.finish(written, job.request, drawn.shards.fingerprint)
+        drawn.folder.drop_shards()
+    except OSError as error:
+        raise SamplingError(f"the images are drawn, but {error}") from error
+    finally:
+        drawn.folder.end()
+    return written

@@ -156,6 +156,16 @@ class SamplingJob:
         place = self.out if isinstance(self.out, Path) else self.out(self.model.file, bound_to)
         return SampleSet(place, bound_to, size)
 
+    @property
+    def request(self) -> dict[str, Any]:
+        """What is wanted of the images besides what they depend on: how many, and what is written of them."""
+        return {
+            "num_samples": self.options.num_samples,
+            "grid": self.options.grid,
+            "format": dict(self.options.format or {}),
+            "plan": self.folder.plan.fingerprint,
+        }
+
     def check(self) -> None:
         """Raises a ValueError if the model cannot draw images for such conditions."""
         # what a stage before is to draw is not there yet, but the classes are known

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from difflab.config.options import Key, keys_of, option
+from difflab.config.options import Key, keys_of
 from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Word
 
 Node = Mapping[str, Any]
@@ -55,18 +55,19 @@ class SamplingOptions:
         threads: CPU threads of each process.
     """
 
-    num_samples: Positive = option(Key(of_model=True))
-    batch_size: Positive = option(Key(staged=True))
-    first_seed: Natural = option(Key(of_model=True))
+    num_samples: Annotated[Positive, Key(of_model=True)]
+    batch_size: Annotated[Positive, Key(staged=True)]
+    first_seed: Annotated[Natural, Key(of_model=True)]
     checkpoint: Word | Sequence[Word] | None = None
-    stages: Sequence[Word] = option(Key(of_model=True, protocol=("stages",)), default=())
-    stage: Sequence[str] = option(Key(of_model=True, protocol=("stages",)), default=())
-    flags: Annotated[Word, Matching("a text")] | None = option(Key(staged=True), default=None)
-    track: Track | None = option(Key(of_model=True, staged=True, protocol=("track",), label="track {}"), default=None)
-    ema: Node | None = option(
-        Key(of_model=True, staged=True, protocol=("track",), inside={"std": NonNegative}), default=None
+    stages: Annotated[Sequence[Word], Key(of_model=True, protocol=("stages",))] = ()
+    stage: Annotated[Sequence[str], Key(of_model=True, protocol=("stages",))] = ()
+    flags: Annotated[Annotated[Word, Matching("a text")] | None, Key(staged=True)] = None
+    track: Annotated[Track | None, Key(of_model=True, staged=True, protocol=("track",), label="track {}")] = None
+    ema: Annotated[Node | None, Key(of_model=True, staged=True, protocol=("track",), inside={"std": NonNegative})] = (
+        None
     )
-    sampler: Node | None = option(
+    sampler: Annotated[
+        Node | None,
         Key(
             of_model=True,
             staged=True,
@@ -75,9 +76,9 @@ class SamplingOptions:
             inside={"eta": NonNegative, "grid.steps": Steps},
             refers=True,
         ),
-        default=None,
-    )
-    guidance: Node | None = option(
+    ] = None
+    guidance: Annotated[
+        Node | None,
         Key(
             of_model=True,
             staged=True,
@@ -85,26 +86,26 @@ class SamplingOptions:
             inside={"classifier_free.scale": Finite},
             refers=True,
         ),
-        default=None,
-    )
-    steps: Steps | None = option(
-        Key(of_model=True, staged=True, protocol=("sampler.grid.steps",), label="{} steps"), default=None
-    )
-    eta: NonNegative | None = option(
-        Key(of_model=True, staged=True, protocol=("sampler.eta",), label="eta = {:g}"), default=None
-    )
-    scale: Finite | None = option(Key(of_model=True, staged=True, protocol=_GUIDANCE, label="w = {:g}"), default=None)
-    low_res: FileOrFolder | None = option(Key(of_model=True, protocol=("low_resolution",)), default=None)
-    level: NonNegative | None = option(
-        Key(of_model=True, staged=True, protocol=("low_resolution",), label="level = {:g}"), default=None
-    )
-    classes: Any = option(Key(of_model=True, protocol=("classes",)), default=None)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = option(
-        Key(of_model=True, staged=True, protocol=("precision",), label="{}"), default="32-true"
-    )
-    quantization: Node = option(Key(of_model=True, staged=True, protocol=("quantization",)))
-    compute: Node = option(Key())
-    format: Node = option(Key(inside={"webdataset.images_per_tar": Positive}), default=None)
+    ] = None
+    steps: Annotated[
+        Steps | None, Key(of_model=True, staged=True, protocol=("sampler.grid.steps",), label="{} steps")
+    ] = None
+    eta: Annotated[
+        NonNegative | None, Key(of_model=True, staged=True, protocol=("sampler.eta",), label="eta = {:g}")
+    ] = None
+    scale: Annotated[Finite | None, Key(of_model=True, staged=True, protocol=_GUIDANCE, label="w = {:g}")] = None
+    low_res: Annotated[FileOrFolder | None, Key(of_model=True, protocol=("low_resolution",))] = None
+    level: Annotated[
+        NonNegative | None, Key(of_model=True, staged=True, protocol=("low_resolution",), label="level = {:g}")
+    ] = None
+    classes: Annotated[Any, Key(of_model=True, protocol=("classes",))] = None
+    precision: Annotated[
+        Literal["32-true", "bf16-mixed", "16-mixed"],
+        Key(of_model=True, staged=True, protocol=("precision",), label="{}"),
+    ] = "32-true"
+    quantization: Annotated[Node, Key(of_model=True, staged=True, protocol=("quantization",))]
+    compute: Node
+    format: Annotated[Node | None, Key(inside={"webdataset.images_per_tar": Positive})] = None
     overwrite: bool = False
     keep_shards: bool = False
     grid: Positive = 64

@@ -247,7 +247,11 @@ def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
     if not written:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
-    drawing = {n: v for n, v in plan["plan"].items() if n in PROTOCOL_FIELDS or n.startswith(tuple(f"{p}." for p in PROTOCOL_FIELDS))}
+    drawing = {
+        n: v
+        for n, v in plan["plan"].items()
+        if n in PROTOCOL_FIELDS or n.startswith(tuple(f"{p}." for p in PROTOCOL_FIELDS))
+    }
     first = fields(plan["plan"], folder / PLAN_FILE, {"first_seed": int})["first_seed"]
     return written, drawing | {"seeds": f"{first} .. {first + plan['num_samples'] - 1}"}
 

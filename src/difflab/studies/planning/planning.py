@@ -18,8 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.checkpoints.initial import InitialWeights
 from difflab.config.build import cause
 from difflab.config.keys import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.options import read_options
 from difflab.config.paths import search_words
 from difflab.config.resolve import ResolvedConfig, composing, resolve_row, with_seed
+from difflab.config.stages import gathered, stage_words
 from difflab.config.trust import packages_of
 from difflab.config.values import check_values
 from difflab.config.words import as_meant
@@ -28,8 +30,7 @@ from difflab.evaluation.evaluator import MeasuringValues
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
-from difflab.sampling.build import DrawingValues
-from difflab.sampling.cascade import gathered, stage_words
+from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.matching import Match
@@ -225,8 +226,9 @@ def _evaluation(overrides: tuple[str, ...]) -> DictConfig:
         config.pop("hydra")
         drop_unchosen(config)
         check_nothing_missing(config)
-        check_values(config, DrawingValues, MeasuringValues)
-        stage_words(OmegaConf.to_container(config.stage, resolve=False), len(config.stages))  # type: ignore[arg-type]
+        check_values(config, MeasuringValues)
+        options = read_options(SamplingOptions, config)
+        stage_words(options.stage, len(options.stages), SamplingOptions)
         return config
 
 

@@ -12,18 +12,19 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
-from difflab.checkpoints.load import ModelSource
+from difflab.checkpoints.load import LoadedModel
 from difflab.config import resolvers
 from difflab.config.build import cause
 from difflab.config.keys import ConfigError, compose_or_explain
+from difflab.config.options import read_options
 from difflab.config.resolve import ResolvedConfig, composing, resolve_row
+from difflab.config.stages import of_first_stage
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
-from difflab.sampling.build import plan_set
-from difflab.sampling.cascade import of_first_stage
+from difflab.sampling import SamplingOptions
+from difflab.sampling.build import plan_job
 from difflab.studies.planning.facts import Facts, NetworkCount, count_calls, count_network, half_life_images
 from difflab.studies.planning.matching import Match, match
 
@@ -97,13 +98,23 @@ class RowFacts:
             denoiser = Denoiser(
                 self._network(config), *(instantiate(config[part], _convert_="all") for part in DENOISER)
             )
-            model: Any = OmegaConf.create(dict(config))
-            source = ModelSource(
-                denoiser, model, config["data"]["num_classes"], config["condition_dropout"], "", Path(), None
+            options = _options(tuple(drawing))
+            model = LoadedModel(
+                denoiser,
+                dict(config) | {"guidance": _without_networks(config.get("guidance") or {})},
+                config["data"]["num_classes"],
+                config["condition_dropout"],
+                "",
+                Path(),
+                None,
             )
-            request = _request(tuple(drawing)).copy()
-            _without_networks(request, model)
-            plan = plan_set(request, source, Path())
+            if options.guidance is not None:
+                kept = _without_networks(options.guidance)
+                scale = options.scale if len(kept) == len(options.guidance) else None  # it is theirs
+                options = replace(options, guidance=kept, scale=scale)
+            if len(model.config["guidance"]) < len(config.get("guidance") or {}):
+                options = replace(options, scale=None)
+            plan = plan_job(options, model, Path())
             self._calls[key] = count_calls(plan.sampler, denoiser.schedule, list(plan.guidance.guidances.values()))
         return self._calls[key]
 
@@ -135,15 +146,9 @@ def match_row(facts: RowFacts, by: str, key: str, overrides: Sequence[str], base
     )
 
 
-def _without_networks(request: DictConfig, model: DictConfig) -> None:
-    """Takes out guidances that bring a network along: they ask the model as often as without it, and it need not be here yet."""
-    for config in (request, model):
-        parts: Any = OmegaConf.to_container(config.guidance) if config.get("guidance") is not None else {}
-        loaded = {name for name, part in parts.items() if any(_is_loaded(value) for value in part.values())}
-        if loaded:
-            kept = {name: part for name, part in parts.items() if name not in loaded}
-            OmegaConf.update(config, "guidance", kept, merge=False)
-            request.scale = None  # it is theirs
+def _without_networks(guidance: Mapping[str, Any]) -> dict[str, Any]:
+    """The guidances that bring no network along: the others ask the model as often as without it, and it need not be here yet."""
+    return {name: part for name, part in guidance.items() if not any(map(_is_loaded, part.values()))}
 
 
 def _is_loaded(value: Any) -> bool:
@@ -162,8 +167,10 @@ def _explained() -> Iterator[None]:
 
 
 @cache
-def _request(drawing: tuple[str, ...]) -> DictConfig:
+def _options(drawing: tuple[str, ...]) -> SamplingOptions:
     """What evaluate.py is asked for, of a cascade by its first stage, which is the row's model; nothing is looked up in a folder."""
     resolvers.add_resolvers()
     with composing():
-        return compose_or_explain("evaluate", [*of_first_stage(drawing), "overwrite=true"])
+        return read_options(
+            SamplingOptions, compose_or_explain("evaluate", [*of_first_stage(drawing), "overwrite=true"])
+        )
