@@ -1,0 +1,115 @@
+"""docs/extending.md to the letter, in a copy of the tree: each block of code is a new file, and no existing file changes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(?:python|yaml)\n# ((?:src|conf)/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CHECKED = (
+    "test_a_group_has_one_file_for_each_choice_of_its_package",
+    "test_a_file_is_the_list_of_a_constructors_arguments",
+    "test_a_file_opens_with_a_line_about_itself",
+    "test_every_package_of_choices_has_a_group",
+)
+WORDS = ("network=convolutions", "schedule=square", "sampler=damped", "ema=[warm_up,uniform]", "data=digits")
+TINY = (
+    "trainer.max_steps=2",
+    "eval.every=2",
+    "eval.num_samples=4",
+    "checkpoint.every=2",
+    "network.width=4",
+    "data.batch_size=4",
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tree with the page's files in it."""
+    copy = tmp_path_factory.mktemp("tree")
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
+    for folder in ("tests/conf", "tests/golden"):
+        (copy / folder).mkdir(parents=True)
+    for file in (
+        *ROOT.glob("tests/*.py"),
+        *ROOT.glob("tests/golden/*.py"),
+        ROOT / "tests/conf/test_groups.py",
+        ROOT / "pyproject.toml",
+    ):
+        shutil.copy(file, copy / file.relative_to(ROOT))
+    for script in ("train.py", "evaluate.py", "sample.py"):
+        shutil.copy(ROOT / script, copy / script)
+    for name, content in BLOCK.findall((ROOT / "docs/extending.md").read_text(encoding="utf-8")):
+        file = copy / name
+        assert not file.exists(), f"{name} is an existing file"
+        assert file.parent.is_dir(), f"{name} lies in no package and no group"
+        file.write_text(content, encoding="utf-8")
+    return copy
+
+
+def run(tree, *words):
+    """A command in the copy, which imports from it."""
+    here = {"PYTHONPATH": os.pathsep.join([str(tree / "src"), str(tree / "tests")]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tree, env=os.environ | here, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_page_has_a_file_for_each_kind_of_part():
+    names = {name for name, _ in BLOCK.findall((ROOT / "docs/extending.md").read_text(encoding="utf-8"))}
+    for group in ("schedule", "sampler", "ema", "network", "metric"):
+        assert any(name.startswith(f"conf/{group}/") for name in names), group
+
+
+def test_the_groups_are_in_order_with_them(tree):
+    cases = [f"tests/conf/test_groups.py::{name}" for name in CHECKED]
+    run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", *cases)
+
+
+def test_they_are_trained_and_measured(tree):
+    run(
+        tree,
+        "train.py",
+        *WORDS,
+        "sampler.strength=0.9",
+        "sampler.grid.steps=2",
+        *TINY,
+        "trainer.accelerator=cpu",
+        "logger=none",
+        "extractor=digits",
+        "run.name=new",
+    )
+    (found,) = {path.parent for path in (tree / "runs").rglob("complete.json")}
+    said = run(
+        tree,
+        "evaluate.py",
+        f"checkpoint={found}",
+        "num_samples=8",
+        "metric=[frechet,likeness]",
+        "accelerator=cpu",
+        "track=uniform",
+    )
+    assert "likeness" in said
+    assert "0.9" in (found / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_their_arguments_are_checked_and_suggested(tree):
+    code = (
+        "from difflab.config.resolve import resolve_row\n"
+        "for words in (['sampler=damped', 'sampler.strenth=1'], ['sampler=dampd'], ['sampler=damped', 'sampler.strength=much']):\n"
+        "    try: resolve_row([*words, 'data=digits'])\n"
+        "    except ValueError as error: print(error)\n"
+    )
+    said = run(tree, "-c", code).splitlines()
+    assert "did you mean 'strength'" in said[0]
+    assert "did you mean 'damped'" in said[1]
+    assert said[2].startswith("sampler.strength=much must be a number")
