@@ -41,7 +41,7 @@ MATHEMATICS = {
     "ema": {"layout"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
-TEXT_AND_FILES = {"strict_json", "files", "formatting", "reading", "former_names", "on_demand"}
+TEXT_AND_FILES = {"strict_json", "files", "formatting", "reading", "former_names", "on_demand", "suggest"}
 BELOW_DATA = {*TEXT_AND_FILES, "runtime", "types", "noise"}
 NUMBERS = {*BELOW_DATA, "distributed", "data", "features", "metrics"}
 MODELS = {*MATHEMATICS, *NUMBERS, "runs", "config", "training", "checkpoints"}
@@ -49,6 +49,7 @@ MACHINERY = {
     "strict_json": set(),
     "files": {"strict_json"},
     "formatting": set(),
+    "suggest": set(),
     "reading": set(),
     "former_names": set(),
     "on_demand": set(),

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from difflab.cli.info import main as info_command
+from difflab.cli.runs import info as info_command
 from difflab.reading import FileError
 from difflab.runs import RunDirectory, newest, rollback_count
 from difflab.runs.info import as_text, info

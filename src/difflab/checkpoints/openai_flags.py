@@ -9,12 +9,13 @@ so do flags that are exactly the published ones of a released classifier. Else i
 """
 
 import ast
-import difflib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from difflab.suggest import suggestion
 
 Flags = Mapping[str, Any] | str
 
@@ -163,9 +164,7 @@ def parse(flags: Flags) -> dict[str, Any]:
     parsed = {}
     for name, value in given.items():
         if name not in _DEFAULTS:
-            near = difflib.get_close_matches(name, _DEFAULTS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(_DEFAULTS))}"
-            raise ValueError(f"{name!r} is no flag of guided-diffusion; {hint}")
+            raise ValueError(f"{name!r} is no flag of guided-diffusion; {suggestion(name, sorted(_DEFAULTS))}")
         parsed[name] = _typed(name, value)
     return parsed
 

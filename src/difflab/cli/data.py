@@ -25,27 +25,35 @@ HELP = """$program: packs data sets into shards, and tells what they are
 
 Train on the result with data=webdataset|mds|parquet|latents data.dataset.root=OUT."""
 
-PACK = ("format", "image_size", "shard_mb", "split", "image_column", "label_column")
+SETTINGS = ("format", "image_size", "shard_mb", "split", "image_column", "label_column")
+"""Of packing, as key=value."""
 
 
 def main() -> None:
     """The command line of `difflab data`."""
-    from difflab.cli.entry import arguments, fail
+    from difflab.cli.endings import fail
+    from difflab.cli.entry import Words, arguments
     from difflab.data import DataError
 
-    words = [word for word in arguments() if word != "--json"]
-    if not words or {"-h", "--help"} & set(words):
-        print(Template(HELP).substitute(data=command("data"), program=program("data")))
-        sys.exit(0 if words else 2)
+    words = Words(Template(HELP).substitute(data=command("data"), program=program("data")))
+    verbs = words.add_subparsers(
+        dest="verb", metavar="pack|info", parser_class=lambda **_: Words(words.format_help().rstrip())
+    )
+    packing, info = verbs.add_parser("pack"), verbs.add_parser("info")
+    packing.add_argument("source", metavar="SOURCE")
+    packing.add_argument("out", metavar="OUT")
+    packing.add_argument("settings", metavar="key=value", nargs="*")
+    info.add_argument("path", metavar="PATH")
+    info.add_argument("--json", action="store_true")
+    given = words.parse_args(arguments())
+    if given.verb is None:
+        print(words.format_help(), end="")
+        sys.exit(2)
     try:
-        if words[0] == "pack" and len(words) >= 3:
-            _pack(words[1], words[2], words[3:])
-        elif words[0] == "info" and len(words) == 2:
-            _info(words[1], "--json" in sys.argv)
+        if given.verb == "pack":
+            _pack(given.source, given.out, given.settings)
         else:
-            fail(
-                f"{' '.join(words)!r} is not understood: give pack SOURCE OUT [key=value ...], or info PATH; --help tells more"
-            )
+            _info(given.path, given.json)
     except DataError as error:
         fail(str(error))
 
@@ -95,16 +103,15 @@ def _info(path: str, as_json: bool) -> None:
 
 
 def _values(words: list[str]) -> dict[str, str]:
-    import difflib
-
     from difflab.data import DataError
+    from difflab.suggest import near_name
 
     values = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if key not in PACK or not equals:
-            near = difflib.get_close_matches(key, PACK, n=1)
-            raise DataError(f"{word!r}: {f'did you mean {near[0]}=?' if near else 'there are ' + ', '.join(PACK)}")
+        if key not in SETTINGS or not equals:
+            near = near_name(key, SETTINGS)
+            raise DataError(f"{word!r}: {f'did you mean {near}=?' if near else 'there are ' + ', '.join(SETTINGS)}")
         values[key] = value
     return values
 

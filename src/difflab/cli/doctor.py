@@ -69,7 +69,7 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
 
 def checks_of(overrides: list[str]) -> list[Check]:
     """All checks, for the run that the arguments of a training command describe; what no argument names is not examined."""
-    from difflab.cli.entry import fail
+    from difflab.cli.endings import fail
     from difflab.cluster import doctor as room
     from difflab.config.batch_split import divide
     from difflab.config.build import target

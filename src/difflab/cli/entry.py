@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+from difflab.cli.endings import fail
 from difflab.config.paths import config_directories, config_files, is_group
-from difflab.config.sweep_rows import Ended
 from difflab.runtime.home import check_surroundings
 from difflab.runtime.invocation import command, program
 from difflab.runtime.memory import end_at_once, spared
@@ -23,6 +23,25 @@ NEEDED = ("difflab.training.module", "difflab.data", "difflab.metrics", "difflab
 """By every command that has a configuration: torch, Lightning and most of difflab."""
 
 GROUPS_NOT_SHOWN = frozenset({"module", "experiment", "recipe"})
+
+
+class Words(argparse.ArgumentParser):
+    """The words of a command that has no configuration. Its help is a text of its own, and what it does not understand is one line.
+
+    Args:
+        help: The text.
+    """
+
+    def __init__(self, help: str):
+        super().__init__(add_help=False, allow_abbrev=False)
+        self._help = help
+        self.add_argument("-h", "--help", action="help")
+
+    def format_help(self) -> str:
+        return f"{self._help}\n"
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}; --help tells more")
 
 
 def wants_help(arguments: list[str]) -> bool:
@@ -67,60 +86,6 @@ def arguments() -> list[str]:
     except ValueError as error:
         fail(str(error))
     return sys.argv[1:]
-
-
-def fail(message: str, status: int = 2) -> NoReturn:
-    """One line to the standard error, by one of the processes, and an exit status: the one given where all processes fail so, 1 where
-    others do not, which is the fault of a machine."""
-    from difflab.runtime.rank import launched_together
-
-    speaks, nodes = True, ()
-    if launched_together():
-        from difflab.distributed.meeting import NodeError, ProcessMissingError, meeting
-
-        try:
-            speaks = meeting().refuse(message, status)
-        except NodeError as error:
-            message, status, nodes, speaks = str(error), 1, error.nodes, error.speaks
-        except ProcessMissingError as error:
-            message, status = f"{message} ({error})", 1
-    end(message, status, nodes, speaks)
-
-
-def end(message: str, status: int, nodes: Sequence[str] = (), speaks: bool = True) -> NoReturn:
-    """Ends this process; what a job is to know of it is written down.
-
-    Args:
-        message: Why.
-        status: With which it ends.
-        nodes: Machines whose fault it is.
-        speaks: Whether it is this process that says why.
-    """
-    if "DIFFLAB_JOB" in os.environ:
-        from difflab.cluster.exit_record import record_end
-
-        record_end(status, error=message, nodes=nodes)
-    if speaks:
-        from difflab.reading import printable  # it may name a file of a stranger
-
-        print(f"error: {printable(message)}", file=sys.stderr)
-    raise Ended(status, message)
-
-
-@contextmanager
-def ended_together() -> Iterator[None]:
-    """What another process, or a machine, has to do with the end of this one becomes a line of one of them."""
-    from difflab.distributed.meeting import EndedElsewhere, NodeError, ProcessMissingError, attended
-
-    with attended():
-        try:
-            yield
-        except EndedElsewhere as other:
-            end(str(other), other.status, speaks=False)
-        except NodeError as error:
-            end(str(error), 1, error.nodes, error.speaks)
-        except ProcessMissingError as error:
-            end(str(error), 1)
 
 
 def run_hydra(config_name: str, function: Callable[..., object], check: Callable[[DictConfig], object]) -> None:

@@ -67,7 +67,7 @@ def main() -> None:
 
 def evaluate(config: DictConfig) -> None:
     """Measures what the configuration names. Started again it goes on: drawn and embedded images are used again."""
-    from difflab.cli.drawn_ends import ends_in_a_line
+    from difflab.cli.endings import ends_in_a_line
 
     with ends_in_a_line():
         _evaluate(config)

@@ -14,14 +14,17 @@ from difflab.runtime.signals import BRIEF, KEEPING, WRITING, Stage, signals, sta
 
 
 class Command(NamedTuple):
-    """A command of difflab, main() of difflab.cli.<its name>.
+    """A command of difflab.
 
-    purpose   in a line
-    stage     at which it begins, hence what a signal does
+    Attributes:
+        purpose: What it does, in a line.
+        stage: At which it begins, hence what a signal does.
+        function: In difflab.cli, where that is not main() of the module of its name.
     """
 
     purpose: str
     stage: Stage = BRIEF
+    function: str = ""
 
 
 COMMANDS = {
@@ -30,7 +33,7 @@ COMMANDS = {
     "evaluate": Command("measures images: FID and its relatives with intervals and protocols", KEEPING),
     "study": Command("rows and seeds: plans, runs, statistics, tables, reports"),
     "runs": Command("lists runs: status, scores, W&B, what they set"),
-    "info": Command("tells what is known of a run"),
+    "info": Command("tells what is known of a run", function="runs.info"),
     "data": Command("packs data sets into shards, and tells what they are", KEEPING),
     "weights": Command("lists and fetches the weights of feature extractors"),
     "doctor": Command("examines the environment: versions, GPUs, network, disks, data, SLURM"),
@@ -100,4 +103,5 @@ def chosen() -> None:
 def run(command: str) -> None:
     """Runs a command."""
     signals.enter(COMMANDS[command].stage)
-    importlib.import_module(f"difflab.cli.{command}").main()
+    module, _, function = (COMMANDS[command].function or f"{command}.main").partition(".")
+    getattr(importlib.import_module(f"difflab.cli.{module}"), function)()

@@ -1,4 +1,4 @@
-"""The runs that there are: `difflab runs [FOLDER] [key=value ...]`."""
+"""The runs that there are, `difflab runs [FOLDER] [key=value ...]`, and what is known of one, `difflab info RUN`."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ HELP = """difflab runs: the runs below a folder, a line on each
   difflab runs sort=frechet                     by the score whose name has this in it, the smallest first; or sort=step|seed|changed
   difflab runs --json                           for programs"""
 
+INFO = "usage: difflab info <run directory> [--json]"
+
 COLUMNS = ("experiment", "seed", "status", "identity", "wandb", "step", "changed")
 """Fields of a run by which it is chosen and sorted."""
 
 
 def main() -> None:
     """The command line of `difflab runs`."""
-    from difflab.cli.entry import arguments, fail
+    from difflab.cli.endings import fail
+    from difflab.cli.entry import Words, arguments
     from difflab.runs.listing import ListedRun, listed, settings
     from difflab.runs.names import ROOT
 
-    words = arguments()
-    if {"-h", "--help"} & set(words):
-        print(HELP)
-        return
-    given = [word for word in words if word != "--json"]
-    folders = [word for word in given if "=" not in word]
-    wanted = settings([word for word in given if "=" in word])
-    if len(folders) > 1 or any(word.startswith("-") for word in folders):
+    words = Words(HELP)
+    words.add_argument("words", metavar="[FOLDER] [key=value ...]", nargs="*")
+    words.add_argument("--json", action="store_true")
+    given = words.parse_intermixed_args(arguments())
+    folders = [word for word in given.words if "=" not in word]
+    wanted = settings([word for word in given.words if "=" in word])
+    if len(folders) > 1:
         fail(f"{' '.join(folders)!r} is not understood: give one folder, and key=value; --help tells more")
     folder = Path(folders[0]) if folders else ROOT
     if not folder.is_dir():
@@ -52,7 +54,32 @@ def main() -> None:
     order = wanted.pop("sort", "changed")
     runs = [run for run in found if isinstance(run, ListedRun) and _fits(run, wanted)]
     runs.sort(key=lambda run: _place(run, order))
-    print(dumps([asdict(run) for run in runs], indent=2) if "--json" in words else as_text(runs))
+    print(dumps([asdict(run) for run in runs], indent=2) if given.json else as_text(runs))
+
+
+def info() -> None:
+    """The command line of `difflab info`."""
+    from difflab.cli.endings import fail
+    from difflab.cli.entry import Words, arguments
+    from difflab.runtime.memory import end_at_once, spared
+
+    end_at_once()
+    words = Words(INFO)
+    words.add_argument("run", metavar="<run directory>", nargs="?")
+    words.add_argument("--json", action="store_true")
+    given = words.parse_intermixed_args(arguments())
+    if given.run is None:
+        print(INFO)
+        sys.exit(2)
+    with spared():
+        from difflab.runs.info import as_text as told
+        from difflab.runs.info import info as known
+        from difflab.runs.names import found_run
+    try:
+        facts = known(found_run(given.run))
+    except ValueError as error:
+        fail(str(error))
+    print(dumps(facts, indent=2) if given.json else told(facts))
 
 
 def as_text(runs: Sequence[ListedRun]) -> str:

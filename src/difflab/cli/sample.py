@@ -76,7 +76,7 @@ def main() -> None:
 
 def sample(config: DictConfig) -> None:
     """Draws images and writes them to `out`; what an earlier start of the same command has drawn is kept."""
-    from difflab.cli.drawn_ends import ends_in_a_line
+    from difflab.cli.endings import ends_in_a_line
 
     with ends_in_a_line(str(config.out)):
         _sample(config)

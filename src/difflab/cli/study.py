@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from string import Template
 
 from difflab.runtime.invocation import command, program
 from difflab.studies.planning.request import Request
+from difflab.suggest import near_name, suggestion
 
 HELP = """$program: from a question to a table with error bars
 
@@ -75,7 +75,8 @@ LAUNCHER = "launcher"
 
 def main() -> None:
     """The command line of study.py."""
-    from difflab.cli.entry import arguments, fail, wants_help
+    from difflab.cli.endings import fail
+    from difflab.cli.entry import arguments, wants_help
     from difflab.runtime.home import check_surroundings
     from difflab.runtime.memory import end_at_once, spared
 
@@ -144,11 +145,9 @@ def _check_no_option(key: str) -> None:
     """A ValueError if the key is no override of train.py, and nearly an option."""
     from difflab.config.paths import is_group
 
-    near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
+    near = near_name(key, OPTIONS, cutoff=0.75)
     if near and not is_group(key):
-        raise ValueError(
-            f"{key} is neither an option nor an override of {program('train')}: did you mean {near[0]}=...?"
-        )
+        raise ValueError(f"{key} is neither an option nor an override of {program('train')}: did you mean {near}=...?")
 
 
 def study_file(name: str) -> Path:
@@ -161,8 +160,8 @@ def study_file(name: str) -> Path:
             return path
     known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
     own = _own_studies(Path(name).parent if name else Path())
-    if near := difflib.get_close_matches(name, [*own, *known], n=1):
-        raise ValueError(f"there is no study {name!r}: did you mean {near[0]!r}?")
+    if near := near_name(name, [*own, *known]):
+        raise ValueError(f"there is no study {name!r}: did you mean {near!r}?")
     here = f"in {Path(name).parent}/ there are {', '.join(own)}; " if own else ""
     raise ValueError(
         f"there is no study {name!r}: {here}{', '.join(known)} come with difflab (study.py list says what they ask)"
@@ -205,5 +204,4 @@ def number(options: Mapping[str, str], key: str) -> float | None:
 
 
 def _there_are(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names) or 'none'}"
+    return suggestion(name, names)

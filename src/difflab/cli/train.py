@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from difflab.cli.entry import arguments, ended_together, fail, help_text, run_hydra, wants_help
+from difflab.cli.endings import ended_together, fail
+from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

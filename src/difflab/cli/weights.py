@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import sys
+from difflab.suggest import suggestion
 
 USAGE = """usage: difflab weights               the known weights, where they are looked for, and whether they are whole
        difflab weights fetch NAME... gets them; nothing is ever downloaded otherwise"""
@@ -11,21 +10,22 @@ USAGE = """usage: difflab weights               the known weights, where they ar
 
 def main() -> None:
     """The command line of `difflab weights`."""
-    from difflab.cli.entry import fail
+    from difflab.cli.endings import fail
+    from difflab.cli.entry import Words
     from difflab.features.fetching import FetchError
 
-    arguments = sys.argv[1:]
-    if not arguments:
+    words = Words(USAGE)
+    verbs = words.add_subparsers(dest="verb", metavar="fetch", parser_class=lambda **_: Words(USAGE))
+    verbs.add_parser("fetch").add_argument("names", metavar="NAME", nargs="+")
+    given = words.parse_args()
+    if given.verb is None:
         print(listing())
-    elif arguments[0] == "fetch" and len(arguments) > 1:
-        try:
-            for name in arguments[1:]:
-                fetch_by_name(name)
-        except (FetchError, ValueError) as error:
-            fail(str(error))
-    else:
-        print(USAGE)
-        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
+        return
+    try:
+        for name in given.names:
+            fetch_by_name(name)
+    except (FetchError, ValueError) as error:
+        fail(str(error))
 
 
 def listing() -> str:
@@ -56,9 +56,7 @@ def fetch_by_name(name: str) -> None:
     from difflab.features.pretrained import KNOWN
 
     if name not in KNOWN:
-        near = difflib.get_close_matches(name, KNOWN, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KNOWN)}"
-        raise ValueError(f"{name}: no such weights; {hint}")
+        raise ValueError(f"{name}: no such weights; {suggestion(name, KNOWN)}")
     weight = KNOWN[name]
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     try:

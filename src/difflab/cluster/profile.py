@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import difflab
 from difflab.reading import read_yaml
+from difflab.suggest import suggestion
 
 _PACKAGE = Path(difflab.__file__).parent
 
@@ -111,5 +111,4 @@ def load_profile(name: str) -> Profile:
 
 
 def _near(word: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    return suggestion(word, names)

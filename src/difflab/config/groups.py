@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.config.paths import config_files, is_group, search_words
 from difflab.reading import read_yaml
 from difflab.runtime.invocation import command
+from difflab.suggest import near_name, suggestion
 
 
 class ConfigError(ValueError):
@@ -104,9 +104,7 @@ def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) ->
     if not any(override.key_or_group == group for override in chosen):
         return
     groups = [str(name) for name in base.hydra.runtime.choices if not str(name).startswith("hydra")]
-    near = near_name(group, groups)
-    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(sorted(groups))}"
-    raise ConfigError(f"unknown group {group!r}: {hint}")
+    raise ConfigError(f"unknown group {group!r}: {suggestion(group, sorted(groups))}")
 
 
 def explain_choice(group: str, choice: object, problem: str = "") -> None:
@@ -134,12 +132,6 @@ def explain_choice(group: str, choice: object, problem: str = "") -> None:
                 else f"`{command(f'train +{group}=list')}` names them"
             )
             raise ConfigError(f"{group}={name[:80]}: no such choice; {f'did you mean {near!r}?' if near else several}")
-
-
-def near_name(name: str, names: Iterable[str]) -> str | None:
-    """The name that was perhaps meant: among the nearest ones one of the same letters, as npz is for nzp."""
-    near = difflib.get_close_matches(name, list(names), n=3)
-    return max(near, key=lambda candidate: sorted(candidate) == sorted(name), default=None)
 
 
 def whose(keys: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import Override, Sweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from difflab.config.groups import ConfigError, direct_choices, near_name
+from difflab.config.groups import ConfigError, direct_choices
 from difflab.config.paths import config_files, is_group
 from difflab.config.words import ALIASES
 from difflab.reading import read_yaml
+from difflab.suggest import near_name
 
 _LEADS_OUT = re.compile(r"\.\.|\\|[=,\[(\"'\s]/")
 """In a word that may hold such a name. Few do, and the others need not be read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tarfile
 import zipfile
 from collections.abc import Collection, Sequence
@@ -18,6 +17,7 @@ from difflab.data.tar_shards import TarShards
 from difflab.data.zip_archive import ZipFiles
 from difflab.reading.archives import open_zip
 from difflab.runtime.invocation import program
+from difflab.suggest import near_name
 
 
 class SourceKind(Enum):
@@ -96,8 +96,8 @@ def _missing(path: Path, data_sets: Collection[str]) -> DataError:
     while not folder.is_dir() and folder != folder.parent:
         name, folder = folder.name, folder.parent
     beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = [str(folder / match) for match in difflib.get_close_matches(name, beside, n=2)]
-    near += difflib.get_close_matches(str(path), list(data_sets), n=2)
+    near = [str(folder / match) for match in [near_name(name, beside)] if match]
+    near += [match for match in [near_name(str(path), data_sets)] if match]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return DataError(f"{path} does not exist: there is no {name!r} in {folder}{hint or '.'}")
 

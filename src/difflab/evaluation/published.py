@@ -6,7 +6,6 @@ say is not guessed: a field that we took for granted is listed under `assumed`, 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from textwrap import fill
@@ -16,6 +15,7 @@ from difflab.evaluation.results import Measurement, Results
 from difflab.metrics.protocol import NOT_STATED, Difference, Protocol, Value
 from difflab.reading import shown
 from difflab.reading.json import expected, is_a
+from difflab.suggest import suggestion
 
 CONFIDENCE = ("paper", "secondary", "unverified")
 """Read in the paper; read in a source that quotes it; from memory."""
@@ -91,9 +91,7 @@ class Target:
         if not isinstance(node, Mapping) or not all(isinstance(key, str) for key in node):
             raise ValueError(f"{where} is {shown(node)}: expected {{value: ..., source: ..., confidence: paper}}")
         for key in sorted(node.keys() - own - STATED.keys()):
-            near = difflib.get_close_matches(key, [*own, *STATED], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted({*own, *STATED}))}"
-            raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+            raise ValueError(f"{where}: unknown key {key!r}; {suggestion(key, sorted({*own, *STATED}))}")
         if missing := sorted({"value", "source", "confidence"} - node.keys()):
             raise ValueError(
                 f"{where} lacks {', '.join(missing)}: a published number has a value, a source and a confidence"

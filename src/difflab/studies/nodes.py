@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from difflab.suggest import suggestion
 
 if TYPE_CHECKING:
     from difflab.evaluation.published import Target
@@ -35,7 +36,7 @@ def mapping(node: Any, where: str, keys: Collection[str] | None) -> dict[str, An
         raise StudyError(f"{where}: expected names with values, got {node!r}")
     for key in node:
         if keys is not None and key not in keys:
-            raise StudyError(f"{where}: unknown key {key!r}; {near(str(key), keys)}")
+            raise StudyError(f"{where}: unknown key {key!r}; {suggestion(str(key), keys)}")
     return dict(node)
 
 
@@ -55,13 +56,7 @@ def number(value: Any, where: str) -> float:
 
 def there_are(name: str, names: Collection[str], what: str) -> str:
     """What an error says of a name that none of the known ones is."""
-    return f"there is no such {what}; {near(name, names)}"
-
-
-def near(name: str, names: Collection[str]) -> str:
-    """The known name that was meant, else all of them."""
-    found = difflib.get_close_matches(name, [str(n) for n in names], n=1)
-    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(map(str, names))}"
+    return f"there is no such {what}; {suggestion(name, names)}"
 
 
 class Strict(yaml.SafeLoader):

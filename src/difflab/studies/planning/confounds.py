@@ -8,7 +8,6 @@ them, 0.1 and 0.3: that is a confound, and it is found here.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from difflab.config.resolve import ResolvedConfig, dotted, leaves
 from difflab.runs.identity import WHERE_AND_HOW
 from difflab.studies.spec import Row, StudyError
+from difflab.suggest import near_name
 
 
 class _Absent:
@@ -223,8 +223,8 @@ def _known(*trees: Mapping[str, Any]) -> dict[str, Any]:
 def _near(key: str, known: Collection[str]) -> str:
     """The key that was perhaps meant: one that ends alike, or is spelt alike."""
     ends = [one for one in known if one.endswith(f".{key.rpartition('.')[2]}") and not one.startswith("module.")]
-    near = ends[:1] or difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = ends[0] if ends else near_name(key, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _reason(key: str, against: Row, value: Any) -> str:

@@ -9,7 +9,6 @@ shards that only the same strategy on as many processes reads.
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib.util
 import logging
 import os
@@ -28,6 +27,7 @@ from torch.optim import Optimizer
 from difflab.layout import trainable
 from difflab.runtime.invocation import installation
 from difflab.runtime.rank import SLACK
+from difflab.suggest import suggestion
 from difflab.training.module import TrainedModule
 from difflab.training.sharding.deepspeed_shards import PartitionedLayout, ReplicatedLayout, ZeROLayout
 from difflab.training.sharding.optimizer_state import by_name, canonical, take_options
@@ -261,8 +261,7 @@ def check_section(zero: Mapping[str, Any]) -> None:
         first = error.errors(include_url=False, include_context=False)[0]
         key = ".".join(map(str, ("strategy.zero", *first["loc"])))
         keys = sorted(DeepSpeedZeroConfig.model_fields)
-        near = difflib.get_close_matches(key.rpartition(".")[2], keys, n=1)
-        unknown = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(keys)}"
+        unknown = suggestion(key.rpartition(".")[2], keys)
         said = (
             f"unknown key: {unknown}" if first["type"] == "extra_forbidden" else f"{first['input']!r}: {first['msg']}"
         )
