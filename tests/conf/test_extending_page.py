@@ -21,7 +21,7 @@ WORDS = ("network=convolutions", "schedule=square", "sampler=damped", "ema=[warm
 TINY = (
     "trainer.max_steps=2",
     "eval.every=2",
-    "eval.num_samples=4",
+    "eval.num_samples=10",
     "checkpoint.every=2",
     "network.width=4",
     "data.batch_size=4",
