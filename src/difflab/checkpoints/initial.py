@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from difflab.checkpoints.run_weights import run_weights
-from difflab.config.build import build
 from difflab.config.groups import ConfigError
 from difflab.reading import FileError, shown
 from difflab.reading.weights import read_checkpoint

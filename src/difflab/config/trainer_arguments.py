@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.config.build import build, target
 from difflab.config.groups import ConfigError
-from difflab.suggest import near_name
 from difflab.runs.identity import ONLY_WATCHES
 from difflab.runs.names import run_id
 from difflab.runtime.invocation import program
+from difflab.suggest import near_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config.arguments import check_arguments
-from difflab.config.batch_split import BATCH_VALUES, divide
+from difflab.config.batch_split import BatchValues, divide
 from difflab.config.build import as_yaml, build, cause, plain
 from difflab.config.counted_classes import count_classes
 from difflab.config.groups import command_words
@@ -21,7 +21,7 @@ from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, 
 from difflab.config.place import check_place
 from difflab.config.schema import schema
 from difflab.config.trust import trust
-from difflab.config.values import OF_A_RUN, SEEDS, check_values
+from difflab.config.values import RunValues, Seeds, check_values
 from difflab.data import DataError
 
 
@@ -102,7 +102,7 @@ def checked_training(config: DictConfig) -> TrainingOptions:
     """
     typed = copy.deepcopy(config)
     complete(config)
-    check_values(config, SEEDS | OF_A_RUN | BATCH_VALUES)
+    check_values(config, Seeds, RunValues, BatchValues)
     if type(config.trainer.max_time) is int:  # what a yaml file's unquoted 12:00:00 is: a number of seconds
         config.trainer.max_time = str(config.trainer.max_time)
     check_arguments(config)
