@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from difflab.data import DataError, FileImages, ImageFolder, NpzImages, SourceKind, kind_of, open_image_set
+from difflab.data import DataError, FileImages, ImageFolder, NpzImages, kind_of, open_image_set, source_kind
 from difflab.data.dataset import content_of, fingerprint_of, pixel_digest
 from difflab.data.file_store import checked_content
 from difflab.data.npz import NpzArray
@@ -79,19 +79,19 @@ def without_classes(path: Path) -> Path:
 
 
 FORMS = {
-    "npz": (SourceKind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS, LABELS)),
-    "compressed": (SourceKind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS, LABELS, save=np.savez_compressed)),
-    "int64": (SourceKind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS.astype(np.int64), LABELS.astype(np.uint8))),
+    "npz": (source_kind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS, LABELS)),
+    "compressed": (source_kind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS, LABELS, save=np.savez_compressed)),
+    "int64": (source_kind.IMAGES_NPZ, lambda at: npz(at / "a.npz", PIXELS.astype(np.int64), LABELS.astype(np.uint8))),
     "reference batch": (
-        SourceKind.IMAGES_AND_STATISTICS_NPZ,
+        source_kind.IMAGES_AND_STATISTICS_NPZ,
         lambda at: npz(
             at / "a.npz", PIXELS, LABELS, mu=np.zeros(4), sigma=np.eye(4), mu_s=np.zeros(2), sigma_s=np.eye(2)
         ),
     ),
-    "folder": (SourceKind.FOLDER, lambda at: folder(at / "set", files())),
-    "zip": (SourceKind.ZIP, lambda at: zipped(at / "a.zip", files())),
-    "zip without its ending": (SourceKind.ZIP, lambda at: zipped(at / "archive", files())),
-    "shards": (SourceKind.TAR_SHARDS, lambda at: shards(at / "set")),
+    "folder": (source_kind.FOLDER, lambda at: folder(at / "set", files())),
+    "zip": (source_kind.ZIP, lambda at: zipped(at / "a.zip", files())),
+    "zip without its ending": (source_kind.ZIP, lambda at: zipped(at / "archive", files())),
+    "shards": (source_kind.TAR_SHARDS, lambda at: shards(at / "set")),
 }
 
 
@@ -466,9 +466,9 @@ def test_a_path_that_does_not_exist_names_what_is_near(tmp_path):
 
 
 def test_kinds_that_are_no_files_of_images(tmp_path):
-    assert kind_of("digits", ["digits"]) is SourceKind.DATA_SET
+    assert kind_of("digits", ["digits"]) is source_kind.DATA_SET
     run = folder(tmp_path / "run", {"config.yaml": b"", "provenance.json": b"[]"})
-    assert kind_of(run) is SourceKind.RUN
+    assert kind_of(run) is source_kind.RUN
     assert "the directory of a run, which holds no images" in error(run)
     np.save(tmp_path / "a.npy", PIXELS)
     for name, hint in {

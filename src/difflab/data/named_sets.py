@@ -60,7 +60,8 @@ def read_idx(path: Path) -> Tensor:
     """The uint8 array of an IDX file, gzipped or not.
 
     Two zero bytes, the type (8 = unsigned byte), the number of dimensions, each size as big-endian int32, then the
-    values in row-major order (LeCun, Cortes and Burges, "The MNIST database").
+    values in row-major order (LeCun, Cortes and Burges, "The MNIST database"). torchvision's reader takes no .gz, and stops at an
+    assertion, without the file's name, where one is damaged.
     """
     try:
         raw = path.read_bytes()

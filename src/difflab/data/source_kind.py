@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from collections.abc import Collection, Sequence
-from enum import Enum
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from difflab.data.dataset import ImageSet
 from difflab.data.encoded import FileImages
 from difflab.data.errors import DataError
+from difflab.data.file_store import FileStore
 from difflab.data.folder import FolderFiles
+from difflab.data.labels import Listing
 from difflab.data.npz import IMAGES, NpzImages, array_names
 from difflab.data.tar_shards import TarShards
 from difflab.data.zip_archive import ZipFiles
@@ -20,18 +22,60 @@ from difflab.runtime.invocation import program
 from difflab.suggest import near_name
 
 
-class SourceKind(Enum):
-    """The value is what a person calls it."""
+@dataclass(frozen=True, eq=False)
+class SourceKind:
+    """A kind of things that lie at a path, and what can be done with one.
 
-    RUN = "the directory of a run"
-    IMAGES_NPZ = "an npz of images"
-    STATISTICS_NPZ = "an npz of statistics"
-    IMAGES_AND_STATISTICS_NPZ = "an npz of images and statistics"
-    FOLDER = "a folder of images"
-    ZIP = "a zip of images"
-    TAR_SHARDS = "WebDataset shards"
-    DATA_SET = "a data set"
+    Attributes:
+        described: What a person calls it.
+        files: Opens its image files and lists them; None where there are none.
+        arrays: Opens its images, of which black and white can be said; None where it has no arrays of images.
+        has_statistics: Whether it holds the statistics of features.
+    """
 
+    described: str
+    files: Callable[[Path], tuple[FileStore, Listing]] | None = None
+    arrays: Callable[[Path, Sequence[float] | None], ImageSet] | None = None
+    has_statistics: bool = False
+
+    def open(self, path: Path, value_range: Sequence[float] | None) -> ImageSet:
+        """The images at a path of this kind.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.arrays is not None:
+            return self.arrays(path, value_range)
+        if self.files is None:
+            raise DataError(f"{path} is {self.described}, which holds no images.")
+        store, found = self.files(path)
+        return FileImages(store, found.images, found.labels)
+
+
+def _in_folder(path: Path) -> tuple[FileStore, Listing]:
+    files = FolderFiles(path)
+    return files, files.listing()
+
+
+def _in_zip(path: Path) -> tuple[FileStore, Listing]:
+    files = ZipFiles(path)
+    return files, files.listing()
+
+
+def _in_tar(path: Path) -> tuple[FileStore, Listing]:
+    shards = TarShards(path)
+    classes = [] if shards.labels is None else [str(number) for number in range(int(shards.labels.max()) + 1)]
+    return shards, Listing(shards.names, shards.labels, classes)
+
+
+RUN = SourceKind("the directory of a run")
+IMAGES_NPZ = SourceKind("an npz of images", arrays=NpzImages)
+STATISTICS_NPZ = SourceKind("an npz of statistics", has_statistics=True)
+IMAGES_AND_STATISTICS_NPZ = SourceKind("an npz of images and statistics", arrays=NpzImages, has_statistics=True)
+FOLDER = SourceKind("a folder of images", _in_folder)
+ZIP = SourceKind("a zip of images", _in_zip)
+TAR_SHARDS = SourceKind("WebDataset shards", _in_tar)
+DATA_SET = SourceKind("a data set")
 
 MEAN, COVARIANCE = "mu", "sigma"
 """What everybody calls the statistics of features in an npz."""
@@ -44,7 +88,7 @@ def kind_of(path: str | Path, data_sets: Collection[str] = ()) -> SourceKind:
     part of it.
     """
     if str(path) in data_sets:
-        return SourceKind.DATA_SET
+        return DATA_SET
     place = Path(path)
     if place.is_dir():
         return _kind_of_folder(place)
@@ -55,11 +99,11 @@ def kind_of(path: str | Path, data_sets: Collection[str] = ()) -> SourceKind:
     if zipfile.is_zipfile(place):
         with open_zip(place) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
-        return _kind_of_npz(place) if names and all(name.endswith(".npy") for name in names) else SourceKind.ZIP
+        return _kind_of_npz(place) if names and all(name.endswith(".npy") for name in names) else ZIP
     if place.suffix == ".zip":
         raise DataError(f"{place} cannot be read as a zip; it may be truncated. Make it again.")
     if place.suffix == ".tar" or _is_tar(place):
-        return SourceKind.TAR_SHARDS
+        return TAR_SHARDS
     raise DataError(f"{place} is nothing that difflab evaluates. {_REMEDIES.get(place.suffix, _EXPECTED)}")
 
 
@@ -74,9 +118,9 @@ def _kind_of_npz(path: Path) -> SourceKind:
     present = array_names(path)
     images, statistics = IMAGES in present, MEAN in present and COVARIANCE in present
     if images and statistics:
-        return SourceKind.IMAGES_AND_STATISTICS_NPZ
+        return IMAGES_AND_STATISTICS_NPZ
     if images or statistics:
-        return SourceKind.IMAGES_NPZ if images else SourceKind.STATISTICS_NPZ
+        return IMAGES_NPZ if images else STATISTICS_NPZ
     raise DataError(
         f"{path} has the arrays {', '.join(present) or 'none'}; expected {IMAGES} (images [N, H, W, C]) or "
         f"{MEAN} and {COVARIANCE} (statistics)."
@@ -85,8 +129,8 @@ def _kind_of_npz(path: Path) -> SourceKind:
 
 def _kind_of_folder(path: Path) -> SourceKind:
     if (path / "config.yaml").is_file() and (path / "provenance.json").is_file():
-        return SourceKind.RUN
-    return SourceKind.TAR_SHARDS if any(path.glob("*.tar")) else SourceKind.FOLDER
+        return RUN
+    return TAR_SHARDS if any(path.glob("*.tar")) else FOLDER
 
 
 def _missing(path: Path, data_sets: Collection[str]) -> DataError:
@@ -118,14 +162,4 @@ def open_image_set(path: str | Path, value_range: Sequence[float] | None = None)
 
     value_range   what black and white are in an npz of floats, as (-1, 1) or (0, 1)
     """
-    place, kind = Path(path), kind_of(path)
-    if kind in (SourceKind.IMAGES_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
-        return NpzImages(place, value_range)
-    if kind is SourceKind.TAR_SHARDS:
-        shards = TarShards(place)
-        return FileImages(shards, shards.names, shards.labels)
-    if kind is SourceKind.FOLDER or kind is SourceKind.ZIP:
-        files = FolderFiles(place) if kind is SourceKind.FOLDER else ZipFiles(place)
-        listing = files.listing()
-        return FileImages(files, listing.images, listing.labels)
-    raise DataError(f"{place} is {kind.value}, which holds no images.")
+    return kind_of(path).open(Path(path), value_range)

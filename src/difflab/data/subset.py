@@ -15,22 +15,50 @@ from difflab.data.errors import DataError
 from difflab.noise import ImageNoise
 
 
+class View:
+    """Some images of a source, in an order of one's own.
+
+    Args:
+        source: Where they are.
+        index: Their numbers there.
+        told: Which they are: in its fingerprint, beside the source's.
+    """
+
+    def __init__(self, source: LabelledSource, index: Int[Tensor, " m"], told: str):
+        self._source, self._index, self._told = source, index, told
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self._source.fingerprint} {self._told}".encode()).hexdigest()[:32]
+
+    @property
+    def labels(self) -> Tensor | None:
+        labels = self._source.labels
+        return None if labels is None else labels[self._index]
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        return self._source.images(self._index[torch.as_tensor(indices)].tolist())
+
+
 class Part(ImageDataset):
     """Base of the parts of a data set: a subclass says which images."""
 
     @abstractmethod
     def __init__(self, dataset: ImageDataset, index: Int[Tensor, " m"]):
         """`index` holds the numbers of its images in the whole."""
-        labels = None if dataset.labels is None else dataset.labels[index]
-        super().__init__(dataset.image_size, dataset.channels, labels, dataset.class_names)
+        self._view = View(dataset, index, "")
+        super().__init__(dataset.image_size, dataset.channels, self._view.labels, dataset.class_names)
         self.are_pictures = dataset.are_pictures
         self._dataset, self._index = dataset, index
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._view)
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
-        return self._dataset.images(self._index[torch.as_tensor(indices)])
+        return self._view.images(indices)  # type: ignore[arg-type]
 
     def hash_content(self) -> str:
         digest = hashlib.blake2b(self._dataset.fingerprint.encode(), digest_size=16)
@@ -90,57 +118,27 @@ def spread(source: LabelledSource, count: int | None) -> LabelledSource:
     return source if count is None else Spread(source, count)
 
 
-class Spread:
+class Spread(View):
     """The images 0, M/N, 2M/N ... of a set of M.
 
-    source  the set
-    count   N
+    Args:
+        source: The set.
+        count: N.
     """
 
     def __init__(self, source: LabelledSource, count: int):
         if not 2 <= count <= len(source):
             raise ValueError(f"{count} of {len(source)} images: choose 2 to {len(source)}")
-        self._source = source
-        self._chosen = torch.arange(count) * len(source) // count
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(f"{self._source.fingerprint} {len(self)}".encode()).hexdigest()[:32]
-
-    @property
-    def labels(self) -> Tensor | None:
-        labels = self._source.labels
-        return None if labels is None else labels[self._chosen]
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def images(self, indices: Sequence[int]) -> Tensor:
-        return self._source.images(self._chosen[torch.as_tensor(indices)].tolist())
+        super().__init__(source, torch.arange(count) * len(source) // count, str(count))
 
 
-class Shuffled:
+class Shuffled(View):
     """The images of a set in a fixed random order: data sets are often sorted by class. Any N of them begin with those of a smaller N.
 
-    source   the set
+    Args:
+        source: The set.
     """
 
     def __init__(self, source: LabelledSource):
-        self._source = source
         draws = ImageNoise(0, torch.arange(len(source))).uniform("order of given images")
-        self._order = torch.argsort(draws, stable=True)
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(f"{self._source.fingerprint} shuffled".encode()).hexdigest()[:32]
-
-    @property
-    def labels(self) -> Tensor | None:
-        labels = self._source.labels
-        return None if labels is None else labels[self._order]
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def images(self, indices: Sequence[int]) -> Tensor:
-        return self._source.images(self._order[torch.as_tensor(indices)].tolist())
+        super().__init__(source, torch.argsort(draws, stable=True), "shuffled")

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from difflab.config.keys import ConfigError
-from difflab.data import SourceKind, kind_of, open_image_set
+from difflab.data import kind_of, open_image_set
 from difflab.data.dataset import LabelledSource
+from difflab.data.source_kind import RUN, STATISTICS_NPZ
 from difflab.data.subset import spread
 from difflab.evaluation.statistics_file import StatisticsFile, open_statistics
 from difflab.features import FeatureExtractor
@@ -49,13 +50,13 @@ class ReferenceSource:
 def reference_of_file(config: DictConfig, extractor: FeatureExtractor) -> ReferenceSource:
     """What reference=FILE is compared with: images, statistics, or both."""
     kind = kind_of(config.reference)
-    if kind is SourceKind.RUN:
+    if kind is RUN:
         raise ConfigError(f"reference={config.reference} is a run: name its data by data=..., or images drawn from it")
     value_range = None if config.value_range is None else tuple(config.value_range)
     images = None
-    if kind is not SourceKind.STATISTICS_NPZ:
+    if kind is not STATISTICS_NPZ:
         images = spread(open_image_set(config.reference, value_range), config.reference_images)
-    if kind in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
+    if kind.has_statistics:
         file = open_statistics(config.reference, extractor)
         return ReferenceSource(images, file.gaussians, file.fingerprint, _unsaid(config.reference, file, extractor))
     assert images is not None

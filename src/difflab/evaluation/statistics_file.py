@@ -33,7 +33,7 @@ from torch import Tensor
 from difflab.data.cache import cache_root
 from difflab.data.errors import DataError
 from difflab.data.npz import array_names, whole_array
-from difflab.data.source_kind import COVARIANCE, MEAN, SourceKind, kind_of
+from difflab.data.source_kind import COVARIANCE, MEAN, kind_of
 from difflab.features.extractor import FeatureExtractor
 from difflab.files import atomic_file, write_bytes
 from difflab.metrics.gaussian import Gaussian
@@ -69,8 +69,8 @@ class StatisticsFile:
 def open_statistics(path: str | Path, extractor: FeatureExtractor | None = None) -> StatisticsFile:
     """The statistics in an npz, checked; and checked to be of `extractor`, as far as the file can tell."""
     place, kind = Path(path), kind_of(path)
-    if kind not in (SourceKind.STATISTICS_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
-        raise DataError(f"{place} is {kind.value}; expected an npz of statistics ({MEAN} and {COVARIANCE}).")
+    if not kind.has_statistics:
+        raise DataError(f"{place} is {kind.described}; expected an npz of statistics ({MEAN} and {COVARIANCE}).")
     present = array_names(place)
     count = _count(place) if _COUNT in present else 0
     made_by = None

@@ -10,7 +10,7 @@ from typing import Any
 from difflab.data.checked_files import Findings
 from difflab.data.packing.file_source import HUB, FileSource, open_source
 from difflab.data.shard_index import INDEX, digest_of, hash_of, read_index
-from difflab.data.source_kind import SourceKind, kind_of, open_image_set
+from difflab.data.source_kind import kind_of, open_image_set
 from difflab.reading.arrays import parse_array
 
 
@@ -20,16 +20,16 @@ def describe(path: str) -> dict[str, Any]:
     if (Path(path) / INDEX).is_file():
         return {"path": path, **_packed(path)}
     kind = None if path.startswith(HUB) else kind_of(path)
-    if kind in (SourceKind.IMAGES_NPZ, SourceKind.IMAGES_AND_STATISTICS_NPZ):
+    if kind is not None and kind.arrays is not None:
         images = open_image_set(path)
         _, height, width = images.shape
         classes = {} if images.labels is None else Counter(str(label) for label in images.labels.tolist())
         sizes = {f"{width}x{height}": len(images)}
-        return {"path": path, "kind": kind.value, "images": len(images), "sizes": sizes, "classes": dict(classes)}
+        return {"path": path, "kind": kind.described, "images": len(images), "sizes": sizes, "classes": dict(classes)}
     source = open_source(path)
     return {
         "path": path,
-        "kind": "a data set of the hub" if kind is None else kind.value,
+        "kind": "a data set of the hub" if kind is None else kind.described,
         "images": len(source.names),
         "classes": _per_class(source.labels, source.class_names),
         **(_of_arrays(source, path) if (findings := source.findings()) is None else _of_images(source, findings)),

@@ -18,9 +18,7 @@ from difflab.data.labels import Listing
 from difflab.data.packing.preparation import ArrayFile, AsItIs, Content, PackSource, Preparation, ResizedPng
 from difflab.data.shard_index import INDEX, read_index
 from difflab.data.shards import PackedFiles
-from difflab.data.source_kind import SourceKind, kind_of
-from difflab.data.tar_shards import TarShards
-from difflab.data.zip_archive import ZipFiles
+from difflab.data.source_kind import kind_of
 
 _AHEAD = 64
 """Files that are read and prepared while others are written."""
@@ -112,22 +110,19 @@ def open_source(
     if (place / INDEX).is_file():
         return _packed(place, image_size)
     kind = kind_of(path)
-    if kind is SourceKind.FOLDER and next(place.rglob("*.npy"), None) is not None:
+    if kind.files is None:
+        raise DataError(
+            f"{path} is {kind.described}; what is packed is a folder, a zip, tar shards, or {HUB}NAME of the hub."
+        )
+    if place.is_dir() and next(place.rglob("*.npy"), None) is not None:
         if image_size is not None:
             raise DataError(f"{path} holds arrays, which are not resized: leave out image_size.")
-        files = FolderFiles(place)
-        found = files.listing(ARRAYS)
+        arrays = FolderFiles(place)
+        found = arrays.listing(ARRAYS)
         labels = None if found.labels is None else found.labels.tolist()
-        return FileSource(path, files, found.images, found.images, labels, found.class_names, ArrayFile())
-    if kind is SourceKind.FOLDER or kind is SourceKind.ZIP:
-        files = FolderFiles(place) if kind is SourceKind.FOLDER else ZipFiles(place)
-        found = files.listing()
-        return _images(path, files, found.images, found, image_size)
-    if kind is SourceKind.TAR_SHARDS:
-        shards = TarShards(place)
-        class_names = [] if shards.labels is None else [str(c) for c in range(int(shards.labels.max()) + 1)]
-        return _images(path, shards, shards.names, Listing(shards.names, shards.labels, class_names), image_size)
-    raise DataError(f"{path} is {kind.value}; what is packed is a folder, a zip, tar shards, or {HUB}NAME of the hub.")
+        return FileSource(path, arrays, found.images, found.images, labels, found.class_names, ArrayFile())
+    files, found = kind.files(place)
+    return _images(path, files, found.images, found, image_size)
 
 
 def _packed(place: Path, image_size: int | None) -> FileSource:
