@@ -174,8 +174,7 @@ def test_what_was_read_back_is_built_in_one_way_alone():
         "config/trust.py": "the way",
         "config/schema.py": "conf/'s own files, of which keys are compared and nothing is built",
         "config/build.py": "a model of config/trust.py, with what a command has chosen",
-        "studies/planning/row_facts.py": "a row of a study, composed from conf/",
-        "studies/planning/deciding.py": "likewise, and what its evaluation is asked for",
+        "studies/planning/deciding.py": "a row of a study, composed from conf/, and what its evaluation is asked for",
         "cli/study_runs.py": "a row's launcher, composed from conf/",
     }
     making, building, reading = set(), set(), set()

@@ -38,7 +38,7 @@ class SourceKind:
     arrays: Callable[[Path, Sequence[float] | None], ImageSet] | None = None
     has_statistics: bool = False
 
-    def open(self, path: Path, value_range: Sequence[float] | None) -> ImageSet:
+    def images(self, path: Path, value_range: Sequence[float] | None) -> ImageSet:
         """The images at a path of this kind.
 
         Raises:
@@ -162,4 +162,4 @@ def open_image_set(path: str | Path, value_range: Sequence[float] | None = None)
 
     value_range   what black and white are in an npz of floats, as (-1, 1) or (0, 1)
     """
-    return kind_of(path).open(Path(path), value_range)
+    return kind_of(path).images(Path(path), value_range)
