@@ -19,6 +19,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.config.keys import ConfigError
+from difflab.config.run import read_words
 from difflab.config.stages import gathered, stage_words
 from difflab.files import WriteError
 from difflab.runs import RunDirectory
@@ -383,6 +384,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_drawn(base, upsampler, 
 def test_words_of_stages_survive_hydra(text):
     (word,) = gathered([f"stage.{text}"])
     assert list(composed("sample", "checkpoint=RUN", word).stage) == [text]
+
+
+def test_a_command_line_has_words_of_stages():
+    assert read_words("sample", ["stages=[A,B]", "stage.1.steps=25"]) == ["stages=[A,B]", 'stage=["1.steps=25"]']
 
 
 def test_words_of_stages_are_told_apart():

@@ -225,14 +225,13 @@ def test_listings_and_help_show_choices_of_ones_own(own, argv, capsys):
 
 @pytest.mark.parametrize("command", ["train", "sample", "evaluate", "study", "doctor", "info", "data"])
 def test_a_folder_that_is_not_there_is_a_line_of_every_command(command, argv, capsys, tmp_path, monkeypatch):
-    import importlib
-
+    from difflab.cli.main import function_of
     from difflab.config.sweep_rows import Ended
 
     monkeypatch.chdir(tmp_path)
     argv(f"{command}.py", "x", "--config-dir", "absent")
     with pytest.raises(Ended) as end:
-        importlib.import_module(f"difflab.cli.{command}").main()
+        function_of(command)()
     assert end.value.status == 2
     assert capsys.readouterr().err == "error: --config-dir absent: there is no such folder\n"
 

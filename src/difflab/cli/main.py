@@ -103,5 +103,10 @@ def chosen() -> None:
 def run(command: str) -> None:
     """Runs a command."""
     signals.enter(COMMANDS[command].stage)
+    function_of(command)()
+
+
+def function_of(command: str) -> Callable[[], None]:
+    """What a command runs; its module is imported now."""
     module, _, function = (COMMANDS[command].function or f"{command}.main").partition(".")
-    getattr(importlib.import_module(f"difflab.cli.{module}"), function)()
+    return getattr(importlib.import_module(f"difflab.cli.{module}"), function)

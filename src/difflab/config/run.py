@@ -20,6 +20,7 @@ from difflab.config.groups import ConfigError
 from difflab.config.keys import compose_or_explain
 from difflab.config.near_keys import path_among
 from difflab.config.paths import config_directory, search_words
+from difflab.config.stages import gathered
 from difflab.config.words import as_meant, readable
 from difflab.runtime.extras import lacking
 
@@ -35,7 +36,7 @@ def read_words(config_name: str, words: Sequence[str]) -> list[str]:
         ConfigError: One of them stands for nothing, or needs a package that is not installed.
     """
     resolvers.add_resolvers()
-    found = [*search_words(), *readable(as_meant(config_name, words))]
+    found = [*search_words(), *readable(gathered(as_meant(config_name, words)))]
     if wrong := lacking(found) or path_among(found):
         raise ConfigError(wrong)
     return found
