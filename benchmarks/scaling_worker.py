@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from difflab.config import resolvers
-from difflab.config.batch_split import divide
+from difflab.config.derived import divide
 from difflab.config.keys import composed
 from difflab.distributed.collective import rank, world_size
 from difflab.runtime.console import quiet_lightning

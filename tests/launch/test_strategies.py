@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from difflab.config.batch_split import divide
+from difflab.config.derived import divide
 from difflab.data import DataError
 from difflab.distributed.placement import started_shape
 from difflab.distributed.world import process_count

@@ -71,8 +71,8 @@ def checks_of(overrides: list[str]) -> list[Check]:
     """All checks, for the run that the arguments of a training command describe; what no argument names is not examined."""
     from difflab.cli.endings import fail
     from difflab.cluster import doctor as room
-    from difflab.config.batch_split import divide
     from difflab.config.build import target
+    from difflab.config.derived import divide
     from difflab.config.run import composed_as_running
     from difflab.config.training import complete
     from difflab.data.stream import images_per_micro_batch

@@ -26,8 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config import resolvers
 from difflab.config.arguments import check_arguments
-from difflab.config.batch_split import BatchValues
-from difflab.config.counted_classes import count_classes
+from difflab.config.derived import BatchValues, count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.paths import config_directory, is_group
 from difflab.config.trainer_arguments import check_trainer

@@ -13,9 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config.arguments import check_arguments
-from difflab.config.batch_split import BatchValues, divide
 from difflab.config.build import as_yaml, build, cause, plain
-from difflab.config.counted_classes import count_classes
+from difflab.config.derived import BatchValues, count_classes, divide
 from difflab.config.groups import command_words
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, drop_unchosen
 from difflab.config.place import check_place

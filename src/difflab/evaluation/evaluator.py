@@ -14,8 +14,8 @@ from difflab.config.build import build
 from difflab.config.groups import is_chosen
 from difflab.config.keys import ConfigError
 from difflab.config.values import FileOrFolder, Limits, Matching, Natural, Several, Word
-from difflab.data.cache import cache_directory
 from difflab.data.dataset import LabelledSource
+from difflab.data.file_store import cache_directory
 from difflab.data.subset import at_most, spread
 from difflab.distributed import Processes
 from difflab.evaluation.measure import check, measure, needs_reference, shared_fields

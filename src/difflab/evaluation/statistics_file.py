@@ -30,8 +30,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from difflab.data.cache import cache_root
 from difflab.data.errors import DataError
+from difflab.data.file_store import cache_root
 from difflab.data.npz import array_names, whole_array
 from difflab.data.source_kind import COVARIANCE, MEAN, kind_of
 from difflab.features.extractor import FeatureExtractor

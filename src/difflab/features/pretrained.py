@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from difflab.data.cache import cache_root
+from difflab.data.file_store import cache_root
 from difflab.reading import FileError
 from difflab.reading.archives import open_zip, read_member
 from difflab.reading.errors import reason

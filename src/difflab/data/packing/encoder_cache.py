@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difflab.data.cache import cache_directory
 from difflab.data.dataset import ImageDataset
+from difflab.data.file_store import cache_directory
 from difflab.data.packing.formats import WebDataset
 from difflab.data.packing.pack import Report, pack
 from difflab.data.packing.preparation import Content, PackSource

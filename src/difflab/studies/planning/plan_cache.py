@@ -22,7 +22,7 @@ from typing import Any
 
 import difflab
 from difflab.config.paths import config_directories
-from difflab.data.cache import cache_directory
+from difflab.data.file_store import cache_directory
 from difflab.files import WriteError, write_json
 from difflab.reading import read_json
 from difflab.runtime.foreign_code import file_stamp, file_stamps, foreign_code

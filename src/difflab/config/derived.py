@@ -1,17 +1,21 @@
-"""The split of the global batch: processes x accumulated micro-batches x images."""
+"""Values of a training that are computed from others: the number of classes, and the split of the global batch into processes x
+accumulated micro-batches x images."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypedDict
+from functools import cache
+from typing import TypedDict
 
+from omegaconf import DictConfig
+
+from difflab.config.build import build, plain
+from difflab.config.groups import ConfigError
 from difflab.config.values import Positive, check_values
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+from difflab.reading import parse_json
+from difflab.strict_json import dumps
 
 STARTED_BY = {"MASTER_ADDR", "NODE_RANK"}
 """Variables by one of which a process knows that somebody has started it beside others."""
@@ -44,7 +48,6 @@ def divide(config: DictConfig, launched: Callable[[int], int], starts_other_node
         ConfigError: A value is of the wrong kind, or nobody starts the processes of other machines.
         DataError: The batch cannot be divided so.
     """
-    from difflab.config.keys import ConfigError
     from difflab.data.stream import accumulated_batches, images_per_micro_batch
     from difflab.distributed.placement import started_shape
     from difflab.distributed.world import process_count
@@ -75,3 +78,29 @@ def divide(config: DictConfig, launched: Callable[[int], int], starts_other_node
         trainer.accumulate_grad_batches = accumulate
     images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
     return processes
+
+
+def count_classes(config: DictConfig) -> None:
+    """Sets data.num_classes to the number of the data's classes, 0 for images without labels. One that is given stays.
+
+    Args:
+        config: Of a training, in which nothing is missing.
+
+    Raises:
+        ConfigError: The data cannot be opened.
+    """
+    data = config.get("data")
+    if not isinstance(data, DictConfig) or "num_classes" not in data or data.num_classes is not None:
+        return
+    try:
+        data.num_classes = _counted(dumps(plain(data.dataset)))
+    except (ValueError, OSError, ImportError) as error:
+        raise ConfigError(
+            f"data.dataset: {' '.join(str(error).split())} (the classes are counted from the data unless data.num_classes=... is given)"
+        ) from error
+
+
+@cache
+def _counted(node: str) -> int:
+    """Of the data set that a node describes."""
+    return int(build(parse_json(node, "data.dataset")).num_classes)
