@@ -35,11 +35,10 @@ def main() -> None:
     from difflab.cli.entry import Words, arguments
     from difflab.data import DataError
 
-    words = Words(Template(HELP).substitute(data=command("data"), program=program("data")))
-    verbs = words.add_subparsers(
-        dest="verb", metavar="pack|info", parser_class=lambda **_: Words(words.format_help().rstrip())
-    )
-    packing, info = verbs.add_parser("pack"), verbs.add_parser("info")
+    text = Template(HELP).substitute(data=command("data"), program=program("data"))
+    words = Words(text)
+    verbs = words.add_subparsers(dest="verb", metavar="pack|info", parser_class=Words)
+    packing, info = verbs.add_parser("pack", text=text), verbs.add_parser("info", text=text)
     packing.add_argument("source", metavar="SOURCE")
     packing.add_argument("out", metavar="OUT")
     packing.add_argument("settings", metavar="key=value", nargs="*")

@@ -29,16 +29,17 @@ class Words(argparse.ArgumentParser):
     """The words of a command that has no configuration. Its help is a text of its own, and what it does not understand is one line.
 
     Args:
-        help: The text.
+        text: Of the help.
+        prog: What argparse calls it.
     """
 
-    def __init__(self, help: str):
-        super().__init__(add_help=False, allow_abbrev=False)
-        self._help = help
+    def __init__(self, text: str, prog: str | None = None):
+        super().__init__(prog, add_help=False, allow_abbrev=False)
+        self._text = text
         self.add_argument("-h", "--help", action="help")
 
     def format_help(self) -> str:
-        return f"{self._help}\n"
+        return f"{self._text}\n"
 
     def error(self, message: str) -> NoReturn:
         fail(f"{message}; --help tells more")

@@ -15,8 +15,8 @@ def main() -> None:
     from difflab.features.fetching import FetchError
 
     words = Words(USAGE)
-    verbs = words.add_subparsers(dest="verb", metavar="fetch", parser_class=lambda **_: Words(USAGE))
-    verbs.add_parser("fetch").add_argument("names", metavar="NAME", nargs="+")
+    verbs = words.add_subparsers(dest="verb", metavar="fetch", parser_class=Words)
+    verbs.add_parser("fetch", text=USAGE).add_argument("names", metavar="NAME", nargs="+")
     given = words.parse_args()
     if given.verb is None:
         print(listing())

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
+from difflab.config.build import plain
 from difflab.distributed import Processes
 from difflab.evaluation.bits_per_dim import measure_bound
-from difflab.evaluation.evaluator import Judge, plain
+from difflab.evaluation.evaluator import Judge
 from difflab.evaluation.published import compare_with_targets, published_table, read_targets
 from difflab.evaluation.results import Results
 from difflab.evaluation.sources import DrawnImages, Subject

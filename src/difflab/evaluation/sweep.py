@@ -127,7 +127,7 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
     if find_spec("matplotlib") is None:
         raise ConfigError(f"a sweep draws its fronts with matplotlib: {installation('report')}")
     tried = settings(axes)
-    sources: dict[str | None, LoadedModel] = {}  # a model is read once per track
+    sources: dict[Any, LoadedModel] = {}  # a model is read once per track
     subjects = []
     for setting in tried:
         options = _with(read_options(SamplingOptions, config), setting)

@@ -50,7 +50,8 @@ def model_of(options: SamplingOptions) -> LoadedModel:
         ValueError: There is none, or it cannot be read.
     """
     std = None if options.ema is None else options.ema["std"]
-    return load_model(str(options.checkpoint), options.track, options.flags, std)
+    track, flags = (None if word is None else str(word) for word in (options.track, options.flags))
+    return load_model(str(options.checkpoint), track, flags, std)
 
 
 def plan_stages(stages: Sequence[SamplingOptions], out: Path | Callable[[Path, Protocol], Path]) -> SamplingJob:
