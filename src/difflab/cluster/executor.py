@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from difflab.cluster.launcher import SubmissionError
 from difflab.cluster.profile import slurm_directory
 from difflab.files import move, write_text
 from difflab.reading import shown
+from difflab.suggest import suggestion
 
 
 class SlurmExecutor(submitit.SlurmExecutor):
@@ -148,8 +148,7 @@ class SlurmExecutor(submitit.SlurmExecutor):
             known = subprocess.run(
                 ["sinfo", "-h", "-o", "%R"], capture_output=True, encoding="utf-8", errors="replace"
             ).stdout.split()
-            near = difflib.get_close_matches(asked, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(known)))}"
+            hint = f"; {suggestion(asked, sorted(known))}"
         return f"sbatch refuses the job{' array' if 'map_count' in self.parameters else ''}: {said}{hint}{self.remedy}"
 
 
