@@ -1,5 +1,6 @@
 """Scripts and profiles, without a cluster."""
 
+import json
 import shlex
 import subprocess
 
@@ -251,3 +252,35 @@ def test_words_of_a_command_are_words_to_the_shell(tmp_path):
         with pytest.raises(SubmissionError, match="line break or control character"):
             script_of(launcher, [], name)
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(("scontrol", "status", "requeued"), [("exit 1", 75, 0), ('echo "$@" >> "$0.given"', 75, 1)])
+def test_a_start_that_was_interrupted_is_requeued_or_says_so(tmp_path, scontrol, status, requeued):
+    """The whole script, with commands of SLURM that answer at once; where scontrol refuses the job ends with the status of its run."""
+    launcher = instantiate(
+        composed("train", *SMALL, f"run.root={tmp_path / 'my runs'}", "launcher=slurm").launcher, _convert_="all"
+    )
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    end = {"rank": 0, "host": "n1", "exit_code": 75, "step": 7, "error": "", "nodes": []}
+    bodies = {
+        "srun": f"echo '{json.dumps(end)}' > \"$DIFFLAB_JOB/attempts/0/0.json\"; exit 75",
+        "squeue": "echo 2030-01-01T00:00:00",
+        "scontrol": scontrol,
+        "sleep": "exit 0",
+    }
+    for name, body in bodies.items():
+        (tools / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
+        (tools / name).chmod(0o755)
+    names = ("SLURM_JOB_ID", "SLURM_JOB_NUM_NODES", "SLURM_NTASKS_PER_NODE")
+    done = subprocess.run(
+        ["bash", "-c", script_of(launcher, ["seed=1"])],
+        env={"PATH": f"{tools}:/usr/bin:/bin", "SLURM_JOB_NODELIST": "n1", **dict.fromkeys(names, "1")},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == status, done.stderr
+    assert "--- start 0 of job 1: interrupted before it had made a step: starts again" in done.stderr
+    given = tools / "scontrol.given"
+    assert (given.read_text(encoding="utf-8").splitlines() if given.exists() else []) == ["requeue 1"] * requeued

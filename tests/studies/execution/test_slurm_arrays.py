@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from planned import complete, folder_of, plan
 
-from difflab.cluster import SlurmJob
+from difflab.cluster import SlurmJob, SubmissionError
 from difflab.studies.execution import LaunchError, SlurmArray, ask, launch, states
 from difflab.studies.execution.queue import read_submissions
 from difflab.studies.execution.tasks import freeze, pending_as_shell
@@ -198,6 +198,22 @@ def test_a_study_on_a_machine_without_slurm(tmp_path, monkeypatch, slurm):
         array.cancel(study.root)
     with pytest.raises(ValueError, match="limit=-1"):
         SlurmArray(job(tmp_path), job(tmp_path), -1)
+
+
+def test_what_sbatch_refuses_is_one_line_and_leaves_nothing(tmp_path, slurm):
+    (slurm / "sbatch").write_text(
+        "#!/bin/bash\necho 'sbatch: error: invalid partition: gqu' >&2; exit 1\n", encoding="utf-8"
+    )
+    (slurm / "sinfo").write_text("#!/bin/bash\necho gpu\n", encoding="utf-8")
+    (slurm / "sinfo").chmod(0o755)
+    study = plan(tmp_path, {"a": []})
+    with pytest.raises(SubmissionError) as refused:
+        launch(study, SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False)))
+    assert str(refused.value).startswith("sbatch refuses the job array: sbatch: error: invalid partition: gqu; ")
+    assert "\n" not in str(refused.value)
+    assert read_submissions(folder_of(study)) == []
+    assert [path.name for path in folder_of(study).slurm.iterdir()] == []
+    assert [cell.state for cell in states(study, ask(study.root))] == ["missing"]
 
 
 def test_a_training_in_other_hands_is_left_to_them(tmp_path, slurm):
