@@ -72,8 +72,15 @@ def test_what_is_known_of_a_key():
 
 
 def test_each_stage_has_options_of_its_own():
-    words = ["stages=[A,B]", 'stage=["1.steps=25"]', "steps=9", "checkpoint=null", "low_res=small.npz"]
+    words = [
+        "stages=[A,B]",
+        'stage=["1.steps=25","1.batch_size=${num_samples}"]',
+        "steps=9",
+        "checkpoint=null",
+        "low_res=small.npz",
+    ]
     first, second = options_of_stages(composed("sample", *words), "sample", SamplingOptions)
     assert (first.checkpoint, first.steps, first.low_res, first.format) == ("A", 9, "small.npz", {})
     assert (second.checkpoint, second.steps, second.low_res) == ("B", 25, None)
+    assert second.batch_size == second.num_samples  # a reference is followed in the stage's own configuration
     assert list(second.format) == ["npz"]

@@ -35,7 +35,7 @@ class Key:
         protocol: The fields, or beginnings of fields, of a number's protocol that it determines.
         label: How a value of it is called where several are tried, as "{} steps".
         inside: Dotted key within its node -> what that has to be, as an annotation says.
-        refers: Whether its node refers to other parts of the model, as ${variance}, and is resolved among these.
+        refers: Whether its node refers to what is known later, as ${variance} to a part of the model, and is resolved there.
     """
 
     of_model: bool = False

@@ -60,7 +60,7 @@ class SamplingOptions:
     first_seed: Annotated[Natural, Key(of_model=True)]
     checkpoint: Word | Sequence[Word] | None = None
     stages: Annotated[Sequence[Word], Key(of_model=True, protocol=("stages",))] = ()
-    stage: Annotated[Sequence[str], Key(of_model=True, protocol=("stages",))] = ()
+    stage: Annotated[Sequence[str], Key(of_model=True, protocol=("stages",), refers=True)] = ()
     flags: Annotated[Annotated[Word, Matching("a text")] | None, Key(staged=True)] = None
     track: Annotated[Track | None, Key(of_model=True, staged=True, protocol=("track",), label="track {}")] = None
     ema: Annotated[Node | None, Key(of_model=True, staged=True, protocol=("track",), inside={"std": NonNegative})] = (
