@@ -28,6 +28,14 @@ from difflab.variances import FixedSmall
 CLASSES = 3
 
 
+def losses_of(socket: ObjectiveCallback, model: Any, x_0: Tensor, cond: Condition, noise: Any) -> Any:
+    """What a training step does with the objective."""
+    cond = socket.condition(x_0, cond, noise)
+    losses = socket.objective(model, x_0, cond, noise)
+    socket.record(losses, noise)
+    return losses
+
+
 class TinyNetwork(Network):
     """A convolution, a bias per class (the last one is for a dropped class) and one per time."""
 

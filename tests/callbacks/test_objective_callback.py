@@ -10,7 +10,7 @@ from difflab.objectives.time_samplers import LossSecondMoment, TimeSampler
 from difflab.objectives.weightings import Unweighted
 from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import NULL_LABEL, Condition, Losses
-from tiny import CLASSES, Rows, fit, simple, tiny_denoiser, tiny_images, tiny_module
+from tiny import CLASSES, Rows, fit, losses_of, simple, tiny_denoiser, tiny_images, tiny_module
 
 
 class Recorded(Simple):
@@ -99,7 +99,7 @@ def dropped_with(micro: int, share: float, count: int, seed: int = 0) -> torch.T
     for _ in range(count // micro):
         batch = stream[next(batches)]
         x_0 = batch.x0.float() / 127.5 - 1
-        callback.compute_loss(denoiser, x_0, batch.cond, ImageNoise(seed, batch.number))
+        losses_of(callback, denoiser, x_0, batch.cond, ImageNoise(seed, batch.number))
         assert batch.cond.label is not None
         kept = objective.calls[-1][1].label
         assert kept is not None
@@ -129,7 +129,7 @@ def test_dropping_is_independent_of_times_and_classes():
     callback, denoiser = ObjectiveCallback(objective, 1, 0.5), tiny_denoiser()
     number = torch.arange(3000)
     label = number % CLASSES
-    callback.compute_loss(denoiser, torch.zeros(3000, 1, 4, 4), Condition(label=label), ImageNoise(0, number))
+    losses_of(callback, denoiser, torch.zeros(3000, 1, 4, 4), Condition(label=label), ImageNoise(0, number))
     _, cond, losses = objective.calls[0]
     dropped = cond.label == NULL_LABEL
     difference = losses.t[dropped].mean() - losses.t[~dropped].mean()

@@ -14,6 +14,7 @@ from difflab.config.trust import read_back
 from difflab.data import AllButEveryNth, EveryNth
 from difflab.noise import ImageNoise
 from one_pass import each
+from tiny import losses_of
 
 PUBLISHED = {  # Dhariwal and Nichol 2021, table 12: million parameters, weight decay, batch, iterations, learning rate
     "adm/classifier_64": (65, 0.2, 1024, 300_000, 6e-4),
@@ -64,7 +65,7 @@ def test_shrunk_it_takes_a_training_step_and_is_judged(name, composed, base):
         if not p.any():
             torch.nn.init.normal_(p, std=0.05)
     optimizers = module.configure_optimizers()
-    losses = module.objective.compute_loss(module.model, batch.x0, batch.cond, ImageNoise(0, batch.number))
+    losses = losses_of(module.objective, module.model, batch.x0, batch.cond, ImageNoise(0, batch.number))
     losses.total.mean().backward()
     assert losses.terms.keys() == {"loss", "top1", "top5"}
     dead = [key for key, p in weights.items() if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()]

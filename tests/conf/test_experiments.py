@@ -16,6 +16,7 @@ from difflab.denoiser import Denoiser
 from difflab.evaluation import Target, read_targets
 from difflab.noise import ImageNoise
 from one_pass import each
+from tiny import losses_of
 
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.yaml"))]
@@ -191,7 +192,7 @@ def test_shrunk_it_takes_a_training_step_and_draws(name, composed, base):
     before = {key: p.detach().clone() for key, p in weights.items()}
 
     optimizers = module.configure_optimizers()
-    losses = module.objective.compute_loss(module.denoiser, batch.x0, batch.cond, ImageNoise(0, batch.number))
+    losses = losses_of(module.objective, module.denoiser, batch.x0, batch.cond, ImageNoise(0, batch.number))
     losses.total.mean().backward()
     assert losses.total.isfinite().all()
     dead = [key for key, p in weights.items() if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()]

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from difflab.cli.entry import help_text
 from difflab.config.keys import check_keys
 from difflab.noise import ImageNoise
+from tiny import losses_of
 
 MODULE = '''
 """A schedule whose signal falls along a quarter of a circle."""
@@ -68,7 +69,7 @@ def test_a_schedule_of_a_colleague_trains_and_samples(colleague, composed, base)
     optimizer = module.configure_optimizers()["optimizer"]
     losses = []
     for _ in range(8):  # the same images and the same noise: the loss must fall
-        step = module.objective.compute_loss(module.denoiser, batch.x0, batch.cond, ImageNoise(0, batch.number))
+        step = losses_of(module.objective, module.denoiser, batch.x0, batch.cond, ImageNoise(0, batch.number))
         optimizer.zero_grad()
         step.total.mean().backward()
         optimizer.step()

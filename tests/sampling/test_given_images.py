@@ -27,6 +27,7 @@ from difflab.schedules import Tabulated, cosine
 from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition, Prediction
 from difflab.variances import FixedSmall
+from tiny import losses_of
 
 BLOCK = torch.arange(16).reshape(4, 4)
 OF = (BLOCK // 4 // 2) * 2 + BLOCK % 4 // 2
@@ -112,7 +113,7 @@ def test_training_finds_the_best_denoiser():
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 250)
     for step in range(250):
         number = torch.arange(256) + 256 * step
-        losses = objective.compute_loss(denoiser, draws(256, step).float(), Condition(), ImageNoise(0, number))
+        losses = losses_of(objective, denoiser, draws(256, step).float(), Condition(), ImageNoise(0, number))
         optimizer.zero_grad()
         losses.total.mean().backward()
         optimizer.step()

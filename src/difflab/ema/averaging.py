@@ -14,7 +14,13 @@ class Averaging(ABC):
     """step -> beta: after optimizer step `step` = 1, 2, ... the average becomes beta * average + (1 - beta) * weights.
 
     The average starts as the initial weights.
+
+    Attributes:
+        snapshot_std: Relative standard deviation of the weights' profile, by which post-hoc EMA combines snapshots of this average
+            (`PostHoc`); None for one whose snapshots it cannot combine.
     """
+
+    snapshot_std: float | None = None
 
     @abstractmethod
     def beta(self, step: int) -> float:
@@ -90,7 +96,7 @@ class PowerFunction(Averaging):
             raise ValueError(
                 f"the relative standard deviation of a power-function EMA must be in (0, 0.288), not {std}"
             )
-        self.std = std
+        self.std = self.snapshot_std = std
         # s = std^-2:  gamma^3 + 7 gamma^2 + (16 - s) gamma + (12 - s) = 0 (EDM2, algorithm 2)
         s = std**-2
         self.gamma = float(np.roots([1, 7, 16 - s, 12 - s]).real.max())

@@ -22,7 +22,13 @@ stops at 8 and goes on kernel by kernel without a word."""
 
 class Compute(ABC):
     """Changes a network in place so that it is computed in a certain way. Names of weights, their values and the random numbers drawn
-    stay as they are."""
+    stay as they are.
+
+    Attributes:
+        changes_bits: Whether results differ in their last bits from those that torch computes kernel by kernel.
+    """
+
+    changes_bits: bool = True
 
     @abstractmethod
     def prepare(self, network: Network, device: torch.device) -> None:
@@ -31,6 +37,8 @@ class Compute(ABC):
 
 class KernelByKernel(Compute):
     """As torch runs it: nothing to wait for at the start, and as fast as anything else on a CPU."""
+
+    changes_bits = False
 
     def prepare(self, network: Network, device: torch.device) -> None:
         pass

@@ -8,12 +8,12 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from difflab.ema import PostHoc, PowerFunction
+from difflab.ema import PostHoc
 from difflab.runs.export import export_weights, read_exported
 
 
 class SnapshotCallback(pl.Callback):
-    """Writes every power-function track at intervals to <directory>/step-<step>-std-<std>.safetensors.
+    """Writes every average that post-hoc EMA can combine at intervals to <directory>/step-<step>-std-<std>.safetensors.
 
     Lightning's restart from a checkpoint writes the same files again; they are the same to the bit.
 
@@ -50,8 +50,8 @@ class SnapshotCallback(pl.Callback):
             return
         tracks = pl_module.ema.tracks
         for name, averaging in tracks.averagings.items():
-            if isinstance(averaging, PowerFunction):
-                path = self.directory / f"step-{step:08d}-std-{averaging.std:g}.safetensors"
+            if averaging.snapshot_std is not None:
+                path = self.directory / f"step-{step:08d}-std-{averaging.snapshot_std:g}.safetensors"
                 average = tracks.whole(name)  # every process takes part
                 if trainer.is_global_zero:
                     export_weights(path, average, name, step, self.config)

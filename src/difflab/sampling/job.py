@@ -17,7 +17,7 @@ from difflab.conditioning import Conditions
 from difflab.config.build import build
 from difflab.former_names import first_name
 from difflab.metrics import Protocol
-from difflab.networks import Compute, KernelByKernel
+from difflab.networks import Compute
 from difflab.samplers import Sampler, draw
 from difflab.sampling.classes import Classes
 from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, Upsampling
@@ -147,7 +147,7 @@ class SamplingJob:
             "batch_size": size,
             "threads": self.options.threads,
         }
-        if not isinstance(self.compute, KernelByKernel):
+        if self.compute.changes_bits:
             bits["compute"] = dict(self.options.compute)
         if self.before is not None:
             bits["stage_before"] = self.before.folder.plan.fingerprint

@@ -115,14 +115,20 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        # dropout draws from torch's own generator: begin it anew from what does not depend on how often training was interrupted
-        _seed_dropout(
-            hash((self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)) & (2**63 - 1), batch.x0.device
-        )
-        noise = ImageNoise(self.seed + _ROLLBACK_STRIDE * self.rollbacks, batch.number)
-        losses = self.objective.compute_loss(self.model, batch.x0, batch.cond, noise)
+        """The mean loss of a micro-batch. At optimizer steps the EMA averages the weights, and callbacks write the log."""
+        noise = self._noise_of(batch)
+        cond = self.objective.condition(batch.x0, batch.cond, noise)
+        losses = self.objective.objective(self.model, batch.x0, cond, noise)
+        self.objective.record(losses, noise)
         self.last_batch, self.last_losses = batch, losses
-        return losses.total.mean()  # callbacks write the log, at optimizer steps
+        return losses.total.mean()
+
+    def _noise_of(self, batch: Batch) -> ImageNoise:
+        """The noise of a batch, by the numbers of its images. Dropout, which draws from torch's own generator, begins anew from the number
+        of the batch: neither depends on how often training was interrupted."""
+        number = self.trainer.fit_loop.total_batch_idx
+        _seed_dropout(hash((self.seed, self.global_rank, number)) & (2**63 - 1), batch.x0.device)
+        return ImageNoise(self.seed + _ROLLBACK_STRIDE * self.rollbacks, batch.number)
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -22,7 +22,8 @@ M = TypeVar("M", bound=NoisyModel)
 
 
 class ObjectiveCallback(pl.Callback, Generic[M]):
-    """Computes the loss, tells a loss-aware time sampler of it after every optimizer step, and logs losses.
+    """Holds the objective and what the model is conditioned on; tells a loss-aware time sampler of the losses after every optimizer step,
+    and logs them.
 
     train/<term> is the mean over the examples since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the
     cleanest). They are not importance weighted.
@@ -66,17 +67,30 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
                 "trainer.accumulate_grad_batches out and train on one process, with a data.batch_size that fits"
             )
 
-    def compute_loss(self, model: M, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
-        """Losses of a batch."""
+    def condition(self, x_0: Tensor, cond: Condition, noise: Noise) -> Condition:
+        """The condition of a batch as the model is trained on it: with what the conditionings add, dropped for some of the examples.
+
+        Args:
+            x_0: Images [B, C, H, W].
+            cond: As the data have it.
+            noise: Which examples are dropped is drawn from.
+        """
         for conditioning in self.conditionings.values():
             cond = conditioning(cond, x_0, noise)
         if self.condition_dropout:
             cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
-        losses = self.objective(model, x_0, cond, noise)
+        return cond
+
+    def record(self, losses: Losses, noise: Noise) -> None:
+        """Notes the losses of a batch for the log and for a loss-aware time sampler, to which they are handed at the optimizer step.
+
+        Args:
+            losses: As the objective returns them.
+            noise: By whose numbers the images are ordered.
+        """
         if self.objective.time_sampler.is_loss_aware:
             self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
         self._collect(losses)
-        return losses
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.check_division(trainer.accumulate_grad_batches, trainer.world_size)
