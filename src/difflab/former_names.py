@@ -9,6 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+NEUTRAL = "neutral"
+"""Mark of an annotation: with its default the argument changes nothing that a part did before there was such an argument."""
+
+N = TypeVar("N")
+Neutral = Annotated[N, NEUTRAL]
+"""Annotation of a constructor's argument that was added with a neutral default, `max_images: Neutral[int | None] = None`: with that
+default it is no part of a run's identity, so that runs from before there was such an argument are found and resumed."""
+
 PRESENT: Mapping[str, str] = {
     "difflab.callbacks.EMACallback": "difflab.training.callbacks.EMACallback",
     "difflab.callbacks.GoBack": "difflab.training.callbacks.Rollback",

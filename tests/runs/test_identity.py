@@ -1,12 +1,15 @@
 """What makes two runs the same run."""
 
+import sys
 from functools import cache
+from types import ModuleType
 
 import pytest
 from omegaconf import OmegaConf
 
+from difflab.former_names import Neutral, _renamed
 from difflab.runs import identity
-from difflab.runs.identity import course, differ_in_length_alone
+from difflab.runs.identity import _neutral_arguments, course, differ_in_length_alone
 from running import SMALL, composed
 
 
@@ -148,3 +151,42 @@ def test_given_weights_count_by_what_they_are_and_not_by_their_place():
     assert identity(here, "d", "e", {}, "weights") == identity(there, "d", "e", {}, "weights")
     assert identity(here, "d", "e", {}, "others") != identity(here, "d", "e", {}, "weights")
     assert identity(config_of(), "d", "e", {}) == identity(config_of("init_from=none"), "d", "e", {})
+
+
+def test_a_new_argument_with_a_neutral_default_is_entered_nowhere(monkeypatch):
+    """A part of difflab's gets an argument: with its default the run is the one of before, with another value it is not."""
+
+    class Before:
+        def __init__(self, width: int):
+            """A part."""
+
+    class After:
+        def __init__(self, width: int, tilt: Neutral[float] = 0.0, depth: int = 2):
+            """The part with a neutral argument, and with one that is not."""
+
+    module = ModuleType("difflab.a_part")
+    module.Before, module.After = Before, After  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def named(name: str, **arguments: object) -> str:
+        node = {"_target_": f"difflab.a_part.{name}", "width": 3, **arguments}
+        config = {"seed": 0, "network": node, "module": {"network": node}, "trainer": {"max_steps": 1}}
+        return identity(_renamed(config, {f"difflab.a_part.{name}": "difflab.a_part.After"}), "data", "judge", {})
+
+    _neutral_arguments.cache_clear()
+    before = named("Before")
+    assert named("After", tilt=0.0) == before
+    assert named("After", tilt=0.5) != before
+    assert named("After", depth=2) != before, "no neutral default: it says something"
+    module.Before = module.After = dict  # type: ignore[attr-defined]
+    _neutral_arguments.cache_clear()
+    assert named("After", tilt=0.0) != before, "it is the mark in the signature that tells it"
+    _neutral_arguments.cache_clear()
+
+
+def test_a_new_group_of_which_nothing_is_chosen_is_entered_nowhere():
+    config = {"seed": 0, "guidance": {}, "trainer": {"max_steps": 1}}
+    before = identity(config, "data", "judge", {})
+    assert {identity(config | {"new": empty}, "data", "judge", {}) for empty in ({}, "", None, [])} == {before}
+    assert identity(config | {"new": {"_target_": "x"}}, "data", "judge", {}) != before
+    assert identity({"seed": 0, "trainer": {"max_steps": 1}}, "data", "judge", {}) != before

@@ -21,6 +21,7 @@ from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batch
 from difflab.data.subset import at_most
 from difflab.runtime.child_processes import end_with_parent, kill_workers_at_exit
 from difflab.runtime.stop_signals import SIGNALS, release, withhold
+from difflab.former_names import Neutral
 from difflab.types import Batch
 
 
@@ -53,7 +54,7 @@ class ImageData(pl.LightningDataModule):
         micro_batch: int | None = None,
         num_workers: int = 0,
         augmentations: Sequence[Augmentation] = (),
-        max_images: int | None = None,
+        max_images: Neutral[int | None] = None,
     ):
         super().__init__()
         dataset = at_most(dataset, max_images)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from difflab.former_names import first
+from difflab.former_names import NEUTRAL, first, present
 from difflab.runtime.foreign_code import ForeignCode, foreign_code
 
 BY_FINGERPRINT = frozenset(
@@ -54,8 +57,11 @@ JUDGED_BY = frozenset(
 
 LENGTH = "trainer.max_steps"
 
-ADDED_LATER = frozenset({"conditioning", "module.objective.conditionings", "init_from", "debug", "data.max_images"})
-"""Keys that say nothing where nothing is chosen: runs that were begun before there was such a choice go on."""
+EMPTY = (None, "", {}, [])
+
+COUNTED_IF_EMPTY = frozenset({"callbacks", "ema", "embedder", "guidance", "held_out", "logger", "target"})
+"""Keys of train.yaml that were in the hash of the first runs also where nothing is chosen. None is ever added: where nothing is chosen of
+any other one, the run is that of before there was such a choice."""
 
 
 CALLBACKS = "callbacks"
@@ -168,8 +174,33 @@ def acting_callbacks(config: Mapping[str, Any]) -> list[Any]:
 def _without(node: Any, path: str, left_out: frozenset[str]) -> Any:
     if isinstance(node, Mapping):
         inner = {key: f"{path}.{key}" if path else str(key) for key in node}
-        silent = {key for key in node if inner[key] in left_out or (inner[key] in ADDED_LATER and not node[key])}
+        neutral = _neutral_arguments(node.get("_target_"))
+        silent = {
+            key
+            for key in node
+            if inner[key] in left_out
+            or (key in neutral and node[key] == neutral[key])
+            or (not path and node[key] in EMPTY and key not in COUNTED_IF_EMPTY)
+        }
         return {key: _without(node[key], inner[key], left_out) for key in node if key not in silent}
     if isinstance(node, list):
         return [_without(value, path, left_out) for value in node]
     return node
+
+
+@cache
+def _neutral_arguments(name: str | None) -> Mapping[str, Any]:
+    """Argument -> default, of those arguments of a part of difflab's that are marked as `difflab.former_names.Neutral`."""
+    name = present({"_target_": name})["_target_"]
+    if not isinstance(name, str) or not name.startswith("difflab."):
+        return {}
+    try:
+        part = pkgutil.resolve_name(name)
+        parameters = inspect.signature(part).parameters.values()
+    except (ImportError, AttributeError, ValueError, TypeError):  # a part that there was once, or one that does not say
+        return {}
+    return {one.name: one.default for one in parameters if _is_neutral(one.annotation)}
+
+
+def _is_neutral(annotation: Any) -> bool:
+    return str(annotation).startswith("Neutral[") or NEUTRAL in getattr(annotation, "__metadata__", ())

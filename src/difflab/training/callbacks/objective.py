@@ -13,6 +13,7 @@ from torch import Tensor
 
 from difflab.conditioning import Conditioning
 from difflab.distributed.collective import gathered, rank, sum_over_processes
+from difflab.former_names import Neutral
 from difflab.noise import Noise
 from difflab.noisy_model import NoisyModel
 from difflab.objectives import Objective
@@ -42,7 +43,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         objective: Objective[M],
         log_every: int,
         condition_dropout: float = 0.0,
-        conditionings: Mapping[str, Conditioning] = MappingProxyType({}),
+        conditionings: Neutral[Mapping[str, Conditioning]] = MappingProxyType({}),
     ):
         if not 0 <= condition_dropout <= 1:
             raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
