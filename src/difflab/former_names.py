@@ -7,7 +7,7 @@ under the name that it had first, and what is read back is built under the name 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 NEUTRAL = "neutral"
 """Mark of an annotation: with its default the argument changes nothing that a part did before there was such an argument."""

@@ -19,9 +19,9 @@ from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
 from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.data.subset import at_most
+from difflab.former_names import Neutral
 from difflab.runtime.child_processes import end_with_parent, kill_workers_at_exit
 from difflab.runtime.stop_signals import SIGNALS, release, withhold
-from difflab.former_names import Neutral
 from difflab.types import Batch
 
 
