@@ -36,9 +36,10 @@ def main() -> None:
     from difflab.data import DataError
 
     text = Template(HELP).substitute(data=command("data"), program=program("data"))
-    words = Words(text)
+    hint = "give pack SOURCE OUT [key=value ...], or info PATH"
+    words = Words(text, hint)
     verbs = words.add_subparsers(dest="verb", metavar="pack|info", parser_class=Words)
-    packing, info = verbs.add_parser("pack", text=text), verbs.add_parser("info", text=text)
+    packing, info = (verbs.add_parser(verb, text=text, hint=hint) for verb in ("pack", "info"))
     packing.add_argument("source", metavar="SOURCE")
     packing.add_argument("out", metavar="OUT")
     packing.add_argument("settings", metavar="key=value", nargs="*")

@@ -30,19 +30,20 @@ class Words(argparse.ArgumentParser):
 
     Args:
         text: Of the help.
+        hint: What to give, for errors.
         prog: What argparse calls it.
     """
 
-    def __init__(self, text: str, prog: str | None = None):
+    def __init__(self, text: str, hint: str = "", prog: str | None = None):
         super().__init__(prog, add_help=False, allow_abbrev=False)
-        self._text = text
+        self._text, self._hint = text, hint
         self.add_argument("-h", "--help", action="help")
 
     def format_help(self) -> str:
         return f"{self._text}\n"
 
     def error(self, message: str) -> NoReturn:
-        fail(f"{message}; --help tells more")
+        fail(f"{message}: {self._hint}; --help tells more" if self._hint else f"{message}; --help tells more")
 
 
 def wants_help(arguments: list[str]) -> bool:
