@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,16 @@ def test_a_part_in_a_file_of_the_current_folder_is_told_how_it_is_found(tmp_path
         with pytest.raises(ConfigError, match="there is no") as error:
             check_callable(elsewhere, "callbacks.mine")
         assert "PYTHONPATH" not in str(error.value)
+
+
+def test_a_part_may_be_named_as_an_earlier_version_named_it(composed):
+    config = composed("extractor=digits", "extractor._target_=difflab.metrics.DigitsExtractor")
+    with pytest.warns(
+        UserWarning,
+        match=r"deprecated: extractor\._target_=difflab\.metrics\.DigitsExtractor is difflab\.features\.Dig",
+    ):
+        drop_unchosen(config)
+    assert config.extractor._target_ == "difflab.features.DigitsExtractor"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drop_unchosen(config)

@@ -36,6 +36,8 @@ from difflab.config.near_keys import HYDRA_KEYS, children, explain_path, explain
 from difflab.config.paths import config_directory, is_group, search_words
 from difflab.config.trainer_arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
 from difflab.config.words import as_meant, readable, short_for
+from difflab.data.errors import warn
+from difflab.former_names import PRESENT
 from difflab.runs.identity import ONLY_WATCHES
 from difflab.runtime.extras import missing_package
 from difflab.runtime.invocation import installation_of
@@ -114,12 +116,30 @@ def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
         return compose(config_name, return_hydra_config=True)
 
 
+def name_as_now(config: DictConfig | ListConfig, path: str = "") -> None:
+    """Gives parts that a configuration names as an earlier version did the names that they have now, and tells the user."""
+    for inner, child in children(config, path):
+        if (
+            not isinstance(child, DictConfig | ListConfig)
+            or child._is_interpolation()
+            or child._is_none()
+            or child._is_missing()
+        ):
+            continue
+        named: Any = child._get_node("_target_") if isinstance(child, DictConfig) and "_target_" in child else None
+        if named is not None and isinstance(child, DictConfig) and (now := PRESENT.get(str(named._value()))):
+            warn(f"deprecated: {inner}._target_={named._value()} is {now} now")
+            child["_target_"] = now
+        name_as_now(child, inner)
+
+
 def drop_unchosen(config: DictConfig) -> None:
     """Takes out an experiment's settings of parts that the command has deselected.
 
     `ema=[power_function]` on an experiment that sets ema.warm_up.decay leaves {decay: ...} behind, without a `_target_`. A name that is no
-    choice of the group at all is a mistake.
+    choice of the group at all is a mistake. Parts are named as they are now (`name_as_now`).
     """
+    name_as_now(config)
     for group in SEVERAL:
         node = config.get(group)
         if not isinstance(node, DictConfig):
