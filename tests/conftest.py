@@ -11,9 +11,9 @@ import nobody  # noqa: I001  before all that reads the environment when it is im
 
 import os
 
+import jaxtyping
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
 # small tensors: threads that wait for each other on a busy machine make the tests many times slower
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -35,7 +35,18 @@ CHECKED = [
     "guidance",
     "ema",
 ]
-install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
+jaxtyping.install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
+
+
+COMMANDS = {"benchmarks", "cli", "cluster", "docs", "launch", "runs", "studies"}
+"""Folders whose tests run whole commands, hundreds of times with one small model. Its shapes are checked by the tests of each part, and by
+tests/conf, where every experiment takes a step and draws; once more they would be a third of the time that drawing takes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", folder in COMMANDS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
+from difflab.schedules import cosine
 from difflab.types import NULL_LABEL, Batch, Condition
 
 LABEL, IMAGE = torch.tensor([4, 0, 2]), torch.arange(12.0).reshape(3, 1, 2, 2)
@@ -72,3 +73,8 @@ def test_conditions_of_several_kinds_are_not_joined():
         Condition.cat([Condition(), Condition(LABEL)])
     with pytest.raises(ValueError, match="different kinds cannot be joined: Captioned, Condition"):
         Condition.cat([Condition(LABEL), Captioned(LABEL)])
+
+
+def test_shapes_are_checked_in_tests():
+    with pytest.raises(TypeCheckError, match="t"):
+        cosine(10)(torch.full((2, 1), 0.5, dtype=torch.float64))

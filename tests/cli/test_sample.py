@@ -430,7 +430,7 @@ def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(outcome, tm
 
 def test_any_number_of_processes_draws_the_same_bits_also_after_a_kill(outcome, tmp_path):
     """Two processes are killed in the middle; one, and two, go on from what they left. The files are equal byte for byte."""
-    overrides = ["num_samples=70", "batch_size=4", "sampler=ddpm", "sampler.grid.steps=20"]
+    overrides = ["num_samples=70", "batch_size=4", "sampler=ddpm", "sampler.grid.steps=10"]
     sample_from(outcome.run.path, tmp_path / "one", *overrides)
 
     def two_processes(out: Path) -> subprocess.Popen:
