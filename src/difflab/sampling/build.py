@@ -102,9 +102,9 @@ def plan_job(
         ValueError: It cannot be drawn; one line says why.
     """
     config = as_chosen(options, model)
-    sampler = build(config["sampler"])
+    sampler = _part(config, "sampler")
     sampler.check(model.denoiser.schedule)
-    guidance = GuidanceCallback(build(config["guidance"]))
+    guidance = GuidanceCallback(_part(config, "guidance"))
     guidance.check(model.condition_dropout)
     num_classes = model.num_classes or guidance.num_classes
     guidance.check_model(model.denoiser, num_classes)
@@ -119,6 +119,11 @@ def plan_job(
     if not options.overwrite:
         job.folder.check()
     return job
+
+
+def _part(config: Mapping[str, Any], name: str) -> Any:
+    """The part of this name; what cannot be built is named by the whole key."""
+    return build({name: config[name]})[name]
 
 
 def as_chosen(options: SamplingOptions, model: LoadedModel) -> dict[str, Any]:
