@@ -18,7 +18,7 @@ from difflab.checkpoints.openai_flags import flags_for
 from difflab.checkpoints.openai_networks import architecture, build
 from difflab.networks import Network
 from difflab.studies.planning import Workload
-from difflab.studies.planning.workload import counted
+from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 

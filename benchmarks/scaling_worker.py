@@ -34,7 +34,7 @@ from difflab.config.derived import divide
 from difflab.config.keys import composed
 from difflab.distributed.collective import rank, world_size
 from difflab.runtime.console import quiet_lightning
-from difflab.studies.planning.workload import counted
+from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.scaling_model.cluster import Cluster
 from benchmarks.scaling_model.sharding import FLOAT, Memory, Sharding
-from difflab.studies.planning.workload import Workload
+from difflab.studies.planning.counting import Workload
 
 _ADAM_TOUCHES = 7
 """Floats per weight that a fused AdamW reads and writes: weight, gradient and two moments read, all but the gradient written."""

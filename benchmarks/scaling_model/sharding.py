@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.scaling_model.traffic import Traffic
-from difflab.studies.planning.workload import Workload
+from difflab.studies.planning.counting import Workload
 
 FLOAT = 4
 """Bytes of a weight, of a gradient and of each moment: float32 under every strategy and precision (docs/strategies.md)."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from benchmarks.scaling_model.sharding import FLOAT, MOMENTS, Memory, Sharding
 from benchmarks.scaling_model.traffic import AllReduce, Gather, Traffic
-from difflab.studies.planning.workload import Workload
+from difflab.studies.planning.counting import Workload
 
 FORWARD, BACKWARD = 1 / 3, 2 / 3
 _DDP_BUCKET = 25 * 2**20

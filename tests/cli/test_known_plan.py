@@ -1,4 +1,4 @@
-"""The last plan of a study: what `status` shows without planning, and when it plans anew."""
+"""The last plan of a study: what looks at runs without planning, when it plans anew, and that it says so."""
 
 import dataclasses
 import json
@@ -10,19 +10,39 @@ import sys
 import pytest
 
 from difflab.cli.study import understood
-from difflab.cli.study_plan import planned
 from difflab.config.paths import config_directory, experiments_directory
 from difflab.studies.execution import ask, states
 from difflab.studies.planning import plan_cache as known_plan
-from difflab.studies.planning.plan_cache import recall, remember
+from difflab.studies.planning.plan_cache import current_plan, recall, remember
+from difflab.studies.planning.planning import planned
+from fabricated import finish, measured
 
 HEAVY = ["torch", "pytorch_lightning", "hydra", "pandas", "statsmodels", "matplotlib"]
-STATUS = f"""
+RUNNING = f"""
 import sys
+from pathlib import Path
+import difflab
 from difflab.cli.study import main
+ran = set()
+def count(frame, event, argument):
+    code = frame.f_code
+    if event == "call" and code.co_flags & 1 and not code.co_name.startswith("<"):
+        ran.add(code.co_filename)
+sys.setprofile(count)
 main()
+sys.setprofile(None)
 print([m for m in {HEAVY} if m in sys.modules])
+print(sum(Path(difflab.__file__).parent in Path(file).parents for file in ran))
 """
+"""Runs study.py, and says last which large packages it imported and how many files of difflab it went through."""
+
+
+def running(*words):
+    """What a command printed, the large packages that it imported, and in how many files of difflab a function ran."""
+    done = subprocess.run([sys.executable, "-c", RUNNING, *map(str, words)], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    *said, modules, files = done.stdout.rstrip().split("\n")
+    return "\n".join(said), done.stderr, modules, int(files)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +89,44 @@ def test_it_tells_where_the_runs_are_as_the_plan_does(study, plan):
 
 
 def test_status_imports_nothing_large(study, plan):
-    words = [str(study / "digits_like" / "study.yaml"), "status", "--json", *overrides(study)]
-    done = subprocess.run([sys.executable, "-c", STATUS, *words], capture_output=True, encoding="utf-8", check=True)
-    said, _, modules = done.stdout.rstrip().rpartition("\n")
+    said, _, modules, _ = running(study / "digits_like" / "study.yaml", "status", "--json", *overrides(study))
     assert modules == "[]"
     assert len(json.loads(said)["cells"]) == len(plan.cells)
+
+
+def test_a_report_builds_no_network_and_composes_nothing(study, plan):
+    """Sixty files are a journey that a person can follow; of them a network, a sampler or Hydra is none."""
+    for cell in plan.cells:
+        value = 5.0 + cell.seed + 0.1 * cell.training
+        numbers = [
+            measured(metric, value if metric == "fd_digits" else 0.5, cell.seed, extractor={"name": "digits"})
+            for metric in plan.study.evaluation.metrics
+        ]
+        finish(plan, cell.row, cell.seed, numbers, {"step": plan.training(cell).steps})
+    file, page = study / "digits_like" / "study.yaml", study / "page.html"
+    said, notes, modules, files = running(file, "report", *overrides(study), f"out={page}")
+    assert (said, notes, modules) == (str(page), "", "[]")
+    assert files <= 60
+    assert page.read_text(encoding="utf-8").count("linear schedule") > 1
+    said, notes, modules, _ = running(file, "table", *overrides(study))
+    assert (said.count("| linear schedule"), notes, modules) == (1, "", "[]")
+
+
+def test_who_plans_anew_says_why(study, plan, capsys):
+    file = study / "digits_like" / "study.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert current_plan(request(study), overrides(study)) == plan
+    assert capsys.readouterr().err == ""
+    file.write_text(text.replace("alpha: 0.05", "alpha: 0.04"), encoding="utf-8")
+    assert current_plan(request(study), overrides(study)).study.alpha == 0.04
+    assert capsys.readouterr().err == "planning digits_like: changed since its last plan: the study's file\n"
+    file.write_text(text, encoding="utf-8")
+    remember(request(study), overrides(study), plan)
+
+
+def test_a_plan_comes_back_as_it_was_made(study, plan):
+    known = recall(request(study), overrides(study))
+    assert known == plan
 
 
 def test_what_changes_a_plan_has_it_made_anew(study, plan, monkeypatch, tmp_path):

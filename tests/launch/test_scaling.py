@@ -10,7 +10,7 @@ from torch import nn
 
 from difflab.networks import Network
 from difflab.studies.planning import Workload
-from difflab.studies.planning.workload import counted
+from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
 from difflab.types import Condition
 

@@ -13,7 +13,8 @@ from difflab.networks.layers import AdaptiveGroupNorm, BigGANResample, HeadCount
 from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import QuadraticGrid, UniformGrid
 from difflab.schedules import linear
-from difflab.studies.planning.facts import Facts, count_calls, count_network, half_life_images
+from difflab.studies.planning.counting import count_calls, count_network, half_life_images
+from difflab.studies.planning.plan import Facts
 from difflab.types import Condition
 from difflab.variances import LearnedRange
 

@@ -7,7 +7,7 @@ from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.runs.wandb.offline_file import records
 from difflab.studies.gather import gather
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request
 from difflab.studies.report.wandb import mirror_study
 from difflab.studies.statistics import verdicts
 from fabricated import finish, measured, planned, study

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,47 +11,16 @@ from rich.table import Table
 from difflab.cli.study import number
 from difflab.runtime.invocation import program
 from difflab.strict_json import dumps
-from difflab.studies import CitedRow, StudyError, execution, load_study
+from difflab.studies import CitedRow, execution
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
 from difflab.studies.planning import Plan, RowPlan
 from difflab.studies.planning.confounds import changed_together
 from difflab.studies.planning.plan import cost_sentence
-from difflab.studies.planning.plan_cache import remember
-from difflab.studies.planning.planning import plan_study
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request
+from difflab.studies.planning.planning import check_measured, planned
 from difflab.studies.scale import Margin, read_margin
 from difflab.studies.statistics import Pilot, pilot, pilots, power_by_row, power_sentence
-
-
-def planned(request: Request, overrides: Sequence[str]) -> Plan:
-    """The plan that a command line means.
-
-    overrides   of train.py, without those of the launcher
-    """
-    options = request.options
-    found = plan_study(load_study(request.file), overrides, options.get("match"), options.get("solve", "network.width"))
-    remember(request, overrides, found)
-    return found
-
-
-def here(request: Request, overrides: Sequence[str]) -> Plan:
-    """The plan, whose runs can be looked for; a StudyError where data are lacking."""
-    plan = planned(request, overrides)
-    if plan.lacking:
-        raise StudyError(
-            f"{plan.study.name}: which runs these are depends on data and extractor, and they are not at hand: {plan.lacking}"
-        )
-    return plan
-
-
-def measured(plan: Plan) -> Plan:
-    """The plan, whose evaluations will give what the study reports; a StudyError with the remedy where they will not."""
-    if plan.unmeasured:
-        raise StudyError(
-            f"{plan.study.name}: {plan.unmeasured}. Nothing is launched before, since all trainings would end without it"
-        )
-    return plan
 
 
 def plan(request: Request) -> None:
@@ -71,7 +39,7 @@ def plan(request: Request) -> None:
     for line in _notes(found, rate, request):
         console.print(line, soft_wrap=True, markup=False)
     if not found.lacking or found.lacking in (found.unmeasured or ""):
-        measured(found)
+        check_measured(found)
 
 
 def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:

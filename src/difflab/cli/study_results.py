@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from difflab.cli.study import divided
-from difflab.cli.study_plan import here
 from difflab.files import write_text
 from difflab.runtime.invocation import command, installation
 from difflab.studies import Evidence, execution
 from difflab.studies.gather import gather
 from difflab.studies.planning import Plan
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request, current_plan
 from difflab.studies.report import Csv, Html, Latex, Markdown, Renderer, ablation_table
 from difflab.studies.report.wandb import mirror_study
 from difflab.studies.statistics import Verdict, verdicts
@@ -70,14 +69,14 @@ def sync(request: Request) -> None:
     """Uploads what offline runs have left."""
     from difflab.runs.wandb.sync import sync as upload
 
-    done = upload(here(request, divided(request.overrides)[0]).root, print)
+    done = upload(current_plan(request, divided(request.overrides)[0]).root, print)
     print(done)
     if done.failed:
         sys.exit(1)
 
 
 def _found(request: Request) -> tuple[Plan, Evidence, dict[str, Verdict]]:
-    plan = here(request, divided(request.overrides)[0])
+    plan = current_plan(request, divided(request.overrides)[0])
     evidence = replace(gather(plan), remarks=execution.look(plan))
     return plan, evidence, verdicts(evidence, plan.study.evaluation.decides)
 

@@ -13,8 +13,7 @@ from difflab.runtime.invocation import command
 from difflab.studies import execution as running
 from difflab.studies.execution import Executor, Launched, Planned, Pool, SlurmArray, StudyFolder
 from difflab.studies.planning import Plan
-from difflab.studies.planning.plan_cache import recall
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request, current_plan, recall
 
 
 def launch(request: Request) -> None:
@@ -39,21 +38,16 @@ def retry(request: Request) -> None:
 def cancel(request: Request) -> None:
     """Stops what waits and what runs, wherever it was launched."""
     overrides = divided(request.overrides)[0]
-    plan = recall(request, overrides)
-    if plan is None:
-        from difflab.cli.study_plan import here
-
-        plan = here(request, overrides)
-    root = plan.root
+    root = current_plan(request, overrides).root
     said = [*Pool().cancel(root), *SlurmArray.cancel(root)]
     print("\n".join(said) or "no running or queued jobs")
 
 
 def _planned(request: Request, overrides: Sequence[str]) -> Plan:
     """The plan, whose evaluations will give what the study reports."""
-    from difflab.cli.study_plan import here, measured
+    from difflab.studies.planning.planning import check_measured, plan_runs
 
-    plan = measured(here(request, overrides))
+    plan = check_measured(plan_runs(request, overrides))
     if other := running.namesake(plan):
         print(f"note   {other}")
     return plan

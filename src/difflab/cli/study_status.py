@@ -12,13 +12,12 @@ from difflab.strict_json import dumps
 from difflab.studies import execution as running
 from difflab.studies.cost import notes_of, told_notes
 from difflab.studies.execution import Planned
-from difflab.studies.planning.plan_cache import recall
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request, current_plan
 
 
 def status(request: Request) -> None:
     """Shows where every cell is."""
-    plan = _plan(request)
+    plan = current_plan(request, divided(request.overrides)[0])
     found = running.states(plan, running.ask(plan.root))
     if "--json" in request.flags:
         print(dumps(running.as_json(found) | {"cited": list(plan.cited)}, indent=2))
@@ -41,13 +40,3 @@ def _notes(plan: Planned) -> list[str]:
         with suppress(OSError, ValueError, AttributeError, KeyError):
             found[cell.row, cell.seed] = notes_of(read_json(file)["subject"])
     return told_notes(found)
-
-
-def _plan(request: Request) -> Planned:
-    overrides = divided(request.overrides)[0]
-    known = recall(request, overrides)
-    if known is not None:
-        return known
-    from difflab.cli.study_plan import here
-
-    return here(request, overrides)

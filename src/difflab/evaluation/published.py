@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from difflab.evaluation.results import Measurement, Results
 from difflab.metrics.protocol import NOT_STATED, Difference, Protocol, Value
 from difflab.reading import shown
 from difflab.reading.json import expected, is_a
 from difflab.suggest import suggestion
+
+if TYPE_CHECKING:  # a study's file has targets and no measurements
+    from difflab.evaluation.results import Measurement, Results
 
 CONFIDENCE = ("paper", "secondary", "unverified")
 """Read in the paper; read in a source that quotes it; from memory."""

@@ -18,7 +18,7 @@ from difflab.evaluation import Measurement
 from difflab.evaluation.published import Target
 from difflab.evaluation.results import declared, label
 from difflab.metrics import MetricInfo, ProtocolMismatch, check_comparable
-from difflab.studies.planning.facts import Facts
+from difflab.studies.planning.plan import Facts
 from difflab.studies.spec import Row, Study, StudyError
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 
 from difflab.runs import RunDirectory
 from difflab.runs.metrics_file import lines, row_of, rows, rows_from_end
-from difflab.studies.planning.facts import Facts
+from difflab.studies.planning.plan import Facts
 
 Column = Float64[np.ndarray, " lines"]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from difflab.studies.execution import StudyFolder
-from difflab.studies.planning.facts import Facts
+from difflab.studies.planning.plan import Facts
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.spec import read_study
 

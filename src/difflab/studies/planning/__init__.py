@@ -14,10 +14,9 @@ if TYPE_CHECKING:
         compare,
         differences,
     )
-    from difflab.studies.planning.facts import Facts
+    from difflab.studies.planning.counting import Workload
     from difflab.studies.planning.matching import Match, match
-    from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
-    from difflab.studies.planning.workload import Workload
+    from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 
 __all__ = [
     "Cell",

@@ -5,13 +5,70 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from difflab.runs.names import attempt_directory
 from difflab.studies.spec import Study
 
-if TYPE_CHECKING:
-    from difflab.studies.planning.facts import Facts
+SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a row costs, derived from its resolved configuration.
+
+    Attributes:
+        parameters: How many are trained.
+        training_flops: FLOPs of an image, forward and backward; a multiplication and an addition are two.
+        forward_flops: FLOPs of an image, one call of the network.
+        sampling_calls: Calls of the network for one image, guidance included.
+        batch: Images of an optimizer step, over all processes.
+        steps: Optimizer steps.
+        ema_half_life_images: EMA track -> images after which a weight counts half, at the end of training.
+    """
+
+    parameters: int
+    training_flops: float
+    forward_flops: float
+    sampling_calls: int
+    batch: int
+    steps: int
+    ema_half_life_images: dict[str, float]
+
+    @property
+    def images(self) -> int:
+        """Images seen in training."""
+        return self.batch * self.steps
+
+    @property
+    def total_flops(self) -> float:
+        """FLOPs of the training."""
+        return self.images * self.training_flops
+
+    @property
+    def sampling_flops(self) -> float:
+        """FLOPs of a sampled image."""
+        return self.sampling_calls * self.forward_flops
+
+    def hours(self, flops_per_second: float | None, drawn: int = 0) -> float | None:
+        """Hours of training and of sampling images on one processor; None without a rate.
+
+        Args:
+            flops_per_second: The rate as reached, not as advertised: that of a finished run is `rate(images_per_second)`.
+            drawn: How many images are sampled.
+
+        Raises:
+            ValueError: The rate is not above 0.
+        """
+        if flops_per_second is None:
+            return None
+        if flops_per_second <= 0:
+            raise ValueError(f"flops_per_second = {flops_per_second}: expected a rate above 0")
+        return (self.total_flops + drawn * self.sampling_flops) / flops_per_second / SECONDS_PER_HOUR
+
+    def rate(self, images_per_second: float) -> float:
+        """FLOPs per second of a training that sees so many images per second."""
+        return images_per_second * self.training_flops
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Where the runs of a study are, as it was planned last: for those who look, and change nothing.
+"""The plan of a study as it was made last, for all who look at its runs: `status`, `table`, `report`, `sync`.
 
 A plan follows from the command line, the study's file, conf/ and difflab's code, and from what the data and the feature extractor are. To
-learn the last of these torch and Lightning are imported and the data opened, which takes seconds. Here the former are compared with
-those of the last plan, and if they are the same the latter are believed to be so too: whoever changed the data sees the runs of the
-old ones until something of the study is planned again.
+make it every row is composed, its network built and counted, and the data opened, which takes seconds. So it is written down with what it
+was made from; while all of that but the data is the same, it is believed to hold: whoever changed the data sees the runs of the old ones
+until something of the study is planned again (`plan` and `launch` always do).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import difflab
 from difflab.config.paths import config_directories
@@ -26,71 +26,122 @@ from difflab.data.file_store import cache_directory
 from difflab.files import WriteError, write_json
 from difflab.reading import read_json
 from difflab.runtime.foreign_code import file_stamp, file_stamps, foreign_code
-from difflab.studies.planning.plan import Cell, Plan, Training
-from difflab.studies.planning.request import Request
+from difflab.strict_json import in_words, restored
+from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
+from difflab.studies.spec import Study, load_study
+
+
+class Request(NamedTuple):
+    """What a command line asks of a study.
+
+    Attributes:
+        study: The study as it was named.
+        file: Its study.yaml.
+        verb: What is to be done.
+        flags: Words that begin with two hyphens.
+        options: Values of difflab.cli.study.OPTIONS.
+        overrides: Overrides of train.py.
+    """
+
+    study: str
+    file: Path
+    verb: str
+    flags: frozenset[str]
+    options: Mapping[str, str]
+    overrides: tuple[str, ...]
+
 
 SHAPING = ("match", "solve")
 """Options on which the plan depends."""
 
 
-@dataclass(frozen=True)
-class KnownPlan:
-    """Of a plan, what tells where its runs are.
-
-    batches   row -> images of an optimizer step
-    cited     see Plan
-    """
-
-    root: Path
-    trainings: tuple[Training, ...]
-    cells: tuple[Cell, ...]
-    batches: Mapping[str, int]
-    cited: tuple[str, ...]
-
-    def training(self, cell: Cell) -> Training:
-        return self.trainings[cell.training]
-
-    def batch(self, row: str) -> int:
-        return self.batches[row]
-
-
 def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
-    """Keeps what `recall` gives back, if all of it is known."""
+    """Writes the plan down, if its runs are known; a cache that cannot be written is no error, since planning takes seconds."""
     if plan.lacking:
         return
     code = foreign_code(*(row.config for row in plan.rows.values()))
-    content = {
-        "of": _digest(request, overrides),
-        "versions": dict(code.versions),
-        "sources": {str(path): list(file_stamp(path)) for path in code.sources.values()},
-        "root": str(plan.root),
-        "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
-        "cells": [asdict(cell) for cell in plan.cells],
-        "batches": {row: plan.batch(row) for row in plan.rows},
-        "cited": list(plan.cited),
-    }
-    with suppress(WriteError):  # it is planned again
-        write_json(_file(request, overrides), content, indent=None)
+    content = in_words(
+        {
+            "of": _origin(request, overrides),
+            "versions": dict(code.versions),
+            "sources": {str(path): list(file_stamp(path)) for path in code.sources.values()},
+            "root": str(plan.root),
+            "rows": {name: asdict(row) for name, row in plan.rows.items()},
+            "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
+            "cells": [asdict(cell) for cell in plan.cells],
+            "unmeasured": plan.unmeasured,
+        }
+    )
+    if json.loads(json.dumps(content)) == content:  # JSON has no names that are numbers
+        with suppress(WriteError):
+            write_json(_file(request, overrides), content, indent=None)
 
 
-def recall(request: Request, overrides: Sequence[str]) -> KnownPlan | None:
+def recall(request: Request, overrides: Sequence[str]) -> Plan | None:
     """What was planned last by the same words in the same folder; None if it would be planned otherwise now."""
     try:
-        content = read_json(_file(request, overrides), limit=2**28)
-        if content["of"] != _digest(request, overrides) or _has_other_code(content):
-            return None
-        return KnownPlan(
-            Path(content["root"]),
-            tuple(
-                Training(**one | {"parent": Path(one["parent"]), "overrides": tuple(one["overrides"])})
-                for one in content["trainings"]
-            ),
-            tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
-            content["batches"],
-            tuple(content["cited"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, ImportError):
+        return _recalled(request, overrides)
+    except _OutdatedError:
         return None
+
+
+def current_plan(request: Request, overrides: Sequence[str]) -> Plan:
+    """The plan that was made last; where it is none or no longer that of these words, one that is made now, which standard error says.
+
+    Args:
+        request: The command.
+        overrides: Of train.py, without those of the launcher.
+
+    Raises:
+        StudyError: The study cannot be planned, or data are not at hand on which its runs depend.
+    """
+    try:
+        return _recalled(request, overrides)
+    except _OutdatedError as outdated:
+        from difflab.studies.planning.planning import plan_runs  # with torch and all networks
+
+        print(f"planning {load_study(request.file).name}: {outdated}", file=sys.stderr, flush=True)
+        return plan_runs(request, overrides)
+
+
+class _OutdatedError(Exception):
+    """Why a plan is made anew."""
+
+
+def _recalled(request: Request, overrides: Sequence[str]) -> Plan:
+    file = _file(request, overrides)
+    if not file.exists():
+        raise _OutdatedError("no plan of it was made with these words in this folder yet")
+    try:
+        content = restored(read_json(file, limit=2**28))
+        now = _origin(request, overrides)
+        changed = [what for what in now if content["of"][what] != now[what]]
+        if not changed and _has_other_code(content):
+            changed = ["code of your own"]
+        if not changed:
+            return _plan(content, load_study(request.file))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise _OutdatedError("the plan that was kept cannot be read") from error
+    raise _OutdatedError(f"changed since its last plan: {', '.join(changed)}")
+
+
+def _plan(content: Mapping[str, Any], study: Study) -> Plan:
+    return Plan(
+        study=study,
+        root=Path(content["root"]),
+        rows={
+            name: RowPlan(
+                row["config"], Facts(**row["facts"]), tuple(row["overrides"]), tuple(row["follows"]), row["samples"]
+            )
+            for name, row in content["rows"].items()
+        },
+        trainings=tuple(
+            Training(**one | {"parent": Path(one["parent"]), "overrides": tuple(one["overrides"])})
+            for one in content["trainings"]
+        ),
+        cells=tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
+        unmeasured=content["unmeasured"],
+    )
 
 
 def _has_other_code(content: Mapping[str, Any]) -> bool:
@@ -101,34 +152,32 @@ def _has_other_code(content: Mapping[str, Any]) -> bool:
 
 def _file(request: Request, overrides: Sequence[str]) -> Path:
     words = [os.getcwd(), str(request.file.resolve()), *_options(request), *overrides]
-    return (
-        cache_directory("plans")
-        / f"{hashlib.sha256(json.dumps(words, allow_nan=False).encode()).hexdigest()[:16]}.json"
-    )
+    digest = hashlib.sha256(json.dumps(words, allow_nan=False).encode()).hexdigest()[:16]
+    return cache_directory("plans") / f"{digest}.json"
 
 
 def _options(request: Request) -> list[str]:
     return [f"{key}={request.options[key]}" for key in SHAPING if key in request.options]
 
 
-def _digest(request: Request, overrides: Sequence[str]) -> str:
-    """Of everything from which a plan follows but data and extractor."""
-    digest = hashlib.sha256(
-        json.dumps([sys.version, difflab.__version__, *_options(request), *overrides], allow_nan=False).encode()
-    )
-    digest.update(request.file.read_bytes())
-    variables: set[str] = set()
+def _origin(request: Request, overrides: Sequence[str]) -> dict[str, str]:
+    """What -> hash, of everything from which a plan follows but data, extractor and code of the user's own."""
+    variables: set[str] = {name for name in os.environ if name.startswith("DIFFLAB_")}
+    configuration = hashlib.sha256()
     for folder in config_directories():
         for path in sorted(folder.rglob("*.yaml")):
             text = path.read_text(encoding="utf-8")
             variables |= set(re.findall(r"oc\.env:\s*(\w+)", text))
-            digest.update(f"{path.relative_to(folder)} {text}".encode())
-    values = {name: os.environ.get(name) for name in sorted({*variables, *_of_difflab()})}
-    digest.update(json.dumps(values, allow_nan=False).encode())
+            configuration.update(f"{path.relative_to(folder)} {text}".encode())
     sources = sorted(Path(difflab.__file__).parent.rglob("*.py"))
-    digest.update(repr((sources, file_stamps(sources))).encode())
-    return digest.hexdigest()
+    return {
+        "the study's file": hashlib.sha256(request.file.read_bytes()).hexdigest(),
+        "the command's words": _digest([*_options(request), *overrides]),
+        "conf/": configuration.hexdigest(),
+        "variables of the environment": _digest({name: os.environ.get(name) for name in sorted(variables)}),
+        "difflab or Python": _digest([sys.version, difflab.__version__, repr((sources, file_stamps(sources)))]),
+    }
 
 
-def _of_difflab() -> Iterator[str]:
-    return (name for name in os.environ if name.startswith("DIFFLAB_"))
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, allow_nan=False).encode()).hexdigest()

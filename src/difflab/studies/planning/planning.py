@@ -35,9 +35,51 @@ from difflab.studies.planning.confounds import check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.matching import Match
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.planning.plan_cache import Request, remember
 from difflab.studies.planning.row_facts import RowFacts, match_row
 from difflab.studies.scale import RATIO
-from difflab.studies.spec import Row, Study, StudyError
+from difflab.studies.spec import Row, Study, StudyError, load_study
+
+
+def planned(request: Request, overrides: Sequence[str]) -> Plan:
+    """Plans what a command line means, and keeps the plan for those who only look.
+
+    Args:
+        request: The command.
+        overrides: Of train.py, without those of the launcher.
+    """
+    options = request.options
+    found = plan_study(load_study(request.file), overrides, options.get("match"), options.get("solve", "network.width"))
+    remember(request, overrides, found)
+    return found
+
+
+def plan_runs(request: Request, overrides: Sequence[str]) -> Plan:
+    """A new plan whose runs can be looked for.
+
+    Raises:
+        StudyError: Data are not at hand on which it depends which runs these are.
+    """
+    plan = planned(request, overrides)
+    if plan.lacking:
+        raise StudyError(
+            f"{plan.study.name}: which runs these are depends on data and extractor, and they are not at hand: {plan.lacking}"
+        )
+    return plan
+
+
+def check_measured(plan: Plan) -> Plan:
+    """The plan, if its evaluations will give what the study reports.
+
+    Raises:
+        StudyError: They will not; with the remedy.
+    """
+    if plan.unmeasured:
+        raise StudyError(
+            f"{plan.study.name}: {plan.unmeasured}. Nothing is launched before, since all trainings would end without it"
+        )
+    return plan
+
 
 GIVEN = {
     "seed": "a study's seeds stand in its file, under `seeds`",

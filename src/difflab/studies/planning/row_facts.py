@@ -26,8 +26,9 @@ from difflab.denoiser import Denoiser
 from difflab.networks import Network
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import plan_job
-from difflab.studies.planning.facts import Facts, NetworkCount, count_calls, count_network, half_life_images
+from difflab.studies.planning.counting import NetworkCount, count_calls, count_network, half_life_images
 from difflab.studies.planning.matching import Match, match
+from difflab.studies.planning.plan import Facts
 
 DENOISER = ("schedule", "parameterization", "variance")
 DRAWN_BY = ("network", *DENOISER, "sampler", "guidance", "condition_dropout")

@@ -14,7 +14,7 @@ from difflab.runs.wandb.after_training import mirror_nodes
 from difflab.runs.wandb.results import Content, Table
 from difflab.studies.evidence import Evidence
 from difflab.studies.planning import Plan
-from difflab.studies.planning.request import Request
+from difflab.studies.planning.plan_cache import Request
 from difflab.studies.report.table import ablation_table
 from difflab.studies.report.table_text import Csv
 from difflab.studies.statistics import Verdict
