@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.comparison import Comparison, compare, comparisons, is_met
 from benchmarks.growth_curve import Exponent, exponent, exponent_of, is_curve, sizes
 from benchmarks.record import Measurement, Record
-from difflab.studies.report.table import rounded, scaled
+from difflab.formatting import rounded, scaled
 
 HIDDEN = frozenset({"x", "expected", "goal_seconds"})
 """Facts that stand elsewhere in the page."""

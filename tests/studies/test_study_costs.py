@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from difflab.config.paths import experiments_directory
-from difflab.studies.planning.plan import cost_sentence, flop
+from difflab.formatting import prefixed
+from difflab.studies.planning.plan import cost_sentence
 from fabricated import planned, study
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study_costs.py"
@@ -45,4 +46,4 @@ def test_the_sentence_adds_up_trainings_and_drawings(tmp_path):
     """FACTS: 1,000 steps of 128 images of 2.4 GFLOP; three seeds of two rows."""
     said = cost_sentence(planned(tmp_path, study({"base": {}, "new": {}})))
     assert said.startswith("6 trainings of 1,000 steps of 128 images: 1.84 PFLOP. 6 sets of ")
-    assert [flop(n) for n in (12, 999.6e3, 5.05e20)] == ["12 FLOP", "1 MFLOP", "505 EFLOP"]
+    assert [f"{prefixed(n)}FLOP" for n in (12, 999.6e3, 5.05e20)] == ["12 FLOP", "1 MFLOP", "505 EFLOP"]

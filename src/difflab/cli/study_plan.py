@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difflab.cli.study import number
+from difflab.formatting import duration, prefixed
 from difflab.runtime.invocation import program
 from difflab.strict_json import dumps
 from difflab.studies import CitedRow, execution
@@ -97,14 +98,14 @@ def _table(plan: Plan) -> Table:
         table.add_row(
             name,
             _changes(plan, name, row),
-            _si(facts.parameters),
+            prefixed(facts.parameters, 4),
             f"{facts.training_flops / 1e9:.3g}",
             str(facts.sampling_calls),
             f"{facts.steps:,} x {facts.batch}",
-            _si(facts.images),
-            ", ".join(map(_si, facts.ema_half_life_images.values())) or "none",
-            _si(facts.total_flops),
-            _si(row.evaluation_flops),
+            prefixed(facts.images, 4),
+            ", ".join(prefixed(one, 4) for one in facts.ema_half_life_images.values()) or "none",
+            prefixed(facts.total_flops, 4),
+            prefixed(row.evaluation_flops, 4),
         )
     return table
 
@@ -167,12 +168,8 @@ def _cost(plan: Plan) -> list[str]:
         return ["cost        unknown before a training has finished; rate=FLOP/S gives an estimate"]
     mean, left = sum(timed) / len(timed) / 3600, len(plan.trainings) - len(costs)
     return [
-        f"cost        {_time(mean)} a training (mean of {len(timed)}, without evaluations); {left} are left: {_time(left * mean)}"
+        f"cost        {duration(mean)} a training (mean of {len(timed)}, without evaluations); {left} are left: {duration(left * mean)}"
     ]
-
-
-def _time(hours: float) -> str:
-    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"
 
 
 def _power(plan: Plan, request: Request) -> str:
@@ -196,10 +193,3 @@ def _size(request: Request, key: str) -> Margin | None:
         return read_margin(request.options[key]) if key in request.options else None
     except ValueError as error:
         raise ValueError(f"{key} = {error}") from error
-
-
-def _si(value: float) -> str:
-    for power, name in reversed(list(enumerate("kMGTPEZY", start=1))):
-        if value >= 1000**power:
-            return f"{value / 1000**power:.4g} {name}"
-    return f"{value:.4g} "

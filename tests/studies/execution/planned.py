@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from difflab.studies.execution import StudyFolder
-from difflab.studies.planning.plan import Facts
-from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.spec import read_study
 
 FACTS = Facts(1000, 3e6, 1e6, 4, 32, 100, {})

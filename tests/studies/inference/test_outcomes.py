@@ -9,11 +9,12 @@ import pytest
 from scipy.stats import binom, ttest_rel
 
 from difflab.evaluation import Measurement
+from difflab.formatting import p_in_words
 from difflab.metrics import Protocol
 from difflab.studies import Arm, Evaluation, Evidence, Replicate, Row, Study
 from difflab.studies.planning import Facts
 from difflab.studies.scale import read_margin
-from difflab.studies.statistics import Comparison, Outcome, judge, p_in_words, pilot, verdicts
+from difflab.studies.statistics import Comparison, Outcome, judge, pilot, verdicts
 from fabricated import info
 
 BASE = {0: 10.0, 1: 11.0, 2: 9.0, 3: 12.0, 4: 10.5}

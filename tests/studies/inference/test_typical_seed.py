@@ -17,7 +17,7 @@ from difflab.studies.statistics import (
     tally,
     typical_seed,
 )
-from difflab.studies.statistics.paired import rarely
+from difflab.studies.statistics.one_sample import rarely
 from fabricated import info
 
 DEAD = math.nan

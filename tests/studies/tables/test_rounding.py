@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from difflab.studies.report.table import decimals, probability, rounded, scaled, signed
+from difflab.formatting import decimals, probability, rounded, scaled, signed
 
 
 @pytest.mark.parametrize(

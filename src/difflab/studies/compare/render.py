@@ -13,11 +13,11 @@ from rich.text import Text
 
 from difflab.evaluation import Measurement
 from difflab.evaluation.results import label
+from difflab.formatting import probability, rounded, signed
 from difflab.studies.compare.comparison import ComparedMetric, Comparison, MetricDifference
 from difflab.studies.compare.run_groups import Group
 from difflab.studies.planning.confounds import told
-from difflab.studies.report.table import probability, rounded, signed
-from difflab.studies.statistics import student
+from difflab.studies.statistics.one_sample import student_interval
 
 
 def as_text(comparison: Comparison, width: int = 140) -> str:
@@ -146,7 +146,7 @@ def _value(one: ComparedMetric, group: Group) -> str:
         values = [measurement.value for measurement in found]
         value, interval = fmean(values), None
         if all(map(math.isfinite, values)):
-            interval = student.interval(value, stdev(values), len(values), 0.05)
+            interval = student_interval(value, stdev(values), len(values), 0.05)
     text, spread = rounded(value, None if interval is None else float(interval[1] - interval[0]) / 2)
     words = text if spread is None else f"{text} -/+ {spread}"
     return f"{words} ({len(found)} seeds)" if len(found) > 1 else words

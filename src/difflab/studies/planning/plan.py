@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from difflab.formatting import prefixed
 from difflab.runs.names import attempt_directory
 from difflab.studies.spec import Study
 
@@ -173,9 +174,6 @@ class Plan:
         return (*cell.overrides, f"checkpoint={directory}", f"out={directory / cell.folder}")
 
 
-PREFIXES = "kMGTPEZY"
-
-
 def cost_sentence(plan: Plan) -> str:
     """6 trainings of 700,000 steps of 256 images: 505 EFLOP. 6 sets of 50,000 samples by 250 calls of the network: 2.35 EFLOP.
 
@@ -187,21 +185,9 @@ def cost_sentence(plan: Plan) -> str:
     samples, calls = _range(row.samples for row in drawn), _range(row.facts.sampling_calls for row in drawn)
     training, drawing = sum(one.total_flops for one in trained), sum(row.evaluation_flops for row in drawn)
     return (
-        f"{len(trained)} trainings of {steps} steps of {batches} images: {flop(training)}. "
-        f"{len(drawn)} sets of {samples} samples by {calls} calls of the network: {flop(drawing)}."
+        f"{len(trained)} trainings of {steps} steps of {batches} images: {prefixed(training)}FLOP. "
+        f"{len(drawn)} sets of {samples} samples by {calls} calls of the network: {prefixed(drawing)}FLOP."
     )
-
-
-def flop(count: float) -> str:
-    """Three significant figures with a prefix: 505 EFLOP."""
-    for power, prefix in reversed(list(enumerate(PREFIXES, start=1))):
-        if count >= 0.9995 * 1000**power:
-            return f"{_three(count / 1000**power)} {prefix}FLOP"
-    return f"{_three(count)} FLOP"
-
-
-def _three(value: float) -> str:
-    return f"{value:.3g}"
 
 
 def _range(numbers: Iterable[int]) -> str:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from difflab.studies.report.page import write_report
     from difflab.studies.report.table import AblationTable, Estimate, Line, ablation_table, estimate
-    from difflab.studies.report.table_html import Html
-    from difflab.studies.report.table_latex import Latex
+    from difflab.studies.report.table_markup import Html, Latex
     from difflab.studies.report.table_notes import protocol_line
     from difflab.studies.report.table_text import Csv, Markdown, Renderer
-    from difflab.studies.report.write import write_report
 
 __all__ = [
     "AblationTable",

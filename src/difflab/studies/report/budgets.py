@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from difflab.formatting import rounded
 from difflab.metrics import MetricInfo
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.history import Axis, Flops, History, Hours, Images, Steps
 from difflab.studies.report.costs import Trained
 from difflab.studies.report.figure import NAMED, Look, Plot, plot, trace
-from difflab.studies.report.table import Estimate, estimate, rounded
+from difflab.studies.report.table import Estimate, estimate
 from difflab.studies.statistics import PairedDifference, paired_difference
-from difflab.studies.statistics.curves import Curve
-from difflab.studies.statistics.speedup import Speedup, speedup
+from difflab.studies.statistics.curves import Curve, Speedup, speedup
 
 BUDGETS: dict[str, Axis] = {"steps": Steps(), "images": Images(), "FLOPs": Flops(), "hours": Hours()}
 

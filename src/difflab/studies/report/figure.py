@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from difflab.formatting import NOTHING, signed
 from difflab.studies.evidence import Evidence
-from difflab.studies.report.table import scaled, signed
 from difflab.studies.scale import Margin
 from difflab.studies.statistics import PairedDifference, Speedup, Verdict
 
@@ -188,29 +188,6 @@ def _range(differences: Sequence[PairedDifference], unmoved: tuple[float, float]
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
     least, most = differences[0].bounds
     return [max(least, low - 0.06 * (high - low)), min(most, high + 0.06 * (high - low))]
-
-
-NOTHING = "–"
-
-
-def short(value: float | None) -> str:
-    """Three digits."""
-    if value is None:
-        return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def si(value: float | None) -> str:
-    """1900000 is 1.9 M."""
-    return NOTHING if value is None else scaled(value)
-
-
-def duration(hours: float) -> str:
-    """In the unit that suits it."""
-    seconds = 3600 * hours
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
 
 
 def ratio(found: Speedup) -> str:

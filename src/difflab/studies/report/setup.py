@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from difflab.formatting import duration, scaled
 from difflab.metrics.protocol import NOT_STATED, Protocol, Value
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.planning.confounds import IGNORED, changed_together, differences, drawing, told
 from difflab.studies.report.costs import RowCost
-from difflab.studies.report.figure import duration, si
 
 DECLARED, FOLLOWS, UNDECLARED = "declared", "follows", "not declared"
 
@@ -173,7 +173,7 @@ def _network(arm: Arm, cost: RowCost) -> str:
 
 
 def _parameters(arm: Arm, cost: RowCost) -> str:
-    return f"{si(arm.facts.parameters)}, {si(arm.facts.training_flops)}FLOP per image, forward and backward"
+    return f"{scaled(arm.facts.parameters)}, {scaled(arm.facts.training_flops)}FLOP per image, forward and backward"
 
 
 def _process(arm: Arm, cost: RowCost) -> str:
@@ -192,13 +192,13 @@ def _optimizer(arm: Arm, cost: RowCost) -> str:
 
 def _training(arm: Arm, cost: RowCost) -> str:
     facts, precision = arm.facts, _node(arm.config, "trainer", "precision")
-    told = f"{facts.steps:,} steps of {facts.batch} images: {si(facts.images)} images".rstrip()
+    told = f"{facts.steps:,} steps of {facts.batch} images: {scaled(facts.images)} images".rstrip()
     return f"{told}, precision {precision}" if precision else told
 
 
 def _ema(arm: Arm, cost: RowCost) -> str:
     tracks = arm.facts.ema_half_life_images
-    return ", ".join(f"{track} (half-life {si(images)} images)" for track, images in tracks.items()) or "none"
+    return ", ".join(f"{track} (half-life {scaled(images)} images)" for track, images in tracks.items()) or "none"
 
 
 def _sampling(arm: Arm, cost: RowCost) -> str:

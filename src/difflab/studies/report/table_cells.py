@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from difflab.evaluation import Target
+from difflab.formatting import NOTHING, decimals, probability, rounded, scaled, signed
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report import table as marks
-from difflab.studies.report.table import AblationTable, Line, Mark, decimals, probability, rounded, scaled, signed
+from difflab.studies.report.table import AblationTable, Line, Mark
 from difflab.studies.report.table_notes import cited_differently, measured_differently, notes
 from difflab.studies.statistics import Outcome, PairedDifference
-
-NOTHING = "–"
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.studies.statistics.curves import Band, Curve, band, band_of_difference
-    from difflab.studies.statistics.equivalence import Equivalence, equivalence
-    from difflab.studies.statistics.paired import (
-        PairedDifference,
-        Pairing,
-        SignFlip,
-        paired_difference,
-        sign_flip,
-        sign_test,
+    from difflab.studies.statistics.curves import (
+        Band,
+        Curve,
+        Reach,
+        SeedSpeedup,
+        Speedup,
+        band,
+        band_of_difference,
+        reach,
+        speedup,
     )
+    from difflab.studies.statistics.one_sample import SignFlip, sign_flip, sign_test
+    from difflab.studies.statistics.paired import Equivalence, PairedDifference, Pairing, equivalence, paired_difference
     from difflab.studies.statistics.power import (
         Pilot,
         pilot,
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
         seeds_needed,
         smallest_difference,
     )
-    from difflab.studies.statistics.sentences import p_in_words
-    from difflab.studies.statistics.speedup import Reach, SeedSpeedup, Speedup, reach, speedup
     from difflab.studies.statistics.typical_seed import Tally, TypicalSeed, holm, skew_guard, tally, typical_seed
     from difflab.studies.statistics.verdict import RULE, Comparison, Outcome, Verdict, interim, judge, verdicts
 
@@ -55,7 +56,6 @@ __all__ = [
     "holm",
     "interim",
     "judge",
-    "p_in_words",
     "paired_difference",
     "pilot",
     "pilot_of_pairs",

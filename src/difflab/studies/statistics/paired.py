@@ -1,6 +1,4 @@
-"""The difference of two arms on the seeds that they share.
-
-The difference of two arms on the seeds that they share.
+"""The difference of two arms on the seeds that they share, and whether it is too small to matter.
 
     d_s = a_s - b_s, or log a_s - log b_s        mean -/+ t sd / sqrt(n)        [sd of d with n - 1]
 
@@ -13,127 +11,29 @@ A ratio of 1/4 says that pairing was worth four times as many seeds; above 1 it 
 
 Where all differences are equal, t has no scale: its p would be 0 and its interval a point, from however few seeds. p and interval are
 then those of the sign flip, which knows how many seeds there are.
+
+Two one-sided tests: is the difference too small to matter?
+
+H0: |delta| >= margin        p = max(p of delta <= -margin, p of delta >= margin), each by Student's t        (Schuirmann 1987)
+
+p <= alpha exactly where the interval of level 1 - 2 alpha lies within the margin. A difference that is not significant is no equivalence:
+few seeds leave both open. The margin brings its own scale: one in per cent is tested on logarithms, -/+ log(1 + margin).
+
+From eight seeds on Student's t sees the mean of skewed differences rather than the typical seed, and calls 8 to 23 % equivalent that lie at
+the margin. One-sided sign tests at both margins are then asked besides.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import bdtr
-from scipy.stats import permutation_test
 
-from difflab.studies.scale import DIFFERENCE, Scale
-from difflab.studies.statistics import student
-
-ALL_UP_TO = 20
-"""Differences of which all flips are counted; beyond it they are drawn."""
-
-DRAWS = 9_999
-
-
-@dataclass(frozen=True)
-class SignFlip:
-    """p           of theta = 0, two-sided
-    interval    of level 1 - alpha; its ends are infinite where alpha < attainable
-    attainable  the smallest p that so many differences can give
-    exact       all flips were counted; False: 9,999 were drawn, always the same
-    """
-
-    p: float
-    interval: tuple[float, float]
-    attainable: float
-    exact: bool
-
-
-def sign_flip(differences: Sequence[float], alpha: float) -> SignFlip:
-    """Exact permutation test of paired differences, and the interval that inverts it.
-
-    If differences d_1 .. d_n are symmetric about theta, each sign of d_i - theta is as likely as its opposite (no normal distribution is
-    needed), hence
-
-        p(theta) = 2^-n #{s in {-1, 1}^n: |sum_i s_i (d_i - theta)| >= |sum_i (d_i - theta)|}        (Fisher 1935, section 21)
-
-    Let s flip the subset F and keep the rest K. The difference of the two squares is a product of two lines in theta, and the event holds
-    for theta between mean(d_F) and mean(d_K), and everywhere if F or K is empty (Hartigan 1969: means of subsets are typical values). All
-    these ranges hold the mean of d, so p falls to both sides of it, and {theta: p(theta) > alpha} is an interval whose ends are order
-    statistics of the ranges' ends: no search is needed.
-
-    It asks for symmetric differences: where noise is skewed and one arm spreads more than the other, it errs about the mean as often as
-    Student's t does. The check of the typical seed that needs no such thing is the sign test.
-
-    The smallest p that n differences can give is 2^(1 - n). At a level below it every theta survives and the interval is infinite: 95 %
-    needs six differences, 90 % five.
-
-    The test of theta = 0 and the interval of theta, for n >= 1 differences.
-    """
-    d = np.asarray(differences, float)
-    exact = d.size <= ALL_UP_TO
-    flipped, size = _all_flips(d) if exact else _drawn_flips(d)
-    # a flip and its complement are one range, and the empty flip (the data) is always among those counted
-    total = flipped.size + 1
-    slack = 1e-12 * float(np.abs(d).sum())  # sums that are equal but for rounding are ties, and ties count
-    hits = int(np.count_nonzero(np.abs(d.sum() - 2 * flipped) >= abs(d.sum()) - slack))
-    return SignFlip((1 + hits) / total, _invert(d, flipped, size, alpha), 1 / total, exact)
-
-
-def _invert(d: np.ndarray, flipped: np.ndarray, size: np.ndarray, alpha: float) -> tuple[float, float]:
-    """theta survives where 1 + #{ranges that hold theta} > alpha total."""
-    rank = math.floor(alpha * (flipped.size + 1) + 1e-9)  # ranges that must at least hold a survivor
-    if rank == 0:
-        return -math.inf, math.inf
-    everywhere = (size == 0) | (size == d.size)
-    mean_flipped = flipped / np.where(everywhere, 1, size)
-    mean_kept = (d.sum() - flipped) / np.where(everywhere, 1, d.size - size)
-    low = np.where(everywhere, -math.inf, np.minimum(mean_flipped, mean_kept))
-    high = np.where(everywhere, math.inf, np.maximum(mean_flipped, mean_kept))
-    return float(np.partition(low, rank - 1)[rank - 1]), float(np.partition(high, -rank)[-rank])
-
-
-def _all_flips(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and size of every subset but the empty one that lacks the last difference: one of each pair of complements. [2^(n-1) - 1]"""
-    flipped, size = np.zeros(1), np.zeros(1)
-    for value in d[:-1]:
-        flipped, size = np.concatenate([flipped, flipped + value]), np.concatenate([size, size + 1])
-    return flipped[1:], size[1:]
-
-
-def _drawn_flips(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same of random subsets: scipy flips d and a row of ones together. [DRAWS]"""
-    drawn = permutation_test(
-        (np.stack([d, np.ones_like(d)]),),
-        lambda values, axis: values.sum(axis),
-        permutation_type="samples",
-        n_resamples=DRAWS,
-        vectorized=True,
-        axis=-1,
-        rng=np.random.default_rng(0),
-    ).null_distribution.reshape(DRAWS, 2)
-    return (d.sum() - drawn[:, 0]) / 2, np.rint((d.size - drawn[:, 1]) / 2)
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """The sign test: does one side win more often than chance?
-
-    H0: P(d > 0) = P(d < 0), the median of d is 0        p = min(1, 2 P(K <= min(wins, losses))),  K ~ Binomial(wins + losses, 1/2)
-
-    It is exact for the typical seed, whatever the noise: it asks for neither a normal nor a symmetric distribution, and a run that failed
-    is a loss like any other. Ties say nothing and are left out. With n seeds the smallest p is 2^(1 - n): 6 seeds must all agree for p <=
-    0.05.
-
-    Two-sided p; 1 without a win or a loss.
-    """
-    n = wins + losses
-    return min(1.0, 2 * float(bdtr(min(wins, losses), n, 0.5))) if n else 1.0
-
-
-def rarely(hits: int, n: int) -> float:
-    """One-sided p of H0: P(hit) >= 1/2, with so many hits among n."""
-    return float(bdtr(hits, n, 0.5)) if n else 1.0
-
+from difflab.studies.scale import DIFFERENCE, Margin, Scale
+from difflab.studies.statistics.one_sample import SignFlip, p_above, rarely, sign_flip, student_interval, two_sided_p
 
 ROUNDING = 1e-12
 """Scatter of differences below this part of the values is the rounding of their subtraction."""
@@ -229,7 +129,7 @@ class PairedDifference:
             return None
         if self.sd == 0:
             return sign_flip(list(self.differences.values()), alpha).interval
-        low, high = student.interval(self.mean, self.sd, self.n, alpha)
+        low, high = student_interval(self.mean, self.sd, self.n, alpha)
         return float(low), float(high)
 
 
@@ -272,7 +172,7 @@ def paired_difference(
     if sd == 0:
         mean = 0.0 if abs(mean) <= rounding else mean
         differences = dict.fromkeys(seeds, mean)
-    p = sign_flip(list(differences.values()), alpha).p if sd == 0 else float(student.two_sided(mean, sd, n))
+    p = sign_flip(list(differences.values()), alpha).p if sd == 0 else float(two_sided_p(mean, sd, n))
     return PairedDifference(differences, alpha, mean, sd, p, _pairing(x, y, sd, rounding), scale, bounds)
 
 
@@ -290,3 +190,54 @@ def _pairing(x: np.ndarray, y: np.ndarray, sd: float, rounding: float) -> Pairin
 def _scatter(values: np.ndarray, rounding: float) -> float:
     sd = float(values.std(ddof=1))
     return sd if sd > rounding else 0.0
+
+
+SIGNS_FROM = 8
+"""Seeds from which on the sign tests are asked."""
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What the two tests found.
+
+    Attributes:
+        margin: The difference that is of no interest.
+        difference: On the margin's scale.
+        p: Before Holm; None for one seed.
+        interval: Of level 1 - 2 alpha, as it is told; None for one seed.
+    """
+
+    margin: Margin
+    difference: PairedDifference
+    p: float | None
+    interval: tuple[float, float] | None
+
+
+def equivalence(difference: PairedDifference, margin: Margin) -> Equivalence:
+    """Tests whether a difference lies within a margin.
+
+    Where all differences are equal, each side is a sign flip: n differences on the inner side of the margin have p = 2^-n.
+
+    Args:
+        difference: On the scale of the margin.
+        margin: The difference that is of no interest.
+    """
+    if difference.scale is not margin.scale:
+        raise ValueError(f"margin {margin}: the difference is not on the margin's scale")
+    mean, sd, n, reach = difference.mean, difference.sd, difference.n, margin.reach
+    if sd is None:
+        return Equivalence(margin, difference, None, None)
+    equal = 0.5**n if abs(mean) < reach else 1.0
+    p = float(max(p_above(reach + mean, sd, n), p_above(reach - mean, sd, n))) if sd else equal
+    if n >= SIGNS_FROM:
+        signs = max(
+            _signs([-d for d in difference.differences.values()], reach), _signs(difference.differences.values(), reach)
+        )
+        p = p if signs <= difference.alpha else max(p, signs)
+    return Equivalence(margin, difference, p, difference.told(difference.interval_at(2 * difference.alpha)))
+
+
+def _signs(differences: Iterable[float], reach: float) -> float:
+    """p of the sign test that the typical difference lies above the margin or at it."""
+    outside = [d >= reach for d in differences]
+    return rarely(sum(outside), len(outside))

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from difflab.formatting import p_in_words
 from difflab.studies.statistics.paired import PairedDifference
 
 if TYPE_CHECKING:
@@ -55,11 +56,6 @@ def off_scale(one: Comparison, metric: str, found: Sequence[tuple[bool, int, flo
     """Why a metric that is a ratio has no verdict: the numbers that have no logarithm."""
     named = [f"{value:g} {'here' if mine else f'in {one.against}'} at seed {seed}" for mine, seed, value in found]
     return f"inconclusive: {metric} is compared as a ratio, which takes numbers above 0: {', '.join(named)}"
-
-
-def p_in_words(p: float) -> str:
-    """= 0.003, < 0.001, = 0.2"""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p >= 0.01 else f"= {p:.1g}"
 
 
 def _joined(verdict: Verdict, counted: Tally, tested: Sequence[str], average: str) -> str:

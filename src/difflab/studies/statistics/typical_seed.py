@@ -40,7 +40,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
-from difflab.studies.statistics.paired import PairedDifference, sign_test
+from difflab.studies.statistics.one_sample import sign_test
+from difflab.studies.statistics.paired import PairedDifference
 
 
 def holm(p: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -29,8 +29,7 @@ from difflab.metrics import MetricInfo
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.scale import RATIO, Margin, Scale, bounds_of, scale_of
 from difflab.studies.statistics import sentences as wording
-from difflab.studies.statistics.equivalence import Equivalence, equivalence
-from difflab.studies.statistics.paired import PairedDifference, paired_difference
+from difflab.studies.statistics.paired import Equivalence, PairedDifference, equivalence, paired_difference
 from difflab.studies.statistics.typical_seed import SHARE, Tally, TypicalSeed, holm, skew_guard, tally, typical_seed
 
 RULE = "the typical seed (rule 2)"
