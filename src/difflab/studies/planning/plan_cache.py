@@ -72,9 +72,16 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
             "unmeasured": plan.unmeasured,
         }
     )
-    if json.loads(json.dumps(content)) == content:  # JSON has no names that are numbers
+    if _has_names_of_text(content):
         with suppress(WriteError):
             write_json(_file(request, overrides), content, indent=None)
+
+
+def _has_names_of_text(content: Any) -> bool:
+    """Whether JSON gives back what it is given: a name that is a number would come back as text."""
+    if isinstance(content, Mapping):
+        return all(isinstance(name, str) and _has_names_of_text(value) for name, value in content.items())
+    return not isinstance(content, list) or all(map(_has_names_of_text, content))
 
 
 def recall(request: Request, overrides: Sequence[str]) -> Plan | None:
