@@ -137,3 +137,16 @@ def _at(value: float, place: int) -> str:
     exact = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(place), context=_EXACT)
     text = f"{exact:f}"
     return text.removeprefix("-") if exact == 0 else text
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""With which a formula begins, to one spreadsheet or another (OWASP, CSV Injection)."""
+
+
+def full(value: object) -> str:
+    """A number in full. A text that a spreadsheet would take for a formula gets an apostrophe before it, which it shows as text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return repr(value) if isinstance(value, float) else str(value)

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 import running
 from difflab.config import resolve as resolving
 from difflab.config.keys import ConfigError, drop_unchosen
-from difflab.config.resolve import resolve_row, with_seed
+from difflab.config.resolve import resolve_row
+from difflab.config.resolved import with_seed
 
 ROWS = [
     ("+experiment=cosine_adagn",),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2 as wandb_records
 
+from difflab.cli.study_results import is_mirrored
 from difflab.runs.wandb.offline_file import records
 from difflab.studies.gather import gather
 from difflab.studies.planning.plan_cache import Request
@@ -31,7 +32,8 @@ def test_table_and_page_are_sent_where_a_run_was_mirrored_or_where_that_is_asked
     page.write_text("<p>the page", encoding="utf-8")
 
     def tell(*words: str) -> None:
-        mirror_study(Request("x", tmp_path, "report", frozenset(), {}, words), plan, evidence, found, page)
+        if is_mirrored(Request("x", tmp_path, "report", frozenset(), {}, words), evidence):
+            mirror_study(plan, evidence, found, page)
 
     tell()
     assert not sent(plan.root)

@@ -15,7 +15,6 @@ from difflab.studies.gather import gather
 from difflab.studies.planning import Plan
 from difflab.studies.planning.plan_cache import Request, current_plan
 from difflab.studies.report import Csv, Html, Latex, Markdown, Renderer, ablation_table
-from difflab.studies.report.wandb import mirror_study
 from difflab.studies.statistics import Verdict, verdicts
 
 FORMATS: dict[str, type[Renderer]] = {"markdown": Markdown, "latex": Latex, "csv": Csv, "html": Html}
@@ -62,7 +61,17 @@ def report(request: Request) -> None:
     states = execution.states(plan, execution.ask(plan.root))
     page = write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html")))
     print(page)
-    mirror_study(request, plan, evidence, found, page)
+    if is_mirrored(request, evidence):
+        from difflab.studies.report.wandb import mirror_study
+
+        mirror_study(plan, evidence, found, page)
+
+
+def is_mirrored(request: Request, evidence: Evidence) -> bool:
+    """Whether W&B gets the answer: where a run of the study was mirrored, or the command chooses a logger; logger=none leaves it out."""
+    asked = any(word.lstrip("+").startswith("logger=") for word in request.overrides)
+    runs = [one.run for arm in evidence.arms.values() for one in arm.replicates.values()]
+    return asked or any((run / "wandb").is_dir() for run in runs)
 
 
 def sync(request: Request) -> None:

@@ -6,7 +6,7 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.config.groups import ConfigError
-    from difflab.config.resolve import ResolvedConfig, with_seed
+    from difflab.config.resolved import ResolvedConfig, with_seed
 
 __all__ = [
     "ConfigError",

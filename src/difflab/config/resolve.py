@@ -9,9 +9,8 @@ choice of parts is composed once, and plain values are set on a copy of it, as H
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -29,57 +28,10 @@ from difflab.config.arguments import check_arguments
 from difflab.config.derived import BatchValues, count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.paths import config_directory, is_group
+from difflab.config.resolved import Path, ResolvedConfig, dotted, leaves
 from difflab.config.trainer_arguments import check_trainer
 from difflab.config.values import RunValues, Seeds, check_values
 from difflab.config.words import as_meant, readable
-
-Path = tuple[str | int, ...]
-"""Keys and indices from the top of a configuration to a value."""
-
-
-@dataclass(frozen=True)
-class ResolvedConfig:
-    """What train.py would run.
-
-    overrides  the command line that was composed
-    config     everything train.py resolves, the wiring in `module` too: the identity is a hash of it
-    derived    dotted path -> the reference that stands there, as sampler.grid.steps -> ${schedule.steps}; without `module`
-    seeded     where the seed stands, `seed` itself among them
-    """
-
-    overrides: tuple[str, ...]
-    config: Mapping[str, Any]
-    derived: Mapping[str, str]
-    seeded: tuple[Path, ...]
-
-
-def with_seed(resolved: ResolvedConfig, seed: int) -> dict[str, Any]:
-    """The configuration that composing with this seed would give, without composing."""
-    config = copy.deepcopy(dict(resolved.config))
-    for path in resolved.seeded:
-        node: Any = config
-        for key in path[:-1]:
-            node = node[key]
-        node[path[-1]] = seed
-    return config
-
-
-def dotted(path: Path) -> str:
-    """("a", "b", 0, "c") -> a.b[0].c"""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    return text.removeprefix(".")
-
-
-def leaves(node: Any, path: Path = ()) -> dict[Path, Any]:
-    """Path -> value of everything that is neither a mapping nor a list; empty ones of these count as values."""
-    if isinstance(node, Mapping) and node:
-        inner = [(key, node[key]) for key in node]
-    elif isinstance(node, list) and node:
-        inner = list(enumerate(node))
-    else:
-        return {path: node}
-    return {found: value for key, child in inner for found, value in leaves(child, (*path, key)).items()}
-
 
 WIRING = "module"
 """The node that repeats the others where the module's arguments want them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.config.groups import ConfigError
-from difflab.config.resolve import dotted, leaves
+from difflab.config.resolved import dotted, leaves
 from difflab.reading import FileError
 from difflab.runs import RunDirectory
 from difflab.runs.identity import JUDGED_BY, WHERE_AND_HOW

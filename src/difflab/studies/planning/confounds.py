@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from difflab.config.resolve import ResolvedConfig, dotted, leaves
+from difflab.config.resolved import ResolvedConfig, dotted, leaves
 from difflab.runs.identity import WHERE_AND_HOW
 from difflab.studies.spec import Row, StudyError
 from difflab.suggest import near_name

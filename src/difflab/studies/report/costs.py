@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from difflab.runs import RunDirectory
+from difflab.studies.cost import AT_WORK, Cost, read_cost
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.execution.state import CellState
-from difflab.studies.cost import AT_WORK, Cost, read_cost
 from difflab.studies.history import SPEED, History
 from difflab.studies.report.figure import Look
 

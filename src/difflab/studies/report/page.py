@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import difflab
 from difflab.files import write_text
-from difflab.formatting import duration, probability, scaled, short
+from difflab.formatting import duration, full, probability, scaled, short
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.state import CellState
 from difflab.studies.history import History, read_history
@@ -36,7 +36,6 @@ from difflab.studies.report.grids import Source, embedded, panels
 from difflab.studies.report.setup import configurations, protocols, setup
 from difflab.studies.report.table import ablation_table
 from difflab.studies.report.table_markup import Html
-from difflab.studies.report.table_text import full
 from difflab.studies.scale import scale_of
 from difflab.studies.statistics import (
     RULE,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from html import escape
 
+from difflab.formatting import full
 from difflab.studies.report.table import AblationTable, Mark
 from difflab.studies.report.table_cells import Column, Content, grid
-from difflab.studies.report.table_text import Renderer, full
+from difflab.studies.report.table_text import Renderer
 
 _SIGNS = {
     "\\": r"\textbackslash{}",

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from difflab.evaluation import Target
+from difflab.formatting import full
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report.table import AblationTable, Line, Mark
 from difflab.studies.report.table_cells import Content, grid
@@ -81,10 +82,6 @@ COLUMNS: tuple[str, ...] = (
 metric's unit or, where delta_unit says so, in per cent. p is Student's, of a row by itself; p_holm is what decides."""
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""With which a formula begins, to one spreadsheet or another (OWASP, CSV Injection)."""
-
-
 class Csv(Renderer):
     """A line for each row and metric, every number in full: the shortest text that reads back as the same float. Empty: there is none."""
 
@@ -100,15 +97,6 @@ class Csv(Renderer):
             values = _cited(study, cited, metric) if cited else _values(table, table.lines[name], metric)
             writer.writerow({key: full(value) for key, value in values.items()})
         return out.getvalue()
-
-
-def full(value: object) -> str:
-    """A number in full. A text that a spreadsheet would take for a formula gets an apostrophe before it, which it shows as text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _cited(study: Study, row: CitedRow, metric: str) -> Mapping[str, object]:

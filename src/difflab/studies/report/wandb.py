@@ -14,7 +14,6 @@ from difflab.runs.wandb.after_training import mirror_nodes
 from difflab.runs.wandb.results import Content, Table
 from difflab.studies.evidence import Evidence
 from difflab.studies.planning import Plan
-from difflab.studies.planning.plan_cache import Request
 from difflab.studies.report.table import ablation_table
 from difflab.studies.report.table_text import Csv
 from difflab.studies.statistics import Verdict
@@ -22,14 +21,12 @@ from difflab.studies.statistics import Verdict
 _log = logging.getLogger(__name__)
 
 
-def mirror_study(request: Request, plan: Plan, evidence: Evidence, verdicts: Mapping[str, Verdict], page: Path) -> None:
+def mirror_study(plan: Plan, evidence: Evidence, verdicts: Mapping[str, Verdict], page: Path) -> None:
     """Sends the table with its verdicts, the numbers by seed and the page to W&B.
 
-    They are in the W&B run `study-<name>`, of job type study, in the project of the study's runs: where one of these was mirrored, or the
-    command says logger=wandb; logger=none leaves it out.
+    They are in the W&B run `study-<name>`, of job type study, in the project of the study's runs.
 
     Args:
-        request: The command.
         plan: Of the study.
         evidence: What its runs have found.
         verdicts: Row -> on the deciding metric.
@@ -37,9 +34,7 @@ def mirror_study(request: Request, plan: Plan, evidence: Evidence, verdicts: Map
     """
     arms = list(evidence.arms.values())
     node = next((node for arm in arms for node in mirror_nodes(arm.config.get("logger") or {})), None)
-    asked = any(word.lstrip("+").startswith("logger=") for word in request.overrides)
-    runs = [one.run for arm in arms for one in arm.replicates.values()]
-    if node is None or not (asked or any((run / "wandb").is_dir() for run in runs)):
+    if node is None:
         return
     try:
         from difflab.runs.wandb.results import publish
