@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 
 from difflab.runtime.invocation import command, program
-from difflab.suggest import near_name, suggestion
 from difflab.studies.planning.plan_cache import Request
+from difflab.suggest import near_name, suggestion
 
 HELP = """$program: from a question to a table with error bars
 

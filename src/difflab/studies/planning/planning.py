@@ -20,9 +20,9 @@ from difflab.config.build import cause
 from difflab.config.keys import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
 from difflab.config.options import read_options
 from difflab.config.paths import search_words
-from difflab.config.stages import gathered, stage_words
 from difflab.config.resolve import composing, resolve_row
 from difflab.config.resolved import ResolvedConfig, with_seed
+from difflab.config.stages import gathered, stage_words
 from difflab.config.trust import packages_of
 from difflab.config.values import check_values
 from difflab.config.words import as_meant

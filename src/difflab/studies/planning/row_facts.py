@@ -20,9 +20,9 @@ from difflab.config import resolvers
 from difflab.config.build import cause
 from difflab.config.keys import ConfigError, compose_or_explain
 from difflab.config.options import read_options
-from difflab.config.stages import of_first_stage
 from difflab.config.resolve import composing, resolve_row
 from difflab.config.resolved import ResolvedConfig
+from difflab.config.stages import of_first_stage
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
 from difflab.sampling import SamplingOptions
