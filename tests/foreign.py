@@ -6,7 +6,8 @@ import math
 
 from difflab.features.extractor import FeatureSet, Identity
 from difflab.metrics import MetricInfo
-from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric import Metric
+from difflab.metrics.needs import Needs, Reference, Replicates
 
 NAMES = ("realism", "clip_score", "accuracy", "top1", "ms_ssim", "vendi")
 
@@ -15,6 +16,7 @@ class Likeness(Metric):
     """exp(-distance of the mean features): 1 for the best of samples. All names give this number."""
 
     def __init__(self, names: tuple[str, ...] = NAMES):
+        super().__init__()
         self._names = names
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
@@ -26,7 +28,7 @@ class Likeness(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         mean = samples.column("features").double().mean(dim=0)
         distance = (mean - reference.gaussian("features").mean).norm().item()
         return dict.fromkeys(self.names(samples.identity), math.exp(-0.1 * distance))
@@ -41,7 +43,7 @@ class Failing(Likeness):
     def __init__(self) -> None:
         super().__init__(("realism", "accuracy"))
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         return {samples.identity.named("realism"): math.nan, samples.identity.named("accuracy"): 3.2}
 
 
@@ -57,7 +59,7 @@ class Undeclared(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         return {samples.identity.named("realism"): 1.0}
 
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:

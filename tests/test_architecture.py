@@ -78,7 +78,7 @@ FRAMEWORKS = {
     "lightning_fabric": {"distributed", "runs"},
     "lightning": set(),
     "torchmetrics": {"metrics"},
-    "torch_fidelity": {"features"},
+    "torch_fidelity": {"features", "evaluation"},
     "hydra": {"config", "evaluation", "studies", "cli"},
     "omegaconf": {"config", "evaluation", "studies", "cli"},
     "submitit": {"cluster", "studies", "config"},

@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 
 from difflab.ema import Constant
-from difflab.evaluation import EvaluationCallback, ImageMetrics
+from difflab.evaluation import EvaluationCallback, Evaluator
+from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import DigitsExtractor, to_uint8
+from difflab.metrics import Frechet, Inception
 from difflab.samplers import balanced_labels
 from difflab.sampling import InTurn
 from difflab.sampling.grid import grid_layout
@@ -19,7 +21,7 @@ IN_TURN = InTurn(range(CLASSES), CLASSES)
 
 
 class Eyes(torch.nn.Module):
-    """Stands in for ImageMetrics: keeps what it is shown; its one metric is the mean of the real images' pixels."""
+    """Stands in for an Evaluator: keeps what it is shown; its one metric is the mean of the real images' pixels."""
 
     num_images = N
 
@@ -42,9 +44,6 @@ class Eyes(torch.nn.Module):
     def compute(self):
         assert sorted(self.images) == list(range(N))
         return {"mean": torch.stack([self.images[i] for i in range(N)]).double().mean().item()}
-
-    def label(self, name):
-        return f"{name}@{N}"
 
 
 def watcher(tmp_path, tracks=("fast",), batch_size=8, grid=6, eyes=None) -> EvaluationCallback:
@@ -114,7 +113,9 @@ def test_real_metrics_do_not_depend_on_the_batch_size(tmp_path):
 
     results = []
     for batch_size in (16, 40):
-        metrics = ImageMetrics(DigitsExtractor(), Digits(), num_images=40, splits=1, cache=tmp_path / "cache")
+        source = ReferenceSource(Digits(), None, Digits().fingerprint)
+        chosen = {"frechet": Frechet(), "inception_score": Inception(1)}
+        metrics = Evaluator(chosen, DigitsExtractor(), source, cache=tmp_path / "cache").prepare(40)
         rows = Rows()
         watch = EvaluationCallback(metrics, ["fast"], batch_size, 4, tmp_path / "samples", IN_TURN)
         module = tiny_module()

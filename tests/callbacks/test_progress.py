@@ -117,7 +117,7 @@ def test_an_evaluation_takes_the_line_of_training_while_it_lasts(tmp_path):
 
 
 class Counted:
-    """Stands in for ImageMetrics: measures nothing of 20 images."""
+    """Stands in for an Evaluator: measures nothing of 20 images."""
 
     num_images = 20
 
@@ -132,9 +132,6 @@ class Counted:
 
     def compute(self):
         return {"nothing": 0.0}
-
-    def label(self, name):
-        return name
 
 
 def test_the_bar_ends_with_an_exception():

@@ -207,7 +207,7 @@ def test_a_checkpoint_is_not_chosen_as_the_best_by_a_number_that_is_better_when_
 
 OWN_METRIC = """
 from difflab.metrics import Metric, MetricInfo
-from difflab.metrics.metric import Needs
+from difflab.metrics.needs import Needs
 
 
 class Brightness(Metric):
@@ -220,7 +220,7 @@ class Brightness(Metric):
     def protocol(self):
         return {}
 
-    def __call__(self, samples, reference):
+    def measure(self, samples, reference):
         return {"brightness_digits": float(abs(samples.column("features")).mean()) / 10}
 
     def standard_errors(self, samples, reference, replicates):
@@ -244,3 +244,45 @@ def test_a_metric_with_other_code_is_another_metric(tmp_path, monkeypatch):
     first, second = (one.protocol.fields["metric.code.own_brightness"] for one in found)
     assert first != second
     assert found[0].protocol.fingerprint != found[1].protocol.fingerprint
+
+
+FROM_TORCHMETRICS = (
+    "+metric.theirs={_target_: torchmetrics.image.fid.FrechetInceptionDistance, feature: {_target_: thumbnails.Thumbnails}}",
+    "+metric.roughness={_target_: torchmetrics.image.TotalVariation, reduction: mean}",
+)
+
+
+def test_any_metric_of_torchmetrics_is_measured_beside(tmp_path):
+    """The FID of torchmetrics on the features of an 8 x 8 picture, and difflab's on the same."""
+    samples = images(tmp_path / "s.npz", 20, 0)
+    file, _ = evaluated(samples, tmp_path / "out", *FROM_TORCHMETRICS, "extractor=thumbnail")
+    found = Results.from_json(file.read_text(encoding="utf-8"))
+    ours, theirs, roughness = (found[name] for name in ("fd_thumbnail", "theirs", "roughness"))
+    scale = 127.5**2  # of features in 0 .. 255
+    assert theirs.value == pytest.approx(ours.value * scale, rel=1e-3)
+    assert (theirs.info.higher_is_better, roughness.info.higher_is_better) == (False, False)
+    assert theirs.protocol.fields["metric.class"] == "torchmetrics.image.fid.FrechetInceptionDistance"
+    assert "reference.fingerprint" in theirs.protocol.fields
+    assert "reference.fingerprint" not in roughness.protocol.fields
+    assert roughness.protocol.fields["metric.reduction"] == "mean"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("torchmetrics.MeanSquaredLogError", "compares each image with what it was drawn for"),
+        ("torchmetrics.text.BLEUScore", "mine compares each image with what it was drawn for"),
+        (
+            "torchmetrics.MeanMetric",
+            "mine: MeanMetric.update takes value; images are evaluated by metrics whose update takes",
+        ),
+        ("torchmetrics.image.StructuralSimilarityIndexMeasure", "mine compares each image with what it was drawn for"),
+        ("torch.nn.Identity", "mine: Identity is no metric"),
+    ],
+)
+def test_what_does_not_look_at_images_is_refused_in_a_line(tmp_path, capsys, chosen, said):
+    with pytest.raises(SystemExit):
+        evaluated(images(tmp_path / "s.npz", 5, 0), tmp_path / "out", f"+metric.mine={{_target_: {chosen}}}")
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert not (tmp_path / "out").exists()

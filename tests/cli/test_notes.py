@@ -15,8 +15,8 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits
 from difflab.data.subset import Spread
 from difflab.evaluation import ReferenceStatistics, save_statistics
-from difflab.evaluation.evaluator import Judge
-from difflab.evaluation.measure import check
+from difflab.evaluation.build import chosen_evaluator
+from difflab.evaluation.checks import check
 from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import DigitsExtractor
 from difflab.features import embed as embed_module
@@ -41,14 +41,14 @@ def test_a_default_metric_that_the_weights_do_not_serve_is_left_out_and_one_aske
     """As the Inception Score is without logits."""
     extractor = DigitsExtractor()
     extractor.identity = replace(extractor.identity, num_classes=0)
-    source = ReferenceSource(None, None, "")
-    default = Judge(composed("evaluate"), extractor, source)
+    source = ReferenceSource(Digits(), None, "")
+    default = chosen_evaluator(composed("evaluate"), extractor, source)
     assert set(default.info) == {"fd_digits", "precision_digits", "recall_digits"}
-    assert default.left_out == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
-    asked = Judge(composed("evaluate", "metric=[frechet,inception_score]"), extractor, source)
-    assert asked.left_out == []
+    assert default.known == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
+    asked = chosen_evaluator(composed("evaluate", "metric=[frechet,inception_score]"), extractor, source)
+    assert asked.known == []
     with pytest.raises(ValueError, match=r"needs logits, .*: leave the metric out, or choose"):
-        check(asked.metrics, extractor.identity, 40, False, frozenset({"features"}), True, False)
+        check(asked, (1, 8, 8), 40, has_labels=False)
 
 
 def evaluated(*overrides: str) -> tuple[list[str], dict]:

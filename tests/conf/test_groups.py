@@ -57,7 +57,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "network/attention": (layers, layers.SelfAttention),
     "network/pooling": (layers, layers.Pooling),
     "extractor": (features, features.FeatureExtractor),
-    "metric": (metrics, (metrics.Metric, metrics.PairMetric)),
+    "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
     "format": (formats, formats.Format),
 }

@@ -41,7 +41,7 @@ def simulated(metric: Metric, sets: list[FeatureSet], reference) -> tuple[torch.
     """Value and standard error of each set."""
     rows = []
     for samples in sets:
-        value, *_ = metric(samples, reference).values()
+        value, *_ = metric.measure(samples, reference).values()
         error, *_ = metric.standard_errors(samples, reference, REPLICATES).values()
         rows.append((value, error))
     values, errors = torch.tensor(rows, dtype=torch.float64).T

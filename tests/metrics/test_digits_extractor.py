@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from difflab.features import DigitsExtractor
 from difflab.features.digits import WEIGHTS, is_held_out
-from difflab.metrics import Gaussian, InceptionScore, Moments, frechet_distance
+from difflab.metrics import Gaussian, Inception, Moments, frechet_distance
 
 DIGITS: Any = load_digits()
 IMAGES = (torch.from_numpy(DIGITS.images) * 255 / 16).round().to(torch.uint8)[:, None]
@@ -43,9 +43,9 @@ def test_accuracy_on_images_that_were_held_out():
 
 def test_score_of_real_digits_is_near_ten_and_of_noise_near_one():
     def score(images: torch.Tensor) -> float:
-        metric = InceptionScore(len(images), 10, splits=1)
-        metric.update(EXTRACTOR(images).logits, torch.arange(len(images)))
-        return metric.compute().mean
+        metric = Inception(splits=1).prepare(EXTRACTOR.identity, len(images))
+        metric.update(EXTRACTOR(images), torch.arange(len(images)))
+        return metric.compute()["is_digits"].item()
 
     assert score(IMAGES) == pytest.approx(9.81, abs=0.02)
     assert score(torch.full_like(IMAGES, 128)) == pytest.approx(1, abs=1e-3)

@@ -9,8 +9,10 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from difflab.distributed.collective import from_first_process
-from difflab.evaluation import ImageMetrics, at_count
+from difflab.evaluation import Evaluator
+from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import DigitsExtractor
+from difflab.metrics import Frechet, Inception, at_count
 
 N = 200
 
@@ -23,6 +25,7 @@ class RandomDigits:
         smooth = torch.nn.functional.interpolate(torch.rand(n, 1, 4, 4, generator=generator), size=8, mode="bilinear")
         self.pixels = (255 * smooth).to(torch.uint8)
         self.fingerprint = f"random-{seed}-{n}"
+        self.labels = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -34,11 +37,13 @@ class RandomDigits:
 REAL, FAKE = RandomDigits(0, 300), RandomDigits(1, N + 7)
 
 
-def metrics_in(folder: Path) -> ImageMetrics:
-    return ImageMetrics(DigitsExtractor(), REAL, N, splits=4, cache=folder)
+def metrics_in(folder: Path, real: RandomDigits = REAL) -> Evaluator:
+    source = ReferenceSource(real, None, real.fingerprint)
+    metrics = {"frechet": Frechet(), "inception_score": Inception(4)}
+    return Evaluator(metrics, DigitsExtractor(), source, cache=folder).prepare(N)
 
 
-def evaluate(metrics: ImageMetrics, index: torch.Tensor, batch: int) -> dict[str, float]:
+def evaluate(metrics: Evaluator, index: torch.Tensor, batch: int) -> dict[str, float]:
     for rows in index.split(batch):
         metrics.update(FAKE.pixels[rows], rows)
     return metrics.compute()
@@ -92,7 +97,7 @@ def test_missing_and_repeated_images_are_refused(tmp_path):
 
 def test_protocol_says_what_defines_the_numbers(tmp_path):
     metrics, drawing = metrics_in(tmp_path), {"sampler": {"steps": 5}}
-    protocols = metrics.protocols(drawing)
+    protocols = metrics.protocols(drawing, N)
     assert set(protocols) == set(evaluate(metrics, torch.arange(N), batch=64))
     fields = protocols["fd_digits"].fields
     assert fields["extractor.name"] == "digits"
@@ -100,7 +105,7 @@ def test_protocol_says_what_defines_the_numbers(tmp_path):
     assert (fields["reference.fingerprint"], fields["reference.images"], fields["samples"]) == ("random-0-300", 300, N)
     assert fields["sampler.steps"] == 5
     assert protocols["is_digits"].fields["metric.splits"] == 4
-    fewer = ImageMetrics(DigitsExtractor(), RandomDigits(0, 100), N, splits=4, cache=tmp_path).protocols(drawing)
+    fewer = metrics_in(tmp_path, RandomDigits(0, 100)).protocols(drawing, N)
     differing = {d.field for d in protocols["fd_digits"].differences(fewer["fd_digits"])}
     assert differing == {"reference.images", "reference.fingerprint"}
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from difflab.evaluation.measure import measure
+from difflab.evaluation import Measurement
 from difflab.evaluation.reference import FeatureReference
 from difflab.features import Features, FeatureSet, Identity
 from difflab.metrics import (
@@ -23,6 +23,7 @@ from difflab.metrics import (
     FrechetDistance,
     Gaussian,
     Moments,
+    Protocol,
     Replicates,
     SpatialFrechet,
     frechet_distance,
@@ -181,7 +182,11 @@ def test_a_set_with_itself_lies_within_its_interval_whatever_the_distance():
     labels = torch.arange(200) % 2
     samples = FeatureSet.of(identity, Features(features, spatial=features * 3), labels)
     metrics = [Frechet(), SpatialFrechet(), ClassFrechet(), Cmmd()]
-    found = measure(metrics, samples, FeatureReference(samples), Replicates(20), {})
+    reference, found = FeatureReference(samples), []
+    for metric in metrics:
+        errors, infos = metric.standard_errors(samples, reference, Replicates(20)), metric.info(identity)
+        for name, value in metric.measure(samples, reference).items():
+            found.append(Measurement.of(name, value, 200, Protocol({}), infos[name], errors[name], 20))
     assert len(found) == 4
     for one in found:
         low, high = one.interval()

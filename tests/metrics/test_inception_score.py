@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torchmetrics.image.inception import InceptionScore as TorchmetricsScore
 
-from difflab.metrics import InceptionScore, Score
+from difflab.features.extractor import Features, Identity
+from difflab.metrics import Inception
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity_isc"]
@@ -18,12 +20,26 @@ GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-
 LOGITS_1008 = torch.from_numpy(LOGITS()["logits1008"])
 
 
+class Score(NamedTuple):
+    mean: float
+    std: float
+
+
+def of(logits: torch.Tensor, splits: int) -> Inception:
+    return Inception(splits).prepare(Identity("test", 1, "", logits.shape[1]), len(logits))
+
+
+def shown(logits: torch.Tensor) -> Features:
+    return Features(torch.zeros(len(logits), 1), logits)
+
+
 def score(logits: torch.Tensor, splits: int, batch: int = 100, order: torch.Tensor | None = None) -> Score:
-    metric = InceptionScore(len(logits), logits.shape[1], splits)
+    metric = of(logits, splits)
     index = torch.arange(len(logits)) if order is None else order
     for rows in index.split(batch):
-        metric.update(logits[rows], rows)
-    return metric.compute()
+        metric.update(shown(logits[rows]), rows)
+    found = metric.compute()
+    return Score(found["is_test"].item(), found["is_test_std"].item() if splits > 1 else 0.0)
 
 
 def test_certain_and_balanced_gives_the_number_of_classes():
@@ -73,8 +89,8 @@ def test_neither_batch_size_nor_order_of_arrival_matters():
 
 def test_errors():
     with pytest.raises(ValueError, match="cannot be cut into 10 splits"):
-        InceptionScore(9, 4, splits=10)
-    metric = InceptionScore(4, 3, splits=2)
-    metric.update(torch.zeros(2, 3), torch.tensor([0, 1]))
+        of(torch.zeros(9, 4), splits=10)
+    metric = of(torch.zeros(4, 3), splits=2)
+    metric.update(shown(torch.zeros(2, 3)), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="split 1 of 2 has no image"):
         metric.compute()

@@ -12,7 +12,7 @@ from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import Unchanged
 from difflab.conditioning.shrinks import Area
 from difflab.data import Shuffled
-from difflab.evaluation import PairScores, measure_pairs
+from difflab.evaluation.image_metrics import ImageMetrics
 from difflab.features import DigitsExtractor
 from difflab.metrics import Consistency, FeatureDistance, LearnedPerceptual, PeakSignalToNoise, StructuralSimilarity
 from difflab.sampling import GivenImages
@@ -52,8 +52,12 @@ def given(pixels: torch.Tensor = ORIGINALS, small: int = 4, size: int = 16) -> G
     return GivenImages(Stored(pixels), LowResolution(small, Area(), Unchanged(), channels), (channels, size, size))
 
 
+def of_pairs(*metrics) -> ImageMetrics:
+    return ImageMetrics({metric.name: metric for metric in metrics}, None, 2)
+
+
 def test_psnr_is_ten_logarithms_of_the_mean_squared_error_and_torchmetrics():
-    values = PeakSignalToNoise()(IMAGES, given(), INDEX)
+    values = PeakSignalToNoise().values(IMAGES, given(), INDEX)
     for i in range(7):
         error = sum((int(a) - int(b)) ** 2 for a, b in zip(IMAGES[i].flatten(), ORIGINALS[i].flatten(), strict=True))
         assert values[i].item() == pytest.approx(10 * math.log10(255**2 / (error / 768)), abs=1e-5)
@@ -64,38 +68,38 @@ def test_psnr_is_ten_logarithms_of_the_mean_squared_error_and_torchmetrics():
 def test_psnr_of_an_equal_image_is_that_of_a_single_wrong_value():
     nearly = ORIGINALS.clone()
     nearly[:, 0, 0, 0] ^= 1  # by one level
-    same, near = (PeakSignalToNoise()(x, given(), INDEX) for x in (ORIGINALS, nearly))
+    same, near = (PeakSignalToNoise().values(x, given(), INDEX) for x in (ORIGINALS, nearly))
     torch.testing.assert_close(same, near)
     assert same[0].item() == pytest.approx(10 * math.log10(255**2 * 768), abs=1e-5)
 
 
 def test_ssim_is_torchmetrics_image_by_image():
-    values = StructuralSimilarity()(IMAGES, given(), INDEX)
+    values = StructuralSimilarity().values(IMAGES, given(), INDEX)
     one = StructuralSimilarityIndexMeasure(data_range=255.0)
     theirs = [one(IMAGES[i : i + 1].double(), ORIGINALS[i : i + 1].double()).item() for i in range(7)]
     assert values.tolist() == pytest.approx(theirs, abs=1e-6)  # it adds up in float32
-    assert StructuralSimilarity()(ORIGINALS, given(), INDEX).tolist() == pytest.approx([1] * 7)
+    assert StructuralSimilarity().values(ORIGINALS, given(), INDEX).tolist() == pytest.approx([1] * 7)
     # constant images: (2 a b + c_1) / (a^2 + b^2 + c_1), the second factor being 1
     flat = torch.full((1, 1, 16, 16), 100, dtype=torch.uint8)
     c1 = (0.01 * 255) ** 2
-    value = StructuralSimilarity()(flat, given(torch.full_like(flat, 150)), torch.tensor([0])).item()
+    value = StructuralSimilarity().values(flat, given(torch.full_like(flat, 150)), torch.tensor([0])).item()
     assert value == pytest.approx((2 * 100 * 150 + c1) / (100**2 + 150**2 + c1))
 
 
 def test_ssim_says_how_small_a_window_must_be():
     pairs = given(random_pixels(0, size=8), size=8)
     with pytest.raises(ValueError, match=r"11 x 11 pixels, and the images 8 x 8.*deviation"):
-        StructuralSimilarity()(random_pixels(1, size=8), pairs, INDEX)
-    assert StructuralSimilarity(0.8)(random_pixels(1, size=8), pairs, INDEX).isfinite().all()
+        StructuralSimilarity().values(random_pixels(1, size=8), pairs, INDEX)
+    assert StructuralSimilarity(0.8).values(random_pixels(1, size=8), pairs, INDEX).isfinite().all()
 
 
 def test_consistency_is_zero_for_what_shrinks_to_the_given_image():
     """Whatever the details: pixels moved about within their 4 x 4 block leave its mean."""
     moved = ORIGINALS.reshape(7, 3, 4, 4, 4, 4).flip(3).flip(5).reshape(ORIGINALS.shape)
     assert not torch.equal(moved, ORIGINALS)
-    assert Consistency()(moved, given(), INDEX).abs().max() < 1e-12
+    assert Consistency().values(moved, given(), INDEX).abs().max() < 1e-12
     brighter = torch.full((1, 1, 16, 16), 120, dtype=torch.uint8), torch.full((1, 1, 16, 16), 100, dtype=torch.uint8)
-    value = Consistency()(brighter[0], given(brighter[1]), torch.tensor([0])).item()
+    value = Consistency().values(brighter[0], given(brighter[1]), torch.tensor([0])).item()
     assert value == pytest.approx((20 / 127.5) ** 2, rel=1e-5)
 
 
@@ -104,11 +108,11 @@ def test_consistency_needs_no_original():
     as_bytes = ((small + 1) * 127.5).round().to(torch.uint8)
     pairs = given(as_bytes)
     assert not pairs.has_originals
-    assert Consistency()(ORIGINALS, pairs, INDEX).max() < (1 / 127.5) ** 2
+    assert Consistency().values(ORIGINALS, pairs, INDEX).max() < (1 / 127.5) ** 2
     with pytest.raises(ValueError, match="psnr needs the originals"):
-        PairScores([PeakSignalToNoise()], pairs, 7)
+        of_pairs(PeakSignalToNoise()).prepare(7, pairs)
     with pytest.raises(ValueError, match="psnr compares each image"):
-        PairScores([PeakSignalToNoise()], None, 7)
+        of_pairs(PeakSignalToNoise()).prepare(7, None)
 
 
 def test_feature_distance_is_an_angle():
@@ -116,10 +120,10 @@ def test_feature_distance_is_an_angle():
     pairs, extractor = given(digits, size=8), DigitsExtractor()
     metric = FeatureDistance(extractor)
     assert metric.name == "feature_distance_digits"
-    assert metric(digits, pairs, INDEX).abs().max() < 1e-6
+    assert metric.values(digits, pairs, INDEX).abs().max() < 1e-6
     f, g = extractor(other).features.double(), extractor(digits).features.double()
     expected = [1 - (f[i] @ g[i] / f[i].norm() / g[i].norm()).item() for i in range(7)]
-    assert metric(other, pairs, INDEX).tolist() == pytest.approx(expected)
+    assert metric.values(other, pairs, INDEX).tolist() == pytest.approx(expected)
 
 
 def test_lpips_takes_torchvisions_backbone(monkeypatch):
@@ -128,10 +132,10 @@ def test_lpips_takes_torchvisions_backbone(monkeypatch):
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *a, **k: weights)
     big, pairs = random_pixels(2, 2, size=64), given(random_pixels(2, 2, size=64), size=64)
     noised = (big.int() + 8).clamp(0, 255).to(torch.uint8), (big.int() + 60).clamp(0, 255).to(torch.uint8)
-    metric, index = LearnedPerceptual("alex").to("cpu"), torch.arange(2)
+    metric, index = LearnedPerceptual("alex"), torch.arange(2)
     assert metric.name == "lpips_alex"
-    assert metric(big, pairs, index).abs().max() == 0
-    little, much = (metric(x, pairs, index) for x in noised)
+    assert metric.values(big, pairs, index).abs().max() == 0
+    little, much = (metric.values(x, pairs, index) for x in noised)
     assert (little > 0).all()
     assert (little < much).all()
 
@@ -142,29 +146,29 @@ def test_lpips_without_its_weights_says_what_to_do(monkeypatch):
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refused)
     with pytest.raises(ValueError, match=r"lpips_alex: .*no route.*feature_distance"):
-        LearnedPerceptual("alex").to("cpu")
+        _ = LearnedPerceptual("alex").networks
 
 
 def test_the_mean_and_its_standard_error_do_not_depend_on_batches():
-    metrics = [PeakSignalToNoise(), Consistency()]
-    whole, parts = PairScores(metrics, given(), 7), PairScores(metrics, given(), 7)
-    whole.update(IMAGES, INDEX)
-    padding = torch.cat([IMAGES[5:], IMAGES[:1]]), torch.tensor([5, 6, 7])  # 7 is beyond the set
-    for images, index in ((IMAGES[3:5], INDEX[3:5]), (IMAGES[:3], INDEX[:3]), padding):
-        parts.update(images, index)
+    whole, parts = PeakSignalToNoise(), PeakSignalToNoise()
+    whole.update(IMAGES, given(), INDEX)
+    for rows in (slice(3, 5), slice(0, 3), slice(5, 7)):
+        parts.update(IMAGES[rows], given(), INDEX[rows])
     assert parts.compute() == whole.compute()
-    values = PeakSignalToNoise()(IMAGES, given(), INDEX)
-    assert whole.compute()["psnr"].value == pytest.approx(values.mean().item())
-    assert whole.compute()["psnr"].std_error == pytest.approx(values.std().item() / math.sqrt(7))
-    found = measure_pairs(PairScores(metrics, given(), 7), Stored(IMAGES), 2, {"sampler": "DDIM"})
+    values = PeakSignalToNoise().values(IMAGES, given(), INDEX)
+    assert whole.compute().item() == pytest.approx(values.mean().item())
+    assert whole.standard_error() == pytest.approx(values.std().item() / math.sqrt(7))
+    measuring = of_pairs(PeakSignalToNoise(), Consistency())
+    measuring.prepare(7, given())
+    found = measuring.measure(Stored(IMAGES), {"sampler": "DDIM"})
     assert [m.metric for m in found] == ["psnr", "consistency"]
     assert found[0].value == pytest.approx(values.mean().item())
     assert found[0].protocol.fields["sampler"] == "DDIM"
     interval = found[0].interval()
     assert interval is not None
     assert interval[0] < found[0].value < interval[1]
-    parts.update(IMAGES[:1], INDEX[:1])
-    with pytest.raises(ValueError, match="0 was 2 times"):
+    parts.update(IMAGES[:1], given(), INDEX[:1])
+    with pytest.raises(ValueError, match=r"1 came more than once, the first is 0 \(2 times\)"):
         parts.compute()
 
 

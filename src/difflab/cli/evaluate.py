@@ -50,6 +50,7 @@ VALUES = [
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
     "bits_per_dim  of how many images of the reference; 0 for none",
     "sweep.<axis>  lists of track, sampler, steps, eta, scale; select: the metric that chooses",
+    "check         torch_fidelity: its own FID, IS, KID, precision and recall of the same images beside these",
     "compare       results.json files; waive: fields of the protocol that may differ; info: which way a foreign metric is better",
     "logger        wandb or none: results in W&B; those of a run that was mirrored go there anyhow",
     "out           folder of results.json; features: of the embedded images (several nodes need a common one)",
@@ -78,7 +79,7 @@ def checked(config: DictConfig) -> None:
     from difflab.config.keys import check_nothing_missing, drop_unchosen
     from difflab.config.options import read_options
     from difflab.config.values import check_values
-    from difflab.evaluation.evaluator import MeasuringValues
+    from difflab.evaluation.build import MeasuringValues
     from difflab.evaluation.wandb import check_mirror
     from difflab.sampling import SamplingOptions
 
@@ -97,7 +98,7 @@ def _evaluate(config: DictConfig) -> None:
     from difflab.config.options import read_options
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
-    from difflab.evaluation.evaluator import judge_of
+    from difflab.evaluation.build import evaluator_of
     from difflab.evaluation.measuring import measure_subject, tell
     from difflab.evaluation.sources import subjects_of
     from difflab.evaluation.sweep import sweep
@@ -124,14 +125,14 @@ def _evaluate(config: DictConfig) -> None:
             names = [str(name) for name in config.checkpoint]
             pairs = zip(names, subjects, strict=True)
             check_replicates([GivenRun(Path(name), name, one.about["seed"], plain(one.model)) for name, one in pairs])  # type: ignore[union-attr]
-        judges = [judge_of(config, subject) for subject in subjects]
+        evaluators = [evaluator_of(config, subject) for subject in subjects]
         told = [(subject.fields, subject.about) for subject in subjects]
         meeting().roll_call(
             {"subject or settings": sha256(repr(told).encode()).hexdigest()[:10], "difflab": own_code()}
         )
         meeting().adjourn()
-        pairs = zip(subjects, judges, strict=True)
-        measured = [measure_subject(config, subject, judge, processes) for subject, judge in pairs]
+        pairs = zip(subjects, evaluators, strict=True)
+        measured = [measure_subject(config, subject, evaluator, processes) for subject, evaluator in pairs]
         if processes.rank == 0:
             for one in measured:
                 tell(one)

@@ -45,7 +45,7 @@ from difflab.runtime.invocation import installation_of
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""
 
-FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "target"})
+FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "evaluation.metrics", "target"})
 """Nodes whose keys are names of the user's choice."""
 
 READ = frozenset({"trainer", "data"})

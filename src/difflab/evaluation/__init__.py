@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.evaluation.batch_metrics import ImageMetrics, at_count
     from difflab.evaluation.bits_per_dim import BitsPerDim, BoundSums
     from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, ScoresCallback, TrackEvaluation
     from difflab.evaluation.classification import ClassificationEvaluation, HeldOutAccuracy
+    from difflab.evaluation.evaluator import Evaluator
     from difflab.evaluation.front import Point, draw_front, on_front
     from difflab.evaluation.in_training import Samples
-    from difflab.evaluation.pair_scores import EnlargementMetrics, PairScores, measure_pairs
     from difflab.evaluation.published import (
         PublishedComparison,
         Target,
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
         published_table,
         read_targets,
     )
-    from difflab.evaluation.reference import ReferenceStatistics
+    from difflab.evaluation.reference import FeatureReference, PublishedStatistics, ReferenceStatistics
     from difflab.evaluation.results import Measurement, Results
     from difflab.evaluation.statistics_file import StatisticsCache, StatisticsFile, open_statistics, save_statistics
     from difflab.evaluation.super_resolution import Enlargements
@@ -32,16 +31,16 @@ __all__ = [
     "BoundSums",
     "Choice",
     "ClassificationEvaluation",
-    "EnlargementMetrics",
     "Enlargements",
     "EvaluationCallback",
+    "Evaluator",
+    "FeatureReference",
     "HeldOutAccuracy",
-    "ImageMetrics",
     "Measurement",
     "NoEvaluation",
-    "PairScores",
     "Point",
     "PublishedComparison",
+    "PublishedStatistics",
     "ReferenceStatistics",
     "Results",
     "Samples",
@@ -51,12 +50,10 @@ __all__ = [
     "StatisticsFile",
     "Target",
     "TrackEvaluation",
-    "at_count",
     "choose",
     "compare_with_published",
     "compare_with_targets",
     "draw_front",
-    "measure_pairs",
     "on_front",
     "open_statistics",
     "published_table",

@@ -21,7 +21,7 @@ from torch import Tensor
 from difflab.data.subset import Spread
 from difflab.distributed import Processes
 from difflab.distributed.collective import rank, sum_over_processes, world_size
-from difflab.evaluation.evaluator import Judge
+from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
 from difflab.guidance import Clip, chained
 from difflab.metrics.metric_info import MetricInfo
@@ -150,13 +150,13 @@ class Bound:
 
 
 @torch.no_grad()
-def measure_bound(count: int, plan: SamplingJob, judge: Judge, processes: Processes) -> Bound:
+def measure_bound(count: int, plan: SamplingJob, evaluator: Evaluator, processes: Processes) -> Bound:
     """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
 
     The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
     but for bounds on x_0, with which the papers' numbers were computed. All processes must call it.
     """
-    source = judge.source
+    source = evaluator.source
     images = source.images if source else None
     if source is None or images is None:
         raise ValueError("bits_per_dim needs images to measure, and the reference is a file of statistics")

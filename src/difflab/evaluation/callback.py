@@ -17,12 +17,11 @@ from torchvision.utils import save_image
 from difflab.conditioning import Conditions
 from difflab.distributed.collective import sum_over_processes
 from difflab.ema import ONLINE, youth
-from difflab.evaluation.batch_metrics import ImageMetrics
-from difflab.evaluation.pair_scores import EnlargementMetrics
+from difflab.evaluation.evaluator import Evaluator
 from difflab.features import to_uint8
 from difflab.files import atomic_file
 from difflab.formatting import aligned, clock
-from difflab.metrics import MetricInfo
+from difflab.metrics import MetricInfo, at_count
 from difflab.runs.saved_checkpoints import JUDGED_STEP
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
@@ -124,17 +123,18 @@ class EvaluationCallback(TrackEvaluation):
     """At every validation: N images for each EMA track, from the seeds 0 .. N - 1, split over all processes; their metrics are logged
     as eval/<track>/<metric>@<N>, the first images are written as a grid.
 
-    metrics       what is measured, of how many images
-    tracks        which weights; none means the online ones
-    batch_size    images that a process draws at a time
-    grid_images   how many images the grid shows
-    directory     where grids go: <track>_<step>.png
-    conditions    what the images are drawn for, by seed
+    Args:
+        evaluator: What is measured, of how many images.
+        tracks: Which weights; none means the online ones.
+        batch_size: Images that a process draws at a time.
+        grid_images: How many images the grid shows.
+        directory: Where grids go: <track>_<step>.png.
+        conditions: What the images are drawn for, by seed.
     """
 
     def __init__(
         self,
-        metrics: ImageMetrics | EnlargementMetrics,
+        evaluator: Evaluator,
         tracks: Sequence[str],
         batch_size: int,
         grid_images: int,
@@ -144,14 +144,14 @@ class EvaluationCallback(TrackEvaluation):
         super().__init__(tracks)
         if batch_size < 1 or grid_images < 1:
             raise ValueError(f"eval.batch_size={batch_size} and eval.grid={grid_images} must be at least 1")
-        self.metrics = metrics
+        self.evaluator = evaluator
         self.batch_size = batch_size
-        self.grid_images = min(grid_images, metrics.num_images)
+        self.grid_images = min(grid_images, evaluator.num_images)
         self.directory = Path(directory)
         self.conditions = conditions
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        self.metrics.to(pl_module.device)
+        self.evaluator.to(pl_module.device)
 
     def check_model(self, pl_module: Any) -> None:
         """Raises a ValueError if the module's guidance cannot guide its model, or images for such conditions."""
@@ -159,11 +159,11 @@ class EvaluationCallback(TrackEvaluation):
         pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
 
     def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
-        with reporting(f"evaluation of {track}", self.metrics.num_images) as task:
+        with reporting(f"evaluation of {track}", self.evaluator.num_images) as task:
             results, first = self.evaluate(trainer, pl_module, task.advance)
         if trainer.is_global_zero:
             self._write_grid(trainer, track, first)
-        return {self.metrics.label(name): value for name, value in results.items()}
+        return {at_count(name, self.evaluator.num_images): value for name, value in results.items()}
 
     @torch.no_grad()
     def evaluate(
@@ -177,20 +177,20 @@ class EvaluationCallback(TrackEvaluation):
             progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
         """
         first, done = None, 0
-        self.metrics.reset()
+        self.evaluator.reset()
         with trainer.precision_plugin.val_step_context():
-            for seeds in shares(self.metrics.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
+            for seeds in shares(self.evaluator.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
                 there = seeds.to(pl_module.device)
                 images = to_uint8(pl_module.sample(there, self.conditions(there)))
                 if first is None:  # every process draws at least one batch
                     first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)
                 shown = seeds < self.grid_images
                 first[seeds[shown].to(first.device)] = images[shown.to(images.device)].int()
-                self.metrics.update(images, seeds)
+                self.evaluator.update(images, seeds)
                 done += len(seeds) * trainer.world_size
-                progress(min(done, self.metrics.num_images))
+                progress(min(done, self.evaluator.num_images))
         assert first is not None
-        return self.metrics.compute(), sum_over_processes([first])[0].to(
+        return self.evaluator.compute(), sum_over_processes([first])[0].to(
             torch.uint8
         )  # each image comes from one process
 

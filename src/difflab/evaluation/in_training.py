@@ -5,15 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
 from difflab.ema import ONLINE
-from difflab.evaluation.batch_metrics import ImageMetrics, at_count
 from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, TrackEvaluation
+from difflab.evaluation.checks import check
+from difflab.evaluation.evaluator import Evaluator
+from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import FeatureExtractor, to_uint8
 from difflab.former_names import first_name
-from difflab.metrics import MetricInfo, Protocol
+from difflab.metrics import Frechet, Inception, MetricInfo, Pairs, Protocol, at_count
 from difflab.sampling import classes_of
 
 if TYPE_CHECKING:
@@ -91,16 +95,18 @@ class Evaluation(ABC):
         }
 
 
-class Samples(Evaluation):
-    """Draws images and compares them with those of the data.
+class OfImages(Evaluation):
+    """An evaluation that draws images and compares them with those of the data.
 
-    extractor     names and defines the metrics
-    tracks        which weights; none means the online ones
-    num_samples   images of each track
-    batch_size    images that a process draws at a time
-    splits        parts of the samples over which the score's mean and standard deviation are taken
-    grid          images in the picture
-    reference_images   how many of the data's images at most, spread evenly over them, the samples are compared with; None for all
+    Args:
+        extractor: Names and defines the metrics.
+        tracks: Which weights; none means the online ones.
+        num_samples: Images of each track.
+        batch_size: Images that a process draws at a time.
+        splits: Parts of the samples over which the score's mean and standard deviation are taken.
+        grid: Images in the picture.
+        reference_images: How many of the data's images at most, spread evenly over them, the samples are compared with; None for all.
+        metrics: Name -> further metric: of difflab's, or any other of torchmetrics.
     """
 
     def __init__(
@@ -111,7 +117,8 @@ class Samples(Evaluation):
         batch_size: int,
         splits: int,
         grid: int,
-        reference_images: int | None = None,
+        reference_images: int | None,
+        metrics: Mapping[str, Any],
     ):
         self.extractor = extractor
         self.tracks = tracks
@@ -120,33 +127,77 @@ class Samples(Evaluation):
         self.splits = splits
         self.grid = grid
         self.reference_images = reference_images
-        self.fingerprint = extractor.fingerprint + ("" if reference_images is None else f" {reference_images}")
+        self.metrics = dict(metrics)
         self.score = at_count(extractor.identity.distance, num_samples)
 
+    @abstractmethod
+    def conditions(self, data: ImageData) -> Conditions:
+        """What images are drawn for, by seed."""
+
+    @abstractmethod
+    def pairs(self, data: ImageData) -> Pairs | None:
+        """What each image is compared with; None where there is nothing."""
+
+    @abstractmethod
+    def reference(self, data: ImageData) -> LabelledSource:
+        """The images that those of the model are compared with."""
+
     def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
-        conditions = classes_of(None, data.num_classes, 0, self.num_samples)
-        self.extractor.check((data.channels, data.image_size, data.image_size))
-        return EvaluationCallback(self._metrics(data), self.tracks, self.batch_size, self.grid, samples, conditions)
+        shape = (data.channels, data.image_size, data.image_size)
+        check(evaluator := self._evaluator(data), shape, self.num_samples, has_labels=False)
+        evaluator.prepare(self.num_samples, self.pairs(data))
+        return EvaluationCallback(evaluator, self.tracks, self.batch_size, self.grid, samples, self.conditions(data))
 
     def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
-        metrics, conditions = self._metrics(data), classes_of(None, data.num_classes, 0, self.num_samples)
-        drawing = drawn_as(config, module, track, self.num_samples, conditions)
-        return {metrics.label(name): protocol for name, protocol in metrics.protocols(drawing).items()}
+        drawing = drawn_as(config, module, track, self.num_samples, self.conditions(data))
+        return self._labelled(self._evaluator(data).protocols(drawing, self.num_samples))
 
     def info(self, data: ImageData) -> dict[str, MetricInfo]:
-        metrics = self._metrics(data)
-        return {metrics.label(name): info for name, info in metrics.info().items()}
+        return self._labelled(self._evaluator(data).info)
+
+    def _labelled(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        return {at_count(name, self.num_samples): one for name, one in numbers.items()}
+
+    def _evaluator(self, data: ImageData) -> Evaluator:
+        reference = self.reference(data)
+        score = {"inception_score": Inception(self.splits)} if self.extractor.identity.num_classes else {}
+        metrics = {"frechet": Frechet(), **score, **self.metrics}
+        return Evaluator(metrics, self.extractor, ReferenceSource(reference, None, reference.fingerprint))
+
+
+class Samples(OfImages):
+    """Draws images and compares them with those of the data. The arguments are those of `OfImages`."""
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        tracks: Sequence[str],
+        num_samples: int,
+        batch_size: int,
+        splits: int,
+        grid: int,
+        reference_images: int | None = None,
+        metrics: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        super().__init__(extractor, tracks, num_samples, batch_size, splits, grid, reference_images, metrics)
+        more = [*([] if reference_images is None else [str(reference_images)]), *metrics]
+        self.fingerprint = " ".join([extractor.fingerprint, *more])
+
+    def conditions(self, data: ImageData) -> Conditions:
+        return classes_of(None, data.num_classes, 0, self.num_samples)
+
+    def pairs(self, data: ImageData) -> Pairs | None:
+        return None
+
+    def reference(self, data: ImageData) -> LabelledSource:
+        few = self.reference_images is not None and self.reference_images < len(data.dataset)
+        return spread(data.dataset, self.reference_images if few else None)
 
     def described(self, config: Mapping[str, Any]) -> str:
         return f"{self.num_samples:,} samples every {config['eval']['every']:,} steps, {drawing_described(config)}"
 
     def measured(self, data: ImageData) -> str:
         return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
-
-    def _metrics(self, data: ImageData) -> ImageMetrics:
-        few = self.reference_images is not None and self.reference_images < len(data.dataset)
-        reference = spread(data.dataset, self.reference_images if few else None)
-        return ImageMetrics(self.extractor, reference, self.num_samples, splits=self.splits)
 
 
 class LossesAlone(Evaluation):

@@ -10,11 +10,13 @@ from omegaconf import DictConfig
 from difflab.config.build import plain
 from difflab.distributed import Processes
 from difflab.evaluation.bits_per_dim import measure_bound
-from difflab.evaluation.evaluator import Judge
+from difflab.evaluation.checks import notes_on
+from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.published import compare_with_targets, published_table, read_targets
 from difflab.evaluation.results import Results
 from difflab.evaluation.sources import DrawnImages, Subject
 from difflab.evaluation.tables import results_table
+from difflab.evaluation.torch_fidelity import compare, comparison
 from difflab.features import FeatureSet
 from difflab.files import write_text
 
@@ -24,34 +26,38 @@ class Measured:
     """features   of the images; None if none were drawn, for bits per dimension alone"""
 
     subject: Subject
-    judge: Judge
+    evaluator: Evaluator
     features: FeatureSet | None
     results: Results
 
 
-def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processes: Processes) -> Measured:
+def measure_subject(config: DictConfig, subject: Subject, evaluator: Evaluator, processes: Processes) -> Measured:
     """All processes must call it; the numbers are those of process 0, which writes them to <folder>/results.json.
 
     What metrics warn of is kept there as notes, which everybody who shows the numbers can tell: a log is read by few.
     """
     features, found, notes = None, [], []
     try:
-        if judge.metrics or judge.pair_metrics:
+        if evaluator.metrics or evaluator.of_images:
             images = subject.images(processes)
-            if judge.metrics:
-                features = judge.embed(images, processes, "samples")
-                judge.load(processes)
+            if evaluator.metrics:
+                features = evaluator.embed(images, processes, "samples")
+                evaluator.load(processes)
                 if processes.rank == 0:
                     with warnings.catch_warnings(record=True) as warned:
                         warnings.simplefilter("always")
-                        found = judge.measure(features, subject.fields)
-                    notes = [*judge.notes(images, features), *dict.fromkeys(str(one.message) for one in warned)]
-            if judge.pair_metrics:
-                found = found + judge.measure_pairs(images, subject, processes)
+                        found = evaluator.measure(features, subject.fields)
+                    if config.check:
+                        subject.about["torch_fidelity"] = compare(evaluator, images, found, processes.device)
+                    notes = [*notes_on(evaluator, images, features), *dict.fromkeys(str(one.message) for one in warned)]
+            if evaluator.of_images:
+                evaluator.of_images.prepare(subject.count, subject.pairs)
+                evaluator.of_images.to(processes.device)
+                found = found + evaluator.of_images.measure(images, subject.fields)
         else:
             processes.start()
         if config.bits_per_dim and isinstance(subject, DrawnImages):
-            bound = measure_bound(config.bits_per_dim, subject.plan, judge, processes)
+            bound = measure_bound(config.bits_per_dim, subject.plan, evaluator, processes)
             found.append(bound.measurement)
             subject.about["bits_per_dim"] = bound.found.to_dict()
         if notes:
@@ -62,7 +68,7 @@ def measure_subject(config: DictConfig, subject: Subject, judge: Judge, processe
             write_text(subject.file, results.to_json())
     finally:
         subject.end()
-    return Measured(subject, judge, features, Results(found, subject.about))
+    return Measured(subject, evaluator, features, Results(found, subject.about))
 
 
 def _together(earlier: Results, results: Results) -> Results:
@@ -83,6 +89,8 @@ def tell(measured: Measured) -> None:
         compared = compare_with_targets(results, targets, subject.about.get("step"))
         missing = [target for target in targets if target.metric not in {m.metric for m in results.measurements}]
         print(published_table(compared, missing))
+    if "torch_fidelity" in subject.about:
+        print(comparison(subject.about["torch_fidelity"]))
     for note in subject.about.get("notes", []):
         print(f"note     {note}")
     print(f"results  {subject.file}")

@@ -31,7 +31,9 @@ def recognised(metric: str, protocol: Protocol) -> MetricInfo | None:
     from difflab.evaluation.bits_per_dim import BitsPerDim
 
     public = [getattr(metrics, name) for name in metrics.__all__]
-    parts = [one for one in public if isinstance(one, type) and issubclass(one, metrics.Metric | metrics.PairMetric)]
+    parts = [
+        one for one in public if isinstance(one, type) and issubclass(one, metrics.FeatureMetric | metrics.PairMetric)
+    ]
     for part in (*(one for one in parts if not isabstract(one)), BitsPerDim, HeldOut):
         if (info := part.declared(metric, protocol.fields)) is not None:
             return info

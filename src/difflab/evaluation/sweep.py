@@ -23,7 +23,7 @@ from difflab.checkpoints.load import LoadedModel
 from difflab.config.keys import ConfigError, composed
 from difflab.config.options import read_options, with_values
 from difflab.distributed import Processes
-from difflab.evaluation.evaluator import judge_of, numbered
+from difflab.evaluation.build import evaluator_of
 from difflab.evaluation.front import Point, draw_front
 from difflab.evaluation.measuring import Measured, measure_subject
 from difflab.evaluation.results import Measurement, Results, is_higher_better
@@ -137,16 +137,16 @@ def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Proc
             steps = sources[options.track].config["sampler"]["grid"]["steps"]
             options = with_values(options, {"steps": steps})
         subjects.append(DrawnImages(plan_job(options, sources[options.track], folder_beside)))
-    judge = judge_of(config, subjects[0], halved=True)
-    decisive = config.select or judge.extractor.identity.distance
-    decidable = [name for name, info in judge.info.items() if info.higher_is_better is not None]
+    evaluator = evaluator_of(config, subjects[0], halved=True)
+    decisive = config.select or evaluator.extractor.identity.distance
+    decidable = [name for name, info in evaluator.info.items() if info.higher_is_better is not None]
     if decisive not in decidable:
         raise ConfigError(f"select={decisive}: the setting can be chosen by {', '.join(decidable) or 'no metric here'}")
 
     measured: list[Measured] = []
     halves: list[tuple[Measurement, Measurement]] = []
     for setting, subject in zip(tried, subjects, strict=True):
-        one = measure_subject(config, subject, judge, processes)
+        one = measure_subject(config, subject, evaluator, processes)
         measured.append(one)
         if processes.rank == 0:
             print(results_table(one.results, setting.label), flush=True)
@@ -177,7 +177,8 @@ def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement
         seeds = f"{first_seed + start} .. {first_seed + start + middle - 1}"
         rows = torch.arange(start, start + middle)
         fields = {**subject.fields, "seeds": seeds}
-        found.append(numbered(measured.judge.measure(features.select(rows), fields))[decisive])
+        numbers = measured.evaluator.measure(features.select(rows), fields)
+        found.append(next(one for one in numbers if one.metric == decisive))
     return found[0], found[1]
 
 
@@ -190,10 +191,10 @@ def _report(
     decisive: str,
 ) -> None:
     choice = choose([first for first, _ in halves], [second for _, second in halves])
-    named = measured[0].judge.extractor.identity.named
+    named = measured[0].evaluator.extractor.identity.named
     fronts = []
     for x, y in FRONTS:
-        if {named(x), named(y)} <= set(measured[0].judge.info):
+        if {named(x), named(y)} <= set(measured[0].evaluator.info):
             path = folder / f"front-{named(x)}-{named(y)}.png"
             points = [
                 _point(setting, one.results, named(x), named(y)) for setting, one in zip(tried, measured, strict=True)

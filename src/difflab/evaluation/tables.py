@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from difflab.evaluation.batch_metrics import at_count
 from difflab.evaluation.results import Measurement, Results, declared
 from difflab.evaluation.variance_components import variance_components
 from difflab.formatting import aligned
-from difflab.metrics import Difference, MetricInfo, ProtocolMismatch, check_comparable
+from difflab.metrics import Difference, MetricInfo, ProtocolMismatch, at_count, check_comparable
 from difflab.metrics.protocol import is_covered
 from difflab.reading import read_text
 

@@ -222,6 +222,15 @@ class FeatureSet:
                 yield start, rows
                 start += len(rows)
 
+    def batches(self, size: int = 4096) -> Iterator[tuple[int, Features]]:
+        """(number of the first row, features of the rows) through the whole set, at most `size` rows at a time."""
+        start = 0
+        for part in self.parts:
+            pieces = {name: values.split(size) for name, values in part.items()}
+            for i, features in enumerate(pieces["features"]):
+                yield start, Features(**{name: found[i] for name, found in pieces.items()})
+                start += len(features)
+
     def column(self, column: str) -> Float[Tensor, "n d"]:
         """The whole column in memory."""
         return torch.cat([part[column] for part in self.parts])

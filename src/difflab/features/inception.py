@@ -141,13 +141,8 @@ class InceptionExtractor(FeatureExtractor):
 
     def __init__(self, weights: str | Path | None = None):
         found = require(FILES, weights, otherwise=", or choose extractor=efflite0")
-        state = read_tensors(found.path)
-        if f"{PREFIX}{next(iter(CONVOLUTIONS))}.weight" in state:
-            state = to_torch_fidelity(state)
-        # the network is made with a last layer in any case; without weights of its own it is not asked
-        has_logits = "fc.weight" in state
-        if not has_logits:
-            state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+        self._file = found.path
+        state, has_logits = _state(found.path)
         try:
             published = _whole(state)
             network = InceptionNetwork(published)
@@ -165,10 +160,26 @@ class InceptionExtractor(FeatureExtractor):
         )
         super().__init__(identity, network, published)
 
+    def torch_fidelity_state(self) -> dict[str, Tensor]:
+        """The weights as torch-fidelity's InceptionV3 loads them; its last layer is zero where the file has none."""
+        return _whole(_state(self._file)[0])
+
     def _extract(self, images: Tensor) -> Features:
         pooled, logits, mixed_6 = self._network(as_rgb(images))
         spatial = mixed_6[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
         return Features(pooled, logits if self.identity.num_classes else None, spatial)
+
+
+def _state(path: Path) -> tuple[dict[str, Tensor], bool]:
+    """The tensors of a file in torch-fidelity's names, and whether the file has the last layer."""
+    state = read_tensors(path)
+    if f"{PREFIX}{next(iter(CONVOLUTIONS))}.weight" in state:
+        state = to_torch_fidelity(state)
+    # the network is made with a last layer in any case; without weights of its own it is not asked
+    has_logits = "fc.weight" in state
+    if not has_logits:
+        state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    return state, has_logits
 
 
 def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

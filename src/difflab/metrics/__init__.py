@@ -7,11 +7,11 @@ from difflab.on_demand import on_demand
 if TYPE_CHECKING:
     from difflab.metrics.frechet import ClassFrechet, Frechet, FrechetInfinity, SpatialFrechet
     from difflab.metrics.gaussian import FrechetDistance, Gaussian, Moments, frechet_distance
-    from difflab.metrics.half_precision_recall import HalfPrecisionRecall
-    from difflab.metrics.inception_score import Inception, InceptionOfSize, InceptionScore, Score
+    from difflab.metrics.inception_score import Inception, InceptionOfSize
     from difflab.metrics.kernel import Cmmd, Kernel
-    from difflab.metrics.metric import Metric, Needs, PairMetric, Pairs, Reference, Replicates, check_pairs
-    from difflab.metrics.metric_info import MetricInfo
+    from difflab.metrics.metric import FeatureMetric, Metric, StreamedMetric
+    from difflab.metrics.metric_info import MetricInfo, at_count
+    from difflab.metrics.needs import Needs, Reference, Replicates
     from difflab.metrics.paired import (
         Consistency,
         FeatureDistance,
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         PeakSignalToNoise,
         StructuralSimilarity,
     )
-    from difflab.metrics.precision_recall import DensityCoverage, PrecisionRecall
+    from difflab.metrics.pairs import PairMetric, Pairs, check_pairs
+    from difflab.metrics.precision_recall import DensityCoverage, HalfPrecisionRecall, PrecisionRecall
     from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, check_comparable
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "DensityCoverage",
     "Difference",
     "FeatureDistance",
+    "FeatureMetric",
     "Frechet",
     "FrechetDistance",
     "FrechetInfinity",
@@ -36,7 +38,6 @@ __all__ = [
     "HalfPrecisionRecall",
     "Inception",
     "InceptionOfSize",
-    "InceptionScore",
     "Kernel",
     "LearnedPerceptual",
     "Metric",
@@ -51,9 +52,10 @@ __all__ = [
     "ProtocolMismatch",
     "Reference",
     "Replicates",
-    "Score",
     "SpatialFrechet",
+    "StreamedMetric",
     "StructuralSimilarity",
+    "at_count",
     "check_comparable",
     "check_pairs",
     "frechet_distance",

@@ -44,7 +44,7 @@ from torch import Tensor
 
 from difflab.features.extractor import FeatureSet
 from difflab.metrics.gaussian import Gaussian, covariance_root
-from difflab.metrics.metric import Replicates
+from difflab.metrics.needs import Replicates
 from difflab.noise import ImageNoise
 
 _PURPOSE = "poisson bootstrap"

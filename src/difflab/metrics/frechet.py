@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from typing import TypeVar
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from difflab.features.extractor import FeatureSet, Identity
+from difflab.features.extractor import Features, FeatureSet, Identity
 from difflab.metrics.bootstrap import (
     Frame,
     WeightedMoments,
@@ -21,33 +20,72 @@ from difflab.metrics.bootstrap import (
     standard_error,
 )
 from difflab.metrics.gaussian import Gaussian, Moments, TooFewImagesWarning, frechet_distance, gaussian_of
-from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric import Metric, StreamedMetric
 from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.noise import ImageNoise
 
 
-class Frechet(Metric):
-    """fid, fd_digits ...: see metrics/gaussian.py for the formula."""
+class _Gaussians(StreamedMetric):
+    """The distance between the Gaussians of one column of features."""
 
-    def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {identity.named("fd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("FD", "FID"))}
+    higher_is_better = False
+    column: str
+    count: Tensor
+    total: Tensor
+    outer: Tensor
 
     def needs(self) -> Needs:
-        return Needs(reference_columns=frozenset({"features"}), references=2)
+        columns = frozenset({self.column})
+        return Needs(columns=columns, reference_columns=columns, references=2)
 
     def protocol(self) -> dict[str, str | int | float]:
         return {}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
-        distance = frechet_distance(gaussian_of(samples), reference.gaussian("features")).distance
-        return {samples.identity.named("fd"): distance}
+    def _declare_states(self, identity: Identity, num_images: int) -> None:
+        for name, zeros in Moments(identity.columns[self.column]).sums.items():
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, features: Features, index: Int[Tensor, " b"] | None = None, labels: Tensor | None = None) -> None:
+        """Adds images to the sums."""
+        index = self._numbers(len(features.features), index)
+        rows = features._asdict()[self.column].to(self.device)
+        Moments.over(self.count, self.total, self.outer).update(rows[index < self.num_images])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Name -> distance."""
+        mine = Moments.over(self.count, self.total, self.outer).gaussian()
+        distance = frechet_distance(mine, self._compared_with().gaussian(self.column)).distance
+        assert self.identity is not None
+        return {self.names(self.identity)[0]: torch.tensor(distance, dtype=torch.float64)}
+
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        return self._streamed(samples, reference)
 
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
-        values = frechet_replicates(samples, "features", reference.gaussian("features"), replicates)
-        return {samples.identity.named("fd"): standard_error(values)}
+        values = frechet_replicates(samples, self.column, reference.gaussian(self.column), replicates)
+        return {self.names(samples.identity)[0]: standard_error(values)}
 
 
-class SpatialFrechet(Metric):
+class Frechet(_Gaussians):
+    """fid, fd_digits ...: the Frechet distance of pooled features, see metrics/gaussian.py for the formula.
+
+    torchmetrics' FrechetInceptionDistance is the same number of its own Inception, within 1e-5 (tests/metrics/test_frechet.py). This takes
+    the features of any extractor, has a standard error, and keeps its digits where there are fewer images than dimensions.
+    """
+
+    column = "features"
+
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named("fd"): self.kind(identity.label("FD", "FID"), ratio=True)}
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """With fewer images than dimensions the roots of rounding errors make theirs smaller, by 1e-5 of the covariances' traces."""
+        return Counterpart({"fid": "frechet_inception_distance"}, {"fid": True}, relative=1e-3, absolute=1e-2)
+
+
+class SpatialFrechet(_Gaussians):
     """Frechet distance of features that see where things are: sFID (Nash et al. 2021, "Generating Images with Sparse Representations").
 
     Inception's are the first 7 channels of the last mixed_6 block, 7 x 17 x 17 = 2023 numbers, as guided-diffusion's evaluator takes them.
@@ -55,24 +93,10 @@ class SpatialFrechet(Metric):
     sfid, sfd_NAME: the formula of the FID on the column `spatial`.
     """
 
+    column = "spatial"
+
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {
-            identity.named("sfd"): MetricInfo(higher_is_better=False, ratio=True, label=identity.label("sFD", "sFID"))
-        }
-
-    def needs(self) -> Needs:
-        return Needs(columns=frozenset({"spatial"}), reference_columns=frozenset({"spatial"}), references=2)
-
-    def protocol(self) -> dict[str, str | int | float]:
-        return {}
-
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
-        distance = frechet_distance(gaussian_of(samples, "spatial"), reference.gaussian("spatial")).distance
-        return {samples.identity.named("sfd"): distance}
-
-    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
-        values = frechet_replicates(samples, "spatial", reference.gaussian("spatial"), replicates)
-        return {samples.identity.named("sfd"): standard_error(values)}
+        return {identity.named("sfd"): self.kind(identity.label("sFD", "sFID"), ratio=True)}
 
 
 class ClassFrechet(Metric):
@@ -86,12 +110,10 @@ class ClassFrechet(Metric):
     class_fd, class_fd_digits ...: over the classes of the reference.
     """
 
+    higher_is_better = False
+
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {
-            identity.named("class_fd"): MetricInfo(
-                higher_is_better=False, ratio=True, label=identity.label("class FD", "class FID")
-            )
-        }
+        return {identity.named("class_fd"): self.kind(identity.label("class FD", "class FID"), ratio=True)}
 
     def needs(self) -> Needs:
         return Needs(reference_columns=frozenset({"features"}), reference_features=True, labels=True, references=2)
@@ -99,7 +121,7 @@ class ClassFrechet(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         dimension, distances, smallest = samples.identity.dimension, [], len(samples)
         for rows, real in _classes(samples, reference):
             mine = gaussian_of(samples.select(rows))
@@ -158,25 +180,25 @@ class FrechetInfinity(Metric):
 
     fid_inf, fd_inf_digits ...
 
-    halvings        how often the set is halved: the line goes through halvings + 1 sizes
-    smallest_subset  images that the smallest subsets must have at least
-    seed            of the partition
+    Args:
+        halvings: How often the set is halved: the line goes through halvings + 1 sizes.
+        smallest_subset: Images that the smallest subsets must have at least.
+        seed: Of the partition.
     """
+
+    higher_is_better = False
+    plot_lower_bound = None  # an estimate, which chance makes negative where the truth is near 0
 
     def __init__(self, halvings: int = 2, smallest_subset: int = 5000, seed: int = 0):
         if halvings < 1 or smallest_subset < 2:
             raise ValueError(
                 f"halvings={halvings} and smallest_subset={smallest_subset}: a line needs 1 halving, a covariance 2 images"
             )
+        super().__init__()
         self.halvings, self.smallest_subset, self.seed = halvings, smallest_subset, seed
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        """An estimate, which chance makes negative where the truth is near 0."""
-        return {
-            identity.named("fd_inf"): MetricInfo(
-                higher_is_better=False, bounds=(-math.inf, math.inf), label=identity.label("FD∞", "FID∞")
-            )
-        }
+        return {identity.named("fd_inf"): self.kind(identity.label("FD∞", "FID∞"))}
 
     def needs(self) -> Needs:
         return Needs(
@@ -186,7 +208,7 @@ class FrechetInfinity(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {"halvings": self.halvings, "seed": self.seed}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         frame, group = reference.gaussian("features"), self._partition(len(samples))
         subsets = [Moments(samples.identity.dimension) for _ in range(2**self.halvings)]
         for start, rows in samples.chunks("features"):

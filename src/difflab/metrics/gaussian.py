@@ -64,6 +64,13 @@ class Moments:
         self.total = torch.zeros(dimension, dtype=torch.float64, device=device)
         self.outer = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
 
+    @classmethod
+    def over(cls, count: Tensor, total: Tensor, outer: Tensor) -> Moments:
+        """Moments that are kept in these tensors, which `update` changes."""
+        moments = cls(0)
+        moments.count, moments.total, moments.outer = count, total, outer
+        return moments
+
     @property
     def dimension(self) -> int:
         return len(self.total)
@@ -146,9 +153,10 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
                 TooFewImagesWarning,
                 stacklevel=2,
             )
-    mean_term = (a.mean - b.mean).square().sum()
-    cross = _trace_of_root(a.covariance, b.covariance)
-    return FrechetDistance(mean_term.item(), (a.covariance.trace() + b.covariance.trace() - 2 * cross).item())
+    mean, covariance = b.mean.to(a.mean.device), b.covariance.to(a.mean.device)  # stored samples are on the CPU
+    mean_term = (a.mean - mean).square().sum()
+    cross = _trace_of_root(a.covariance, covariance)
+    return FrechetDistance(mean_term.item(), (a.covariance.trace() + covariance.trace() - 2 * cross).item())
 
 
 def covariance_root(covariance: Float64[Tensor, "d d"]) -> Float64[Tensor, "d rank"]:

@@ -12,8 +12,9 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from difflab.features.extractor import FeatureSet, Identity
-from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric import Metric
 from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.neighbours import both_features, slices
 
 
@@ -32,23 +33,27 @@ class Kernel(Metric):
     replicate, and are wider where the distance is close to zero (the statistic is degenerate there): 3^1/2 times the true deviation, the
     jackknife 2^1/2.
 
-    subsets       how many subsets the mean is over
-    subset_size   m, of samples and of reference images
-    seed          of their choice; 2020 is torch-fidelity's
+    Args:
+        subsets: How many subsets the mean is over.
+        subset_size: m, of samples and of reference images.
+        seed: Of their choice; 2020 is torch-fidelity's.
     """
+
+    higher_is_better = False
+    plot_lower_bound = None  # the estimate has no bias, so that chance makes it negative where the truth is near 0
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000, seed: int = 2020):
         if subsets < 1 or subset_size < 3:
             raise ValueError(f"at least 1 subset of 3 images, not subsets={subsets} of subset_size={subset_size}")
+        super().__init__()
         self.subsets = subsets
         self.subset_size = subset_size
         self.seed = seed
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        """The estimate has no bias, so that chance makes it negative where the truth is near 0."""
         name = identity.named("kd")
         return {
-            name: MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf), label=identity.label("KD", "KID")),
+            name: self.kind(identity.label("KD", "KID")),
             f"{name}_std": MetricInfo(
                 higher_is_better=None, label=identity.label("KD, sd over subsets", "KID, sd over subsets")
             ),
@@ -60,7 +65,13 @@ class Kernel(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {"subsets": self.subsets, "subset_size": self.subset_size, "seed": self.seed}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    @property
+    def counterpart(self) -> Counterpart:
+        names = {"kid": "kernel_inception_distance_mean", "kid_std": "kernel_inception_distance_std"}
+        options = {"kid_subsets": self.subsets, "kid_subset_size": self.subset_size, "rng_seed": self.seed}
+        return Counterpart(names, {"kid": True, **options}, relative=1e-3, absolute=1e-5)
+
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         m = self.subset_size
         values = []
         for _, x, y in self._draws(samples, reference):
@@ -118,13 +129,17 @@ class Cmmd(Metric):
 
     The standard error is the jackknife's, from the same row sums (see `Kernel` for why it is no bootstrap).
 
-    bandwidth   of the kernel
-    scale       what MMD^2 is multiplied by
+    Args:
+        bandwidth: Of the kernel.
+        scale: What MMD^2 is multiplied by.
     """
+
+    higher_is_better = False
 
     def __init__(self, bandwidth: float = 10, scale: float = 1000):
         if bandwidth <= 0 or scale <= 0:
             raise ValueError(f"bandwidth and scale are positive, got bandwidth={bandwidth}, scale={scale}")
+        super().__init__()
         self.bandwidth = bandwidth
         self.scale = scale
 
@@ -132,7 +147,7 @@ class Cmmd(Metric):
         """The paper's name belongs to CLIP's embeddings; of another extractor it is an MMD."""
         name = "cmmd" if identity.name.startswith("clip") else identity.named("mmd")
         label = "CMMD" if name == "cmmd" else identity.label("MMD")
-        return {name: MetricInfo(higher_is_better=False, label=label)}
+        return {name: self.kind(label)}
 
     def needs(self) -> Needs:
         return Needs(reference_features=True, references=2)
@@ -140,7 +155,7 @@ class Cmmd(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {"bandwidth": self.bandwidth, "scale": self.scale}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         x, y = self._embeddings(samples, reference)
         xx, yy, xy = (self._kernel_sums(*pair).mean().item() / len(pair[1]) for pair in ((x, x), (y, y), (x, y)))
         return {self.names(samples.identity)[0]: max(0.0, self.scale * (xx + yy - 2 * xy))}

@@ -1,86 +1,98 @@
-"""What a metric is: of a set of images, or of pairs."""
+"""What a metric of a set of images is; metrics/pairs.py has those of an image and what it was drawn for.
+
+Both kinds are `torchmetrics.Metric`s: declared states, `update`, `compute`, synchronisation over processes, `plot`. They work in any
+LightningModule as well as in difflab's evaluation. What they add is what a comparison needs: the number of each image, so that order,
+batches and processes have no influence, standard errors, and a declaration of what each number is.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
-from jaxtyping import Float64, Int, UInt8
+import torchmetrics
+from jaxtyping import Int
 from torch import Tensor
 
-from difflab.features.extractor import FeatureSet, Identity
-from difflab.metrics.gaussian import Gaussian
+from difflab.distributed.collective import rank, sum_over_processes, world_size
+from difflab.features.extractor import Features, FeatureSet, Identity
 from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.protocol import Value
 
 
-class Reference(Protocol):
-    """What samples are compared with."""
+class Declaring(torchmetrics.Metric):
+    """A metric of torchmetrics whose class says which way its number is better and where it lies.
 
-    @property
-    def count(self) -> int:
-        """How many images it was made of."""
-        ...
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """Columns of which there is a Gaussian."""
-        ...
-
-    @property
-    def features(self) -> FeatureSet | None:
-        """None where only statistics are known."""
-        ...
-
-    def gaussian(self, column: str) -> Gaussian:
-        """Mean and covariance of a column."""
-        ...
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a metric cannot do without; checked before any image is drawn or embedded.
-
-    columns              of the samples
-    reference_columns    of which the reference has a Gaussian
-    reference_features   whether the reference must be images, not statistics alone
-    labels               whether samples and reference must have labels
-    samples              the smallest number of samples
-    reference_images     how many of the reference's images, spread evenly over it; None for all
-    references           the smallest number of the reference's images; 0 for a metric that looks at none
+    Attributes:
+        higher_is_better: None where the number is neither good nor bad.
+        plot_lower_bound: The lowest value that the number can have; None where there is none. Intervals are cut there.
+        plot_upper_bound: The highest one.
     """
 
-    columns: frozenset[str] = frozenset({"features"})
-    reference_columns: frozenset[str] = frozenset()
-    reference_features: bool = False
-    labels: bool = False
-    samples: int = 2
-    reference_images: int | None = None
-    references: int = 0
+    is_differentiable = False
+    full_state_update = False
+    higher_is_better: ClassVar[bool | None] = None  # type: ignore[misc]
+    plot_lower_bound: ClassVar[float | None] = 0.0  # type: ignore[misc]
+    plot_upper_bound: ClassVar[float | None] = None  # type: ignore[misc]
+    _called: ClassVar[str]
+    """The method that `__call__` was in earlier versions."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__call__" in vars(cls):
+            warnings.warn(
+                f"{cls.__qualname__}.__call__ is called {cls._called} now, since a metric is a torchmetrics.Metric: rename it, and let its "
+                "constructor call super().__init__()",
+                stacklevel=3,
+            )
+            setattr(cls, cls._called, vars(cls)["__call__"])
+            del cls.__call__
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draws values between the bounds that the class states.
+
+        Args:
+            val: One value or several, as `compute` gives them; None for that of now.
+            ax: Of matplotlib, to draw into.
+
+        Returns:
+            Figure and axes of matplotlib.
+        """
+        return self._plot(val, ax)
+
+    @classmethod
+    def kind(cls, label: str, unit: str = "", ratio: bool = False) -> MetricInfo:
+        """The declaration of the metric's first number: what the class says of it, and how people call it."""
+        low, high = cls.plot_lower_bound, cls.plot_upper_bound
+        bounds = -math.inf if low is None else low, math.inf if high is None else high
+        return MetricInfo(cls.higher_is_better, bounds, unit, ratio, label)
 
 
-@dataclass(frozen=True)
-class Replicates:
-    """How standard errors are estimated: the number of replicates and the seed of their weights."""
-
-    count: int = 100
-    seed: int = 0
-
-
-class Metric(ABC):
-    """One or several numbers of N samples, all from stored features.
+class FeatureMetric(Declaring):
+    """One or several numbers of N images, from their features: what `Metric` and `StreamedMetric` have in common.
 
     The value depends on which images there are and on their order of number alone, never on batches or processes.
+
+    Attributes:
+        counterpart: What of it torch-fidelity computes too; None for nothing.
     """
+
+    _called = "measure"
+    reference: Reference | None = None
+    identity: Identity | None = None
+    num_images: int = 0
 
     @abstractmethod
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         """Name -> what kind of number it is, of all numbers that it gives with this extractor, in their order.
 
-        Names are `identity.named("precision")`: precision with Inception, precision_digits with the digits' classifier.
+        Names are `identity.named("precision")`: precision with Inception, precision_digits with the digits' classifier. The first is
+        what the attributes of the class declare: `self.kind(label)`.
         """
 
     def names(self, identity: Identity) -> list[str]:
@@ -104,87 +116,159 @@ class Metric(ABC):
         """The metric's own settings that define its numbers: {"k": 3}, {"splits": 10}."""
 
     @abstractmethod
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
-        """Name -> value."""
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        """The numbers of images whose features are stored, by name. No other process takes part."""
 
     @abstractmethod
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
         """Name -> standard deviation that the number would have over other samples of the same size from the same model, the
         reference being what it is."""
 
-
-class Pairs(Protocol):
-    """What images were drawn for, by their numbers 0 .. N - 1.
-
-    has_originals   whether the images themselves are known, not their small forms alone
-    """
-
     @property
-    def has_originals(self) -> bool: ...
+    def counterpart(self) -> Counterpart | None:
+        return None
 
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What a protocol says of them, nested."""
-        ...
+    def prepare(self, identity: Identity, num_images: int, reference: Reference | None = None) -> Self:
+        """Declares the states for images that are to come.
 
-    def originals(self, index: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]: ...
-
-    def small(self, index: Int[Tensor, " b"]) -> Tensor:
-        """The small images that the model was given, in [-1, 1] and without noise."""
-        ...
-
-    def made_small(self, images: UInt8[Tensor, "b c h w"]) -> Tensor:
-        """Images in the form of `small`."""
-        ...
-
-
-class PairMetric(ABC):
-    """(images, pairs, index) -> a value of each image, whose mean is the number.
-
-    name              psnr, ssim, ...
-    needs_originals   whether small forms do not do
-    """
-
-    name: str
-    needs_originals: bool
-
-    @abstractmethod
-    def info(self) -> MetricInfo:
-        """What kind of number it is."""
-
-    @classmethod
-    def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
-        """What kind of number this is, if it is this metric's, by the protocol under which an earlier version measured it.
-
-        Only metrics that come with difflab are asked. All of them have defaults, or say themselves what their numbers are called.
+        Args:
+            identity: Of the extractor.
+            num_images: N, over all processes.
+            reference: What they are compared with; it may be given later, before `compute`, as the attribute of that name.
         """
-        metric = cls()
-        return metric.info() if metric.name == name else None
+        self.identity, self.num_images, self.reference = identity, num_images, reference
+        self._declare_states(identity, num_images)
+        return self
 
     @abstractmethod
-    def protocol(self) -> dict[str, str | int | float]:
-        """The metric's own settings that define its number."""
+    def _declare_states(self, identity: Identity, num_images: int) -> None: ...
 
     @abstractmethod
-    def to(self, device: torch.device | str) -> Self:
-        """Moves what networks it has."""
+    def update(self, features: Features, index: Int[Tensor, " b"] | None = None, labels: Tensor | None = None) -> None:
+        """Adds images of which no process has added any yet.
+
+        Args:
+            features: Of the images [B].
+            index: Which of the N images they are, 0 .. N - 1; others are padding. None where the processes take turns, as Lightning deals
+                out a data set: the i-th image that process r of W is shown is then image i W + r.
+            labels: Classes, for a metric that needs them.
+        """
 
     @abstractmethod
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
-        """index   which of the N images these are"""
+    def compute(self) -> dict[str, Tensor]:
+        """Name -> value, float64, of the images of all processes. All of them must call it."""
+
+    def _numbers(self, count: int, index: Int[Tensor, " b"] | None) -> Int[Tensor, " b"]:
+        """The numbers of the images of a batch, on the metric's device."""
+        if self.identity is None:
+            raise RuntimeError(f"{type(self).__name__}.prepare(identity, num_images, reference) comes before update")
+        if index is None:
+            first, self._shown = getattr(self, "_shown", 0), getattr(self, "_shown", 0) + count
+            index = torch.arange(first, first + count) * world_size() + rank()
+        if len(index) != count or (index < 0).any():
+            raise ValueError(f"{count} images need as many indices >= 0, got {index.tolist()}")
+        return index.to(self.device)
+
+    def reset(self) -> None:
+        """Forgets all images."""
+        super().reset()
+        self._shown = 0
+
+    def _compared_with(self) -> Reference:
+        if self.reference is None and self.needs().reference:
+            raise RuntimeError(f"{type(self).__name__} compares with a reference: give it to prepare")
+        return self.reference  # type: ignore[return-value]
 
 
-def check_pairs(metrics: Sequence[PairMetric], pairs: Pairs | None) -> None:
-    """Raises a ValueError for the first metric that cannot be computed. To be called before any work."""
-    for metric in metrics:
-        if pairs is None:
-            raise ValueError(
-                f"{metric.name} compares each image with what it was drawn for, which super-resolution alone has: leave it out of metric"
-            )
-        if metric.needs_originals and not pairs.has_originals:
-            raise ValueError(
-                f"{metric.name} needs the originals, and only their small forms were given: give low_res=FILE with the images at full "
-                "size, which are then made small, or leave the metric out (consistency needs no originals)"
-            )
+class Metric(FeatureMetric):
+    """One or several numbers of N images, from their features.
+
+    In a LightningModule, with an extractor and a reference of difflab's (`FeatureReference`, `PublishedStatistics`):
+
+        self.kid = Kernel().prepare(extractor.identity, 10_000, reference)
+        self.kid.update(extractor(images), index)      # uint8 images, and which of the 10,000 they are
+        self.log_dict(self.kid.compute())              # {"kid": ..., "kid_std": ...}
+
+    A metric that derives from this class defines `measure`; its states are the features. One whose numbers follow from sums derives from
+    `StreamedMetric`.
+    """
+
+    index: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def _declare_states(self, identity: Identity, num_images: int) -> None:
+        for name in ("index", "labels", *identity.columns):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, features: Features, index: Int[Tensor, " b"] | None = None, labels: Tensor | None = None) -> None:
+        """Keeps the features of the images, see `FeatureMetric.update`."""
+        index = self._numbers(len(features.features), index)
+        mine = index < self.num_images
+        self.index.append(index[mine])
+        if labels is not None:
+            self.labels.append(labels.to(index.device)[mine])
+        for name, values in features._asdict().items():
+            if values is not None:
+                getattr(self, name).append(values.to(self.device)[mine])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Name -> value, float64, of the images of all processes. All of them must call it."""
+        index = torch.cat(listed(self.index)).cpu()
+        order = each_once(index, self.num_images)
+        assert self.identity is not None
+        columns = {name: torch.cat(listed(getattr(self, name))).cpu()[order] for name in self.identity.columns}
+        labels = torch.cat(listed(self.labels)).long().cpu()[order] if len(self.labels) else None
+        values = self.measure(FeatureSet(self.identity, [columns], labels), self._compared_with())
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+class StreamedMetric(FeatureMetric):
+    """A metric whose numbers follow from sums over the images: memory is that of the sums, whatever N is.
+
+    The states are sums, which are all-reduced where torchmetrics would gather them from all processes first: D^2 numbers of each of 64
+    processes would not fit. `measure` is `self._streamed(samples, reference)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dist_sync_fn=lambda state, group=None: sum_over_processes([state]))
+
+    def _streamed(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        """The numbers of images whose features are stored, in one pass over them. No other process takes part."""
+        self.prepare(samples.identity, len(samples), reference)
+        self.to("cpu")
+        for start, features in samples.batches():
+            self.update(features, torch.arange(start, start + len(features.features)))
+        return {name: value.item() for name, value in type(self).compute(self).items()}
+
+
+def listed(state: list[Tensor] | Tensor) -> list[Tensor]:
+    """A state of parts: a list in one process, a tensor after synchronisation."""
+    return [state] if isinstance(state, Tensor) else state
+
+
+def each_once(index: Int[Tensor, " m"], count: int) -> Int[Tensor, " n"]:
+    """The order in which images have rising numbers.
+
+    Raises:
+        ValueError: An image is missing, or was shown twice.
+    """
+    seen = index.long().bincount(minlength=count)
+    check_each_once(seen)
+    return index.argsort()
+
+
+def check_each_once(seen: Int[Tensor, " n"]) -> None:
+    """Raises a ValueError if one of N images was not shown just once.
+
+    Args:
+        seen: How often each was shown.
+    """
+    if (seen != 1).any():
+        i = int((seen != 1).nonzero()[0])
+        raise ValueError(
+            f"an evaluation of {len(seen)} images needs each index once: {int((seen == 0).sum())} are missing, "
+            f"{int((seen > 1).sum())} came more than once, the first is {i} ({int(seen[i])} times). Was reset() forgotten?"
+        )

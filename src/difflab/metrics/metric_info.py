@@ -129,6 +129,12 @@ def counted(label: str, samples: int) -> str:
     return f"{label[:-1]}, {count})" if label.endswith(")") else f"{label} ({count})"
 
 
+def at_count(name: str, num_images: int) -> str:
+    """fid@50k, fid@512, fid@1.5k: numbers of different N are different metrics."""
+    exact_in_k = num_images >= 1000 and num_images % 100 == 0
+    return f"{name}@{num_images / 1000:g}k" if exact_in_k else f"{name}@{num_images}"
+
+
 QUARTERS = 4
 
 

@@ -31,7 +31,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from difflab.features.extractor import FeatureSet
-from difflab.metrics.metric import Reference, Replicates
+from difflab.metrics.needs import Reference, Replicates
 
 BLOCK = (512, 16384)
 """Rows and columns of a block of distances."""

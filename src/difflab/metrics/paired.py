@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int, UInt8
@@ -12,8 +12,8 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from difflab.features.extractor import FeatureExtractor
-from difflab.metrics.metric import PairMetric, Pairs
 from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.pairs import PairMetric, Pairs
 from difflab.metrics.protocol import Value
 
 
@@ -24,19 +24,15 @@ class PeakSignalToNoise(PairMetric):
 
     name = "psnr"
     needs_originals = True
+    higher_is_better = True
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=True, unit="dB", label="PSNR")
+        return self.kind("PSNR", unit="dB")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255}
 
-    def to(self, device: torch.device | str) -> Self:
-        return self
-
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
+    def values(self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]) -> Float64[Tensor, " b"]:
         originals = pairs.originals(index).to(images.device)
         ratio = peak_signal_noise_ratio(
             images.double(), originals.double(), data_range=255.0, reduction="none", dim=(1, 2, 3)
@@ -48,29 +44,29 @@ class PeakSignalToNoise(PairMetric):
 class StructuralSimilarity(PairMetric):
     """ssim of each image with its original, under a Gaussian window, mean over channels (torchmetrics); its mean over images.
 
-    deviation   of the window, in pixels; 1.5, whose window has 11 x 11 pixels, unless the images are smaller
+    Args:
+        deviation: Of the window, in pixels; 1.5, whose window has 11 x 11 pixels, unless the images are smaller.
     """
 
     name = "ssim"
     needs_originals = True
+    higher_is_better = True
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
 
     def __init__(self, deviation: float = 1.5):
         if deviation <= 0:
             raise ValueError(f"metric.ssim.deviation={deviation} is the width of a window: above 0")
+        super().__init__()
         self.deviation = deviation
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=True, bounds=(-1.0, 1.0), label="SSIM")
+        return self.kind("SSIM")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"levels": 255, "deviation": self.deviation}
 
-    def to(self, device: torch.device | str) -> Self:
-        return self
-
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
+    def values(self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]) -> Float64[Tensor, " b"]:
         window = 2 * int(3.5 * self.deviation + 0.5) + 1
         if min(images.shape[2:]) < window:
             raise ValueError(
@@ -93,18 +89,23 @@ class LearnedPerceptual(PairMetric):
 
     The backbone is torchvision's, which gets its weights once. Grey images are repeated to RGB.
 
-    net   of the backbone: alex, vgg, squeeze
+    Args:
+        net: Of the backbone: alex, vgg, squeeze.
     """
 
     needs_originals = True
+    higher_is_better = False
 
     def __init__(self, net: str = "alex"):
+        super().__init__()
         self.net: Any = net
         self.name = f"lpips_{net}"
-        self._network: Any = None
+        self._networks: tuple[
+            Any, ...
+        ] = ()  # no submodule: it would enter the checkpoints of a module that holds the metric
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=False, label=f"LPIPS ({self.net})")
+        return self.kind(f"LPIPS ({self.net})")
 
     @classmethod
     def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
@@ -114,67 +115,66 @@ class LearnedPerceptual(PairMetric):
     def protocol(self) -> dict[str, str | int | float]:
         return {"net": self.net, "version": "0.1"}
 
-    def to(self, device: torch.device | str) -> Self:
+    @property
+    def networks(self) -> Sequence[Any]:
         from torchmetrics.functional.image.lpips import _NoTrainLpips
 
-        if self._network is None:
+        if not self._networks:
             try:
-                self._network = _NoTrainLpips(net=self.net)
+                self._networks = (_NoTrainLpips(net=self.net),)
             except (OSError, RuntimeError) as error:
                 raise ValueError(
                     f"{self.name}: the weights of its backbone are not at hand and cannot be fetched ({' '.join(str(error).split())}). Put "
                     f"torchvision's file into {torch.hub.get_dir()}/checkpoints, or choose metric=[feature_distance], which takes the "
                     "features of an extractor that is here"
                 ) from error
-        self._network.to(device)
-        return self
+        return self._networks
 
     @torch.no_grad()
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
+    def values(self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]) -> Float64[Tensor, " b"]:
+        (network,) = self.networks
+        network.to(images.device)
         mine, original = (
             (x.to(images.device).float() / 127.5 - 1).expand(-1, 3, -1, -1) for x in (images, pairs.originals(index))
         )
         with torch.autocast(images.device.type, enabled=False):
-            return self._network(mine, original).flatten().double()
-
-
-INFO = MetricInfo(higher_is_better=False, bounds=(0.0, 2.0), label="feature distance")
+            return network(mine, original).flatten().double()
 
 
 class FeatureDistance(PairMetric):
     """feature_distance, feature_distance_digits ...: 1 - cos(f(image), f(original)), f being the features of an extractor; its mean over
     images. Where LPIPS's weights are not at hand it tells similar from dissimilar in its own units.
 
-    extractor   any, named in the metric's name
+    Args:
+        extractor: Any, named in the metric's name.
     """
 
     needs_originals = True
+    higher_is_better = False
+    plot_upper_bound = 2.0
 
     def __init__(self, extractor: FeatureExtractor):
+        super().__init__()
         self.extractor = extractor
         self.name = extractor.identity.named("feature_distance")
 
     def info(self) -> MetricInfo:
-        return INFO
+        return self.kind("feature distance")
 
     @classmethod
     def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
         """The extractor is in the name and its fingerprint in the protocol; no other metric states such a field."""
         named = name == "feature_distance" or name.startswith("feature_distance_")
-        return INFO if named and "metric.features_of" in fields else None
+        return cls.kind("feature distance") if named and "metric.features_of" in fields else None
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"features_of": self.extractor.fingerprint}
 
-    def to(self, device: torch.device | str) -> Self:
-        self.extractor.to(device)
-        return self
+    @property
+    def networks(self) -> Sequence[Any]:
+        return (self.extractor,)
 
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
+    def values(self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]) -> Float64[Tensor, " b"]:
         mine, original = (self.extractor(x).features.double() for x in (images, pairs.originals(index)))
         return 1 - torch.nn.functional.cosine_similarity(mine, original, dim=1)
 
@@ -187,18 +187,14 @@ class Consistency(PairMetric):
 
     name = "consistency"
     needs_originals = False
+    higher_is_better = False
 
     def info(self) -> MetricInfo:
-        return MetricInfo(higher_is_better=False, label="consistency")
+        return self.kind("consistency")
 
     def protocol(self) -> dict[str, str | int | float]:
         return {"units": "[-1, 1]"}
 
-    def to(self, device: torch.device | str) -> Self:
-        return self
-
-    def __call__(
-        self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]
-    ) -> Float64[Tensor, " b"]:
+    def values(self, images: UInt8[Tensor, "b c h w"], pairs: Pairs, index: Int[Tensor, " b"]) -> Float64[Tensor, " b"]:
         given = pairs.small(index).to(images.device)
         return (pairs.made_small(images).double() - given.double()).square().mean(dim=(1, 2, 3))

@@ -27,6 +27,9 @@ density 1 and coverage 1. (Images that occur more than k times in the reference 
 Standard errors, of other samples against the same reference: density is a mean over independent samples, their deviation over N^1/2. For
 coverage they are parted into halves and quarters (splits.py); where nearly every ball holds several samples (coverage above 0.95) that is
 on the safe side, up to 1.8 times the true one.
+
+torch-fidelity's precision and recall are the same shares within an image or two; it has neither standard errors nor density and coverage,
+and decides by float32 distances that cancel where two rows are alike (metrics/neighbours.py).
 """
 
 from __future__ import annotations
@@ -38,8 +41,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from difflab.features.extractor import FeatureSet, Identity
-from difflab.metrics.metric import Metric, Needs, Reference, Replicates
+from difflab.metrics.metric import Metric
 from difflab.metrics.metric_info import MetricInfo
+from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.neighbours import (
     Cloud,
     Mask,
@@ -56,14 +60,17 @@ from difflab.metrics.neighbours import (
 )
 
 
-class PrecisionRecall(Metric):
-    """See the module.
+class _Shares(Metric):
+    """Two shares of images that lie in balls.
 
     Args:
-        k: Neighbours that the radius of a ball reaches to.
+        k: Neighbours that the radius of a ball reaches to; 3 in ADM's tables.
         reference_images: How many of the reference's images are used, spread evenly over it; None for all. ADM's evaluator compares 50,000
             samples with 10,000 images, while its FID is to the statistics of all.
     """
+
+    higher_is_better = True
+    plot_upper_bound = 1.0
 
     def __init__(self, k: int = 3, reference_images: int | None = None):
         if k < 1:
@@ -72,24 +79,37 @@ class PrecisionRecall(Metric):
             raise ValueError(
                 f"reference_images = {reference_images}: each has {k} neighbours, so take at least {k + 1}"
             )
+        super().__init__()
         self.k = k
         self.reference_images = reference_images
-
-    def info(self, identity: Identity) -> dict[str, MetricInfo]:
-        return {
-            identity.named(share): MetricInfo(higher_is_better=True, bounds=(0.0, 1.0), label=identity.label(share))
-            for share in ("precision", "recall")
-        }
 
     def needs(self) -> Needs:
         return Needs(
             reference_features=True, samples=self.k + 1, reference_images=self.reference_images, references=self.k + 1
         )
 
+    def _features(self, samples: FeatureSet, reference: Reference) -> tuple[Tensor, Tensor]:
+        what = f"precision and recall with k = {self.k}"
+        return both_features(what, samples, reference, self.k + 1, self.k + 1)
+
+
+class PrecisionRecall(_Shares):
+    """Improved precision and recall, see the module."""
+
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {identity.named(share): self.kind(identity.label(share)) for share in ("precision", "recall")}
+
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    @property
+    def counterpart(self) -> Counterpart:
+        """Pairs at nearly the radius of a ball fall to one side or the other, a few in a set."""
+        names = {"precision": "precision", "recall": "recall"}
+        options = {"prc": True, "prc_neighborhood": self.k, "feature_layer_prc": "2048"}
+        return Counterpart(names, options, absolute=1e-3, images=3)
+
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         x, y = self._clouds(samples, reference)
         in_reference, _ = memberships(x, y, ball_radii(y, self.k))
         in_samples, _ = memberships(y, x, ball_radii(x, self.k))
@@ -107,8 +127,7 @@ class PrecisionRecall(Metric):
         return errors
 
     def _clouds(self, samples: FeatureSet, reference: Reference) -> list[Cloud]:
-        what = f"precision and recall with k = {self.k}"
-        return clouds(*both_features(what, samples, reference, self.k + 1, self.k + 1))
+        return clouds(*self._features(samples, reference))
 
 
 def _deviation_of_recall(x: Cloud, y: Cloud, k: int, replicates: Replicates) -> float:
@@ -149,16 +168,23 @@ def _ranks(distances: Float[Tensor, "n l"], owner: Int[Tensor, " p"], value: Flo
 
 
 class DensityCoverage(Metric):
-    """k   neighbours that the radius of a ball reaches to; 5 in the paper"""
+    """Density and coverage, see the module.
+
+    Args:
+        k: Neighbours that the radius of a ball reaches to; 5 in the paper.
+    """
+
+    higher_is_better = True
 
     def __init__(self, k: int = 5):
         if k < 1:
             raise ValueError(f"a ball reaches to the k-th neighbour: k must be at least 1, not {k}")
+        super().__init__()
         self.k = k
 
     def info(self, identity: Identity) -> dict[str, MetricInfo]:
         return {
-            identity.named("density"): MetricInfo(higher_is_better=True, label=identity.label("density")),
+            identity.named("density"): self.kind(identity.label("density")),
             identity.named("coverage"): MetricInfo(
                 higher_is_better=True, bounds=(0.0, 1.0), label=identity.label("coverage")
             ),
@@ -170,7 +196,7 @@ class DensityCoverage(Metric):
     def protocol(self) -> dict[str, str | int | float]:
         return {"k": self.k}
 
-    def __call__(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
         x, y = self._clouds(samples, reference)
         balls, held = memberships(x, y, ball_radii(y, self.k), torch.lt)
         values = (balls.double().mean() / self.k).item(), (held > 0).double().mean().item()
@@ -201,3 +227,64 @@ class DensityCoverage(Metric):
     def _clouds(self, samples: FeatureSet, reference: Reference) -> list[Cloud]:
         what = f"density and coverage with k = {self.k}"
         return clouds(*both_features(what, samples, reference, samples_at_least=2, reference_at_least=self.k + 1))
+
+
+class HalfPrecisionRecall(_Shares):
+    """Precision and recall in float16, as the published tables of ADM have them.
+
+    guided-diffusion's evaluator casts features, squared norms, products and squared distances to float16, eleven bits of precision:
+    after a squared distance of 100 comes 100.0625, pairs tie, and closed balls hold more than they should (precision 0.8967 where
+    float32 says 0.8933). This is that computation with sums in float32, which is how a GPU multiplies matrices of float16. Radii
+    agree with the evaluator's to a rounding step of the squared norms, shares to an image or two: the order of its sums differs
+    from one device to the next, and so do its last bits.
+
+    Use `PrecisionRecall` unless a published number is to be reproduced.
+    """
+
+    def info(self, identity: Identity) -> dict[str, MetricInfo]:
+        return {
+            identity.named(f"{share}_fp16"): self.kind(identity.label(f"{share}, float16"))
+            for share in ("precision", "recall")
+        }
+
+    def protocol(self) -> dict[str, str | int | float]:
+        return {"k": self.k, "distances": "float16"}
+
+    def measure(self, samples: FeatureSet, reference: Reference) -> dict[str, float]:
+        x, y = self._features(samples, reference)
+        values = _share_inside(x, y, half_radii(y, self.k)), _share_inside(y, x, half_radii(x, self.k))
+        return dict(zip(self.names(samples.identity), values, strict=True))
+
+    def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
+        """Precision's, as in `PrecisionRecall`; for recall's ask that."""
+        x, y = self._features(samples, reference)
+        p = _share_inside(x, y, half_radii(y, self.k))
+        return {self.names(samples.identity)[0]: math.sqrt(p * (1 - p) / (len(samples) - 1))}
+
+
+def half_radii(x: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
+    """Squared distance to the (k + 1)-th nearest row, itself among them; the evaluator sorts its own distance, not always zero, too."""
+    blocks = [_distances(x[rows], x).topk(k + 1, largest=False).values[:, -1] for rows in slices(len(x), 512)]
+    return torch.cat(blocks)
+
+
+def _share_inside(queries: Tensor, centres: Tensor, radii: Tensor) -> float:
+    inside = [(_distances(queries[rows], centres) <= radii).any(dim=1) for rows in slices(len(queries), 512)]
+    return torch.cat(inside).double().mean().item()
+
+
+def _distances(u: Tensor, v: Tensor) -> Float[Tensor, "n m"]:
+    """max(|u|^2 - 2 u.v + |v|^2, 0), rounded to float16 after each step, in float32."""
+    u, v = _rounded(u), _rounded(v)
+    norm_u, norm_v = (_rounded(_rounded(z.square()).sum(dim=1)) for z in (u, v))
+    distances = _rounded(_rounded(norm_u[:, None] - 2 * _rounded(u @ v.T)) + norm_v).clamp_(min=0)
+    if not distances.isfinite().all():
+        raise ValueError(
+            "squared distances of these features exceed 65504, the largest float16: there is no half-precision form of this number "
+            "(the evaluator falls back to float32 there); use PrecisionRecall"
+        )
+    return distances
+
+
+def _rounded(x: Tensor) -> Tensor:
+    return x.half().float()

@@ -30,4 +30,4 @@ class ReferenceOf:
 
 def compared(metric, samples, reference, name: str = "inception") -> list[float]:
     """The metric's numbers."""
-    return list(metric(feature_set(samples, name), ReferenceOf(feature_set(reference, name))).values())
+    return list(metric.measure(feature_set(samples, name), ReferenceOf(feature_set(reference, name))).values())

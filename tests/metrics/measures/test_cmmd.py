@@ -57,7 +57,7 @@ def test_standard_error_is_the_deviation_over_other_samples():
     values, errors = [], []
     for _ in range(200):
         samples = feature_set(torch.randn(150, 6, generator=generator) + 0.3)
-        values.append(Cmmd()(samples, reference)["mmd"])
+        values.append(Cmmd().measure(samples, reference)["mmd"])
         errors.append(Cmmd().standard_errors(samples, reference, Replicates())["mmd"])
     assert 0.85 < np.mean(np.square(errors)) ** 0.5 / np.std(values) < 1.2
     assert 0.90 < (np.abs(np.array(values) - np.mean(values)) < 1.96 * np.array(errors)).mean() < 0.99

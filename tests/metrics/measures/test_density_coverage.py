@@ -66,7 +66,7 @@ def test_standard_errors_are_the_deviations_over_other_samples(shift, scale):
     values, errors = [], []
     for _ in range(120):
         samples = feature_set(torch.randn(200, 6, generator=generator) * scale + shift)
-        values.append(list(DensityCoverage()(samples, reference).values()))
+        values.append(list(DensityCoverage().measure(samples, reference).values()))
         errors.append(list(DensityCoverage().standard_errors(samples, reference, Replicates(5)).values()))
     density, coverage = np.mean(np.square(errors), axis=0) ** 0.5 / np.std(values, axis=0)
     assert 0.78 < density < 1.3

@@ -81,7 +81,7 @@ def test_standard_error_is_the_deviation_over_other_samples(shift, subsets, size
     kernel, values, errors = Kernel(subsets, size), [], []
     for _ in range(200):
         samples = feature_set(torch.randn(200, 6, generator=generator) + shift)
-        values.append(kernel(samples, reference)["kid"])
+        values.append(kernel.measure(samples, reference)["kid"])
         errors.append(kernel.standard_errors(samples, reference, Replicates())["kid"])
     found = np.mean(np.square(errors)) ** 0.5 / np.std(values)
     assert ratio[0] < found < ratio[1]
@@ -100,8 +100,8 @@ def test_names_needs_and_errors():
     with pytest.raises(ValueError, match="got 50 samples and 40 reference"):
         compared(Kernel(1, 45), REFERENCE, SAMPLES)
     with pytest.raises(ValueError, match="only statistics are known"):
-        Kernel(1, 10)(feature_set(SAMPLES), ReferenceOf(None))
+        Kernel(1, 10).measure(feature_set(SAMPLES), ReferenceOf(None))
     with pytest.raises(ValueError, match="features of digits and of inception"):
-        Kernel(1, 10)(feature_set(SAMPLES, "digits"), ReferenceOf(feature_set(REFERENCE)))
+        Kernel(1, 10).measure(feature_set(SAMPLES, "digits"), ReferenceOf(feature_set(REFERENCE)))
     with pytest.raises(ValueError, match="subset_size=2"):
         Kernel(1, 2)

@@ -11,8 +11,8 @@ from recipes import SETS
 
 from difflab.features import Identity
 from difflab.metrics import HalfPrecisionRecall, PrecisionRecall, Replicates
-from difflab.metrics.half_precision_recall import half_radii
 from difflab.metrics.neighbours import ball_radii, clouds, deviation_from_splits, memberships, nearest, quarters
+from difflab.metrics.precision_recall import half_radii
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided"]
@@ -148,7 +148,7 @@ def test_standard_errors_are_the_deviations_over_other_samples():
     values, errors = [], []
     for _ in range(120):
         samples = feature_set(torch.randn(201, 4, generator=generator) * 0.7 + 0.3)
-        values.append(list(PrecisionRecall()(samples, reference).values()))
+        values.append(list(PrecisionRecall().measure(samples, reference).values()))
         errors.append(list(PrecisionRecall().standard_errors(samples, reference, Replicates(4)).values()))
     ratio = np.mean(np.square(errors), axis=0) ** 0.5 / np.std(values, axis=0)
     assert (ratio > 0.8).all()

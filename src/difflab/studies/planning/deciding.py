@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.config.build import cause
 from difflab.evaluation.bits_per_dim import NAME as BITS_PER_DIM
-from difflab.evaluation.evaluator import extractor_of
+from difflab.evaluation.build import extractor_of
 from difflab.evaluation.results import recognised
 from difflab.features import FeatureExtractor
 from difflab.features.inception import FILES, find_inception_weights

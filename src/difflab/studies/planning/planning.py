@@ -27,7 +27,7 @@ from difflab.config.trust import packages_of
 from difflab.config.values import check_values
 from difflab.config.words import as_meant
 from difflab.data import DataError
-from difflab.evaluation.evaluator import MeasuringValues
+from difflab.evaluation.build import MeasuringValues
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
