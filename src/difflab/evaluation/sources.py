@@ -223,7 +223,7 @@ def stored_images(config: DictConfig, path: Path, out: Path | None) -> StoredIma
 
 
 def _reference_node(config: DictConfig) -> Mapping[str, Any] | None:
-    return None if config.get("data") is None else plain(config.data).get("dataset")
+    return None if config.get("data") is None else plain(config.data.dataset)
 
 
 def folder_beside(checkpoint: Path, bound_to: Protocol) -> Path:
