@@ -25,6 +25,7 @@ from difflab.cluster.doctor import (
     examination,
 )
 from difflab.cluster.doctor.check import ok, warning, worst
+from difflab.config.run import composed_as_running
 from difflab.distributed import ALONE, Group, Placement, ProcessMissingError, placement
 from running import SMALL, train_small
 
@@ -282,7 +283,7 @@ def test_disk_that_a_run_takes(tmp_path):
     train_small(tmp_path / "runs", "checkpoint.keep_last=4", "eval.every=12", "network.width=32")
     taken = {(s.st_dev, s.st_ino): s.st_size for s in (p.stat() for p in tmp_path.rglob("*") if p.is_file())}
     checkpoint = max(p.stat().st_size for p in tmp_path.rglob("*.ckpt"))
-    config = command.composed([*SMALL, "checkpoint.keep_last=4", "eval.every=12", "network.width=32"])
+    config = composed_as_running("train", [*SMALL, "checkpoint.keep_last=4", "eval.every=12", "network.width=32"])
     # best.ckpt is a second name of one of the four here, and may be a fifth file
     assert command.bytes_needed(config) == pytest.approx(sum(taken.values()) + 2 * checkpoint, rel=0.1)
 
