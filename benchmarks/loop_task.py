@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.keys import composed, drop_unchosen
 from difflab.data import ArrayImages, ImageData
 from difflab.training import DiffusionModule

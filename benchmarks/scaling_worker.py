@@ -29,7 +29,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.derived import divide
 from difflab.config.keys import composed
 from difflab.distributed.collective import rank, world_size

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from difflab.features.digits import WEIGHTS, DigitsNetwork, is_held_out
+from difflab.features.packaged import WEIGHTS, DigitsNetwork, is_held_out
 from difflab.files import write_bytes
 
 SEED, EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 0, 100, 128, 2e-3, 0.3

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from difflab.cli.sample import sample
 from difflab.cli.train import train
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.paths import config_directory
 from difflab.config.words import readable
 from difflab.runs import RunDirectory, newest

@@ -30,8 +30,7 @@ MATHEMATICS = {
     "parameterizations": {"types", "process", "schedules"},
     "variances": {"types", "process"},
     "networks": {"types"},  # a network knows no diffusion
-    "parts": {"schedules"},
-    "noisy_model": {"types", "schedules", "parameterizations", "networks", "parts"},
+    "noisy_model": {"types", "schedules", "parameterizations", "networks"},
     "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks", "noisy_model"},
     "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
@@ -162,7 +161,7 @@ def test_libraries_stay_in_their_rooms():
 
 def test_images_of_users_are_opened_in_one_place():
     """So that all are decoded, scaled and refused alike. The others open what difflab or a package wrote."""
-    own = {"studies/compare/pictures.py", "studies/report/grids.py", "data/named_sets.py"}
+    own = {"studies/compare/render.py", "studies/report/grids.py", "data/named_sets.py"}
     opening = {name(path) for path in FILES if "Image.open(" in path.read_text(encoding="utf-8")}
     assert opening == {"data/image_file.py", *own}
 
@@ -172,7 +171,7 @@ def test_what_was_read_back_is_built_in_one_way_alone():
     else is made into a configuration says here where it is from."""
     known = {
         "config/trust.py": "the way",
-        "config/schema.py": "conf/'s own files, of which keys are compared and nothing is built",
+        "config/run.py": "conf/'s own files, of which keys are compared and nothing is built",
         "config/build.py": "a model of config/trust.py, with what a command has chosen",
         "studies/planning/deciding.py": "a row of a study, composed from conf/, and what its evaluation is asked for",
         "cli/study_runs.py": "a row's launcher, composed from conf/",

@@ -13,7 +13,7 @@ from benchmarks.peers.images import Images
 from benchmarks.peers.training import Training
 from benchmarks.peers.turnstile import Turnstile
 from benchmarks.peers.work import Work
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.keys import composed
 from difflab.config.training import TrainingOptions, checked_training
 from difflab.data import ArrayImages, ImageData

@@ -14,7 +14,7 @@ from difflab.cli.train import train
 from difflab.config.keys import drop_unchosen
 from difflab.data import Digits
 from difflab.runs import RunDirectory
-from difflab.runtime import extras
+from difflab.runtime import invocation as extras
 from running import SHORT, composed
 
 SMALL_NETWORK = ("+experiment=cosine_adagn", "network.width=16", "trainer.accelerator=cpu")

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from difflab.cli.train import check_training
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.keys import ConfigError
 from difflab.config.multirun import _checked, _told, sweep_status
 from difflab.config.sweep_rows import Ended, Row, RowEnd, RowFailedError, is_stopped, read_rows, works_on

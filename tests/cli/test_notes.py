@@ -15,8 +15,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits
 from difflab.data.subset import Spread
 from difflab.evaluation import ReferenceStatistics, save_statistics
-from difflab.evaluation.build import chosen_evaluator
-from difflab.evaluation.checks import check
+from difflab.evaluation.build import check, chosen_evaluator
 from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import DigitsExtractor
 from difflab.features import embed as embed_module
@@ -120,7 +119,7 @@ def test_samples_that_are_images_of_the_reference_are_counted():
 
 
 def test_another_size_than_the_reference_is_said_before_and_after(capsys):
-    from difflab.features.efficientnet_lite0 import has_efficientnet_lite0
+    from difflab.features.packaged import has_efficientnet_lite0
 
     if not has_efficientnet_lite0():
         pytest.skip("no extractor of images of any size is at hand")

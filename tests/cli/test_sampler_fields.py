@@ -10,7 +10,7 @@ from difflab.cli.train import train
 from difflab.metrics import Protocol, ProtocolMismatch, check_comparable
 from difflab.samplers import DDIM, Heun
 from difflab.samplers.grids import KarrasGrid, UniformGrid
-from difflab.sampling.protocol import sampler_fields
+from difflab.sampling.job import sampler_fields
 from difflab.schedules import EDM, linear
 from running import composed
 

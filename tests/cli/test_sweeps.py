@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from difflab.runtime import extras
+from difflab.runtime import invocation as extras
 from running import SMALL
 
 WITH_DEFAULT_LOGGER = [word for word in SMALL if word != "logger=none"]

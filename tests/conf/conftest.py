@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from difflab.cli.train import main
-from difflab.config.schema import schema
+from difflab.config.run import schema
 from running import SHORT, SMALL, composed
 
 

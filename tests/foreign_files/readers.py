@@ -296,7 +296,7 @@ def _compare(folder: Path, other: Path) -> object:
 
 def _changes(folder: Path) -> object:
     from difflab.runs import RunDirectory
-    from difflab.runs.changes import changes, new_code
+    from difflab.runs.provenance import changes, new_code
     from difflab.runtime.foreign_code import foreign_code
 
     run = RunDirectory(folder)

@@ -10,7 +10,7 @@ from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip, MeanShiftAtImage, chained
 from difflab.guidance.classifier import class_log_probability
-from difflab.guidance.gradient import gradient
+from difflab.guidance.guidance import gradient
 from difflab.networks import Encoder
 from difflab.objectives import Simple, bound_term
 from difflab.objectives.weightings import Unweighted

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from difflab.cli.train import train
 from difflab.training import DiffusionModule
 from difflab.training.sharding.deepspeed_shards import PartitionedLayout
-from difflab.training.sharding.fsdp_shards import ShardedLayout
+from difflab.training.sharding.fsdp import ShardedLayout
 from running import SMALL, composed
 
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from difflab.features import DigitsExtractor
-from difflab.features.digits import WEIGHTS, is_held_out
+from difflab.features.packaged import WEIGHTS, is_held_out
 from difflab.metrics import Gaussian, Inception, Moments, frechet_distance
 
 DIGITS: Any = load_digits()

@@ -28,9 +28,9 @@ from difflab.features import (
     find_inception_weights,
 )
 from difflab.features.dinov2 import SHAPES, DinoV2Network, Shape, pillow_bicubic
-from difflab.features.efficientnet_lite0 import has_efficientnet_lite0
 from difflab.features.fetching import SOURCES, FetchError, fetch
 from difflab.features.inception import CONVOLUTIONS, PREFIX
+from difflab.features.packaged import has_efficientnet_lite0
 from difflab.features.pretrained import KNOWN
 from difflab.metrics import Gaussian, Moments, frechet_distance
 
@@ -409,7 +409,7 @@ def test_the_digits_have_their_own_extractor():
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setattr("difflab.features.efficientnet_lite0.find_spec", lambda name: None)
+    monkeypatch.setattr("difflab.features.packaged.find_spec", lambda name: None)
     for build in (EfficientNetLite0Extractor, partial(best_available, "difflab.data.Cifar10")):
         with pytest.raises(ModuleNotFoundError, match=r"\.\[extractors\]"):
             build()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from difflab.evaluation.variance_components import variance_components
+from difflab.evaluation.tables import variance_components
 
 
 def test_by_hand():

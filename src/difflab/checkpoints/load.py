@@ -18,8 +18,8 @@ from difflab.ema import youth
 from difflab.networks import Network
 from difflab.reading.json import fields
 from difflab.runs import RunDirectory
-from difflab.runs.changes import changed_code
 from difflab.runs.export import weights_sha256
+from difflab.runs.provenance import changed_code
 from difflab.runtime.foreign_code import foreign_code
 from difflab.training import DiffusionModule
 from difflab.training.callbacks import EMACallback

@@ -61,7 +61,7 @@ def train(config: DictConfig) -> float | None:
     """
     from difflab.cluster.exit_record import ends_recorded
     from difflab.cluster.launcher import SubmissionError
-    from difflab.config import resolvers
+    from difflab.config import derived as resolvers
     from difflab.config.build import one_line
     from difflab.config.keys import ConfigError
     from difflab.config.training import checked_training

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from difflab.cluster.launcher import Launcher, Local, SubmissionError
     from difflab.cluster.profile import Profile, load_profile
 
-__all__ = ["Launcher", "Local", "Profile", "SlurmExecutor", "SlurmJob", "SubmissionError", "load_profile"]
+__all__ = [
+    "Launcher",
+    "Local",
+    "Profile",
+    "SlurmExecutor",
+    "SlurmJob",
+    "SubmissionError",
+    "load_profile",
+]
 
 on_demand(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.cluster.exit_record import ProcessEnd, attempt_directory
-from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
+from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
 
 HOPELESS = {
     2: "the command, the data or what they need are wrong",

@@ -25,7 +25,7 @@ from difflab.cluster.exit_record import ProcessEnd, attempt_directory, process_e
 from difflab.distributed.placement import host
 from difflab.files import write_json
 from difflab.reading import read_json
-from difflab.runtime.exit_codes import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
+from difflab.runtime.child_processes import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
 
 WITHOUT_PROGRESS = 3
 """Starts in a row that may fail without a new checkpoint."""

@@ -39,8 +39,7 @@ from difflab.config.words import as_meant, readable, short_for
 from difflab.data.errors import warn
 from difflab.former_names import PRESENT
 from difflab.runs.identity import ONLY_WATCHES
-from difflab.runtime.extras import missing_package
-from difflab.runtime.invocation import installation_of
+from difflab.runtime.invocation import installation_of, missing_package
 
 SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
 """Groups of which several parts can be chosen, each under its name."""

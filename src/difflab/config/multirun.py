@@ -24,7 +24,7 @@ from hydra.experimental.callback import Callback
 from difflab.config.keys import ConfigError, compose_or_explain
 from difflab.config.paths import config_directory
 from difflab.config.sweep_rows import Ended, Row, RowEnd, is_stopped, read_rows, stop, swept
-from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
+from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
 from difflab.runtime.rank import launched_rank
 from difflab.runtime.signals import Stage, signals
 
@@ -97,7 +97,7 @@ class Begun(Callback):
         if launcher.endswith("BasicLauncher"):
             return  # the rows listen for themselves
         if "submitit" in launcher:
-            from difflab.config.sweep_jobs import wait_for_all
+            from difflab.config.sweep_rows import wait_for_all
 
             wait_for_all()
         if launcher.endswith("SlurmLauncher"):

@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.arguments import check_arguments
 from difflab.config.derived import BatchValues, count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen

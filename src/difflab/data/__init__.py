@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from difflab.data.dataset import ImageDataset, ImageSet, ImageSource
     from difflab.data.encoded import EncodedImages, FileImages
     from difflab.data.errors import DataError
-    from difflab.data.folder import ImageFolder
+    from difflab.data.folder import ImageFolder, ImageZip
     from difflab.data.huggingface import HuggingFaceImages
     from difflab.data.mixture import GaussianMixture, MixtureImages
     from difflab.data.module import ImageData
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from difflab.data.source_kind import SourceKind, kind_of, open_image_set
     from difflab.data.stream import GlobalBatches, TrainingStream
     from difflab.data.subset import AllButEveryNth, EveryNth, Shuffled
-    from difflab.data.zip_archive import ImageZip
 
 __all__ = [
     "AllButEveryNth",

@@ -12,8 +12,8 @@ from torch import Tensor
 from difflab.data.encoded import EncodedImages
 from difflab.data.errors import DataError
 from difflab.data.file_store import FileStore
+from difflab.data.folder import LARGEST
 from difflab.data.labels import CLASSES
-from difflab.data.zip_archive import LARGEST
 from difflab.reading import read_bytes, shown
 from difflab.runtime.foreign_code import file_stamps
 from difflab.runtime.invocation import installation

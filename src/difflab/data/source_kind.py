@@ -12,11 +12,10 @@ from difflab.data.dataset import ImageSet
 from difflab.data.encoded import FileImages
 from difflab.data.errors import DataError
 from difflab.data.file_store import FileStore
-from difflab.data.folder import FolderFiles
+from difflab.data.folder import FolderFiles, ZipFiles
 from difflab.data.labels import Listing
 from difflab.data.npz import IMAGES, NpzImages, array_names
 from difflab.data.tar_shards import TarShards
-from difflab.data.zip_archive import ZipFiles
 from difflab.reading.archives import open_zip
 from difflab.runtime.invocation import program
 from difflab.suggest import near_name

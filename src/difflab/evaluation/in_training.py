@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
 from difflab.ema import ONLINE
+from difflab.evaluation.build import check
 from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, TrackEvaluation
-from difflab.evaluation.checks import check
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.reference_source import ReferenceSource
 from difflab.features import FeatureExtractor, to_uint8
@@ -232,7 +232,7 @@ class LossesAlone(Evaluation):
 
 def drawn_as(config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
-    from difflab.sampling.protocol import code_fields, guidance_fields, sampler_fields
+    from difflab.sampling.job import code_fields, guidance_fields, sampler_fields
 
     guidance, sampler = config["guidance"], config["sampler"]
     return {

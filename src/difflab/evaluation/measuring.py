@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from difflab.config.build import plain
 from difflab.distributed import Processes
 from difflab.evaluation.bits_per_dim import measure_bound
-from difflab.evaluation.checks import notes_on
+from difflab.evaluation.build import notes_on
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.published import compare_with_targets, published_table, read_targets
 from difflab.evaluation.results import Results

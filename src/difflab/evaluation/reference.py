@@ -23,9 +23,8 @@ from difflab.data.dataset import ImageSource
 from difflab.distributed.collective import from_first_process, rank, world_size
 from difflab.evaluation.statistics_file import StatisticsCache
 from difflab.features.embed import one_ahead
-from difflab.features.extractor import FeatureExtractor, FeatureSet
+from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
 from difflab.features.kept import Kept
-from difflab.features.quantize import to_uint8
 from difflab.metrics.gaussian import Gaussian, Moments, gaussian_of
 
 PROTOCOL_VERSION = 1

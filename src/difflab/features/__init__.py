@@ -7,12 +7,17 @@ from difflab.on_demand import on_demand
 if TYPE_CHECKING:
     from difflab.features.best_available import ThumbnailExtractor, best_available
     from difflab.features.clip import ClipExtractor
-    from difflab.features.digits import DigitsExtractor
     from difflab.features.dinov2 import DinoV2Extractor
-    from difflab.features.efficientnet_lite0 import EfficientNetLite0Extractor
-    from difflab.features.extractor import FeatureExtractor, Features, FeatureSet, Identity
+    from difflab.features.extractor import (
+        FeatureExtractor,
+        Features,
+        FeatureSet,
+        Identity,
+        to_uint8,
+        to_uint8_truncated,
+    )
     from difflab.features.inception import InceptionExtractor, find_inception_weights
-    from difflab.features.quantize import to_uint8, to_uint8_truncated
+    from difflab.features.packaged import DigitsExtractor, EfficientNetLite0Extractor
 
 __all__ = [
     "ClipExtractor",

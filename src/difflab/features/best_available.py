@@ -7,10 +7,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from difflab.data.named_sets import Digits
-from difflab.features.digits import DigitsExtractor
-from difflab.features.efficientnet_lite0 import EfficientNetLite0Extractor, has_efficientnet_lite0
 from difflab.features.extractor import FeatureExtractor, Features, Identity, as_rgb
 from difflab.features.inception import FILES, InceptionExtractor, find_inception_weights
+from difflab.features.packaged import DigitsExtractor, EfficientNetLite0Extractor, has_efficientnet_lite0
 from difflab.runtime.invocation import installation
 
 

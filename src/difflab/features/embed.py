@@ -38,9 +38,8 @@ from torch import Tensor
 
 from difflab.data.dataset import ImageSource, LabelledSource, pixel_digest
 from difflab.distributed.collective import rank, sum_over_processes, world_size
-from difflab.features.extractor import FeatureExtractor, FeatureSet
+from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
 from difflab.features.kept import Kept
-from difflab.features.quantize import to_uint8
 from difflab.files import write_bytes
 from difflab.reading.weights import opened_safetensors
 

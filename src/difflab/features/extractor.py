@@ -1,4 +1,13 @@
-"""What turns images into the numbers that metrics compare: features for distances, logits for scores.
+"""What turns images into the numbers that metrics compare: 8 bits, features for distances, logits for scores.
+
+From images in [-1, 1] to bytes, the form in which images are stored, embedded and compared.
+
+to_uint8             round((x + 1) * 127.5)      the inverse of x = u / 127.5 - 1 for all 256 levels, as EDM does
+to_uint8_truncated   floor((x + 1) * 127.5)      as guided-diffusion's scripts do. In float32 63 of the 256 levels come back one
+                                                 lower, and a continuous image is darker by half a level. It moves FID: use
+                                                 it to reproduce numbers that were published with it, and for nothing else
+
+What turns images into the numbers that metrics compare: features for distances, logits for scores.
 
 What turns images into the numbers that metrics compare: features for distances, logits for scores.
 
@@ -26,6 +35,26 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from difflab.runtime.foreign_code import code_of_class
+
+
+def to_uint8(x: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
+    """The nearest level; what lies outside [-1, 1] is clamped, what is not a number is refused."""
+    return _levels(x).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_uint8_truncated(x: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
+    """The level below (guided-diffusion, scripts/image_sample.py)."""
+    return _levels(x).clamp(0, 255).to(torch.uint8)
+
+
+def _levels(x: Tensor) -> Tensor:
+    broken = ~torch.isfinite(x).flatten(1).all(dim=1)
+    if broken.any():
+        raise ValueError(
+            f"image {int(broken.nonzero()[0])} of this batch of {len(x)} holds NaN or infinity: "
+            "look at the weights (a diverged training run?) or at the sampler's precision"
+        )
+    return (x.float() + 1) * 127.5  # bfloat16 cannot tell 256 levels apart
 
 
 class Features(NamedTuple):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from difflab.guidance.extrapolation import extrapolated
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, extrapolated
 from difflab.types import Condition, DenoiseFn, Prediction
 
 

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from difflab.guidance.gradient import gradient
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, gradient
 from difflab.process import over
 from difflab.schedules import NoiseSchedule
 from difflab.types import ClassifyFn, Condition, DenoiseFn, Prediction

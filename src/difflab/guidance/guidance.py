@@ -1,14 +1,16 @@
-"""What guidance is."""
+"""What a guidance is, the extrapolation that most are made of, and gradients through a network."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from difflab.types import DenoiseFn
+from difflab.process import over
+from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class Guidance(ABC):
@@ -42,3 +44,68 @@ def chained(guidances: list[Guidance], denoise: DenoiseFn) -> DenoiseFn:
     for guidance in guidances:
         denoise = guidance(denoise)
     return denoise
+
+
+NOT_DROPPABLE = (
+    "guidance away from the null condition needs a condition that can be dropped, and these images are drawn for none (no class): leave it "
+    "out, for example with guidance=[clip], or set its scale to 1"
+)
+
+
+def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Prediction:
+    """x_0 = worse + w (better - worse), with the better one's variance. At w = 1 it is the better one bit for bit.
+
+    Combining x_0 is the same as combining eps, v or scores, which are linear in it.
+
+    w   a number, or [B]
+    """
+    weight = over(w, worse) if isinstance(w, Tensor) else w
+    return Prediction(torch.lerp(worse, better.x0, weight), better.variance_fraction)
+
+
+def with_and_without(denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition) -> tuple[Prediction, Prediction]:
+    """The predictions under a condition and under its null condition. A ValueError if nothing in it can be dropped."""
+    if not cond.is_droppable:
+        raise ValueError(NOT_DROPPABLE)
+    return in_one_batch(denoise, x_t, t, cond, cond.drop())
+
+
+def in_one_batch(
+    denoise: DenoiseFn, x_t: Tensor, t: Tensor, first: Condition, second: Condition
+) -> tuple[Prediction, Prediction]:
+    """The predictions of the same images under two conditions, from one batch of twice the size."""
+    both = denoise(torch.cat([x_t, x_t]), torch.cat([t, t]), Condition.cat([first, second]))
+    x_0, fraction = both.x0.chunk(2), both.variance_fraction
+    fractions = (None, None) if fraction is None else fraction.chunk(2)
+    return Prediction(x_0[0], fractions[0]), Prediction(x_0[1], fractions[1])
+
+
+def gradient(values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """d values(x)[b] / d x[b], where values gives [B] and no image has a say in another's value.
+
+    Works inside `torch.no_grad`, as samplers are run. Where x itself depends on something that is to be differentiated, as under another
+    guidance by gradients, the gradient can be differentiated too.
+    """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            "guidance by a gradient cannot be computed in torch.inference_mode: draw under torch.no_grad"
+        )
+    outer = is_differentiated(x)
+    with torch.enable_grad():
+        leaf = x if outer else x.detach().requires_grad_()
+        total = values(leaf).sum()
+    if not total.requires_grad:  # nothing in it depends on x
+        return torch.zeros_like(x)
+    (by_x,) = torch.autograd.grad(total, leaf, create_graph=outer, materialize_grads=True)
+    return by_x
+
+
+def is_differentiated(x: Tensor) -> bool:
+    """Whether somebody outside wants a gradient that goes through x."""
+    return torch.is_grad_enabled() and x.requires_grad
+
+
+def detached(prediction: Prediction) -> Prediction:
+    """Without the graph that led to it."""
+    fraction = prediction.variance_fraction
+    return Prediction(prediction.x0.detach(), None if fraction is None else fraction.detach())

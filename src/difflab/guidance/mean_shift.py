@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from difflab.guidance.classifier import class_log_probability
-from difflab.guidance.gradient import gradient
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, gradient
 from difflab.process import Transition, over, posterior_mean
 from difflab.schedules import Chain, NoiseSchedule
 from difflab.types import ClassifyFn, Condition, DenoiseFn, Prediction

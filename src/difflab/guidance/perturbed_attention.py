@@ -8,8 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from difflab.guidance.extrapolation import extrapolated, in_one_batch
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, extrapolated, in_one_batch
 from difflab.types import ATTENTION_PLACES, Condition, DenoiseFn, Prediction, attention_bit
 
 

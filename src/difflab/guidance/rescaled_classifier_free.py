@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from difflab.guidance.extrapolation import extrapolated, with_and_without
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, extrapolated, with_and_without
 from difflab.types import Condition, DenoiseFn, Prediction
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from difflab.guidance.gradient import detached, gradient, is_differentiated
-from difflab.guidance.guidance import Guidance
+from difflab.guidance.guidance import Guidance, detached, gradient, is_differentiated
 from difflab.guidance.scores import Score
 from difflab.process import over
 from difflab.schedules import NoiseSchedule

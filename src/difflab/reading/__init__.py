@@ -3,9 +3,8 @@
 All of difflab reads JSON, YAML, safetensors, checkpoints, .npy and names in archives by this package (tests/test_architecture.py).
 """
 
-from difflab.reading.errors import FileError, printable, shown
 from difflab.reading.json import parse_json, read_json
-from difflab.reading.text import read_bytes, read_text
+from difflab.reading.text import FileError, printable, read_bytes, read_text, shown
 from difflab.reading.yaml import checked_yaml, parse_yaml, read_yaml
 
 __all__ = [

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from difflab.reading.errors import FileError, reason, shown
+from difflab.reading.text import FileError, reason, shown
 
 BROKEN = (
     OSError, EOFError, ValueError, RuntimeError, KeyError, NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, MemoryError,

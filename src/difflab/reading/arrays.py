@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from difflab.reading.errors import FileError, reason
-from difflab.reading.text import read_bytes
+from difflab.reading.text import FileError, read_bytes, reason
 
 BROKEN = (
     OSError, EOFError, ValueError, TypeError, SyntaxError, KeyError, OverflowError, RecursionError, MemoryError, tokenize.TokenError,

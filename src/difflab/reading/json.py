@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from difflab.reading.errors import FileError, reason, shown
-from difflab.reading.text import SETTINGS, as_text, read_bytes
+from difflab.reading.text import SETTINGS, FileError, as_text, read_bytes, reason, shown
 
 DEPTH = 64
 """Containers within each other, at most."""

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from difflab.reading.errors import FileError, reason, shown
 from difflab.reading.json import parse_json
+from difflab.reading.text import FileError, reason, shown
 
 _HEADER = 2**25
 """Bytes of a safetensors header at most: 32 MiB; a model of ten thousand tensors needs one."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from difflab.reading.errors import FileError, reason, shown
-from difflab.reading.text import read_text
+from difflab.reading.text import FileError, read_text, reason, shown
 
 _SIZE = 2**22
 """Characters of a text, at most."""

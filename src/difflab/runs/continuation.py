@@ -12,12 +12,12 @@ from typing import Any
 from difflab.files import WriteError, atomic_file, link, make_folder, write_json
 from difflab.reading import FileError
 from difflab.reading.weights import read_checkpoint
-from difflab.runs.changes import recorded_code
 from difflab.runs.checkpoints import AtomicCheckpointIO, CheckpointError
 from difflab.runs.directory import RunDirectory
 from difflab.runs.identity import course, course_code, differ_in_length_alone
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import end_of_step, lines, row_of
+from difflab.runs.provenance import recorded_code
 from difflab.runs.saved_checkpoints import JUDGED_STEP, MARK, is_whole, mark_of, saved, step_of
 from difflab.strict_json import dumps
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
+    from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
     from difflab.runtime.interruption import Interrupted, Interruption
     from difflab.runtime.rank import launched_rank
 

@@ -1,4 +1,4 @@
-"""Processes that end with the one that has started them, however that ends."""
+"""Processes that this one starts, and what the end of a process tells whoever started it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import atexit
 import ctypes
 import functools
 import multiprocessing
-import multiprocessing.util  # registers how Python ends workers: what is registered later, as below, is called before
+import multiprocessing.util
 import os
 import signal
 import sys
+
+REQUEUE_EXIT_CODE = 75
+"""EX_TEMPFAIL: the run was saved and wants to be started again by the same command."""
+
+BUSY_EXIT_CODE = 5
+"""Another process is working on the run: there was nothing to do."""
+
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2) of Linux: the signal that a process gets when the thread that has started it ends."""

@@ -1,11 +1,15 @@
-"""How difflab is called here, so that what a message, a help text or a report tells the user to type can be typed as it stands.
+"""How difflab was called: names of commands as they can be typed here, and packages that are installed apart.
+
+How difflab is called here, so that what a message, a help text or a report tells the user to type can be typed as it stands.
 
 In the folder of a clone that is `python train.py`, and everywhere else `difflab train`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires
@@ -82,4 +86,40 @@ def _is_here() -> bool:
     try:
         return Path.cwd() == _ROOT
     except FileNotFoundError:  # the current folder has been removed
+        return False
+
+
+EXTRAS = {
+    "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=joblib": ("hydra_plugins.hydra_joblib_launcher", "sweeps"),
+    "hydra/sweeper=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweeps"),
+    "hparams_search=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweeps"),
+}
+"""Argument -> the module that it needs, and difflab's extra that brings it."""
+
+
+def lacking(arguments: Sequence[str]) -> str:
+    """What the arguments ask for and this installation has not, in a line; "" for nothing."""
+    for argument, (module, extra) in EXTRAS.items():
+        if argument in {word.lstrip("+") for word in arguments} and not _is_there(module):
+            return f"{argument} needs an extra: {installation(extra)}"
+    if "hydra/launcher=slurm" in arguments and shutil.which("sbatch") is None:
+        return "hydra/launcher=slurm: there is no sbatch here; submit from a login node, or use hydra/launcher=joblib"
+    return ""
+
+
+def missing_package(error: BaseException | None, target: str) -> str:
+    """The package whose absence made an import fail, and which is not the target's own; "" where something else did."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            top = error.name.partition(".")[0]
+            return top if top != target.partition(".")[0] else ""
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it would be in
         return False

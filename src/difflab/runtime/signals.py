@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from difflab.runtime.exit_codes import REQUEUE_EXIT_CODE
+from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
 from difflab.runtime.rank import is_beside_first, launched_rank
 from difflab.runtime.stop_signals import SIGNALS, release
 

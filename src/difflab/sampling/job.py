@@ -1,8 +1,8 @@
-"""A set of images that a model, or a cascade of models, draws: all that is known of it before the first one is drawn."""
+"""A sample set that a model or a cascade draws: all that is known of it before the first image, and what of it a protocol names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,18 +15,66 @@ from torch import Tensor
 from difflab.checkpoints.load import LoadedModel
 from difflab.conditioning import Conditions
 from difflab.config.build import build
-from difflab.former_names import first_name
+from difflab.former_names import first, first_name
+from difflab.guidance import Guidance
 from difflab.metrics import Protocol
 from difflab.networks import Compute
+from difflab.runs.export import weights_sha256
+from difflab.runtime.foreign_code import foreign_code
 from difflab.samplers import Sampler, draw
 from difflab.sampling.classes import Classes
 from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, Upsampling
 from difflab.sampling.draw import DrawBatch
 from difflab.sampling.options import SamplingOptions
-from difflab.sampling.protocol import code_fields, guidance_fields, sampler_fields
 from difflab.sampling.sample_set import SampleSet
+from difflab.schedules import Chain, NoiseSchedule
 from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
+
+
+def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
+    """The guidances' configuration, where a network that one brings along is named by its weights and not by where they lie; of several
+    also in which order they lie around the model, which the names of fields do not tell.
+
+    Args:
+        config: Name -> node, plain and resolved.
+        guidances: What was made of it.
+    """
+    fields = {
+        name: {
+            **first(node),
+            **{part: {"weights_sha256": weights_sha256(model.state_dict())} for part, model in brought},
+        }
+        for name, node in config.items()
+        for brought in [guidances[name].models.items()]
+    }
+    return {"guidance": fields} | ({"guidance_order": ", ".join(fields)} if len(fields) > 1 else {})
+
+
+def code_fields(*nodes: Any) -> dict[str, Any]:
+    """Module -> hash of code of the user's own that these nodes name; nothing where there is none.
+
+    Args:
+        nodes: Of what draws images, plain and resolved.
+    """
+    code = foreign_code(*nodes).fingerprints()
+    return {"code": code} if code else {}
+
+
+def sampler_fields(config: Mapping[str, Any], sampler: Sampler, schedule: NoiseSchedule) -> dict[str, Any]:
+    """The sampler's configuration; where churn raises the first step above the schedule's end, also to which level.
+
+    That step added nothing before (the level was cut at the end). So images and numbers of then lack the field: they are not taken for
+    those of now, are not continued, and a comparison names it.
+
+    Args:
+        config: Its node, plain and resolved.
+        sampler: What was made of it.
+        schedule: The model's.
+    """
+    raised = sampler.churn.above_end(schedule, Chain(schedule, sampler.grid(schedule)))
+    return {"sampler": {**config, **({"raised_to": float(f"{raised:.6g}")} if raised else {})}}
+
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names -> the type in which the network computes, where that is not float32 throughout."""

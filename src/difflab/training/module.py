@@ -21,9 +21,8 @@ from difflab.denoiser import Denoiser
 from difflab.layout import Layout, WholeLayout
 from difflab.networks import Compute, KernelByKernel
 from difflab.noise import ImageNoise
-from difflab.noisy_model import NoisyModel
+from difflab.noisy_model import NoisyModel, check_shares_schedule, held
 from difflab.objectives import Objective
-from difflab.parts import check_shares_schedule, held
 from difflab.samplers import Sampler, draw
 from difflab.training.callbacks.ema import EMACallback
 from difflab.training.callbacks.guidance import GuidanceCallback

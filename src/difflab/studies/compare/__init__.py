@@ -12,8 +12,7 @@ if TYPE_CHECKING:
         compare,
         metric_difference,
     )
-    from difflab.studies.compare.pictures import side_by_side
-    from difflab.studies.compare.render import as_data, as_text
+    from difflab.studies.compare.render import as_data, as_text, side_by_side
     from difflab.studies.compare.run_groups import GivenRun, Group
 
 __all__ = [

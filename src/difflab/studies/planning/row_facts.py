@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 
 from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
 from difflab.checkpoints.load import LoadedModel
-from difflab.config import resolvers
+from difflab.config import derived as resolvers
 from difflab.config.build import cause
 from difflab.config.keys import ConfigError, compose_or_explain
 from difflab.config.options import read_options

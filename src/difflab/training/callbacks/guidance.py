@@ -12,9 +12,8 @@ from torch import nn
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
 from difflab.guidance import Guidance, chained
-from difflab.guidance.extrapolation import NOT_DROPPABLE
-from difflab.noisy_model import NoisyModel
-from difflab.parts import check_shares_schedule
+from difflab.guidance.guidance import NOT_DROPPABLE
+from difflab.noisy_model import NoisyModel, check_shares_schedule
 from difflab.types import Condition, DenoiseFn
 
 _LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)

@@ -24,11 +24,10 @@ from difflab.networks import initialise
 from difflab.reading.weights import read_checkpoint
 from difflab.runs import MetricsLog, RunDirectory, RunLock, identity, newest, provenance, roll_back
 from difflab.runs.agreement import chosen_checkpoint, chosen_directory, chosen_end, chosen_rollbacks, own_code
-from difflab.runs.changes import changed_content, changes, new_code
 from difflab.runs.continuation import Course, take_over
 from difflab.runs.export import export_all
 from difflab.runs.identity import code_of
-from difflab.runs.provenance import without_diffs
+from difflab.runs.provenance import changed_content, changes, new_code, without_diffs
 from difflab.runs.saved_checkpoints import set_aside, step_of, unfit_for
 from difflab.runs.wandb.after_training import catch_up
 from difflab.runs.wandb.description import wandb_place

@@ -30,8 +30,14 @@ from difflab.runtime.rank import SLACK
 from difflab.suggest import suggestion
 from difflab.training.module import TrainedModule
 from difflab.training.sharding.deepspeed_shards import PartitionedLayout, ReplicatedLayout, ZeROLayout
-from difflab.training.sharding.optimizer_state import by_name, canonical, take_options
-from difflab.training.sharding.strategy import TrainingStrategy, check_sharded_precision, patience
+from difflab.training.sharding.strategy import (
+    TrainingStrategy,
+    by_name,
+    canonical,
+    check_sharded_precision,
+    patience,
+    take_options,
+)
 
 
 class ZeROStrategy(DDPStrategy):
