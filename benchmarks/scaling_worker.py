@@ -75,7 +75,7 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     resolvers.add_resolvers()
     steps = plan["warm_up"] + plan["steps"]
     config = composed("train", [*plan["overrides"], f"trainer.max_steps={steps}"])
-    processes = divide(config, lambda asked: asked)
+    processes = divide(config, lambda asked: asked, starts_other_nodes=False)
     torch.manual_seed(0)
     before = resident()
     module = instantiate(config.module, _convert_="all")

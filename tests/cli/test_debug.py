@@ -50,7 +50,7 @@ def test_eight_images_are_learned_by_heart_and_found_again(tmp_path):
     run, printed = run_with(*SMALL_NETWORK, *SHORT, "+debug=overfit", "trainer.max_steps=1", f"run.root={tmp_path}")
     assert "data       Digits: 8 images" in printed
     assert "16 samples against the 8 images of the data" in printed
-    images = trained_data(OmegaConf.load(run.config), run.weights / "warm_up.safetensors")  # type: ignore[arg-type]
+    images = trained_data(OmegaConf.to_container(OmegaConf.load(run.config)), run.weights / "warm_up.safetensors")  # type: ignore[arg-type]
     assert len(images) == 8
     assert images.labels is not None
     assert torch.equal(images.images([1]), Digits().images([1797 // 8]))

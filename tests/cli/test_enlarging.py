@@ -174,7 +174,7 @@ def test_small_images_from_a_file_give_the_images_of_their_originals(run, tmp_pa
     ("overrides", "message"),
     [
         ((*SUPERRES, "evaluation=samples"), "SuperRes enlarges a small image, which nothing makes"),
-        ((*PLAIN, "evaluation=enlargements"), "evaluation=enlargements enlarges small images, which nothing makes"),
+        ((*PLAIN, "evaluation=enlargements"), "evaluation=enlargements upsamples small images, which nothing makes"),
         ((*LOW, *PLAIN), "needs both network=superres and conditioning"),
         ((*LOW[:1], *SUPERRES), "conditioning.low_resolution.size must be given"),
     ],

@@ -22,7 +22,7 @@ from difflab.config.paths import config_directory
 from difflab.data import Digits, open_image_set
 from difflab.evaluation import ReferenceStatistics, Results, save_statistics
 from difflab.features import DigitsExtractor
-from difflab.metrics import Metric, PairMetric
+from difflab.metrics import FeatureMetric, PairMetric
 from running import Outcome, composed, sample_from, train_small
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def refused(capsys, *overrides: object) -> str:
 def test_every_metric_can_be_chosen(name):
     config = composed("evaluate", f"metric=[{name}]")
     assert list(config.metric) == [name]
-    assert isinstance(instantiate(config.metric[name]), Metric | PairMetric)
+    assert isinstance(instantiate(config.metric[name]), FeatureMetric | PairMetric)
 
 
 def test_a_run_has_the_numbers_and_the_fingerprints_of_its_own_evaluation(runs):

@@ -82,7 +82,7 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
     filled = [fill(_general(word), command.page) for word in arguments]
     if "data=huggingface" in filled:
         filled.append("data.num_classes=10")  # which are counted from the data, and those are on the hub
-    if {word.removeprefix("+") for word in filled} & shop.own_words:
+    if {one for word in filled for one in _choices(word)} & shop.own_words:
         filled.append(f"hydra.searchpath=[file://{shop.own_choices}]")
     if kind.endswith(".py"):
         for word in filled:
@@ -91,6 +91,12 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
                     f"{command}: {word} is a placeholder that stands for nothing in tests/docs/stand_ins.py"
                 )
     return kind, filled
+
+
+def _choices(word: str) -> list[str]:
+    """ema=[warm_up,uniform] -> ema=warm_up, ema=uniform"""
+    group, _, names = word.removeprefix("+").partition("=")
+    return [f"{group}={name}" for name in names.strip("[]").split(",")]
 
 
 def _general(word: str) -> str:

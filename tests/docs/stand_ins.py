@@ -106,7 +106,9 @@ class Workshop:
             if block.language == "yaml" and (path := written_to(block, OWN_CHOICE)):
                 file = self.folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(block.text, encoding="utf-8")
+                place, _, text = block.text.partition("\n")
+                named = text.startswith("# @package")  # which Hydra looks for in a file's first line
+                file.write_text(text if named else f"{place}\n{text}", encoding="utf-8")
             if block.language == "python" and (path := written_to(block, r"src/difflab/[\w/]+\.py")):
                 name = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
                 module = types.ModuleType(name)

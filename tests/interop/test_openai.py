@@ -269,7 +269,7 @@ def test_flags_have_openais_defaults_and_types():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--num_chanels 3", "did you mean num_channels"),
+        ("--num_chanels 3", "did you mean 'num_channels'"),
         ("--num_channels", "pairs"),
         ("num_channels 3", "pairs"),
         ("--num_channels many", "takes int, got 'many'"),

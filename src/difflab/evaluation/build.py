@@ -114,7 +114,7 @@ def _check_metric(
             "or choose an extractor or weights that give them (`difflab weights` lists them)"
         )
     if num_samples < needs.samples:
-        raise ValueError(f"{name} needs at least {needs.samples} samples, there are {num_samples}")
+        raise ValueError(f"{name} needs at least {needs.samples} samples, num_samples={num_samples}")
     if needs.reference_features and not reference_has_features:
         raise ValueError(
             f"{name} needs the reference's images, and the reference is a file of statistics: give images, or leave the metric out"

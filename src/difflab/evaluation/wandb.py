@@ -22,7 +22,7 @@ from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
 from difflab.runs.names import run_id
 from difflab.runs.wandb.after_training import mirror_nodes, tell
-from difflab.runs.wandb.results import Content, Table
+from difflab.runs.wandb.content import Content, Table
 
 if TYPE_CHECKING:
     from difflab.evaluation.measuring import Measured

@@ -5,8 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +15,9 @@ from difflab.files import make_folder
 from difflab.runs.directory import RunDirectory
 from difflab.runs.loggers import Aside, what
 from difflab.runs.wandb.artifacts import without_secrets
+from difflab.runs.wandb.content import Content
 from difflab.runs.wandb.description import Description, said_earlier, write_place
 from difflab.runs.wandb.service import WandbService
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of W&B.
-
-    Attributes:
-        columns: Their names.
-        rows: Of plain values; a path is a picture.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Content:
-    """What is shown of results.
-
-    Attributes:
-        numbers: For the summary.
-        tables: By name.
-        pictures: Name -> file and caption.
-        pages: Name -> HTML file.
-    """
-
-    numbers: Mapping[str, float | str | None] = field(default_factory=dict)
-    tables: Mapping[str, Table] = field(default_factory=dict)
-    pictures: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
-    pages: Mapping[str, Path] = field(default_factory=dict)
-
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from difflab.runs.names import run_id
 from difflab.runs.wandb.after_training import mirror_nodes
-from difflab.runs.wandb.results import Content, Table
+from difflab.runs.wandb.content import Content, Table
 from difflab.studies.evidence import Evidence
 from difflab.studies.planning import Plan
 from difflab.studies.report.table import ablation_table
