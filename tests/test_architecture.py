@@ -281,6 +281,31 @@ def test_a_file_is_one_idea():
     assert not wrong, "\n".join(wrong)
 
 
+SHORT = {
+    "runtime/stop_signals.py": "imported before anything else, so that a signal during the imports is not lost",
+    "data/errors.py": "a line for the user, without torch",
+    "objectives/objective.py": "what an objective is",
+    "runs/wandb/content.py": "what W&B shows, without W&B",
+    "suggest.py": "near words, for all packages",
+}
+"""Files below 40 lines that are no choice of a group, and why they stand alone."""
+
+
+def test_a_paragraph_stands_with_its_neighbours():
+    """A file has 40 lines, unless it holds a part that conf/ names: that is what a reader looks for alone."""
+    texts = [file.read_text(encoding="utf-8") for file in (ROOT.parents[1] / "conf").rglob("*.yaml")]
+    named = set(re.findall(r"_target_: difflab\.([\w.]+)", "\n".join(texts)))
+    packages = {target.rpartition(".")[2] for target in named}
+    short = set()
+    for path in FILES:
+        if path.stem in ("__init__", "__main__") or len(path.read_text(encoding="utf-8").splitlines()) >= 40:
+            continue
+        defined = {node.name for node in parsed(path).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+        if not defined & packages:
+            short.add(name(path))
+    assert short == set(SHORT)
+
+
 def test_arguments_are_not_passed_on_unseen():
     wrong = []
     for path in FILES:

@@ -45,3 +45,14 @@ def test_error_rates_are_those_of_the_record():
     for what, rate in quoted:
         (line,) = [line for line in record.splitlines() if line.startswith(f"| {what} |")]
         assert line.split("|")[2].strip() == rate, line
+
+
+def test_the_files_that_the_page_of_the_architecture_names_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[a-z_]+/)*[a-z_]+(?:\.py|/))`", text)
+    assert len(named) > 30
+    missing = [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "src" / "difflab"))]
+    assert not missing
+    tree = text.partition("```text")[2].partition("```")[0]
+    rooms = {path.name for path in (ROOT / "src" / "difflab").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {room for room in rooms if not re.search(rf"\b{room}/", tree)} == set()
