@@ -21,7 +21,7 @@ REMEMBERED := $(shell cat $(VENV)/torch-index 2>/dev/null)
 TORCH_INDEX ?= $(REMEMBERED)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := uv pip compile $(ARGS) --quiet --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # A lock is given as constraints: what difflab requires is installed in exactly that version. A build of torch that does not require CUDA's
 # libraries thus brings none, although the lock knows their versions.

@@ -49,6 +49,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
     jaxtyping.config.update("jaxtyping_disable", folder in COMMANDS)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist what the user's environment is: its own is already nobody's."""

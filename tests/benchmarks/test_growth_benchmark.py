@@ -15,6 +15,8 @@ from benchmarks.record import Measurement
 from benchmarks.settings import Settings
 from torch import nn
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 MIB = 2**20
 

@@ -25,6 +25,8 @@ from difflab.features import DigitsExtractor
 from difflab.metrics import FeatureMetric, PairMetric
 from running import Outcome, composed, sample_from, train_small
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 FEW = ("num_samples=40", "batch_size=16", "replicates=8", "accelerator=cpu")
 ONE_PART = "metric.inception_score.splits=1"

@@ -36,6 +36,8 @@ from difflab.types import Condition
 from difflab.variances import LearnedRange
 from running import Outcome, composed, sample_from, train_small
 
+pytestmark = pytest.mark.long
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 FLAGS = (
     "--image_size 16 --num_channels 32 --num_res_blocks 1 --attention_resolutions 8 --channel_mult 1,1 --num_head_channels 32 "

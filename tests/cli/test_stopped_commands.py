@@ -14,6 +14,8 @@ import pytest
 
 from difflab.runtime.signals import STARTING
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 TRAIN = (

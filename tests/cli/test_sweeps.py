@@ -11,6 +11,8 @@ import pytest
 from difflab.runtime import invocation as extras
 from running import SMALL
 
+pytestmark = pytest.mark.long
+
 WITH_DEFAULT_LOGGER = [word for word in SMALL if word != "logger=none"]
 
 

@@ -262,7 +262,7 @@ UNLABELLED = ["data.num_classes=0", "embedder=none", "condition_dropout=0.1"]
         (["trainer.num_nodes=2"], "nobody starts the processes of the other machines"),
         (["eval.batch_size=0"], "eval.batch_size=0"),
         (["eval.grid=0"], "eval.grid=0"),
-        (["eval.num_samples=1"], "num_images=1"),
+        (["eval.num_samples=1"], "num_samples=1"),
         (["trainer.log_every_n_steps=0"], "trainer.log_every_n_steps=0"),
         (["trainer.max_time=soon"], "DD:HH:MM:SS"),
         (["trainer.precision=bf17"], "bf17"),

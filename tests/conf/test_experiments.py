@@ -18,6 +18,8 @@ from difflab.noise import ImageNoise
 from one_pass import each
 from tiny import losses_of
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.yaml"))]
 CLASSIFIERS = [name for name in NAMES if "classifier" in name]

@@ -15,6 +15,8 @@ from difflab.evaluation import Results
 from fabricated import measured
 from running import SHORT, train_small
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 
 

@@ -8,6 +8,8 @@ from difflab.layout import check_no_scalars
 from learned import CHOSEN, LearnedSchedule
 from running import differences, saved_state, train_small
 
+pytestmark = pytest.mark.long
+
 RUN = (
     *CHOSEN,
     "trainer.max_steps=6",

@@ -21,6 +21,8 @@ from difflab.runs import RunDirectory, read_metrics
 from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
 from running import composed, saved_state, train_small
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 needs_deepspeed = pytest.mark.skipif(

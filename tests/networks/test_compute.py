@@ -14,6 +14,8 @@ from difflab.networks import CompiledBlocks
 from difflab.runs import RunDirectory
 from running import SMALL, saved_state, train_small
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

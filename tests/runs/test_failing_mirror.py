@@ -18,6 +18,8 @@ from difflab.runs.wandb import mirror
 from difflab.training import TrainedModule
 from running import differences, saved_state, train_small
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> RunDirectory:

@@ -15,7 +15,7 @@ from difflab.evaluation.build import extractor_of
 from difflab.evaluation.results import recognised
 from difflab.features import FeatureExtractor
 from difflab.features.inception import FILES, find_inception_weights
-from difflab.metrics import Metric, Protocol
+from difflab.metrics import FeatureMetric, Protocol
 
 CHOICE = "in the study's `evaluation`, under `overrides`"
 
@@ -68,10 +68,10 @@ class Deciding:
         return self._extractors[key]
 
 
-def _metrics(asked: DictConfig) -> list[Metric] | None:
+def _metrics(asked: DictConfig) -> list[FeatureMetric] | None:
     """The chosen ones; None where some compare images in pairs, whose weights are looked for when there are pairs."""
     nodes = list((asked.get("metric") or {}).values())
-    if not all(issubclass(get_class(node._target_), Metric) for node in nodes):
+    if not all(issubclass(get_class(node._target_), FeatureMetric) for node in nodes):
         return None
     return [instantiate(node, _convert_="all") for node in nodes]
 
