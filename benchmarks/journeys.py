@@ -81,6 +81,7 @@ def to_report(scratch: Path) -> list[str]:
     file.parent.mkdir()
     file.write_text(yaml.safe_dump(study(2, 2), sort_keys=False), encoding="utf-8")
     finish(plan_study(load_study(file), [runs], None, "network.width"), 8)
+    _run(["study.py", str(file), "plan", runs])  # the plan by which a report goes
     return ["study", str(file), "report", runs, f"out={scratch / 'report.html'}"]
 
 
