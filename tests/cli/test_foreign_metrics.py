@@ -24,7 +24,7 @@ from difflab.studies.spec import StudyError
 from difflab.studies.statistics import Outcome, verdicts
 from fabricated import planned, study
 from foreign import NAMES
-from running import composed
+from running import composed, train_small
 
 LIKENESS, FAILING = "+metric.mine={_target_: foreign.Likeness}", "+metric.mine={_target_: foreign.Failing}"
 METRICS = tuple(f"{name}_digits" for name in NAMES)
@@ -286,3 +286,14 @@ def test_what_does_not_look_at_images_is_refused_in_a_line(tmp_path, capsys, cho
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_metric_of_torchmetrics_joins_while_a_model_trains(tmp_path):
+    theirs = "+evaluation.metrics.tv={_target_: torchmetrics.image.TotalVariation, reduction: mean}"
+    run = train_small(tmp_path, theirs, "trainer.max_steps=2", "eval.every=2", "checkpoint.every=2").run
+    scores = run.last_scores()
+    (found,) = {value for name, value in scores.items() if "/tv" in name}
+    assert math.isfinite(found)
+    assert found > 0
+    (protocol,) = [one for name, one in run.protocols().items() if "/tv" in name]
+    assert protocol["samples"] == 40

@@ -125,10 +125,11 @@ def name_as_now(config: DictConfig | ListConfig, path: str = "") -> None:
             or child._is_missing()
         ):
             continue
-        named: Any = child._get_node("_target_") if isinstance(child, DictConfig) and "_target_" in child else None
-        if named is not None and isinstance(child, DictConfig) and (now := PRESENT.get(str(named._value()))):
-            warn(f"deprecated: {inner}._target_={named._value()} is {now} now")
-            child["_target_"] = now
+        if isinstance(child, DictConfig) and "_target_" in child:
+            named: Any = child._get_node("_target_")
+            if now := PRESENT.get(str(named._value())):
+                warn(f"deprecated: {inner}._target_={named._value()} is {now} now")
+                child["_target_"] = now
         name_as_now(child, inner)
 
 
