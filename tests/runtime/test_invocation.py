@@ -10,7 +10,7 @@ import pytest
 from difflab.cli.main import COMMANDS
 from difflab.runtime import invocation
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

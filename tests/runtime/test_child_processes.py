@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+
+from processes import is_gone
 
 PARENT = """
 import multiprocessing, signal, sys, time
@@ -38,16 +38,6 @@ def begun(**parts) -> tuple[subprocess.Popen, int]:
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, encoding="utf-8")
     assert parent.stdout is not None
     return parent, int(parent.stdout.readline())
-
-
-def is_gone(process: int, seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        stat = Path(f"/proc/{process}/stat")
-        if not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of Linux")

@@ -116,7 +116,7 @@ train_small(Path({root!r}), *{words!r})
 
 def told_to_end(root: Path, number: str, *words: str) -> subprocess.CompletedProcess:
     """A run whose processes, W&B's and the data workers' too, all get a signal within its third step, as from SLURM."""
-    program = TOLD.format(paths=[str(Path(__file__).parents[1])], root=str(root), words=words, number=number)
+    program = TOLD.format(paths=[str(Path(__file__).parents[2])], root=str(root), words=words, number=number)
     return subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=500)
 
 

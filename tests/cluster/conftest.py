@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster import Cluster, started
+from slurm_cluster import Cluster, started
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from difflab.metrics import HalfPrecisionRecall, PrecisionRecall, Replicates
 from difflab.metrics.neighbours import ball_radii, clouds, deviation_from_splits, memberships, nearest, quarters
 from difflab.metrics.precision_recall import half_radii
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 GUIDED = json.loads((GOLDEN / "metrics_guided_tf.json").read_text(encoding="utf-8"))["guided"]
 GUIDED_RADII = np.load(GOLDEN / "metrics_guided_tf.npz")
 TORCH_FIDELITY = json.loads((GOLDEN / "metrics_torch.json").read_text(encoding="utf-8"))["torch_fidelity"]

@@ -12,7 +12,7 @@ from recipes import SETS
 from difflab.features import Identity
 from difflab.metrics import Kernel, Replicates
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "metrics_torch.json").read_text(encoding="utf-8"))[
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics_torch.json").read_text(encoding="utf-8"))[
     "torch_fidelity"
 ]
 CASES = [
