@@ -15,11 +15,15 @@ from difflab.types import Condition
 
 
 class NoisyClassifier(NoisyModel):
-    """(x_t, t) -> logits of p(y | x_t), [B, K]: a `ClassifyFn`. The network is fed c_in x_t and c_noise, as a denoiser's is.
+    """The logits of p(y | x_t), [B, K]: (x_t, t) -> logits, a `ClassifyFn`. The network is fed c_in x_t and c_noise, as a denoiser's is.
 
-    network           (x [B,C,H,W], time [B]) -> [B, K]
-    schedule          t -> (alpha, sigma); a denoiser that it guides may have another one, if its x_t has the same alpha and sigma at t
-    parameterization  c_in and c_noise; its other coefficients are for denoisers
+    Args:
+        network: (x [B, C, H, W], time [B]) -> [B, K].
+        schedule: t -> (alpha, sigma); a denoiser that it guides may have another one, if its x_t has the same alpha and sigma at t.
+        parameterization: c_in and c_noise; its other coefficients are for denoisers.
+
+    Raises:
+        ValueError: The network's input is not finite at t = 1.
     """
 
     def __init__(self, network: Encoder, schedule: NoiseSchedule, parameterization: Parameterization):

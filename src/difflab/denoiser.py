@@ -20,10 +20,11 @@ from difflab.variances import Variance
 class RawOutput(NamedTuple):
     """What the network F says before it is read.
 
-    F                  [B, C, H, W]
-    variance_fraction  [B, C, H, W] or None
-    c                  the coefficients with which F is read
-    level              (alpha, sigma)
+    Attributes:
+        F: The output, [B, C, H, W].
+        variance_fraction: What it says of the variance, [B, C, H, W] or None.
+        c: The coefficients with which F is read.
+        level: (alpha, sigma) at the images' times.
     """
 
     F: Float[Tensor, "b c h w"]
@@ -32,14 +33,18 @@ class RawOutput(NamedTuple):
     level: AlphaSigma
 
     def x0(self, x_t: Tensor) -> Tensor:
-        """c_skip x_t + c_out F."""
+        """x_0 = c_skip x_t + c_out F."""
         return over(self.c.c_skip, x_t) * x_t + over(self.c.c_out, x_t) * self.F
 
     def target(self, x_0: Tensor, eps: Tensor) -> Tensor:
-        """(x_0 - c_skip x_t) / c_out, what F should have said.
+        """What F should have said: (x_0 - c_skip x_t) / c_out.
 
-        Written as a combination of x_0 and eps whose coefficients are formed in float64, so that a parameterization whose target
-        is eps, x_0 or v gets exactly that and not its float32 remains.
+        Written as a combination of x_0 and eps whose coefficients are formed in float64, so that a parameterization whose target is eps,
+        x_0 or v gets exactly that and not its float32 remains.
+
+        Args:
+            x_0: The clean images, [B, C, H, W].
+            eps: The noise in x_t, [B, C, H, W].
         """
         of_x0 = (1 - self.c.c_skip * self.level.alpha) / self.c.c_out
         of_eps = -self.c.c_skip * self.level.sigma / self.c.c_out
@@ -47,12 +52,16 @@ class RawOutput(NamedTuple):
 
 
 class Denoiser(NoisyModel):
-    """(x_t, t, cond) -> Prediction.
+    """The model of an image from its noised form: (x_t, t, cond) -> Prediction.
 
-    network           (x [B,C,H,W], time [B], cond) -> [B, C (1 + variance.channels), H, W], with attributes in_channels, out_channels
-    schedule          t -> (alpha, sigma)
-    parameterization  how the output is read
-    variance          whether, and how, the network also speaks of the reverse variance
+    Args:
+        network: (x [B, C, H, W], time [B], cond) -> [B, C (1 + variance.channels), H, W], with attributes in_channels, out_channels.
+        schedule: t -> (alpha, sigma).
+        parameterization: How the output is read.
+        variance: Whether, and how, the network also speaks of the reverse variance.
+
+    Raises:
+        ValueError: The network's channels are not those that the variance needs, or its output cannot be read at t = 1.
     """
 
     def __init__(
@@ -78,7 +87,7 @@ class Denoiser(NoisyModel):
         return Prediction(raw.x0(x_t), raw.variance_fraction)
 
     def raw(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
-        """The network's own words, as objectives want them."""
+        """The network's output before it is read, as objectives want it."""
         level, c = self.coefficients(t)
         output = self.network(over(c.c_in, x_t) * x_t, c.c_noise, cond).to(x_t.dtype)
         if self.variance.channels == 0:

@@ -18,14 +18,27 @@ T = TypeVar("T")
 
 
 def held(part: object, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """Yields all objects of a kind that a part holds, or that the parts which it holds do, each with its path. Modules of other kinds are
-    not searched: their weights are their own.
+    """All objects of a kind that a part holds, or that the parts which it holds do, each with its path.
+
+    Modules of other kinds are not searched: their weights are their own.
+
+    Args:
+        part: What is searched: an object, a mapping or a sequence.
+        kind: The class looked for.
+
+    Yields:
+        The dotted path within the part, and the object.
     """
     yield from _held(part, kind, "", set())
 
 
 def check_shares_schedule(where: str, part: object, schedule: NoiseSchedule) -> None:
     """Checks that a part of a model whose schedule learns does not hold another one that learns.
+
+    Args:
+        where: The part's name, for the message.
+        part: What may hold a schedule.
+        schedule: The model's own.
 
     Raises:
         ValueError: It holds a copy, whose weights would stay as they began.
@@ -62,9 +75,10 @@ def _within(
 class NoisyModel(nn.Module, ABC):
     """Holds the weights of what is trained on x_t: `Denoiser`, `NoisyClassifier`. A subclass says what the network's output means.
 
-    network           F(c_in x_t, c_noise, cond)
-    schedule          t -> (alpha, sigma); one that is a module learns with the network
-    parameterization  how the network is fed (c_in, c_noise), and how a denoiser's is read
+    Args:
+        network: F(c_in x_t, c_noise, cond).
+        schedule: t -> (alpha, sigma); one that is a module learns with the network.
+        parameterization: How the network is fed (c_in, c_noise), and how a denoiser's is read.
     """
 
     def __init__(self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization):
@@ -76,10 +90,10 @@ class NoisyModel(nn.Module, ABC):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """Shape (C, H, W) of an image."""
         return self.network.in_channels, self.network.image_size, self.network.image_size
 
     def coefficients(self, t: Tensor) -> tuple[AlphaSigma, Preconditioning]:
-        """(alpha, sigma) at t, and the coefficients around the network."""
+        """The scales (alpha, sigma) at t, [B], and the coefficients around the network."""
         level = self.schedule(t)
         return level, self.parameterization(t, level.alpha, level.sigma, self.schedule.network_time(t))

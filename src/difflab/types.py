@@ -1,12 +1,13 @@
-"""The vocabulary that all rooms share.
+"""The vocabulary that all packages share.
 
-Conventions
-    t          time in [0, 1]: 0 is clean, 1 is noise; `s` is always the earlier (cleaner) time, s < t
-    x_t        alpha_t x_0 + sigma_t eps
-    images     [B, C, H, W], floating point in [-1, 1]
-    times      [B], float64. Schedules and every coefficient that follows from them are float64 [B] as well and are cast
-               to the image's type only where they multiply an image
-    losses     [B], one value per example until the module takes the mean
+Conventions:
+
+- t is the time in [0, 1]: 0 is clean, 1 is noise; `s` is always the earlier (cleaner) time, s < t.
+- x_t = alpha_t x_0 + sigma_t eps.
+- Images are [B, C, H, W], floating point in [-1, 1].
+- Times are [B], float64. Schedules and every coefficient that follows from them are float64 [B] as well and are cast to the image's type
+only where they multiply an image.
+- Losses are [B], one value per example until the module takes the mean.
 """
 
 from __future__ import annotations
@@ -34,14 +35,26 @@ def attention_bit(place: int) -> int:
 
 
 class AlphaSigma(NamedTuple):
-    """Signal and noise scale of x_t = alpha x_0 + sigma eps."""
+    """Signal and noise scale of x_t = alpha x_0 + sigma eps.
+
+    Attributes:
+        alpha: Signal scale, [B].
+        sigma: Noise scale, [B].
+    """
 
     alpha: Float64[Tensor, " b"]
     sigma: Float64[Tensor, " b"]
 
 
 class Preconditioning(NamedTuple):
-    """x_0 = c_skip x_t + c_out F(c_in x_t, c_noise), F being the raw network (Karras et al. 2022, eq. 7)."""
+    """Coefficients of x_0 = c_skip x_t + c_out F(c_in x_t, c_noise), F being the raw network (Karras et al. 2022, eq. 7).
+
+    Attributes:
+        c_skip: Factor of x_t in the result, [B].
+        c_out: Factor of the network's output, [B].
+        c_in: Factor of x_t in the network's input, [B].
+        c_noise: What the network is told of the time, [B].
+    """
 
     c_skip: Float64[Tensor, " b"]
     c_out: Float64[Tensor, " b"]
@@ -57,10 +70,12 @@ class Condition:
     that the dataclass declares. One declared by `field(default=None, metadata={"null": value})` is dropped with the condition: its examples
     are then filled with the value.
 
-    label  class number per example; `NULL_LABEL` marks an example whose class was dropped
-    image  low-resolution image to be enlarged (super-resolution). It says what the task is, so `drop` leaves it
-    level  standard deviation of the noise that was added to `image` (conditioning augmentation), float64; 0 for none
-    identity_attention   self-attentions whose map is the identity (perturbed-attention guidance): the sum of their `attention_bit`s
+    Attributes:
+        label: Class number per example; `NULL_LABEL` marks an example whose class was dropped.
+        image: Low-resolution image to be enlarged (super-resolution), [B, C, H, W]. It says what the task is, so `drop` leaves it.
+        level: Standard deviation of the noise that was added to `image` (conditioning augmentation), [B] float64; 0 for none.
+        identity_attention: Self-attentions whose map is the identity (perturbed-attention guidance), [B]: the sum of their
+            `attention_bit`s.
     """
 
     label: Int[Tensor, " b"] | None = field(default=None, metadata={"null": NULL_LABEL})
@@ -94,7 +109,11 @@ class Condition:
 
     @staticmethod
     def cat(conditions: Sequence[C]) -> C:
-        """Examples of several conditions of one kind after each other, as `torch.cat` does."""
+        """Examples of several conditions of one kind after each other, as `torch.cat` does.
+
+        Raises:
+            ValueError: The conditions are of different kinds, or only some of them have a field.
+        """
         first = conditions[0]
         if len(kinds := {type(c).__name__ for c in conditions}) > 1:
             raise ValueError(f"conditions of different kinds cannot be joined: {', '.join(sorted(kinds))}")
@@ -122,10 +141,11 @@ class Condition:
 class Batch:
     """A batch of training images.
 
-    x0      [B, C, H, W] in [-1, 1] (uint8 0..255 until it is on the device)
-    cond    what goes with each image
-    number  [B] int64, the global image number: the position of the example in the endless stream of training images,
-            which does not depend on the number of processes. All randomness of training is a function of it.
+    Attributes:
+        x0: The images, [B, C, H, W] in [-1, 1] (uint8, 0 .. 255, until they are on the device).
+        cond: What goes with each image.
+        number: The global image number, [B] int64: the position of the example in the endless stream of training images, which does not
+            depend on the number of processes. All randomness of training is a function of it.
     """
 
     x0: Tensor
@@ -144,9 +164,10 @@ class Batch:
 class Prediction:
     """What a denoiser says of x_t.
 
-    x0                 E[x_0 | x_t], [B, C, H, W]
-    variance_fraction  what the network says of the variance of a reverse step, uninterpreted ([B, C, H, W]; None for a network
-                       that says nothing). Only a `Variance` reads it, since only a step (s, t) knows its beta.
+    Attributes:
+        x0: E[x_0 | x_t], [B, C, H, W].
+        variance_fraction: What the network says of the variance of a reverse step, uninterpreted, [B, C, H, W]; None for a network that
+            says nothing. Only a `Variance` reads it, since only a step (s, t) knows its beta.
     """
 
     x0: Float[Tensor, "b c h w"]
@@ -157,9 +178,10 @@ class Prediction:
 class Losses:
     """Losses of a batch, per example.
 
-    total  what is minimised (importance weights of the time sampler applied)
-    t      the times that were drawn
-    terms  named parts for the log and for loss-aware time samplers, not importance weighted; "loss" is always among them
+    Attributes:
+        total: What is minimised, [B] (importance weights of the time sampler applied).
+        t: The times that were drawn, [B].
+        terms: Named parts [B] for the log and for loss-aware time samplers, not importance weighted; "loss" is always among them.
     """
 
     total: Float[Tensor, " b"]

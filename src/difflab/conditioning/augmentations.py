@@ -17,12 +17,13 @@ __all__ = ["AddedNoise", "Augmentation", "ForwardNoise", "Unchanged"]
 
 
 class Augmentation(ABC):
-    """(image, noise) -> (noised image, level), level [B] float64 being the standard deviation of the noise in it; None for one that never
-    adds any.
+    """Noise on the small image: (image, noise) -> (noised image, level), level [B] float64 being the standard deviation of the noise in it.
+
+    The level is None for one that never adds any.
 
     Ho et al. 2021, "Cascaded Diffusion Models" (arXiv 2106.15282, section 4): an upsampler that was trained on real small images alone
-    takes the flaws of drawn ones for details. Noise hides them. In training the level is drawn anew for each image, so that one
-    model can be used with any; in sampling it is fixed. The network is told it if it has the embedder `level`.
+    takes the flaws of drawn ones for details. Noise hides them. In training the level is drawn anew for each image, so that one model can
+    be used with any; in sampling it is fixed. The network is told it if it has the embedder `level`.
     """
 
     @property
@@ -34,13 +35,13 @@ class Augmentation(ABC):
     def __call__(
         self, image: Float[Tensor, "b c s s"], noise: Noise
     ) -> tuple[Float[Tensor, "b c s s"], Float64[Tensor, " b"] | None]:
-        """In training: a level drawn from `noise`."""
+        """The image as it is in training: with a level drawn from `noise`."""
 
     @abstractmethod
     def in_sampling(
         self, image: Float[Tensor, "b c s s"], noise: Noise
     ) -> tuple[Float[Tensor, "b c s s"], Float64[Tensor, " b"] | None]:
-        """In sampling: the fixed level. Each image's noise is a function of its seed."""
+        """The image as it is in sampling: with the fixed level. Each image's noise is a function of its seed."""
 
 
 LEVEL, EPS = "conditioning level", "conditioning noise"
@@ -48,10 +49,11 @@ LEVEL, EPS = "conditioning level", "conditioning noise"
 
 
 class AddedNoise(Augmentation):
-    """image + level eps: the variance-exploding form, in which the image keeps its contrast. level is uniform on [0, max_level].
+    """The image plus level eps: the variance-exploding form, in which the image keeps its contrast. The level is uniform on [0, max_level].
 
-    max_level     in training
-    level         in sampling, 0 .. max_level; 0 trusts the small image
+    Args:
+        max_level: The largest level in training.
+        level: The level in sampling, 0 .. max_level; 0 trusts the small image.
     """
 
     def __init__(self, max_level: float, level: float = 0.0):
@@ -79,12 +81,15 @@ def _noised(image: Tensor, level: Tensor, noise: Noise) -> tuple[Tensor, Tensor]
 
 
 class ForwardNoise(Augmentation):
-    """alpha_s image + sigma_s eps, with s uniform on [0, max_time] of a schedule: the variance-preserving form of Cascaded Diffusion
-    (arXiv 2106.15282, section 4.2, "non-truncated") and of Imagen (arXiv 2205.11487, section 2.3, whose aug_level is s). level = sigma_s.
+    """alpha_s image + sigma_s eps, with s uniform on [0, max_time] of a schedule, and level = sigma_s.
 
-    schedule   time -> (alpha, sigma)
-    max_time   in training; 1 is noise alone
-    time       in sampling, 0 .. max_time; 0 trusts the small image
+    The variance-preserving form of Cascaded Diffusion (arXiv 2106.15282, section 4.2, "non-truncated") and of Imagen (arXiv 2205.11487,
+    section 2.3, whose aug_level is s).
+
+    Args:
+        schedule: Time -> (alpha, sigma).
+        max_time: The latest time in training; 1 is noise alone.
+        time: The time in sampling, 0 .. max_time; 0 trusts the small image.
     """
 
     def __init__(self, schedule: NoiseSchedule, max_time: float = 1.0, time: float = 0.0):

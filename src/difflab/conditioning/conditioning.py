@@ -13,10 +13,12 @@ from difflab.types import Condition
 
 
 class Conditioning(ABC):
-    """(cond, x_0, noise) -> Condition in training: adds to what the model is told of its training images. They have been augmented before,
-    so that a mirrored image has a mirrored condition.
+    """(cond, x_0, noise) -> Condition in training: adds to what the model is told of its training images.
 
-    image_channels   of the image that it gives the model, `Condition.image`; 0 for none
+    They have been augmented before, so that a mirrored image has a mirrored condition.
+
+    Attributes:
+        image_channels: Channels of the image that it gives the model, `Condition.image`; 0 for none.
     """
 
     image_channels: int
@@ -26,9 +28,10 @@ class Conditioning(ABC):
 
 
 class Conditions(ABC):
-    """seeds -> Condition: a function of each seed, so that it does not matter who draws the image and with which others.
+    """Seeds -> Condition: a function of each seed, so that it does not matter who draws the image and with which others.
 
-    columns       of a picture in which equal classes stand in one column; 0 where there is no such order
+    Attributes:
+        columns: Columns of a picture in which equal classes stand below each other; 0 where there is no such order.
     """
 
     columns: int
@@ -44,4 +47,9 @@ class Conditions(ABC):
 
     @abstractmethod
     def shown(self, images: UInt8[Tensor, "b c h w"], seeds: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w2"]:
-        """What a picture shows of these images: they alone, or beside them what they were drawn for."""
+        """What a picture shows of images: they alone, or beside them what they were drawn for.
+
+        Args:
+            images: The images, uint8.
+            seeds: The seeds that they were drawn from.
+        """

@@ -16,13 +16,14 @@ from difflab.types import Condition
 
 
 class LowResolution(Conditioning):
-    """cond.image = augmentation(shrink(x_0)), [B, C, size, size] in [-1, 1] before the augmentation.
+    """The small image as a condition: cond.image = augmentation(shrink(x_0)), [B, C, size, size] in [-1, 1] before the augmentation.
 
-    size           side of the small image
-    shrink         how it is made; Improved DDPM and ADM: Area, SR3: Bicubic
-    augmentation   noise that is put on it, so that the model bears with small images that are not quite like real ones: those that
-                   another model has drawn. Unchanged for none
-    channels       of the images
+    Args:
+        size: Side of the small image in pixels.
+        shrink: How it is made; Improved DDPM and ADM: Area, SR3: Bicubic.
+        augmentation: Noise that is put on it, so that the model bears with small images that are not quite like real ones: those that
+            another model has drawn. Unchanged for none.
+        channels: Channels of the images.
     """
 
     def __init__(self, size: int, shrink: Shrink, augmentation: Augmentation, channels: int):
@@ -38,7 +39,11 @@ class LowResolution(Conditioning):
         return replace(cond, image=image, level=level)
 
     def small(self, x_0: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
-        """The small form of images, without noise."""
+        """The small form of images, without noise.
+
+        Raises:
+            ValueError: The images are no larger than the small form.
+        """
         if x_0.shape[-1] <= self.size:
             raise ValueError(
                 f"conditioning.low_resolution.size={self.size}: images of {x_0.shape[-1]} pixels cannot be made smaller to that"
@@ -52,7 +57,11 @@ class LowResolution(Conditioning):
 
 
 def low_resolution_of(conditionings: Mapping[str, Conditioning]) -> LowResolution | None:
-    """The one that makes the small image, if there is one."""
+    """The conditioning that makes the small image, if there is one.
+
+    Raises:
+        ValueError: There are several.
+    """
     found = [part for part in conditionings.values() if isinstance(part, LowResolution)]
     if len(found) > 1:
         raise ValueError(

@@ -17,18 +17,20 @@ class Shrink(ABC):
 
 
 class Area(Shrink):
-    """F.interpolate(mode="area"), with which OpenAI's upsamplers were trained (guided-diffusion and improved-diffusion,
-    scripts/super_res_train.py): the mean of the n x n pixels that become one."""
+    """The mean of the n x n pixels that become one: F.interpolate(mode="area").
+
+    OpenAI's upsamplers were trained with it (guided-diffusion and improved-diffusion, scripts/super_res_train.py).
+    """
 
     def __call__(self, images: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:
         return F.interpolate(images, (size, size), mode="area")
 
 
 class Bicubic(Shrink):
-    """A cubic kernel as wide as the pixels that become one, so that nothing finer than the result is seen in it: SR3's small images
-    (arXiv 2104.07636, section 4: "bicubic interpolation with anti-aliasing enabled").
+    """A cubic kernel as wide as the pixels that become one, so that nothing finer than the result is seen in it.
 
-    It overshoots beside edges; the result is clamped to [-1, 1], as an image file would.
+    These are SR3's small images (arXiv 2104.07636, section 4: "bicubic interpolation with anti-aliasing enabled"). It overshoots beside
+    edges; the result is clamped to [-1, 1], as an image file would.
     """
 
     def __call__(self, images: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:

@@ -1,4 +1,4 @@
-"""DenoiseFn -> DenoiseFn."""
+"""Guidances: a denoiser made from a denoiser, DenoiseFn -> DenoiseFn."""
 
 from difflab.guidance.adaptive_projected import AdaptiveProjected
 from difflab.guidance.autoguidance import Autoguidance

@@ -10,7 +10,9 @@ from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class AdaptiveProjected(Guidance):
-    """x_0 = cond + (w - 1) (d_orthogonal + eta d_parallel) (Sadat et al. 2024, arXiv 2410.02416), with
+    """x_0 = cond + (w - 1) (d_orthogonal + eta d_parallel) (Sadat et al. 2024, arXiv 2410.02416).
+
+    Here
 
         d = (cond - uncond) + beta d_before                       d_before is d, not yet scaled down, at the trajectory's time before
         d scaled down to norm r where it is longer
@@ -22,10 +24,11 @@ class AdaptiveProjected(Guidance):
     with another number of images; and every call of this guidance makes a denoiser that remembers nothing. Several calls at one time, as
     Heun's method makes, count as one: all of them add to the d of the time before.
 
-    scale            w, the paper's
-    eta              share of the parallel part; the paper advises 0
-    norm_threshold   r, to be chosen for the size of the images: the paper has 2.5 to 15
-    momentum         beta, negative: what has been added already is held against it
+    Args:
+        scale: w, the paper's.
+        eta: Share of the parallel part; the paper advises 0.
+        norm_threshold: r, to be chosen for the size of the images: the paper has 2.5 to 15.
+        momentum: beta, negative: what has been added already is held against it.
     """
 
     needs_null_condition = True
@@ -71,7 +74,7 @@ class _Momentum:
         self._began = self._time = self._before = self._now = torch.zeros(0)
 
     def added(self, difference: Tensor, t: Tensor) -> Tensor:
-        """d at t."""
+        """The d at t."""
         if self._beta == 0:
             return difference
         if self._now.shape != difference.shape:

@@ -14,8 +14,10 @@ class Autoguidance(Guidance):
     Both are told the same condition, so nothing need be dropped in training. w = 1 is no guidance, w = 0 the weak model. The variance is
     the model's.
 
-    weak    frozen: trained for less long, or smaller, with the same noise schedule; or an average of the model's own weights from earlier
-    scale   w
+    Args:
+        weak: The weak model, frozen: trained for less long, or smaller, with the same noise schedule; or an average of the model's own
+            weights from earlier.
+        scale: w.
     """
 
     def __init__(self, weak: DenoiseFn, scale: float):

@@ -16,7 +16,20 @@ from difflab.types import ClassifyFn, Condition, DenoiseFn, Prediction
 def class_log_probability(
     classify: ClassifyFn, x: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition
 ) -> Float[Tensor, " b"]:
-    """log p(y | x) at time t, y being the label of each image; 0 for an image whose class was dropped."""
+    """The log-probability log p(y | x) at time t, y being the label of each image; 0 for an image whose class was dropped.
+
+    Args:
+        classify: (x_t, t) -> logits [B, K].
+        x: The images.
+        t: Their times.
+        cond: Their classes.
+
+    Returns:
+        The log-probability, in nats, [B].
+
+    Raises:
+        ValueError: The condition has no classes.
+    """
     label = cond.label
     if label is None:
         raise ValueError("guidance by a classifier needs to know the class of every image: Condition(label=...)")
@@ -26,16 +39,19 @@ def class_log_probability(
 
 
 class ClassifierGuidance(Guidance):
-    """eps = eps - (w - 1) sigma g, hence x_0 = x_0 + (w - 1) sigma^2 / alpha g, with g = the gradient of log p(y | x_t) by x_t (Dhariwal
-    and Nichol 2021, algorithm 2; Song et al. 2021, arXiv 2011.13456, eq. 14). Serves any sampler.
+    """Guidance of any sampler by a classifier of noised images, in score form.
+
+    eps = eps - (w - 1) sigma g, hence x_0 = x_0 + (w - 1) sigma^2 / alpha g, with g = the gradient of log p(y | x_t) by x_t (Dhariwal and
+    Nichol 2021, algorithm 2; Song et al. 2021, arXiv 2011.13456, eq. 14).
 
     w - 1 is ADM's classifier scale s, and w = 1 is no guidance. If model and classifier are exact, an unconditional model guided with w = 2
     is the conditional one, and a conditional one guided with any w is what classifier-free guidance with the same w makes of it. The
     variance is the model's. An example whose class was dropped is not guided.
 
-    classify   (x_t, t) -> logits; frozen
-    schedule   that of the model
-    scale      w
+    Args:
+        classify: (x_t, t) -> logits [B, K]; frozen.
+        schedule: That of the model.
+        scale: w.
     """
 
     needs_label = True

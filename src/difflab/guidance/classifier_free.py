@@ -15,7 +15,8 @@ class ClassifierFree(Guidance):
     twice the size. Any condition that is droppable will do; one that is not is refused. The model must have been trained with some
     conditions dropped (condition_dropout > 0).
 
-    scale   w
+    Args:
+        scale: w.
     """
 
     needs_null_condition = True

@@ -10,14 +10,16 @@ from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class ClassifierFreeOverTime(Guidance):
-    """x_0 = uncond + w(t) (cond - uncond), w(t) = 1 + (w - 1) shape(t) (Wang et al. 2024, arXiv 2404.13040; Kynkaanniemi et al. 2024, arXiv
-    2404.07724, where the shape is an interval).
+    """x_0 = uncond + w(t) (cond - uncond), w(t) = 1 + (w - 1) shape(t).
+
+    (Wang et al. 2024, arXiv 2404.13040; Kynkaanniemi et al. 2024, arXiv 2404.07724, where the shape is an interval.)
 
     w = 1 is no guidance at any time. Where w(t) is 1 for the whole batch, the unconditional prediction is not computed. All else as in
     `ClassifierFree`, which is the same with a constant shape.
 
-    scale   w
-    shape   t -> [B]
+    Args:
+        scale: w.
+        shape: t -> [B].
     """
 
     needs_null_condition = True

@@ -9,7 +9,12 @@ from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class Clip(Guidance):
-    """x_0 clamped to [low, high], the range of images (static thresholding; `clip_denoised` of DDPM's code)."""
+    """x_0 clamped to [low, high], the range of images (static thresholding; `clip_denoised` of DDPM's code).
+
+    Args:
+        low: The darkest value of an image.
+        high: The brightest, above `low`.
+    """
 
     def __init__(self, low: float = -1.0, high: float = 1.0):
         if not low < high:

@@ -10,13 +10,13 @@ from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class DynamicThreshold(Guidance):
-    """x_0 clamped to [-s, s] and divided by s, where s = max(1, the quantile of |x_0| over all values of the image) (dynamic thresholding,
-    Imagen, Saharia et al. 2022, arXiv 2205.11487, section 2.3).
+    """Dynamic thresholding: x_0 clamped to [-s, s] and divided by s (Imagen, Saharia et al. 2022, arXiv 2205.11487, section 2.3).
 
-    Each image has its own s, and a prediction inside [-1, 1] stays as it is. At quantile 1 nothing is clamped: an image that leaves [-1, 1]
-    is scaled to just fill it.
+    s = max(1, the quantile of |x_0| over all values of the image). Each image has its own s, and a prediction inside [-1, 1] stays as it
+    is. At quantile 1 nothing is clamped: an image that leaves [-1, 1] is scaled to just fill it.
 
-    quantile   0 to 1, the paper's p, a percentile, / 100
+    Args:
+        quantile: 0 to 1, the paper's p, a percentile, / 100.
     """
 
     def __init__(self, quantile: float):
@@ -33,7 +33,10 @@ class DynamicThreshold(Guidance):
         return thresholded
 
     def _quantiles(self, images: Tensor) -> Tensor:
-        """Of |images|, [B], interpolated linearly. torch.quantile refuses more than 2^24 values: 85 images of 256 x 256."""
+        """The quantile of |images|, [B], interpolated linearly.
+
+        torch.quantile refuses more than 2^24 values: 85 images of 256 x 256.
+        """
         values = images.abs().flatten(1).sort(dim=1).values
         position = self.quantile * (values.shape[1] - 1)
         below = int(position)

@@ -16,17 +16,18 @@ from difflab.types import Condition, DenoiseFn, Prediction
 class Guidance(ABC):
     """A denoiser made from a denoiser, so that guidances nest in any order.
 
-    An argument called `scale` is w: x_0 = worse + w (better - worse), or x_0 + (w - 1) shift. w = 1 is no guidance, whatever the kind,
-    and costs nothing: the denoiser itself is returned.
+    An argument called `scale` is w: x_0 = worse + w (better - worse), or x_0 + (w - 1) shift. w = 1 is no guidance, whatever the kind, and
+    costs nothing: the denoiser itself is returned.
 
     A guided denoiser is made for one trajectory: what it remembers of the times before (momentum) is not that of other images.
 
-    needs_null_condition   whether the condition must be droppable, and the model know the null condition: have been trained with conditions
-                           dropped
-    needs_label            whether every image must have a class
-    attention_places       of the model's self-attentions that it perturbs, see `difflab.types.ATTENTION_PLACES`
-    models                 name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its
-                           weights in the protocol of a number
+    Attributes:
+        needs_null_condition: Whether the condition must be droppable, and the model know the null condition: have been trained with
+            conditions dropped.
+        needs_label: Whether every image must have a class.
+        attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.ATTENTION_PLACES`.
+        models: Name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its weights in
+            the protocol of a number.
     """
 
     needs_null_condition: bool = False
@@ -57,14 +58,21 @@ def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Predic
 
     Combining x_0 is the same as combining eps, v or scores, which are linear in it.
 
-    w   a number, or [B]
+    Args:
+        better: The prediction to go towards.
+        worse: The x_0 to go away from, [B, C, H, W].
+        w: A number, or [B].
     """
     weight = over(w, worse) if isinstance(w, Tensor) else w
     return Prediction(torch.lerp(worse, better.x0, weight), better.variance_fraction)
 
 
 def with_and_without(denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition) -> tuple[Prediction, Prediction]:
-    """The predictions under a condition and under its null condition. A ValueError if nothing in it can be dropped."""
+    """The predictions under a condition and under its null condition.
+
+    Raises:
+        ValueError: Nothing in the condition can be dropped.
+    """
     if not cond.is_droppable:
         raise ValueError(NOT_DROPPABLE)
     return in_one_batch(denoise, x_t, t, cond, cond.drop())
@@ -81,10 +89,20 @@ def in_one_batch(
 
 
 def gradient(values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """d values(x)[b] / d x[b], where values gives [B] and no image has a say in another's value.
+    """The gradient d values(x)[b] / d x[b], where values gives [B] and no image has a say in another's value.
 
     Works inside `torch.no_grad`, as samplers are run. Where x itself depends on something that is to be differentiated, as under another
     guidance by gradients, the gradient can be differentiated too.
+
+    Args:
+        values: x -> [B].
+        x: The images, [B, C, H, W].
+
+    Returns:
+        The gradient, of x's shape; zero where no value depends on x.
+
+    Raises:
+        RuntimeError: Called in `torch.inference_mode`.
     """
     if torch.is_inference_mode_enabled():
         raise RuntimeError(
@@ -106,6 +124,6 @@ def is_differentiated(x: Tensor) -> bool:
 
 
 def detached(prediction: Prediction) -> Prediction:
-    """Without the graph that led to it."""
+    """The prediction without the graph that led to it."""
     fraction = prediction.variance_fraction
     return Prediction(prediction.x0.detach(), None if fraction is None else fraction.detach())

@@ -17,21 +17,22 @@ from difflab.variances import Variance
 
 
 class MeanShift(Guidance, ABC):
-    """mean = mean + (w - 1) Sigma g in the step from t to s, with g = the gradient of log p(y | .) (Dhariwal and Nichol 2021, algorithm 1).
+    """Shift of each step's mean: mean = mean + (w - 1) Sigma g in the step from t to s (Dhariwal and Nichol 2021, algorithm 1).
 
-    w - 1 is ADM's classifier scale s, and w = 1 is no guidance. Like the score form (`ClassifierGuidance`), it makes with w = 2 a
-    conditional model of an unconditional one, if the steps are small. An example whose class was dropped is not guided.
+    Here g = the gradient of log p(y | .). w - 1 is ADM's classifier scale s, and w = 1 is no guidance. Like the score form
+    (`ClassifierGuidance`), it makes with w = 2 a conditional model of an unconditional one, if the steps are small. An example whose class
+    was dropped is not guided.
 
     The mean is coef_x0 x_0 + coef_xt x_t, so that the shift is one of x_0, (w - 1) Sigma g / coef_x0, and this is a guidance like any
     other. But it holds for the steps of one sampler: `samplers.DDPM` with the same grid and variance, which in the configuration are the
-    sampler's own.
-    ADM clips x_0 before the mean is shifted and not after: put `Clip` inside.
+    sampler's own. ADM clips x_0 before the mean is shifted and not after: put `Clip` inside.
 
-    classify   (x_t, t) -> logits; frozen
-    schedule   that of the model
-    grid       schedule -> times of the sampler
-    variance   the sampler's
-    scale      w
+    Args:
+        classify: (x_t, t) -> logits [B, K]; frozen.
+        schedule: That of the model.
+        grid: Schedule -> times of the sampler.
+        variance: The sampler's.
+        scale: w.
     """
 
     needs_label = True
@@ -54,7 +55,17 @@ class MeanShift(Guidance, ABC):
 
     @abstractmethod
     def looked_at(self, x_t: Tensor, t: Tensor, mean: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the gradient is taken: an image, and the time that the classifier is told."""
+        """Where the gradient is taken.
+
+        Args:
+            x_t: The image before the step, [B, C, H, W].
+            t: Its time, [B].
+            mean: The mean of the step, [B, C, H, W].
+            s: The time after the step, [B].
+
+        Returns:
+            An image [B, C, H, W], and the time [B] that the classifier is told.
+        """
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
@@ -85,15 +96,20 @@ class MeanShift(Guidance, ABC):
 
 
 class MeanShiftAtImage(MeanShift):
-    """g = grad log p(y | x_t) at time t, before the step: what ADM's published code computes, and so its published numbers."""
+    """Shift by g = grad log p(y | x_t) at time t, before the step.
+
+    It is what ADM's published code computes, and so its published numbers.
+    """
 
     def looked_at(self, x_t: Tensor, t: Tensor, mean: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         return x_t, t
 
 
 class MeanShiftAtMean(MeanShift):
-    """g = grad log p(y | x_s) at x_s = mean and time s, after the step: what ADM derives (eq. 3 to 10), a Taylor expansion around
-    the mean of the step."""
+    """Shift by g = grad log p(y | x_s) at x_s = mean and time s, after the step.
+
+    It is what ADM derives (eq. 3 to 10), a Taylor expansion around the mean of the step.
+    """
 
     def looked_at(self, x_t: Tensor, t: Tensor, mean: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         return mean, s

@@ -13,14 +13,16 @@ from difflab.types import ATTENTION_PLACES, Condition, DenoiseFn, Prediction, at
 
 
 class PerturbedAttention(Guidance):
-    """x_0 = perturbed + w (model - perturbed) (Ahn et al. 2024, arXiv 2403.17377, whose s is this w - 1), where in the perturbed
-    model the self-attention maps of the chosen layers are the identity: each pixel attends to itself.
+    """x_0 = perturbed + w (model - perturbed) (Ahn et al. 2024, arXiv 2403.17377, whose s is this w - 1).
+
+    In the perturbed model the self-attention maps of the chosen layers are the identity: each pixel attends to itself.
 
     Needs no condition and no other model. w = 1 is no guidance. The variance is the model's. The perturbation is asked for through the
     condition, example by example, so that both predictions come from one batch and any guidance may lie between this one and the network.
 
-    scale    w
-    places   of the layers: 0 is the attention in the middle of the UNet, -1, -2 ... those before it, 1, 2 ... those after it
+    Args:
+        scale: w.
+        places: The layers: 0 is the attention in the middle of the UNet, -1, -2 ... those before it, 1, 2 ... those after it.
     """
 
     def __init__(self, scale: float, places: Sequence[int]):

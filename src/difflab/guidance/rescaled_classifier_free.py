@@ -15,8 +15,9 @@ class RescaledClassifierFree(Guidance):
     Standard deviations are over all values of an image. The paper rescales what its networks put out, v, which at their noisiest step is
     -x_0; here it is always x_0. phi = 0 is `ClassifierFree`; w = 1 is no guidance, whatever phi.
 
-    scale   w, the paper's
-    phi     0 to 1; the paper has 0.7 at w = 7.5
+    Args:
+        scale: w, the paper's.
+        phi: 0 to 1; the paper has 0.7 at w = 7.5.
     """
 
     needs_null_condition = True

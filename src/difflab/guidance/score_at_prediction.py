@@ -15,13 +15,14 @@ class ScoreAtPrediction(Guidance):
     """x_0 = x_0 + (w - 1) v g, with g = the gradient of score by the predicted x_0, and v = sigma^2 s^2 / (alpha^2 s^2 + sigma^2).
 
     `ScoreThroughDenoiser` with its Cov[x_0 | x_t] replaced by v I, the one of Gaussian data with standard deviation s (Song et al. 2023,
-    "Pseudoinverse-Guided Diffusion Models", where s = 1): nothing goes backwards through the network, which costs next to
-    nothing. For such data the two are the same. w = 1 is no guidance. The variance is the model's.
+    "Pseudoinverse-Guided Diffusion Models", where s = 1): nothing goes backwards through the network, which costs next to nothing. For such
+    data the two are the same. w = 1 is no guidance. The variance is the model's.
 
-    score      x_0 -> [B], higher is better
-    schedule   that of the model
-    scale      w
-    data_std   s
+    Args:
+        score: x_0 -> [B], higher is better.
+        schedule: That of the model.
+        scale: w.
+        data_std: s.
     """
 
     def __init__(self, score: Score, schedule: NoiseSchedule, scale: float, data_std: float):

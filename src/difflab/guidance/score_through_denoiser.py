@@ -12,17 +12,20 @@ from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class ScoreThroughDenoiser(Guidance):
-    """x_0 = x_0 + (w - 1) sigma^2 / alpha g, with g = the gradient of score(x_0(x_t)) by x_t: eps = eps - (w - 1) sigma g (Chung et al.
-    2023, "Diffusion Posterior Sampling", arXiv 2209.14687; Bansal et al. 2023, "Universal Guidance", arXiv 2302.07121, forward guidance).
+    """x_0 = x_0 + (w - 1) sigma^2 / alpha g, with g = the gradient of score(x_0(x_t)) by x_t: eps = eps - (w - 1) sigma g.
+
+    (Chung et al. 2023, "Diffusion Posterior Sampling", arXiv 2209.14687; Bansal et al. 2023, "Universal Guidance", arXiv 2302.07121,
+    forward guidance.)
 
     The score, a log-probability up to a constant, is taken of the predicted image, for which it was made, and differentiated through the
-    network, with the memory of a training step. Since the gradient of x_0 by x_t is alpha / sigma^2 Cov[x_0 | x_t], the shift is
-    (w - 1) Cov[x_0 | x_t] times the gradient of the score at x_0. w = 1 is no guidance, w = 2 the score as it is; the papers' own scales
-    are w - 1. The variance is the model's.
+    network, with the memory of a training step. Since the gradient of x_0 by x_t is alpha / sigma^2 Cov[x_0 | x_t], the shift is (w - 1)
+    Cov[x_0 | x_t] times the gradient of the score at x_0. w = 1 is no guidance, w = 2 the score as it is; the papers' own scales are w - 1.
+    The variance is the model's.
 
-    score      x_0 -> [B], higher is better
-    schedule   that of the model
-    scale      w
+    Args:
+        score: x_0 -> [B], higher is better.
+        schedule: That of the model.
+        scale: w.
     """
 
     def __init__(self, score: Score, schedule: NoiseSchedule, scale: float):

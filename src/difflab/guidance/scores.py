@@ -1,4 +1,4 @@
-"""Image -> how good it is, for guidance by gradients."""
+"""Scores for guidance by gradients: image -> how good it is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ __all__ = ["ChannelMeans", "Score", "Similarity"]
 class ChannelMeans:
     """-|mean over pixels - target|^2 / (2 std^2), a Gaussian on the mean of each channel.
 
-    target   of each channel in [-1, 1], or one number for all
-    std      how far from it is still good
+    Args:
+        target: The wanted mean of each channel in [-1, 1], or one number for all.
+        std: How far from it is still good.
     """
 
     def __init__(self, target: Sequence[float], std: float):
@@ -32,19 +33,23 @@ class ChannelMeans:
 
 @runtime_checkable
 class Score(Protocol):
-    """x_0 [B, C, H, W] in [-1, 1] -> [B], differentiable: a log-probability up to a constant. Any function will do. One that is a module is
-    moved to the denoiser's device, and named by its weights in the protocol of a number."""
+    """x_0 [B, C, H, W] in [-1, 1] -> [B], differentiable: a log-probability up to a constant.
+
+    Any function will do. One that is a module is moved to the denoiser's device, and named by its weights in the protocol of a number.
+    """
 
     def __call__(self, x_0: Tensor, /) -> Tensor: ...
 
 
 class Similarity(nn.Module):
-    """sharpness cos(embed(x_0), target): what CLIP guidance asks for, target being the embedding of a text or of an image (Nichol et al.
-    2021, "GLIDE", arXiv 2112.10741; Crowson et al. 2022, arXiv 2204.08583).
+    """Sharpness times cos(embed(x_0), target): what CLIP guidance asks for, target being the embedding of a text or of an image.
 
-    embed       [B, C, H, W] in [-1, 1] -> [B, E], differentiable; resizing and normalising are its own affair
-    target      [E]
-    sharpness   by which the cosine is multiplied; 100 is that of CLIP's own training
+    (Nichol et al. 2021, "GLIDE", arXiv 2112.10741; Crowson et al. 2022, arXiv 2204.08583.)
+
+    Args:
+        embed: [B, C, H, W] in [-1, 1] -> [B, E], differentiable; resizing and normalising are its own affair.
+        target: The wanted embedding, [E].
+        sharpness: What the cosine is multiplied by; 100 is that of CLIP's own training.
     """
 
     target: Tensor

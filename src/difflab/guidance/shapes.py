@@ -1,4 +1,4 @@
-"""t -> by how much of w - 1 is guided."""
+"""Shapes of a guidance over time: t -> by how much of w - 1 is guided."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ __all__ = ["Constant", "Cosine", "Linear", "NoiseLevelInterval", "Shape", "TimeI
 
 
 class Shape(ABC):
-    """t -> [B]; the scale at t is w(t) = 1 + (w - 1) shape(t), so 0 is no guidance and 1 the whole of it.
+    """A function t -> [B]: the scale at t is w(t) = 1 + (w - 1) shape(t), so 0 is no guidance and 1 the whole of it.
 
     Where churn raises an image above the schedule's end, t is above 1.
 
-    vanishes   whether there are times at which it is 0, so that it is worth looking
+    Attributes:
+        vanishes: Whether there are times at which it is 0, so that it is worth looking.
     """
 
     vanishes: bool
@@ -30,7 +31,7 @@ class Shape(ABC):
 
 
 class Constant(Shape):
-    """1."""
+    """1 at all times."""
 
     vanishes = False
 
@@ -39,10 +40,14 @@ class Constant(Shape):
 
 
 class Cosine(Shape):
-    """at_noise + (at_clean - at_noise) (1 + cos(pi t)) / 2.
+    """Cosine between the ends: at_noise + (at_clean - at_noise) (1 + cos(pi t)) / 2.
 
-    Times beyond the schedule's end, to which churn may raise an image, count as the end.
-    From 0 at noise to 2 at the clean end it is Wang et al.'s cos(pi t) + 1 (arXiv 2404.13040), which over all times guides as much as 1.
+    Times beyond the schedule's end, to which churn may raise an image, count as the end. From 0 at noise to 2 at the clean end it is Wang
+    et al.'s cos(pi t) + 1 (arXiv 2404.13040), which over all times guides as much as 1.
+
+    Args:
+        at_noise: The shape at t = 1.
+        at_clean: The shape at t = 0.
     """
 
     vanishes = True
@@ -56,10 +61,14 @@ class Cosine(Shape):
 
 
 class Linear(Shape):
-    """at_clean + (at_noise - at_clean) t.
+    """Line between the ends: at_clean + (at_noise - at_clean) t.
 
-    Times beyond the schedule's end, to which churn may raise an image, count as the end.
-    From 0 at noise to 2 at the clean end it is Wang et al.'s 2 (1 - t) (arXiv 2404.13040), which over all times guides as much as 1.
+    Times beyond the schedule's end, to which churn may raise an image, count as the end. From 0 at noise to 2 at the clean end it is Wang
+    et al.'s 2 (1 - t) (arXiv 2404.13040), which over all times guides as much as 1.
+
+    Args:
+        at_noise: The shape at t = 1.
+        at_clean: The shape at t = 0.
     """
 
     vanishes = True
@@ -77,6 +86,11 @@ class NoiseLevelInterval(Shape):
 
     sigma / alpha is the noise level that the paper (and EDM) calls sigma, of images that are not scaled down; so the paper's numbers can be
     used with any schedule.
+
+    Args:
+        low: The level above which is guided.
+        high: The highest level that is guided.
+        schedule: That of the model.
     """
 
     vanishes = True
@@ -99,6 +113,10 @@ class TimeInterval(Shape):
     """1 where low < t <= high, else 0. `NoiseLevelInterval` is the same in the variable of the paper.
 
     Times beyond the schedule's end, to which churn may raise an image, count as the end.
+
+    Args:
+        low: The time above which is guided.
+        high: The last time that is guided.
     """
 
     vanishes = True
