@@ -21,8 +21,9 @@ stops at 8 and goes on kernel by kernel without a word."""
 
 
 class Compute(ABC):
-    """Changes a network in place so that it is computed in a certain way. Names of weights, their values and the random numbers drawn
-    stay as they are.
+    """Changes a network in place so that it is computed in a certain way.
+
+    Names of weights, their values and the random numbers drawn stay as they are.
 
     Attributes:
         changes_bits: Whether results differ in their last bits from those that torch computes kernel by kernel.
@@ -32,7 +33,12 @@ class Compute(ABC):
 
     @abstractmethod
     def prepare(self, network: Network, device: torch.device) -> None:
-        """Once, before the network is used, wrapped or cut into shares for processes. It need not be on the device yet."""
+        """Prepares a network once, before it is used, wrapped or cut into shares for processes.
+
+        Args:
+            network: The network; it need not be on the device yet.
+            device: Where it will be computed.
+        """
 
 
 class KernelByKernel(Compute):
@@ -50,9 +56,10 @@ class Compiled(Compute):
     Compiled code is kept on disk, so that a run that goes on, or the next seed, does not compile again: in TORCHINDUCTOR_CACHE_DIR, and
     else in `difflab/compiled` of the user's cache folder, which the nodes of a cluster share where they share the home folder.
 
-    backend        inductor makes fused kernels (Triton's on a GPU; C++ on a CPU, which needs a compiler)
-    mode           of torch.compile: default, reduce-overhead (CUDA graphs), max-autotune
-    channels_last  images have a pixel's channels side by side, which tensor cores ask for
+    Args:
+        backend: Of torch.compile: inductor makes fused kernels (Triton's on a GPU; C++ on a CPU, which needs a compiler).
+        mode: Of torch.compile: default, reduce-overhead (CUDA graphs), max-autotune.
+        channels_last: Whether images have a pixel's channels side by side, which tensor cores ask for.
     """
 
     def __init__(self, backend: str = "inductor", mode: str = "default", channels_last: bool = True):
@@ -85,8 +92,11 @@ class Compiled(Compute):
 
 
 class CompiledBlocks(Compiled):
-    """Each residual block with its attention by itself: blocks of equal shapes share their code, so a deep network compiles as fast as a
-    shallow one, and strategies can still cut it between blocks."""
+    """Each residual block with its attention is compiled by itself.
+
+    Blocks of equal shapes share their code, so a deep network compiles as fast as a shallow one, and strategies can still cut it between
+    blocks.
+    """
 
     def parts(self, network: Network) -> Iterator[nn.Module]:
         return (layer for layer in network.modules() if isinstance(layer, Chain))

@@ -18,15 +18,25 @@ from difflab.types import Condition
 
 
 class Encoder(Network):
-    """F(x_t, time) -> logits [B, out_channels]. The condition is what it is asked for: it may be given, as to every network, but
-    is not read.
+    """The noisy classifier's network F(x_t, time) -> logits [B, out_channels].
 
-    image_size             of the square images
-    in_channels            of the image
-    out_channels           number of classes
-    pooling                (features, resolution, out_channels) -> module(images) -> logits: AttentionPooling, AveragePooling,
-                           SpatialPooling, NormalizedSpatialPooling
-    All others are those of `UNet`.
+    The condition is what it is asked for: it may be given, as to every network, but is not read.
+
+    Args:
+        image_size: Side of the square images.
+        in_channels: Channels of the image.
+        out_channels: Number of classes.
+        norm: As of `UNet`.
+        resample: As of `UNet`.
+        attention: As of `UNet`.
+        pooling: (features, resolution, out_channels) -> module(images) -> logits: AttentionPooling, AveragePooling, SpatialPooling,
+            NormalizedSpatialPooling.
+        width: As of `UNet`.
+        channel_mult: As of `UNet`.
+        depth: As of `UNet`.
+        attention_resolutions: As of `UNet`.
+        dropout: As of `UNet`.
+        gradient_checkpointing: As of `UNet`.
     """
 
     def __init__(

@@ -32,11 +32,12 @@ def zeroed(module: M) -> M:
 class Network(nn.Module, ABC):
     """F(x, time, cond): any function of a noisy image, a number that tells how noisy it is, and a condition. It knows no diffusion.
 
-    in_channels    channels of x
-    out_channels   channels of the output: those of x, twice as many if it speaks of a variance too; number of classes
-    image_size     side of x
-    condition_channels   of the image that it must be told, `cond.image`; 0 if it reads none
-    attention_places   of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`
+    Attributes:
+        in_channels: Channels of x.
+        out_channels: Channels of the output: those of x, twice as many if it speaks of a variance too; number of classes.
+        image_size: Side of x.
+        condition_channels: Channels of the image that it must be told, `cond.image`; 0 if it reads none.
+        attention_places: Places of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`.
     """
 
     in_channels: int
@@ -49,7 +50,13 @@ class Network(nn.Module, ABC):
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o *size"]:
-        """Output [B, out_channels, H, W]; of a classifier's, whose output is no image, [B, out_channels]."""
+        """The output [B, out_channels, H, W]; of a classifier's, whose output is no image, [B, out_channels].
+
+        Args:
+            x: The images.
+            time: How noisy they are, in the network's own numbers.
+            cond: What else it is told of them.
+        """
 
 
 @runtime_checkable
@@ -63,6 +70,10 @@ def initialise(network: nn.Module, seed: int) -> None:
     """Draws the weights anew. A layer whose weights were all set to zero stays as it is, and so does one that does not draw its own.
 
     torch's generator is left where it was.
+
+    Args:
+        network: The network, whose weights are changed in place.
+        seed: The same seed gives a layer of the same name and shapes the same weights.
     """
     with torch.random.fork_rng(devices=[]):
         for name, layer in network.named_modules():

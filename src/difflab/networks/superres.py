@@ -11,11 +11,12 @@ from difflab.types import Condition
 
 
 class SuperRes(Network):
-    """F(x, time, cond) = UNet([x, enlarge(cond.image)], time, cond).
+    """The network F(x, time, cond) = UNet([x, enlarge(cond.image)], time, cond).
 
-    unet            with as many more input channels as the small image has
-    image_channels  of the small image
-    enlarge         to the size of x; ADM and Improved DDPM: bilinear, SR3: bicubic
+    Args:
+        unet: With as many more input channels as the small image has.
+        image_channels: Channels of the small image.
+        enlarge: How it gets the size of x; ADM and Improved DDPM: bilinear, SR3: bicubic.
     """
 
     def __init__(self, unet: UNet, image_channels: int, enlarge: Enlargement = BilinearEnlargement()):  # noqa: B008 - it has no state

@@ -1,5 +1,7 @@
-"""The UNet of ADM ("Diffusion Models Beat GANs", arXiv 2105.05233), which with other settings is that of DDPM (arXiv
-2006.11239) and Improved DDPM (arXiv 2102.09672)."""
+"""The UNet of ADM ("Diffusion Models Beat GANs", arXiv 2105.05233).
+
+With other settings it is that of DDPM (arXiv 2006.11239) and Improved DDPM (arXiv 2102.09672).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,25 +25,27 @@ EMBEDDING_MULTIPLE = 4
 
 
 class UNet(Network):
-    """F(x, time, cond) -> [B, out_channels, H, W]; knows nothing of diffusion.
+    """The network F(x, time, cond) -> [B, out_channels, H, W]; knows nothing of diffusion.
 
-    Down: `Trunk`. Up: per level depth + 1 residual blocks, each on the image joined with the one that the trunk left at this
-    place, each followed by attention where the trunk has it. Last layers of all branches and the output start at zero.
+    Down: `Trunk`. Up: per level depth + 1 residual blocks, each on the image joined with the one that the trunk left at this place, each
+    followed by attention where the trunk has it. Last layers of all branches and the output start at zero.
 
-    image_size             of the square training images (other sizes that the levels divide work too)
-    in_channels            of the image
-    out_channels           of the result: those of the image, and as many again for a learned variance
-    embedders              name -> (dim=) -> module(cond) -> [B, dim], added to the embedding of time
-    norm                   (channels, emb_dim) -> module(h, emb): AdaptiveGroupNorm, AdditiveGroupNorm
-    resample               between levels: BigGANResample, ConvResample, PoolResample
-    attention              (channels) -> module(h, emb): HeadsFirstAttention, QKVFirstAttention
-    up_attention           attention on the way up if it is to be another one, else None
-    width, channel_mult    level i has width * channel_mult[i] channels
-    depth                  residual blocks per level
-    attention_resolutions  image sizes at which there is attention (always also in the middle)
-    dropout                in the residual blocks
-    residual_scale         of the sum in a residual block: 1, or 1 / sqrt(2)
-    gradient_checkpointing less memory, about a third more computation, the same gradients
+    Args:
+        image_size: Side of the square training images (other sizes that the levels divide work too).
+        in_channels: Channels of the image.
+        out_channels: Channels of the result: those of the image, and as many again for a learned variance.
+        embedders: Name -> (dim=) -> module(cond) -> [B, dim], added to the embedding of time.
+        norm: (channels, emb_dim) -> module(h, emb): AdaptiveGroupNorm, AdditiveGroupNorm.
+        resample: Between levels: BigGANResample, ConvResample, PoolResample.
+        attention: (channels) -> module(h, emb): HeadsFirstAttention, QKVFirstAttention.
+        up_attention: Attention on the way up if it is to be another one, else None.
+        width: Channels of a level with multiplier 1.
+        channel_mult: Level i has width * channel_mult[i] channels.
+        depth: Residual blocks per level.
+        attention_resolutions: Image sizes at which there is attention (always also in the middle).
+        dropout: Probability, in the residual blocks.
+        residual_scale: Factor of the sum in a residual block: 1, or 1 / sqrt(2).
+        gradient_checkpointing: Less memory, about a third more computation, the same gradients.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""(DenoiseFn, x_T) -> x_0."""
+"""Samplers: (DenoiseFn, x_T) -> x_0."""
 
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.ddpm import DDPM

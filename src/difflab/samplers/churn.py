@@ -18,11 +18,16 @@ from difflab.schedules import Chain, NoiseSchedule, noise_level, time_beyond, ti
 class Stage(NamedTuple):
     """A step of a sampler that walks along noise levels sigma / alpha, in x / alpha; plain numbers, so that no GPU is waited for.
 
-    step                    N .. 1
-    left                    time of the chain that the step leaves
-    added                   standard deviation of the noise that is added first; 0 for none
-    time, alpha, level      where it starts, with that noise
-    to_time, to_alpha, to   where it ends; level 0 is the clean image
+    Attributes:
+        step: Its number, N .. 1.
+        left: Time of the chain that the step leaves.
+        added: Standard deviation of the noise that is added first; 0 for none.
+        time: Time at which it starts, with that noise.
+        alpha: Signal scale there.
+        level: Noise level there.
+        to_time: Time at which it ends.
+        to_alpha: Signal scale there.
+        to: Noise level there; 0 is the clean image.
     """
 
     step: int
@@ -36,7 +41,7 @@ class Stage(NamedTuple):
     to: float
 
     def raised(self, x: Tensor, noise: Noise) -> Tensor:
-        """x [B, C, H, W] with the noise that is added first."""
+        """The images x [B, C, H, W] with the noise that is added first."""
         return x + self.added * noise.normal("step", tuple(x.shape[1:]), step=self.step).to(x) if self.added else x
 
 
@@ -48,9 +53,11 @@ class Churn:
     where the schedule is endless: from 80 to 113.1 at s_churn / N >= 0.414, as EDM's code and k-diffusion do. Where it ends, as a table
     does, no level is raised above its last.
 
-    s_churn        0 adds nothing: the sampler is deterministic
-    s_min, s_max   levels at which noise is added
-    s_noise        slightly above 1 makes up for detail that the denoiser removes in excess
+    Attributes:
+        s_churn: How much noise is added on the whole; 0 adds nothing: the sampler is deterministic.
+        s_min: The lowest level at which noise is added.
+        s_max: The highest level at which noise is added.
+        s_noise: Factor of the added noise; slightly above 1 makes up for detail that the denoiser removes in excess.
     """
 
     s_churn: float
@@ -83,7 +90,7 @@ class Churn:
     def _raised(
         self, schedule: NoiseSchedule, chain: Chain, level: Float64[Tensor, " n"]
     ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
-        """Levels with the noise that is added, and their times."""
+        """The levels with the noise that is added, and their times."""
         gamma = min(self.s_churn / len(chain), math.sqrt(2) - 1)
         if not gamma:
             return level, chain.times
@@ -97,7 +104,11 @@ class Churn:
 
 
 def levels(chain: Chain) -> Float64[Tensor, " n"]:
-    """The noise levels sigma / alpha of a chain's times; a ValueError where one of them is without end."""
+    """The noise levels sigma / alpha of a chain's times.
+
+    Raises:
+        ValueError: One of them is infinite: the chain begins where the schedule leaves no signal.
+    """
     level = chain.level.sigma / chain.level.alpha
     if not level.isfinite().all():
         raise ValueError(

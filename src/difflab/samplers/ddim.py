@@ -23,8 +23,9 @@ class DDIM(Sampler):
     guided-diffusion takes this difference in float32: in cosine chains of at most ten steps it is rounding alone, and its samples are up to
     3.7e-4 off, or NaN.
 
-    grid   the times
-    eta    0 is deterministic, 1 as noisy as DDPM
+    Args:
+        grid: The times.
+        eta: 0 is deterministic, 1 as noisy as DDPM.
     """
 
     def __init__(self, grid: Grid, eta: float = 0.0):
@@ -57,8 +58,17 @@ class DDIM(Sampler):
     ) -> Float[Tensor, "b c h w"]:
         """The x_T at which the deterministic sampler (eta = 0) would have started to end at x_0, up to discretisation.
 
-        The ordinary differential equation run upwards (Song et al. 2021, section 4.3). The image stands in for the slightly noisy
-        one at the chain's first time, and the walk ends at its last.
+        The ordinary differential equation run upwards (Song et al. 2021, section 4.3). The image stands in for the slightly noisy one at
+        the chain's first time, and the walk ends at its last.
+
+        Args:
+            denoise: The denoiser with which would be sampled.
+            schedule: Its schedule.
+            x_0: The images.
+            cond: Their condition.
+
+        Returns:
+            x_T.
         """
         chain, x = Chain(schedule, self.grid(schedule)).to(x_0.device), x_0
         for i in range(1, len(chain)):

@@ -20,8 +20,9 @@ from difflab.variances import Variance
 class DDPM(Sampler):
     """x_s ~ N(posterior mean(x_0, x_t), variance); no noise in the step that ends at t = 0 (Ho et al. 2020, algorithm 2).
 
-    grid       the times; fewer than the schedule's respace the chain (Nichol and Dhariwal 2021, section 4)
-    variance   the model's
+    Args:
+        grid: The times; fewer than the schedule's respace the chain (Nichol and Dhariwal 2021, section 4).
+        variance: The model's.
     """
 
     def __init__(self, grid: Grid, variance: Variance):

@@ -25,8 +25,17 @@ def draw(
 ) -> Float[Tensor, "b c h w"]:
     """One image [C, H, W] per seed, on the seeds' device.
 
-    The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn
-    together or on which process. An image that enlarges another has noise of its own: the small one may have been drawn from the same seed.
+    The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn together or
+    on which process. An image that enlarges another has noise of its own: the small one may have been drawn from the same seed.
+
+    Args:
+        denoise: The denoiser, guided or not.
+        schedule: The model's.
+        sampler: How to get from noise to an image.
+        shape: (C, H, W) of an image.
+        seeds: One per image.
+        cond: What the images are drawn for.
+        dtype: Type of the images.
     """
     noise = ImageNoise(_stream(shape, cond), seeds)
     x_T = initial_noise(schedule, sampler.grid, shape, noise).to(dtype)
@@ -34,15 +43,21 @@ def draw(
 
 
 def balanced_labels(seeds: Int[Tensor, " b"], num_classes: int) -> Condition:
-    """Image i gets the class i mod K, so any run of seeds is balanced; no label where there are no classes."""
+    """The class i mod K for image i, so any run of seeds is balanced; no label where there are no classes."""
     return Condition(label=seeds % num_classes) if num_classes else Condition()
 
 
 def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
     """The seeds 0 .. count - 1 in batches for one process.
 
-    Every process gets the same number of equally large batches (under sharded strategies each forward call is a collective one);
-    seeds from `count` on are padding.
+    Every process gets the same number of equally large batches (under sharded strategies each forward call is a collective one); seeds from
+    `count` on are padding.
+
+    Args:
+        count: How many seeds all processes draw together.
+        batch_size: At most so many in a batch.
+        rank: Number of this process.
+        world_size: How many processes there are.
     """
     batch_size = min(batch_size, -(-count // world_size))
     for start in range(0, count, batch_size * world_size):

@@ -17,12 +17,16 @@ from difflab.types import Condition, DenoiseFn
 
 
 class Euler(Sampler):
-    """x += (sigma' - sigma) (x - D(x; sigma)) / sigma, first order (Karras et al. 2022, algorithm 1 without its correction).
+    """Euler: x += (sigma' - sigma) (x - D(x; sigma)) / sigma, first order (Karras et al. 2022, algorithm 1 without its correction).
 
     x stands for x_t / alpha_t and sigma for sigma_t / alpha_t, so any schedule will do. Without churn that is DDIM with eta = 0.
 
-    grid                            the times
-    s_churn, s_min, s_max, s_noise  see `Churn`
+    Args:
+        grid: The times.
+        s_churn: See `Churn`.
+        s_min: See `Churn`.
+        s_max: See `Churn`.
+        s_noise: See `Churn`.
     """
 
     along_levels = True

@@ -15,11 +15,15 @@ __all__ = ["Grid", "KarrasGrid", "QuadraticGrid", "UniformGrid", "respace"]
 
 
 class Grid(ABC):
-    """schedule -> rising times 0 = t_0 < t_1 < ... < t_N of the chain that a sampler walks down."""
+    """Schedule -> rising times 0 = t_0 < t_1 < ... < t_N of the chain that a sampler walks down."""
 
     @abstractmethod
     def __call__(self, schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
-        """The times; a ValueError if the schedule has too few steps."""
+        """The times.
+
+        Raises:
+            ValueError: The schedule has too few steps.
+        """
 
 
 def times_of(steps: list[int], schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
@@ -34,9 +38,11 @@ class KarrasGrid(Grid):
 
     sigma means the noise level sigma_t / alpha_t of any schedule. Where the schedule's t = 1 lies below sigma_max the grid begins there.
 
-    steps                  how many, the last one from sigma_min to the clean image
-    sigma_min, sigma_max   smallest and largest level
-    rho                    1 is equal distances; the larger, the denser near sigma_min
+    Args:
+        steps: How many, the last one from sigma_min to the clean image.
+        sigma_min: The smallest level.
+        sigma_max: The largest level.
+        rho: 1 is equal distances; the larger, the denser near sigma_min.
     """
 
     def __init__(self, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0):
@@ -68,11 +74,12 @@ class KarrasGrid(Grid):
 class QuadraticGrid(Grid):
     """Steps floor(q_n^2) for q_n evenly from 0 to sqrt(share T) (Song et al. 2021, DDIM, appendix D.2, with share = 0.8).
 
-    Near zero several q_n can fall on one step, which is taken once: the chain then has fewer than `steps` steps. In continuous time,
-    t_n = share (n / N)^2.
+    Near zero several q_n can fall on one step, which is taken once: the chain then has fewer than `steps` steps. In continuous time, t_n =
+    share (n / N)^2.
 
-    steps   how many
-    share   where the grid begins, as a share of the schedule
+    Args:
+        steps: How many.
+        share: Where the grid begins, as a share of the schedule.
     """
 
     def __init__(self, steps: int, share: float = 0.8):
@@ -96,11 +103,14 @@ class QuadraticGrid(Grid):
 class UniformGrid(Grid):
     """Times at equal distances, in the notations of Improved DDPM's `timestep_respacing`.
 
-    steps   250          250 steps from the first to the last of the schedule's
-            "ddim25"     25 steps with one integer stride, counted from the first (DDIM); not every number is possible
-            "10,20,30"   so many steps in each of (here) three equal parts of the schedule, the cleanest first
+    - `250`: 250 steps from the first to the last of the schedule's.
+    - `"ddim25"`: 25 steps with one integer stride, counted from the first (DDIM); not every number is possible.
+    - `"10,20,30"`: so many steps in each of (here) three equal parts of the schedule, the cleanest first.
 
     In continuous time only a number has a meaning: t_n = n / N.
+
+    Args:
+        steps: How many, in one of these notations.
     """
 
     def __init__(self, steps: int | str):
@@ -116,8 +126,15 @@ class UniformGrid(Grid):
 def respace(steps: str, of: int) -> list[int]:
     """The rising 0-based steps, of a chain of `of` steps, that the notation names (Nichol and Dhariwal 2021, section 4).
 
-    Within a section of n steps of which m are kept, the k-th is the first plus k (n - 1) / (m - 1), summed up in floating point and
-    rounded half to even, as the published samplers did.
+    Within a section of n steps of which m are kept, the k-th is the first plus k (n - 1) / (m - 1), summed up in floating point and rounded
+    half to even, as the published samplers did.
+
+    Args:
+        steps: A notation of `UniformGrid`.
+        of: The chain's number of steps.
+
+    Raises:
+        ValueError: More steps are asked for than there are, or the notation is none.
     """
     if steps.startswith("ddim"):
         return _strided(_integer(steps.removeprefix("ddim"), "after 'ddim'"), of)

@@ -17,14 +17,20 @@ from difflab.types import Condition, DenoiseFn
 
 
 class Heun(Sampler):
-    """d = (x - D(x; sigma)) / sigma;  x' = x + (sigma' - sigma) d;  x += (sigma' - sigma) (d + d') / 2, d' being d at (x', sigma')
-    (Karras et al. 2022, algorithm 2; algorithm 1 without churn). The step to the clean image is not corrected.
+    """Heun's method along sigma / alpha, the sampler of EDM (Karras et al. 2022, algorithm 2; algorithm 1 without churn).
+
+    d = (x - D(x; sigma)) / sigma;  x' = x + (sigma' - sigma) d;  x += (sigma' - sigma) (d + d') / 2, d' being d at (x', sigma'). The step
+    to the clean image is not corrected.
 
     Second order; 2 N - 1 calls of the denoiser for N steps. x stands for x_t / alpha_t and sigma for sigma_t / alpha_t, so a model of any
     schedule can be sampled with it: the paper's sigma(t) = t, s(t) = 1.
 
-    grid                            the times
-    s_churn, s_min, s_max, s_noise  see `Churn`; for ImageNet at 64 x 64 the paper has 40, 0.05, 50 and 1.003 with 256 steps
+    Args:
+        grid: The times.
+        s_churn: See `Churn`; for ImageNet at 64 x 64 the paper has 40 with 256 steps.
+        s_min: See `Churn`; there the paper has 0.05.
+        s_max: See `Churn`; there the paper has 50.
+        s_noise: See `Churn`; there the paper has 1.003.
     """
 
     along_levels = True

@@ -20,9 +20,10 @@ from difflab.types import Condition, DenoiseFn
 class SamplerStep(NamedTuple):
     """Where a trajectory is after a step.
 
-    t    float, the time that was left
-    x_s  [B, C, H, W], the image at the time that was reached
-    x0   [B, C, H, W], the clean image that the denoiser saw at t
+    Attributes:
+        t: The time that was left.
+        x_s: The image at the time that was reached, [B, C, H, W].
+        x0: The clean image that the denoiser saw at t, [B, C, H, W].
     """
 
     t: float
@@ -46,7 +47,11 @@ class Sampler(ABC):
     churn: Churn = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
 
     def check(self, schedule: NoiseSchedule) -> None:
-        """Raises a ValueError if it cannot walk down this schedule."""
+        """Checks that the sampler can walk down a schedule.
+
+        Raises:
+            ValueError: It cannot.
+        """
         chain = Chain(schedule, self.grid(schedule))
         if self.along_levels:
             levels(chain)
@@ -55,7 +60,15 @@ class Sampler(ABC):
     def trajectory(
         self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
     ) -> Iterator[SamplerStep]:
-        """The steps from the grid's last time to 0; the last step's x_s is the sample."""
+        """The steps from the grid's last time to 0; the last step's x_s is the sample.
+
+        Args:
+            denoise: The denoiser, guided or not.
+            schedule: The model's.
+            x_T: Noise of the grid's last time, see `initial_noise`.
+            cond: What the images are drawn for.
+            noise: That of the steps, by image.
+        """
 
     @torch.no_grad()
     def __call__(
@@ -69,8 +82,16 @@ class Sampler(ABC):
 
 
 def initial_noise(schedule: NoiseSchedule, grid: Grid, shape: tuple[int, int, int], noise: Noise) -> Tensor:
-    """x_T, float64: normal, with the standard deviation sqrt(alpha^2 + sigma^2) that standardised data have at the grid's last time
-    (1 for a variance-preserving schedule)."""
+    """x_T, float64: normal, with the standard deviation sqrt(alpha^2 + sigma^2) that standardised data have at the grid's last time.
+
+    It is 1 for a variance-preserving schedule.
+
+    Args:
+        schedule: The model's.
+        grid: The sampler's.
+        shape: (C, H, W) of an image.
+        noise: That of the images.
+    """
     alpha, sigma = schedule(grid(schedule)[-1:])
     return torch.hypot(alpha, sigma).to(noise.number.device) * noise.normal("x_T", shape)
 
@@ -79,10 +100,15 @@ def by_step(columns: Iterable[Shaped[Tensor, " n"]], images: Tensor) -> list[tup
     """For each of N steps its value of each column, said of every image [B, C, H, W].
 
     Coefficients are the same for all images of a batch and known before the first step. Computed for all steps at once, on the CPU, they
-    cost a step nothing but views, in place of some thirty operations on a handful of numbers; and no GPU is asked for a number, which
-    would make everything wait for it.
+    cost a step nothing but views, in place of some thirty operations on a handful of numbers; and no GPU is asked for a number, which would
+    make everything wait for it.
 
-    columns   one value per step each
+    Args:
+        columns: One value per step each, [N].
+        images: The images, of which only their number and device are of interest.
+
+    Returns:
+        For each step a value [B] of each column.
     """
     rows = (column.to(images.device)[:, None].expand(-1, len(images)).unbind() for column in columns)
     return list(zip(*rows, strict=True))

@@ -28,7 +28,11 @@ class Pointwise(nn.Linear):
 
 @dataclass(frozen=True)
 class HeadCount:
-    """The same number of heads at every level; they get wider with the channels."""
+    """The same number of heads at every level; they get wider with the channels.
+
+    Attributes:
+        count: The number of heads.
+    """
 
     count: int
 
@@ -43,7 +47,11 @@ class HeadCount:
 
 @dataclass(frozen=True)
 class HeadWidth:
-    """Heads of the same number of channels at every level; there are more of them where there are more channels."""
+    """Heads of the same number of channels at every level; there are more of them where there are more channels.
+
+    Attributes:
+        channels: Channels of a head.
+    """
 
     channels: int
 
@@ -57,17 +65,20 @@ class HeadWidth:
 
 
 class SelfAttention(nn.Module, ABC):
-    """Self-attention over pixels (arXiv 2105.05233, section 3). The two layouts of the projection's channels are equal as
-    models, but weights trained in one are not those of the other.
+    """Self-attention over pixels (arXiv 2105.05233, section 3).
 
-    h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head.
+    h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head. The two layouts of
+    the projection's channels are equal as models, but weights trained in one are not those of the other.
 
     For an example of whose `identity` this layer is part the map is the identity instead of the softmax: v alone (perturbed-attention
     guidance, arXiv 2403.17377). It is asked for with the image, so that nothing of it outlives the call.
 
-    channels  of the image
-    heads     channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`
-    place     in the network, told by it: see `difflab.types.ATTENTION_PLACES`
+    Args:
+        channels: Channels of the image.
+        heads: Channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`.
+
+    Attributes:
+        place: Where it is in the network, told by it: see `difflab.types.ATTENTION_PLACES`.
     """
 
     def __init__(self, channels: int, heads: Callable[[int], int]):

@@ -16,8 +16,8 @@ _LONGEST_PERIOD = 10_000
 def sinusoids(time: Float[Tensor, " b"], dim: int) -> Float[Tensor, "b dim"]:
     """[cos(time f_0), cos(time f_1), ..., sin(time f_0), ...] with f_k = 10000^(-k / (dim // 2)), float32.
 
-    The frequencies are computed here rather than kept as a buffer: `module.to(torch.bfloat16)` would round a buffer, and a
-    rounded frequency times 999 is another time.
+    The frequencies are computed here rather than kept as a buffer: `module.to(torch.bfloat16)` would round a buffer, and a rounded
+    frequency times 999 is another time.
     """
     half = dim // 2
     frequency = torch.exp(
@@ -30,8 +30,9 @@ def sinusoids(time: Float[Tensor, " b"], dim: int) -> Float[Tensor, "b dim"]:
 class TimeEmbedding(nn.Module):
     """Linear(SiLU(Linear(sinusoids(time)))), [B] -> [B, emb_dim].
 
-    width    number of sinusoids
-    emb_dim  of the embedding
+    Args:
+        width: Number of sinusoids.
+        emb_dim: Size of the embedding.
     """
 
     def __init__(self, width: int, emb_dim: int):
@@ -57,11 +58,12 @@ def _check_classes(num_classes: int) -> None:
 class LabelEmbedding(nn.Module):
     """One vector per class; every example must have a class.
 
-    A condition without labels is refused. A dropped label (`NULL_LABEL`) or one that is no class is refused with a reason
-    where the labels are in main memory; on an accelerator, reading them would stall it, and the lookup's own assertion fails.
+    A condition without labels is refused. A dropped label (`NULL_LABEL`) or one that is no class is refused with a reason where the labels
+    are in main memory; on an accelerator, reading them would stall it, and the lookup's own assertion fails.
 
-    num_classes  labels are 0 .. num_classes - 1
-    dim          of the embedding
+    Args:
+        num_classes: Labels are 0 .. num_classes - 1.
+        dim: Size of the embedding.
     """
 
     def __init__(self, num_classes: int, dim: int):
@@ -89,11 +91,14 @@ class LabelEmbedding(nn.Module):
 
 
 class NullableLabelEmbedding(nn.Module):
-    """One vector per class and a learned null vector for examples whose class was dropped, as classifier-free guidance
-    needs it (arXiv 2207.12598). A condition without labels is all null: the result is then [1, dim], to be broadcast.
+    """One vector per class and a learned null vector for examples whose class was dropped.
 
-    num_classes  labels are 0 .. num_classes - 1, or `NULL_LABEL`
-    dim          of the embedding
+    Classifier-free guidance needs it (arXiv 2207.12598). A condition without labels is all null: the result is then [1, dim], to be
+    broadcast.
+
+    Args:
+        num_classes: Labels are 0 .. num_classes - 1, or `NULL_LABEL`.
+        dim: Size of the embedding.
     """
 
     def __init__(self, num_classes: int, dim: int):
@@ -119,8 +124,9 @@ SINUSOIDS = 128
 class LevelEmbedding(nn.Module):
     """Linear(SiLU(TimeEmbedding(scale level))), the last layer of which begins at zero: the network begins as one that is not told.
 
-    scale  levels of [0, 1] become as far apart as the times of so many steps
-    dim    of the embedding
+    Args:
+        scale: Levels of [0, 1] become as far apart as the times of so many steps.
+        dim: Size of the embedding.
     """
 
     def __init__(self, scale: float, dim: int):

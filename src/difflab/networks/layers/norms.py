@@ -14,7 +14,7 @@ _LARGE = 32 * 32
 
 
 def group_count(channels: int) -> int:
-    """32 groups, as in every published model, where 32 divides the channels; else as many groups of at least 4 channels."""
+    """The number of groups: 32, as in every published model, where that divides the channels; else of at least 4 channels each."""
     if channels % GROUPS == 0:
         return GROUPS
     largest = max(1, min(GROUPS, channels // _SMALLEST_GROUP))
@@ -24,8 +24,12 @@ def group_count(channels: int) -> int:
 class GroupNorm(nn.Module):
     """(h - mean) / std * weight + bias with mean and std over groups of channels and all pixels.
 
-    Computed and returned in float32 at least: under autocast and for half-precision weights too, since sums over a
-    group of pixels lose digits there. The caller casts back when it is done with the normalised image.
+    Computed and returned in float32 at least: under autocast and for half-precision weights too, since sums over a group of pixels lose
+    digits there. The caller casts back when it is done with the normalised image.
+
+    Args:
+        channels: Channels of the image.
+        eps: Added to the variance.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5):
@@ -53,11 +57,11 @@ def _is_large_in_channels_last(h: Tensor) -> bool:
 
 
 class _InChannelsLast(torch.autograd.Function):
-    """torch's group norm with another backward pass, for images on a CPU whose pixels have their channels side by side.
+    """The group norm of torch with another backward pass, for images on a CPU whose pixels have their channels side by side.
 
-    With r = 1 / std, m = mean, n the size of a group, and for each group G = sum of weight * dy, H = sum of weight * dy * h:
-    dh = r weight dy + (G m - H) r^3 / n (h - m) - G r / n. The sums over pixels are matrix products with a row of ones, so that all that
-    is read is read in the order in which it lies.
+    With r = 1 / std, m = mean, n the size of a group, and for each group G = sum of weight * dy, H = sum of weight * dy * h: dh = r weight
+    dy + (G m - H) r^3 / n (h - m) - G r / n. The sums over pixels are matrix products with a row of ones, so that all that is read is read
+    in the order in which it lies.
     """
 
     @staticmethod
@@ -99,8 +103,9 @@ class _InChannelsLast(torch.autograd.Function):
 class AdaptiveGroupNorm(nn.Module):
     """AdaGN(h, emb) = (1 + y_s) GroupNorm(h) + y_b with [y_s, y_b] = Linear(emb).
 
-    channels  of the image
-    emb_dim   of the (activated) embedding of time and condition
+    Args:
+        channels: Channels of the image.
+        emb_dim: Size of the (activated) embedding of time and condition.
     """
 
     def __init__(self, channels: int, emb_dim: int):
@@ -116,13 +121,13 @@ class AdaptiveGroupNorm(nn.Module):
 
 
 class AdditiveGroupNorm(nn.Module):
-    """Addition and GroupNorm: the embedding is added to the image before it is normalised (DDPM, arXiv 2006.11239; the
-    alternative to AdaGN in arXiv 2105.05233, table 3).
+    """GroupNorm(h + Linear(emb)): the embedding is added to the image before it is normalised.
 
-    GroupNorm(h + Linear(emb)).
+    Addition and GroupNorm (DDPM, arXiv 2006.11239; the alternative to AdaGN in arXiv 2105.05233, table 3).
 
-    channels  of the image
-    emb_dim   of the (activated) embedding of time and condition
+    Args:
+        channels: Channels of the image.
+        emb_dim: Size of the (activated) embedding of time and condition.
     """
 
     def __init__(self, channels: int, emb_dim: int):

@@ -15,19 +15,26 @@ from difflab.networks.network import zeroed
 
 
 class Pooling(nn.Module, ABC):
-    """The images of all depths of a `Trunk`, the deepest last -> logits. Made from (features, resolution, out_channels): the channels of
-    each image, the size of the last one, and the number of classes."""
+    """The images of all depths of a `Trunk`, the deepest last -> logits.
+
+    Made from (features, resolution, out_channels): the channels of each image, the size of the last one, and the number of classes.
+    """
 
     @abstractmethod
     def forward(self, images: Sequence[Tensor]) -> Float[Tensor, "b o"]:
-        """Logits."""
+        """The logits, [B, out_channels]."""
 
 
 class AttentionPooling(Pooling):
-    """Tokens are the mean and all pixels of SiLU(GroupNorm(h)) plus a learned position; the logits are what the mean's token
-    receives in one attention over all tokens.
+    """Attention of the mean: the logits are what the mean's token receives in one attention over all tokens.
 
-    heads  channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`
+    Tokens are the mean and all pixels of SiLU(GroupNorm(h)) plus a learned position.
+
+    Args:
+        features: The channels of each image.
+        resolution: The size of the last one.
+        out_channels: The number of classes.
+        heads: Channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`.
     """
 
     def __init__(self, features: Sequence[int], resolution: int, out_channels: int, heads: Callable[[int], int]):

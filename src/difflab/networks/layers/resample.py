@@ -60,7 +60,7 @@ class DoublingConv2d(nn.Conv2d):
 
 
 def widened(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "c d 4 4"]:
-    """w4[2 - i + a, 2 - j + b] = sum of w[i, j] over i, j in 0 .. 2 and a, b in 0, 1."""
+    """The kernel w4[2 - i + a, 2 - j + b] = sum of w[i, j] over i, j in 0 .. 2 and a, b in 0, 1."""
     spread = torch.zeros(3, 3, 4, 4, dtype=weight.dtype, device=weight.device)
     for i in range(3):
         for j in range(3):
@@ -127,21 +127,21 @@ class PoolResample(Resample):
 
 
 class Enlargement(ABC):
-    """(image [B, C, s, s], (H, W)) -> [B, C, H, W]."""
+    """How a small image gets the size of a large one: (image [B, C, s, s], (H, W)) -> [B, C, H, W]."""
 
     @abstractmethod
     def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]: ...
 
 
 class BilinearEnlargement(Enlargement):
-    """As OpenAI's upsamplers (guided-diffusion, SuperResModel)."""
+    """Bilinear, as OpenAI's upsamplers (guided-diffusion, SuperResModel)."""
 
     def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
         return F.interpolate(image, size, mode="bilinear")
 
 
 class BicubicEnlargement(Enlargement):
-    """As SR3 (arXiv 2104.07636, section 2.2)."""
+    """Bicubic, as SR3 (arXiv 2104.07636, section 2.2)."""
 
     def __call__(self, image: Float[Tensor, "b c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
         return F.interpolate(image, size, mode="bicubic")

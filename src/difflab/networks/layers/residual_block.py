@@ -15,11 +15,13 @@ from difflab.networks.network import zeroed
 
 
 class Chain(nn.ModuleList):
-    """h -> block_n(... block_1(h, emb) ..., emb). Attentions are told `identity` as well, where there is one.
+    """Layers one after the other, h -> block_n(... block_1(h, emb) ..., emb). Attentions are told `identity` as well, where there is one.
 
-    gradient_checkpointing  keep only each block's input for the backward pass and compute the rest again. Gradients are those
-        of the plain network, with dropout too: the masks are drawn again from the same generator state (guided-diffusion's
-        own checkpointing draws new ones, and its gradients are then not the loss's)
+    Args:
+        blocks: The layers, each (h, emb) -> h.
+        gradient_checkpointing: Keep only each block's input for the backward pass and compute the rest again. Gradients are those of the
+            plain network, with dropout too: the masks are drawn again from the same generator state (guided-diffusion's own checkpointing
+            draws new ones, and its gradients are then not the loss's).
     """
 
     def __init__(self, blocks: Iterable[nn.Module], gradient_checkpointing: bool):
@@ -40,16 +42,19 @@ def unchanged(h: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """(skip(h) + branch(h, emb)) residual_scale, where
-    branch = Conv(Dropout(SiLU(norm(Conv(resize(SiLU(GroupNorm(h)))), emb)))) and skip = Conv1x1(resize(h)), or resize(h)
-    where the number of channels stays.
+    """The residual block (skip(h) + branch(h, emb)) residual_scale.
 
-    in_channels, out_channels  of the image
-    emb_dim         of the (activated) embedding of time and condition
-    norm            (channels, emb_dim) -> module(h, emb): how the embedding enters
-    dropout         probability of a channel's pixel to be dropped before the last convolution
-    residual_scale  1, or 1 / sqrt(2) to keep the variance (Song et al. 2021; "rescale resblock" in ADM's table 1)
-    resize          halve or double the resolution of both paths, after the first activation (BigGAN)
+    Here branch = Conv(Dropout(SiLU(norm(Conv(resize(SiLU(GroupNorm(h)))), emb)))) and skip = Conv1x1(resize(h)), or resize(h) where the
+    number of channels stays.
+
+    Args:
+        in_channels: Channels of the image h.
+        out_channels: Channels of the result.
+        emb_dim: Size of the (activated) embedding of time and condition.
+        norm: (channels, emb_dim) -> module(h, emb): how the embedding enters.
+        dropout: Probability of a channel's pixel to be dropped before the last convolution.
+        residual_scale: 1, or 1 / sqrt(2) to keep the variance (Song et al. 2021; "rescale resblock" in ADM's table 1).
+        resize: Halve or double the resolution of both paths, after the first activation (BigGAN).
     """
 
     def __init__(

@@ -11,20 +11,27 @@ from difflab.networks.layers.residual_block import Chain
 
 
 class Trunk(nn.Module):
-    """conv_in; then per level `depth` residual blocks, each followed by attention at the chosen resolutions, and a halving of the
-    resolution; then the middle: residual block, attention, residual block.
+    """The contracting half: conv_in, then the levels, then the middle (residual block, attention, residual block).
 
-    Attributes, for those who build on it: `resolutions` and `channels` of each level; `features`, the number of channels of
-    each image that `forward` returns; `memory_format` of the images, None for what is fastest on their device.
+    Per level there are `depth` residual blocks, each followed by attention at the chosen resolutions, and a halving of the resolution.
 
-    image_size             of the square training images (other sizes that the levels divide work too)
-    in_channels            of the image
-    width, channel_mult    level i has width * channel_mult[i] channels
-    depth                  residual blocks per level
-    attention_resolutions  image sizes at which there is attention
-    block                  makes a residual block
-    attention              makes the attention for a number of channels
-    resample               makes what is between the levels
+    Args:
+        image_size: Side of the square training images (other sizes that the levels divide work too).
+        in_channels: Channels of the image.
+        width: Channels of a level with multiplier 1.
+        channel_mult: Level i has width * channel_mult[i] channels.
+        depth: Residual blocks per level.
+        attention_resolutions: Image sizes at which there is attention.
+        block: Makes a residual block.
+        attention: Makes the attention for a number of channels.
+        resample: Makes what is between the levels.
+        gradient_checkpointing: See `Chain`.
+
+    Attributes:
+        resolutions: Image size of each level.
+        channels: Channels of each level.
+        features: The number of channels of each image that `forward` returns.
+        memory_format: Of the images, None for what is fastest on their device.
     """
 
     def __init__(
@@ -74,7 +81,16 @@ class Trunk(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
     ) -> list[Tensor]:
-        """The image after conv_in, after every step, and after the middle. identity: see `SelfAttention`."""
+        """The image after conv_in, after every step, and after the middle.
+
+        Args:
+            x: The images.
+            emb: The activated embedding of time and condition.
+            identity: See `SelfAttention`.
+
+        Raises:
+            ValueError: The levels do not divide the images' height and width.
+        """
         factor = 2 ** (len(self.channels) - 1)
         if x.shape[2] % factor or x.shape[3] % factor:
             raise ValueError(
@@ -90,13 +106,20 @@ class Trunk(nn.Module):
 
 
 def fastest_format(device: torch.device) -> torch.memory_format:
-    """channels_last on a CPU, where convolutions, norms and attention then all read a pixel's channels side by side. On a GPU torch's own
-    GroupNorm turns such images round and back, unless it is compiled (`compute`)."""
+    """The memory format in which images are fastest on a device.
+
+    That is channels_last on a CPU, where convolutions, norms and attention then all read a pixel's channels side by side. On a GPU torch's
+    own GroupNorm turns such images round and back, unless it is compiled (`compute`).
+    """
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
 def level_resolutions(image_size: int, levels: int) -> list[int]:
-    """image_size, image_size / 2, ... one per level; refused where a level would get half a pixel."""
+    """The resolution of each level: image_size, image_size / 2, ...
+
+    Raises:
+        ValueError: A level would get half a pixel.
+    """
     factor = 2 ** (levels - 1)
     if image_size < factor or image_size % factor:
         raise ValueError(
@@ -107,7 +130,11 @@ def level_resolutions(image_size: int, levels: int) -> list[int]:
 
 
 def level_channels(width: int, channel_mult: Sequence[float]) -> list[int]:
-    """width * multiplier per level; refused where that is not a whole positive number."""
+    """The channels of each level: width * multiplier.
+
+    Raises:
+        ValueError: That is not a whole positive number, or there is no level.
+    """
     channels = [width * multiplier for multiplier in channel_mult]
     if not channels or any(count < 1 or count != int(count) for count in channels):
         raise ValueError(
