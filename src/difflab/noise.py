@@ -25,11 +25,29 @@ class Noise(Protocol):
     """A source of random numbers for one batch: the same call always gives the same numbers."""
 
     def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Standard normal [B, *shape], float64."""
+        """Standard normal numbers.
+
+        Args:
+            purpose: What they are for: other purposes get other numbers.
+            shape: Of one image's numbers.
+            step: Of several draws for one purpose.
+
+        Returns:
+            [B, *shape], float64.
+        """
         ...
 
     def uniform(self, purpose: str, shape: tuple[int, ...] = (), step: int = 0) -> Tensor:
-        """Uniform on (0, 1), [B, *shape], float64."""
+        """Uniform numbers on (0, 1).
+
+        Args:
+            purpose: What they are for: other purposes get other numbers.
+            shape: Of one image's numbers.
+            step: Of several draws for one purpose.
+
+        Returns:
+            [B, *shape], float64.
+        """
         ...
 
     def shared(self, divisor: int) -> Noise:
@@ -38,15 +56,16 @@ class Noise(Protocol):
 
     @property
     def number(self) -> Tensor:
-        """[B] int64, the number of each image."""
+        """The number of each image, [B] int64."""
         ...
 
 
 class ImageNoise:
     """The `Noise` of images with the given numbers under one seed.
 
-    seed    any integer
-    number  [B] int64, the images' global numbers (training) or seeds (sampling); the numbers come out on its device
+    Args:
+        seed: Any integer.
+        number: The images' global numbers (training) or seeds (sampling), [B] int64; the numbers come out on its device.
     """
 
     def __init__(self, seed: int, number: Tensor):

@@ -1,4 +1,4 @@
-"""(t, alpha, sigma) -> (c_skip, c_out, c_in, c_noise)."""
+"""How a network's output is read: (t, alpha, sigma) -> (c_skip, c_out, c_in, c_noise)."""
 
 from __future__ import annotations
 
@@ -28,18 +28,26 @@ class Parameterization(ABC):
 
     @abstractmethod
     def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
-        """Coefficients at times t, where the schedule gives alpha, sigma and the network time."""
+        """The coefficients.
+
+        Args:
+            t: Times, [B].
+            alpha: The schedule's signal scale at t.
+            sigma: The schedule's noise scale at t.
+            time: The schedule's network time at t.
+        """
 
 
 class EDM(Parameterization):
-    """Karras et al. 2022, table 1, last column, for any alpha:
+    """Preconditioning of EDM (Karras et al. 2022, table 1, last column), for any alpha.
 
         c_skip = alpha d^2 / p,  c_out = sigma d / sqrt(p),  c_in = 1 / sqrt(p),  c_noise = ln(sigma / alpha) / 4
 
     where p = alpha^2 d^2 + sigma^2 is the variance of x_t. With alpha = 1 these are the paper's; else they are the paper's at the noise
     level sigma / alpha, applied to x_t / alpha.
 
-    sigma_data   d, the standard deviation of the data
+    Args:
+        sigma_data: d, the standard deviation of the data.
     """
 
     def __init__(self, sigma_data: float = 0.5):
@@ -67,11 +75,12 @@ class Epsilon(Parameterization):
 class PreviousX(Parameterization):
     """F = mean of q(x_s | x_t, x_0) for the step s = t - 1/T before t, x_0 = (F - coef_xt x_t) / coef_x0.
 
-    The mu-prediction of Ho et al. 2020, table 2. The step is always one of the schedule's own chain, on which the network was
-    trained, also when sampling takes fewer steps. (guided-diffusion's respaced models read the output as the respaced chain's
-    mean instead; for that, give the respaced betas as a schedule.)
+    The mu-prediction of Ho et al. 2020, table 2. The step is always one of the schedule's own chain, on which the network was trained, also
+    when sampling takes fewer steps. (guided-diffusion's respaced models read the output as the respaced chain's mean instead; for that,
+    give the respaced betas as a schedule.)
 
-    schedule    the discrete schedule of the model
+    Args:
+        schedule: The discrete schedule of the model.
     """
 
     def __init__(self, schedule: NoiseSchedule):

@@ -3,10 +3,14 @@
 Nothing here assumes alpha^2 + sigma^2 = 1. Coefficients are float64 [B]; `over` brings one to the shape and type of an image.
 
 For two times s < t the forward process has the transition q(x_t | x_s) = N(alpha_ts x_s, var_ts) with
+
     alpha_ts = alpha_t / alpha_s,                var_ts = sigma_t^2 - alpha_ts^2 sigma_s^2           ("beta" of a DDPM step)
+
 and the posterior q(x_s | x_t, x_0) = N(coef_x0 x_0 + coef_xt x_t, posterior_var) with
+
     coef_x0 = alpha_s var_ts / sigma_t^2,        coef_xt = alpha_ts sigma_s^2 / sigma_t^2
     posterior_var = var_ts sigma_s^2 / sigma_t^2
+
 (Kingma et al. 2021, "Variational Diffusion Models", app. A; for consecutive DDPM steps Ho et al. 2020, eq. 6 and 7).
 """
 
@@ -25,9 +29,15 @@ from difflab.types import AlphaSigma
 class Transition(NamedTuple):
     """One step between s and t of a chain, float64 [B] each.
 
-    log_var_min  log of the posterior variance, clipped from below (at s = 0 it is zero; see `transition`)
-    log_var_max  log var_ts
-    final        true where s = 0: the step that ends at the clean image, whose noise is not added
+    Attributes:
+        alpha_ts: alpha_t / alpha_s.
+        var_ts: Variance of q(x_t | x_s), "beta".
+        coef_x0: Factor of x_0 in the posterior mean.
+        coef_xt: Factor of x_t in the posterior mean.
+        posterior_var: Variance of q(x_s | x_t, x_0).
+        log_var_min: log of the posterior variance, clipped from below (at s = 0 it is zero; see `transition`).
+        log_var_max: log var_ts.
+        final: True where s = 0: the step that ends at the clean image, whose noise is not added.
     """
 
     alpha_ts: Float64[Tensor, " b"]
@@ -41,7 +51,7 @@ class Transition(NamedTuple):
 
 
 def over(coefficient: Tensor, image: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1] in the image's type and on its device."""
+    """The coefficient, [B] -> [B, 1, 1, 1], in the image's type and on its device."""
     return coefficient.to(image).reshape(-1, *[1] * (image.ndim - 1))
 
 
@@ -51,7 +61,7 @@ def perturb(x_0: Tensor, eps: Tensor, level: AlphaSigma) -> Tensor:
 
 
 def eps_from_x0(x_t: Tensor, x_0: Tensor, level: AlphaSigma) -> Tensor:
-    """eps = (x_t - alpha x_0) / sigma."""
+    """The noise eps = (x_t - alpha x_0) / sigma."""
     return (x_t - over(level.alpha, x_t) * x_0) / over(level.sigma, x_t)
 
 
@@ -61,20 +71,23 @@ def x0_from_eps(x_t: Tensor, eps: Tensor, level: AlphaSigma) -> Tensor:
 
 
 def score_from_x0(x_t: Tensor, x_0: Tensor, level: AlphaSigma) -> Tensor:
-    """grad log p(x_t) = (alpha E[x_0 | x_t] - x_t) / sigma^2 (Tweedie's formula)."""
+    """The score grad log p(x_t) = (alpha E[x_0 | x_t] - x_t) / sigma^2 (Tweedie's formula)."""
     return (over(level.alpha, x_t) * x_0 - x_t) / over(level.sigma, x_t) ** 2
 
 
 def snr(level: AlphaSigma) -> Float64[Tensor, " b"]:
-    """alpha^2 / sigma^2."""
+    """The signal-to-noise ratio alpha^2 / sigma^2, [B]."""
     return (level.alpha / level.sigma) ** 2
 
 
 def transition(at_s: AlphaSigma, at_t: AlphaSigma, floor: Tensor | None = None) -> Transition:
     """The step between s and t.
 
-    floor   stands in for the posterior variance where it is zero (at s = 0), in logarithms only: Ho et al. use that of the
-            chain's second step. Without one, var_ts does.
+    Args:
+        at_s: (alpha, sigma) at s.
+        at_t: (alpha, sigma) at t.
+        floor: Stands in for the posterior variance where it is zero (at s = 0), in logarithms only: Ho et al. use that of the chain's
+            second step. Without one, var_ts does.
     """
     alpha_ts = at_t.alpha / at_s.alpha
     var_ts = at_t.sigma**2 - alpha_ts**2 * at_s.sigma**2
@@ -106,17 +119,27 @@ def normal_kl(mean_1: Tensor, log_var_1: Tensor, mean_2: Tensor, log_var_2: Tens
 
 
 def normal_cdf(x: Tensor) -> Tensor:
-    """Standard normal distribution function in the tanh approximation (error below 2e-4) with which DDPM and its successors
-    have published their likelihoods; the error function would give slightly different bits per dimension."""
+    """Standard normal distribution function in the tanh approximation (error below 2e-4).
+
+    DDPM and its successors have published their likelihoods with it; the error function would give slightly different bits per dimension.
+    """
     return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def discretized_normal_log_likelihood(
     x_0: Float[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"], log_scale: Tensor
 ) -> Float[Tensor, "b c h w"]:
-    """log probability that N(mean, exp(log_scale)^2) gives to the 8-bit grey level of each x_0 in [-1, 1], elementwise in nats.
+    """The log probability that N(mean, exp(log_scale)^2) gives to the 8-bit grey level of each x_0 in [-1, 1].
 
     A level is an interval of width 2/255; the outermost ones reach to infinity (Ho et al. 2020, eq. 13).
+
+    Args:
+        x_0: 8-bit images as u / 127.5 - 1.
+        mean: Mean of each pixel.
+        log_scale: Logarithm of the standard deviation, broadcastable to x_0.
+
+    Returns:
+        Nats, elementwise.
     """
     centred, inverse = x_0 - mean, torch.exp(-log_scale)
     below = normal_cdf(inverse * (centred - 1 / 255))

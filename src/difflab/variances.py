@@ -1,4 +1,4 @@
-"""Variance fraction -> log-variance of a reverse step."""
+"""Variances of a reverse step: variance fraction -> log-variance."""
 
 from __future__ import annotations
 
@@ -15,27 +15,35 @@ __all__ = ["FixedLarge", "FixedSmall", "Interpolated", "Learned", "LearnedRange"
 class Variance(ABC):
     """Log-variance of p(x_s | x_t), of which only ancestral steps and the bound on the likelihood ask.
 
-    channels    how many output channels per image channel the network spends on it: 0 (fixed) or 1 (learned)
+    Attributes:
+        channels: How many output channels per image channel the network spends on it: 0 (fixed) or 1 (learned).
     """
 
     channels: int
 
     @abstractmethod
     def log_var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
-        """log var, broadcastable to `image` [B, C, H, W] and in its type.
+        """The logarithm of the variance, broadcastable to the image and in its type.
 
-        fraction    the network's output for it, [B, C, H, W]; None if channels = 0
+        Args:
+            fraction: The network's output for it, [B, C, H, W]; None if channels = 0.
+            step: The step.
+            image: Images of the step, [B, C, H, W].
         """
 
     @abstractmethod
     def var(self, fraction: Tensor | None, step: Transition, image: Tensor) -> Tensor:
-        """The variance itself, by which a shift of the mean is multiplied: exp(log var), but for a variance that is 0 where log var has to
-        be something else."""
+        """The variance itself, by which a shift of the mean is multiplied.
+
+        It is exp(log var), but for a variance that is 0 where log var has to be something else.
+        """
 
 
 class FixedLarge(Variance):
-    """beta, optimal for data that are standard normal (Ho et al. 2020, section 3.2); the posterior's in the final step,
-    where beta would make the decoder needlessly wide."""
+    """The variance beta, optimal for data that are standard normal (Ho et al. 2020, section 3.2).
+
+    In the final step it is the posterior's, where beta would make the decoder needlessly wide.
+    """
 
     channels = 0
 
@@ -59,9 +67,10 @@ class FixedSmall(Variance):
 
 
 class Interpolated(Variance):
-    """log var = v log beta + (1 - v) log posterior variance, the same v everywhere (Ho and Salimans 2022, eq. 4).
+    """Fixed log var = v log beta + (1 - v) log posterior variance, the same v everywhere (Ho and Salimans 2022, eq. 4).
 
-    v   0 is `FixedSmall`, 1 is `FixedLarge`
+    Args:
+        v: 0 is `FixedSmall`, 1 is `FixedLarge`.
     """
 
     channels = 0
@@ -79,7 +88,7 @@ class Interpolated(Variance):
 
 
 class Learned(Variance):
-    """log var = the network's output itself (Ho et al. 2020, table 2, "learned diagonal Sigma")."""
+    """Log-variance that is the network's output itself (Ho et al. 2020, table 2, "learned diagonal Sigma")."""
 
     channels = 1
 
@@ -92,7 +101,7 @@ class Learned(Variance):
 
 
 class LearnedRange(Variance):
-    """log var = f log beta + (1 - f) log posterior variance, f = (output + 1) / 2 (Nichol and Dhariwal 2021, eq. 15)."""
+    """Learned log var = f log beta + (1 - f) log posterior variance, f = (output + 1) / 2 (Nichol and Dhariwal 2021, eq. 15)."""
 
     channels = 1
 

@@ -1,4 +1,4 @@
-"""step -> decay: averages of the weights."""
+"""Averages of the weights: step -> decay."""
 
 from difflab.ema.averaging import YOUNG, Averaging, Constant, HalfLife, PowerFunction, WarmUp, initial_share, youth
 from difflab.ema.posthoc import PostHoc

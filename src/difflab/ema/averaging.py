@@ -11,7 +11,7 @@ YOUNG = 0.01
 
 
 class Averaging(ABC):
-    """step -> beta: after optimizer step `step` = 1, 2, ... the average becomes beta * average + (1 - beta) * weights.
+    """A function step -> beta: after optimizer step `step` = 1, 2, ... the average becomes beta * average + (1 - beta) * weights.
 
     The average starts as the initial weights.
 
@@ -49,7 +49,11 @@ def youth(name: str, averaging: Averaging, steps: int) -> str:
 
 
 class Constant(Averaging):
-    """beta = decay (Ho et al. 2020, appendix B, with 0.9999)."""
+    """The same beta = decay (Ho et al. 2020, appendix B, with 0.9999).
+
+    Args:
+        decay: In [0, 1).
+    """
 
     def __init__(self, decay: float = 0.9999):
         if not 0 <= decay < 1:
@@ -61,13 +65,14 @@ class Constant(Averaging):
 
 
 class HalfLife(Averaging):
-    """beta = 0.5^(batch_size / h), h = min(half_life, ramp_up * images seen before the step) (Karras et al. 2022, EDM's training code).
+    """Decay beta = 0.5^(batch_size / h), h = min(half_life, ramp_up * images seen before the step).
 
-    Does not change its meaning with the batch size. The first step forgets the initial weights.
+    Karras et al. 2022, EDM's training code. Does not change its meaning with the batch size. The first step forgets the initial weights.
 
-    half_life    images after which a weight counts half
-    batch_size   the global batch
-    ramp_up      bound on the half-life as a share of the images seen so far
+    Args:
+        half_life: Images after which a weight counts half.
+        batch_size: The global batch.
+        ramp_up: Bound on the half-life as a share of the images seen so far.
     """
 
     def __init__(self, half_life: float, batch_size: int, ramp_up: float = 0.05):
@@ -85,10 +90,11 @@ class HalfLife(Averaging):
 
 
 class PowerFunction(Averaging):
-    """beta = (1 - 1 / step)^(gamma + 1): weights of step i count in proportion to i^gamma (Karras et al. 2024, EDM2, eq. 127).
+    """Decay beta = (1 - 1 / step)^(gamma + 1): weights of step i count in proportion to i^gamma (Karras et al. 2024, EDM2, eq. 127).
 
-    std     relative standard deviation of the weights' profile, which determines gamma by
-            std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)); 0.05 and 0.1 are common
+    Args:
+        std: Relative standard deviation of the weights' profile, which determines gamma by std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma +
+            3)); 0.05 and 0.1 are common.
     """
 
     def __init__(self, std: float):
@@ -106,11 +112,12 @@ class PowerFunction(Averaging):
 
 
 class WarmUp(Averaging):
-    """beta = min(decay, (1 + n) / (10 + n)) after n steps: forgets the initial weights soon, then averages over ever longer times.
+    """Decay beta = min(decay, (1 + n) / (10 + n)) after n steps: forgets the initial weights soon, then averages over ever longer times.
 
     The rule of TensorFlow's ExponentialMovingAverage(num_updates=n).
 
-    decay   where the growth ends
+    Args:
+        decay: Where the growth ends.
     """
 
     def __init__(self, decay: float = 0.9999):

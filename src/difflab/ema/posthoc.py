@@ -16,7 +16,8 @@ class PostHoc:
     A power-function average at step t weighs step u <= t in proportion to u^gamma. The combination whose weights over all steps come
     closest, in least squares, to those of the wanted average solves a small linear system.
 
-    std   relative standard deviation of the wanted average's profile
+    Args:
+        std: Relative standard deviation of the wanted average's profile.
     """
 
     def __init__(self, std: float):
@@ -24,9 +25,18 @@ class PostHoc:
         self._gamma = PowerFunction(std).gamma
 
     def coefficients(self, steps: Sequence[int], stds: Sequence[float], at_step: int) -> np.ndarray:
-        """Weight of each snapshot, float64 [n], for the wanted average at step `at_step`.
+        """The weight of each snapshot for the wanted average.
 
-        steps, stds   of the snapshots
+        Args:
+            steps: The step of each snapshot, [n].
+            stds: The relative standard deviation of each snapshot's profile, [n].
+            at_step: The step of the wanted average.
+
+        Returns:
+            The weights, float64 [n].
+
+        Raises:
+            ValueError: There is no snapshot, or one of a later step.
         """
         if len(steps) == 0 or max(steps) > at_step:
             raise ValueError(
@@ -47,7 +57,7 @@ class PostHoc:
 
 
 def _overlap(t_a: np.ndarray, gamma_a: np.ndarray, t_b: np.ndarray, gamma_b: np.ndarray) -> np.ndarray:
-    """Integral of p_a p_b over time, p(u) = (gamma + 1) u^gamma / t^(gamma + 1) on [0, t] (EDM2, eq. 140)."""
+    """The integral of p_a p_b over time, p(u) = (gamma + 1) u^gamma / t^(gamma + 1) on [0, t] (EDM2, eq. 140)."""
     earlier, later = np.minimum(t_a, t_b), np.maximum(t_a, t_b)
     exponent = np.where(
         t_a < t_b, gamma_b, gamma_a

@@ -18,9 +18,12 @@ ONLINE = "online"
 class Tracks:
     """Named averages of a module's parameters, in float32 whatever the parameters' type (a bfloat16 average with decay 0.9999 never moves).
 
-    averagings   name -> how that track averages; none is an empty mapping
+    Args:
+        averagings: Name -> how that track averages; none is an empty mapping.
 
-    Attributes: `layout` says how the weights lie over the processes; `shadows` are this process's shares of the averages.
+    Attributes:
+        layout: How the weights lie over the processes.
+        shadows: This process's shares of the averages: track -> name of a weight -> its average.
     """
 
     def __init__(self, averagings: Mapping[str, Averaging]):
@@ -66,7 +69,11 @@ class Tracks:
 
     @contextmanager
     def applied_to(self, module: nn.Module, track: str) -> Iterator[None]:
-        """Within the context the module has the weights of the track; its own come back however the context is left."""
+        """Within the context the module has the weights of the track; its own come back however the context is left.
+
+        Raises:
+            KeyError: There is no such track.
+        """
         if track not in self.names:
             raise KeyError(f"there is no EMA {track!r}; there are {', '.join(self.names)}")
         if track == ONLINE:

@@ -1,4 +1,4 @@
-"""(model, x_0, cond, noise) -> Losses: everything that is random about training."""
+"""Objectives: (model, x_0, cond, noise) -> Losses, everything that is random about training."""
 
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps, prior_bits
 from difflab.objectives.hybrid import Hybrid

@@ -28,10 +28,11 @@ from difflab.variances import Variance
 class BoundStep(NamedTuple):
     """One step of the chain, per image [B].
 
-    t        the time at its noisy end
-    vb       its term of the bound, bits per dimension
-    x0_mse   |x_0 prediction - x_0|^2, mean over pixels
-    eps_mse  |eps of that prediction - eps|^2, mean over pixels
+    Attributes:
+        t: The time at its noisy end.
+        vb: Its term of the bound, bits per dimension.
+        x0_mse: |x_0 prediction - x_0|^2, mean over pixels.
+        eps_mse: |eps of that prediction - eps|^2, mean over pixels.
     """
 
     t: float
@@ -46,9 +47,13 @@ def bound_steps(
 ) -> Iterator[BoundStep]:
     """The steps of the chain, the noisiest first; one call of the denoiser each.
 
-    x_0       8-bit images as u / 127.5 - 1: the last step is the likelihood of their grey levels
-    variance  the model's
-    noise     eps of each image and step is a function of (seed, image number, step), so an image has the same bound in any batch
+    Args:
+        x_0: 8-bit images as u / 127.5 - 1: the last step is the likelihood of their grey levels.
+        cond: Their condition.
+        denoise: The denoiser whose bound it is.
+        variance: The model's.
+        chain: The steps of the bound.
+        noise: eps of each image and step is a function of (seed, image number, step), so an image has the same bound in any batch.
     """
     chain = chain.to(x_0.device)
     for step in range(len(chain), 0, -1):

@@ -19,9 +19,10 @@ from difflab.types import Condition, Losses, Prediction
 class Hybrid(Objective[Denoiser]):
     """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
 
-    time_sampler   how t is drawn
-    weighting      of L_simple
-    vlb_weight     lambda
+    Args:
+        time_sampler: How t is drawn.
+        weighting: Of L_simple.
+        vlb_weight: lambda.
     """
 
     def __init__(self, time_sampler: TimeSampler, weighting: Weighting, vlb_weight: float = 0.001):

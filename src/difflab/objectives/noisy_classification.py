@@ -18,7 +18,8 @@ from difflab.types import Condition, Losses
 class NoisyClassification(Objective[NoisyClassifier]):
     """-log p(y | x_t) at drawn times (Dhariwal and Nichol 2021, section 4).
 
-    time_sampler   how t is drawn
+    Args:
+        time_sampler: How t is drawn.
     """
 
     def __init__(self, time_sampler: TimeSampler):
@@ -37,7 +38,15 @@ class NoisyClassification(Objective[NoisyClassifier]):
 
 
 def classification_terms(logits: Float[Tensor, "b k"], label: Int[Tensor, " b"]) -> dict[str, Float[Tensor, " b"]]:
-    """Of each example: the cross-entropy `loss` in nats; `top1` and `top5`, 1 where the class is among the one or five likeliest."""
+    """The terms of a classifier's loss, per example.
+
+    Args:
+        logits: What the classifier says.
+        label: The classes.
+
+    Returns:
+        The cross-entropy `loss` in nats; `top1` and `top5`, 1 where the class is among the one or five likeliest.
+    """
     with torch.no_grad():
         likelier = (logits > logits.gather(1, label[:, None])).sum(1)
     top1, top5 = ((likelier < k).to(logits.dtype) for k in (1, 5))

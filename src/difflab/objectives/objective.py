@@ -20,9 +20,10 @@ M_contra = TypeVar("M_contra", bound=NoisyModel, contravariant=True)
 class Objective(ABC, Generic[M_contra]):
     """(model, x_0, cond, noise) -> Losses. Everything that is random about training happens in here, drawn from `noise`.
 
-    time_sampler     draws the times; a loss-aware one is told of the losses by whoever runs the optimizer
-    couples_images   whether the loss of an image depends on the others that it is called with, as in minibatch optimal transport or
-                     contrastive losses. Such an objective has to see the whole batch of a step, and is refused where that is divided
+    Attributes:
+        time_sampler: Draws the times; a loss-aware one is told of the losses by whoever runs the optimizer.
+        couples_images: Whether the loss of an image depends on the others that it is called with, as in minibatch optimal transport or
+            contrastive losses. Such an objective has to see the whole batch of a step, and is refused where that is divided.
     """
 
     time_sampler: TimeSampler
@@ -30,8 +31,19 @@ class Objective(ABC, Generic[M_contra]):
 
     @abstractmethod
     def __call__(self, model: M_contra, /, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
-        """Losses of the images x_0."""
+        """The losses of images.
+
+        Args:
+            model: What is trained.
+            x_0: The images, in [-1, 1].
+            cond: What goes with them.
+            noise: The source of all that is drawn.
+        """
 
     @abstractmethod
     def check(self, model: M_contra, /) -> None:
-        """Raises a ValueError that tells what to change if this model cannot be trained with this objective."""
+        """Checks that a model can be trained with this objective.
+
+        Raises:
+            ValueError: It cannot; the message tells what to change.
+        """

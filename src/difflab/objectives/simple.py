@@ -17,8 +17,9 @@ from difflab.types import Condition, Losses
 class Simple(Objective[Denoiser]):
     """w(snr_t) |F - target|^2, mean over pixels (L_simple of Ho et al. 2020, eq. 14, for F = eps and w = 1).
 
-    time_sampler   how t is drawn
-    weighting      w
+    Args:
+        time_sampler: How t is drawn.
+        weighting: w.
     """
 
     def __init__(self, time_sampler: TimeSampler, weighting: Weighting):

@@ -16,7 +16,12 @@ __all__ = ["Antithetic", "LogNormal", "LossSecondMoment", "Stratified", "TimeDra
 
 
 class TimeDraw(NamedTuple):
-    """t [B], and the importance weight [B] that makes the mean of weight * loss estimate the mean over uniform times."""
+    """Drawn times, and the weights that make the mean of weight * loss estimate the mean over uniform times.
+
+    Attributes:
+        t: The times, [B].
+        weight: The importance weights, [B].
+    """
 
     t: Float64[Tensor, " b"]
     weight: Float64[Tensor, " b"]
@@ -25,7 +30,8 @@ class TimeDraw(NamedTuple):
 class TimeSampler(ABC):
     """Draws a time for each image of the batch, as a function of the image's number and the sampler's state only.
 
-    is_loss_aware   whether `update` wants to be called
+    Attributes:
+        is_loss_aware: Whether `update` wants to be called.
     """
 
     is_loss_aware: bool
@@ -36,8 +42,12 @@ class TimeSampler(ABC):
 
     @abstractmethod
     def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
-        """Takes notice of the losses of one optimizer step: those of the whole global batch, in the order of image numbers, and
-        the same on every process."""
+        """Takes notice of the losses of one optimizer step.
+
+        Args:
+            t: The times of the whole global batch, in the order of image numbers, and the same on every process.
+            loss: The losses at these times.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
@@ -49,7 +59,11 @@ class TimeSampler(ABC):
 
     @abstractmethod
     def check(self, schedule: NoiseSchedule) -> None:
-        """Raises a ValueError if times of this schedule cannot be drawn."""
+        """Checks that times of a schedule can be drawn.
+
+        Raises:
+            ValueError: They cannot.
+        """
 
 
 class StatelessTimeSampler(TimeSampler):
@@ -86,11 +100,13 @@ class Antithetic(StatelessTimeSampler):
 class LogNormal(StatelessTimeSampler):
     """ln(sigma_t / alpha_t) ~ N(mean, std^2) (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
 
-    The normal variable is made of the uniform one that other samplers take: models that differ in this alone have small noise, or large,
-    on the same images. Nothing undoes the distribution in the loss, it is a part of the method. A level that the schedule does not have
+    The normal variable is made of the uniform one that other samplers take: models that differ in this alone have small noise, or large, on
+    the same images. Nothing undoes the distribution in the loss, it is a part of the method. A level that the schedule does not have
     becomes its nearest.
 
-    mean, std   of the logarithm
+    Args:
+        mean: Mean of the logarithm.
+        std: Standard deviation of the logarithm.
     """
 
     def __init__(self, mean: float = -1.2, std: float = 1.2):
@@ -107,13 +123,14 @@ class LogNormal(StatelessTimeSampler):
 class LossSecondMoment(TimeSampler):
     """p_t proportional to sqrt(E[L_t^2]) over the last losses of step t, mixed with a little of the uniform distribution.
 
-    Nichol and Dhariwal 2021, section 3.3: the distribution that minimises the variance of the estimated bound. Until every step has
-    a full history, times are uniform. The weight is 1 / (T p_t). The history is where the losses are: a copy to the host in every step
-    would make it wait for a GPU.
+    Nichol and Dhariwal 2021, section 3.3: the distribution that minimises the variance of the estimated bound. Until every step has a full
+    history, times are uniform. The weight is 1 / (T p_t). The history is where the losses are: a copy to the host in every step would make
+    it wait for a GPU.
 
-    steps           T of the (discrete) schedule
-    history         how many losses are kept per step
-    uniform_share   probability of a uniform draw
+    Args:
+        steps: T of the (discrete) schedule.
+        history: How many losses are kept per step.
+        uniform_share: Probability of a uniform draw.
     """
 
     is_loss_aware = True
@@ -129,7 +146,7 @@ class LossSecondMoment(TimeSampler):
         self.counts = torch.zeros(steps, dtype=torch.int64)
 
     def probabilities(self) -> Float64[Tensor, " n"]:
-        """p over the T steps."""
+        """The probabilities p over the T steps."""
         full = (self.counts >= self.losses.shape[1]).all()
         size = (self.losses**2).mean(dim=1).sqrt()
         p = (1 - self.uniform_share) * size / size.sum() + self.uniform_share / self.steps
@@ -185,10 +202,11 @@ class LossSecondMoment(TimeSampler):
 class Stratified(StatelessTimeSampler):
     """t_j = frac(u + j / B) for the j-th image of the global batch and one u ~ U(0, 1) per batch.
 
-    Kingma et al. 2021, "Variational Diffusion Models", appendix I.1: the same distribution for each image, a smaller variance of
-    the batch's mean loss.
+    Kingma et al. 2021, "Variational Diffusion Models", appendix I.1: the same distribution for each image, a smaller variance of the
+    batch's mean loss.
 
-    batch_size   B, the global batch
+    Args:
+        batch_size: B, the global batch.
     """
 
     def __init__(self, batch_size: int):

@@ -29,6 +29,14 @@ def bound_term(
     """The term of step i of the bound on -log p(x_0), in bits per dimension.
 
     KL(q(x_s | x_t, x_0) || p(x_s | x_t)); for i = 1 the negative log-likelihood of the 8-bit image (Ho et al. 2020, eq. 5).
+
+    Args:
+        x_0: 8-bit images as u / 127.5 - 1.
+        x_t: Their noised form at the upper end of step i.
+        prediction: What the denoiser says of x_t.
+        variance: The model's.
+        chain: The steps of the bound.
+        i: The step of each image.
     """
     step = chain.transition(i)
     mean = posterior_mean(step, prediction.x0, x_t)
@@ -44,7 +52,8 @@ class VLB(Objective[Denoiser]):
 
     Ho et al. 2020, eq. 5; L_vlb of Nichol and Dhariwal 2021, where times are drawn by loss second moments.
 
-    time_sampler   how t is drawn
+    Args:
+        time_sampler: How t is drawn.
     """
 
     def __init__(self, time_sampler: TimeSampler):

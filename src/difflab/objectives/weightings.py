@@ -28,7 +28,8 @@ class EDM(Weighting):
 
     With the parameterization `EDM` of the same d that is 1 on what the network predicts.
 
-    sigma_data   d, the standard deviation of the data
+    Args:
+        sigma_data: d, the standard deviation of the data.
     """
 
     def __init__(self, sigma_data: float = 0.5):
@@ -41,7 +42,11 @@ class EDM(Weighting):
 
 
 class MinSNR(Weighting):
-    """min(snr, gamma) on the x_0 error (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eq. 5)."""
+    """min(snr, gamma) on the x_0 error (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eq. 5).
+
+    Args:
+        gamma: The largest weight.
+    """
 
     def __init__(self, gamma: float = 5.0):
         self.gamma = gamma
@@ -51,7 +56,12 @@ class MinSNR(Weighting):
 
 
 class P2(Weighting):
-    """snr / (k + snr)^gamma on the x_0 error, which is 1 / (k + snr)^gamma on the eps error (Choi et al. 2022, eq. 8)."""
+    """Weight snr / (k + snr)^gamma on the x_0 error, which is 1 / (k + snr)^gamma on the eps error (Choi et al. 2022, eq. 8).
+
+    Args:
+        k: The signal-to-noise ratio about which the weight bends.
+        gamma: How strongly.
+    """
 
     def __init__(self, k: float = 1.0, gamma: float = 1.0):
         self.k = k
@@ -62,14 +72,18 @@ class P2(Weighting):
 
 
 class SNR(Weighting):
-    """snr on the x_0 error, which is 1 on the eps error (Salimans and Ho 2022, section 4)."""
+    """Weight snr on the x_0 error, which is 1 on the eps error (Salimans and Ho 2022, section 4)."""
 
     def __call__(self, snr: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
         return snr * c_out**2
 
 
 class TruncatedSNR(Weighting):
-    """max(snr, floor) on the x_0 error (Salimans and Ho 2022, section 4, with floor = 1)."""
+    """max(snr, floor) on the x_0 error (Salimans and Ho 2022, section 4, with floor = 1).
+
+    Args:
+        floor: The smallest weight.
+    """
 
     def __init__(self, floor: float = 1.0):
         self.floor = floor

@@ -1,4 +1,4 @@
-"""t -> (alpha_t, sigma_t)."""
+"""Noise schedules: t -> (alpha_t, sigma_t)."""
 
 from difflab.schedules.continuous import EDM, ContinuousCosine, VarianceExploding, VariancePreserving
 from difflab.schedules.discrete import cosine, linear, scaled_linear, sigmoid, sqrt, zero_terminal_snr

@@ -18,8 +18,10 @@ class VariancePreserving(NoiseSchedule):
     Song et al. 2021, "Score-Based Generative Modeling", eq. 11 and 32, with beta_d = beta_max - beta_min; Karras et al. 2022, table 1,
     column VP, where sigma / alpha is called sigma. The network is told 999 t, as one that was trained with 1000 steps.
 
-    beta_d, beta_min   of beta(t) = beta_min + beta_d t
-    time_min           training times are uniform in [time_min, 1]
+    Args:
+        beta_d: Rise of beta(t) = beta_min + beta_d t.
+        beta_min: beta at t = 0.
+        time_min: Training times are uniform in [time_min, 1].
     """
 
     steps = None
@@ -47,12 +49,14 @@ class VariancePreserving(NoiseSchedule):
 
 
 class VarianceExploding(NoiseSchedule):
-    """alpha = 1, log sigma = log sigma_min + t log(sigma_max / sigma_min).
+    """Geometric noise levels: alpha = 1, log sigma = log sigma_min + t log(sigma_max / sigma_min).
 
-    Song et al. 2021, "Score-Based Generative Modeling", eq. 9 and appendix C; Karras et al. 2022, table 1, column VE: uniform times are
-    its log-uniform noise levels. The network is told log(sigma / 2).
+    Song et al. 2021, "Score-Based Generative Modeling", eq. 9 and appendix C; Karras et al. 2022, table 1, column VE: uniform times are its
+    log-uniform noise levels. The network is told log(sigma / 2).
 
-    sigma_min, sigma_max   at t = 0 and t = 1
+    Args:
+        sigma_min: Noise level at t = 0.
+        sigma_max: Noise level at t = 1.
     """
 
     steps = None
@@ -79,12 +83,14 @@ class VarianceExploding(NoiseSchedule):
 class ContinuousCosine(NoiseSchedule):
     """log-SNR(t) = -2 log tan(a + t (b - a)) + 2 log(reference / image_size), alpha^2 = sigmoid(log-SNR), sigma^2 = 1 - alpha^2.
 
-    a = atan(exp(-log_snr_max / 2)), b = atan(exp(-log_snr_min / 2)) (Ho and Salimans 2022, section 2). The shift gives a large image
-    the noise of its average-pooled small version (Hoogeboom et al. 2023, "simple diffusion", section 3.1).
-    The network is told 1000 t.
+    a = atan(exp(-log_snr_max / 2)), b = atan(exp(-log_snr_min / 2)) (Ho and Salimans 2022, section 2). The shift gives a large image the
+    noise of its average-pooled small version (Hoogeboom et al. 2023, "simple diffusion", section 3.1). The network is told 1000 t.
 
-    image_size, reference      side of the images, and the side at which the schedule is not shifted
-    log_snr_min, log_snr_max   before the shift
+    Args:
+        image_size: Side of the images.
+        reference: The side at which the schedule is not shifted.
+        log_snr_min: At t = 1, before the shift.
+        log_snr_max: At t = 0, before the shift.
     """
 
     steps = None
@@ -111,14 +117,15 @@ class ContinuousCosine(NoiseSchedule):
 
 
 class EDM(NoiseSchedule):
-    """alpha = 1, sigma = sigma_max t^rho (Karras et al. 2022, table 1, last column: s = 1; equal distances in t are those of eq. 5).
+    """Scales alpha = 1, sigma = sigma_max t^rho (Karras et al. 2022, table 1, last column: s = 1; equal distances in t are those of eq. 5).
 
     The paper's own time is sigma. Here it is warped into [0, 1], so that a uniform t is a sensible noise level; where times are drawn by
     `LogNormal` and samplers walk along a `KarrasGrid`, the warp cancels but for the bound sigma_max, which a log-normal draw exceeds twice
     in a million. The network is told sigma.
 
-    sigma_max   at t = 1; levels go on above it, and churn may raise an image there
-    rho         of the warp
+    Args:
+        sigma_max: Noise level at t = 1; levels go on above it, and churn may raise an image there.
+        rho: Exponent of the warp.
     """
 
     steps = None

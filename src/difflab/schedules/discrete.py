@@ -14,7 +14,13 @@ from difflab.schedules.tabulated import Tabulated
 def betas_along(alpha_bar: Callable[[float], float], steps: int, max_beta: float) -> np.ndarray:
     """beta_i = min(1 - alpha_bar((i + 1) / T) / alpha_bar(i / T), max_beta) (Nichol and Dhariwal 2021, section 3.2).
 
-    alpha_bar   u in [0, 1] -> signal power, falling
+    Args:
+        alpha_bar: u in [0, 1] -> signal power, falling.
+        steps: T.
+        max_beta: Bound on each beta.
+
+    Returns:
+        The T betas, float64.
     """
     if steps < 1:
         raise ValueError(f"a schedule needs at least one step, not {steps}")
@@ -28,8 +34,11 @@ def linear(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, 
 
     Ho et al. 2020, section 4, for T = 1000; the factor 1000 / T (Nichol and Dhariwal 2021) keeps the noise at the end alike for any T.
 
-    steps       T, at least 1000 beta_end: with fewer, the last beta would be over 1
-    time_scale  see `Tabulated`
+    Args:
+        steps: T, at least 1000 beta_end: with fewer, the last beta would be over 1.
+        beta_start: The first beta for T = 1000.
+        beta_end: The last beta for T = 1000.
+        time_scale: See `Tabulated`.
     """
     if steps < 1:
         raise ValueError(f"a schedule needs at least one step, not {steps}")
@@ -47,8 +56,11 @@ def scaled_linear(
 ) -> Tabulated:
     """sqrt(beta_i) rises linearly from sqrt(beta_start) to sqrt(beta_end) (Rombach et al. 2022, released configurations).
 
-    steps       T; the end points are those of T = 1000 and are not rescaled
-    time_scale  see `Tabulated`
+    Args:
+        steps: T; the end points are those of T = 1000 and are not rescaled.
+        beta_start: The first beta.
+        beta_end: The last beta.
+        time_scale: See `Tabulated`.
     """
     if steps < 1:
         raise ValueError(f"a schedule needs at least one step, not {steps}")
@@ -58,10 +70,11 @@ def scaled_linear(
 def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999, time_scale: float = 1.0) -> Tabulated:
     """alpha_bar(u) = cos^2((u + s) / (1 + s) pi / 2) (Nichol and Dhariwal 2021, eq. 17).
 
-    steps       T
-    offset      s: keeps the first betas from vanishing
-    max_beta    bound on each beta: keeps a rest of signal at the end
-    time_scale  see `Tabulated`
+    Args:
+        steps: T.
+        offset: s: keeps the first betas from vanishing.
+        max_beta: Bound on each beta: keeps a rest of signal at the end.
+        time_scale: See `Tabulated`.
     """
     return Tabulated(
         betas_along(lambda u: math.cos((u + offset) / (1 + offset) * math.pi / 2) ** 2, steps, max_beta), time_scale
@@ -80,10 +93,13 @@ def sigmoid(
 
     Jabri et al. 2023, "Scalable Adaptive Computation for Iterative Generation", algorithm 2.
 
-    steps            T
-    start, end, tau  part of the logistic curve that is used, and its temperature
-    max_beta         bound on each beta
-    time_scale       see `Tabulated`
+    Args:
+        steps: T.
+        start: Where the part of the logistic curve that is used begins.
+        end: Where it ends.
+        tau: The curve's temperature.
+        max_beta: Bound on each beta.
+        time_scale: See `Tabulated`.
     """
     first, last = expit(start / tau), expit(end / tau)
     return Tabulated(
@@ -95,10 +111,11 @@ def sigmoid(
 def sqrt(steps: int = 1000, offset: float = 1e-4, max_beta: float = 0.999, time_scale: float = 1.0) -> Tabulated:
     """alpha_bar(u) = 1 - sqrt(u + s): noise rises fast at first (Li et al. 2022, "Diffusion-LM", appendix A).
 
-    steps       T
-    offset      s: noise power of the clean end
-    max_beta    bound on each beta
-    time_scale  see `Tabulated`
+    Args:
+        steps: T.
+        offset: s: noise power of the clean end.
+        max_beta: Bound on each beta.
+        time_scale: See `Tabulated`.
     """
     return Tabulated(betas_along(lambda u: max(1 - math.sqrt(u + offset), 0.0), steps, max_beta), time_scale)
 
@@ -108,8 +125,11 @@ def zero_terminal_snr(schedule: Tabulated) -> Tabulated:
 
     alpha'_i = (alpha_i - alpha_T) alpha_1 / (alpha_1 - alpha_T).
 
-    Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1. A network that predicts eps
-    learns nothing at the last step and cannot be sampled from there: combine it with the v or x0 parameterization.
+    Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1. A network that predicts eps learns nothing
+    at the last step and cannot be sampled from there: combine it with the v or x0 parameterization.
+
+    Args:
+        schedule: The other schedule, of at least 2 steps.
     """
     alpha = np.sqrt(np.cumprod(1 - schedule.betas.numpy()))
     if len(alpha) < 2:

@@ -13,7 +13,10 @@ _ROUNDS = 14  # 16^14 = 2^56 parts of [0, 1]: as fine as float64 is above t = 1/
 
 
 def noise_level(schedule: NoiseSchedule, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-    """sigma_t / alpha_t: the sigma of Karras et al. 2022, who write every process as x_0 + sigma eps, scaled (table 1, s(t) = alpha_t)."""
+    """The noise level sigma_t / alpha_t, [B].
+
+    It is the sigma of Karras et al. 2022, who write every process as x_0 + sigma eps, scaled (table 1, s(t) = alpha_t).
+    """
     alpha, sigma = schedule(t)
     return sigma / alpha
 

@@ -53,9 +53,13 @@ CPU = torch.device("cpu")
 class Chain:
     """0 = t_0 < t_1 < ... < t_N and the transitions between neighbours. Step i = 1 .. N goes between t_{i-1} and t_i.
 
-    The betas, posteriors and the bound of a respaced process (Nichol and Dhariwal 2021, section 4) all follow from (alpha, sigma)
-    at these times. The first step ends at the exactly clean image, alpha = 1 and sigma = 0, also where a continuous schedule keeps
-    a rest of noise at t = 0.
+    The betas, posteriors and the bound of a respaced process (Nichol and Dhariwal 2021, section 4) all follow from (alpha, sigma) at these
+    times. The first step ends at the exactly clean image, alpha = 1 and sigma = 0, also where a continuous schedule keeps a rest of noise
+    at t = 0.
+
+    Args:
+        schedule: Gives alpha and sigma.
+        times: t_0 .. t_N, from 0 to at most 1.
     """
 
     def __init__(self, schedule: NoiseSchedule, times: Float64[Tensor, " n"]):
@@ -68,7 +72,7 @@ class Chain:
         self._floor = transition(self[1], self[2]).posterior_var if len(self) > 1 else None
 
     def __len__(self) -> int:
-        """N, the number of steps."""
+        """The number of steps, N."""
         return len(self.times) - 1
 
     def __getitem__(self, i: int | Tensor) -> AlphaSigma:

@@ -16,11 +16,12 @@ from difflab.types import AlphaSigma
 class Tabulated(NoiseSchedule):
     """alpha_bar_i = prod_{j <= i} (1 - beta_j);  alpha = sqrt(alpha_bar), sigma = sqrt(1 - alpha_bar) (Ho et al. 2020, eq. 4).
 
-    Step i = 0 .. T-1 sits at t = (i + 1) / T, so that t = 0 is the clean image before the first step. There the table is exact;
-    between its rows, for samplers that ask, alpha and sigma are interpolated linearly. The network is told i.
+    Step i = 0 .. T-1 sits at t = (i + 1) / T, so that t = 0 is the clean image before the first step. There the table is exact; between its
+    rows, for samplers that ask, alpha and sigma are interpolated linearly. The network is told i.
 
-    betas       variances of the T steps, each in (0, 1]
-    time_scale  the network is told i * time_scale. OpenAI's `rescale_timesteps` is time_scale = 1000 / T
+    Args:
+        betas: Variances of the T steps, each in (0, 1].
+        time_scale: The network is told i * time_scale. OpenAI's `rescale_timesteps` is time_scale = 1000 / T.
     """
 
     def __init__(self, betas: Sequence[float] | np.ndarray | Tensor, time_scale: float = 1.0):
