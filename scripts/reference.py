@@ -67,15 +67,16 @@ def rows(module: ModuleType) -> list[Row]:
 
 
 def table(module: ModuleType) -> str:
-    """The table in Markdown. Columns that say nothing of any row are left out."""
+    """The table in Markdown. Columns that say nothing of any row are left out; files of a package are named within its folder."""
     found = rows(module)
     if not found:
         return ""
+    folder = f"{module.__name__.partition('.')[2].replace('.', '/')}/" if hasattr(module, "__path__") else ""
     columns = {
         "class or function": [f"[`{row.name}`][{row.path}]" for row in found],
         "in conf/": [", ".join(f"`{choice}`" for choice in row.choices) for row in found],
         "paper": ["; ".join(row.papers) for row in found],
-        "file": [f"`{row.file}`" for row in found],
+        f"file in {folder}" if folder else "file": [f"`{row.file.removeprefix(folder)}`" for row in found],
     }
     shown = {head: cells for head, cells in columns.items() if any(cells)}
     lines = [list(shown), ["---"] * len(shown), *map(list, zip(*shown.values(), strict=True))]

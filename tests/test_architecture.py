@@ -284,7 +284,6 @@ def test_a_file_is_one_idea():
 SHORT = {
     "runtime/stop_signals.py": "imported before anything else, so that a signal during the imports is not lost",
     "data/errors.py": "a line for the user, without torch",
-    "objectives/objective.py": "what an objective is",
     "runs/wandb/content.py": "what W&B shows, without W&B",
     "suggest.py": "near words, for all packages",
 }

@@ -4,11 +4,13 @@ Nothing here assumes alpha^2 + sigma^2 = 1. Coefficients are float64 [B]; `over`
 
 For two times s < t the forward process has the transition q(x_t | x_s) = N(alpha_ts x_s, var_ts) with
 
-    alpha_ts = alpha_t / alpha_s,                var_ts = sigma_t^2 - alpha_ts^2 sigma_s^2           ("beta" of a DDPM step)
+    alpha_ts = alpha_t / alpha_s
+    var_ts = sigma_t^2 - alpha_ts^2 sigma_s^2           ("beta" of a DDPM step)
 
 and the posterior q(x_s | x_t, x_0) = N(coef_x0 x_0 + coef_xt x_t, posterior_var) with
 
-    coef_x0 = alpha_s var_ts / sigma_t^2,        coef_xt = alpha_ts sigma_s^2 / sigma_t^2
+    coef_x0 = alpha_s var_ts / sigma_t^2
+    coef_xt = alpha_ts sigma_s^2 / sigma_t^2
     posterior_var = var_ts sigma_s^2 / sigma_t^2
 
 (Kingma et al. 2021, "Variational Diffusion Models", app. A; for consecutive DDPM steps Ho et al. 2020, eq. 6 and 7).

@@ -12,11 +12,8 @@ from difflab.types import Condition, DenoiseFn, Prediction
 class AdaptiveProjected(Guidance):
     """x_0 = cond + (w - 1) (d_orthogonal + eta d_parallel) (Sadat et al. 2024, arXiv 2410.02416).
 
-    Here
-
-        d = (cond - uncond) + beta d_before                       d_before is d, not yet scaled down, at the trajectory's time before
-        d scaled down to norm r where it is longer
-        d_parallel, d_orthogonal                                  along the image cond, and the rest of d
+    Here d = (cond - uncond) + beta d_before, scaled down to norm r where it is longer; d_before is d, not yet scaled down, at the
+    trajectory's time before. d_parallel is its part along the image cond, d_orthogonal the rest.
 
     Norms and products are over all values of an image. eta = 1, r = inf, beta = 0 is `ClassifierFree`; w = 1 is no guidance.
 

@@ -109,7 +109,9 @@ def sigmoid(
 
 
 def sqrt(steps: int = 1000, offset: float = 1e-4, max_beta: float = 0.999, time_scale: float = 1.0) -> Tabulated:
-    """alpha_bar(u) = 1 - sqrt(u + s): noise rises fast at first (Li et al. 2022, "Diffusion-LM", appendix A).
+    """Noise that rises fast at first (Li et al. 2022, "Diffusion-LM", appendix A).
+
+    alpha_bar(u) = 1 - sqrt(u + s).
 
     Args:
         steps: T.
