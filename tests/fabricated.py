@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from difflab.evaluation import Measurement, Results
 from difflab.evaluation.results import recognised
 from difflab.metrics import MetricInfo, Protocol
 from difflab.studies.planning import Cell, Facts, Plan, RowPlan, Training
+from difflab.studies.planning.planning import explained_fields
 from difflab.studies.spec import Study, read_study
 
 FACTS = Facts(1_900_000, 2.4e9, 8e8, 25, 128, 1000, {"ema": 5e4})
@@ -55,9 +57,12 @@ def planned(root: Path, of: Study, **rows: RowPlan) -> Plan:
             parent = root / name
             trainings.append(Training(len(trainings), name, seed, f"id{seed}", parent, (f"seed={seed}",), FACTS.steps))
             cells.append(Cell(row, seed, len(trainings) - 1, (), "evaluations/e0"))
-    return Plan(
-        of, root / of.name, {row: rows.get(row, RowPlan({}, FACTS)) for row in of.rows}, tuple(trainings), tuple(cells)
-    )
+    resolved = {name: rows.get(name, RowPlan({}, FACTS)) for name in of.rows}
+    found = {
+        name: replace(one, explains=explained_fields((*of.rows[name].change, *one.follows)))
+        for name, one in resolved.items()
+    }
+    return Plan(of, root / of.name, found, tuple(trainings), tuple(cells))
 
 
 def info(metric: str, extractor: str = "inception") -> MetricInfo:

@@ -15,7 +15,7 @@ from difflab.config.resolve import resolve_row
 from difflab.runs.export import weights_sha256
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job
-from difflab.studies.planning.row_facts import RowFacts
+from difflab.studies.planning.facts import RowFacts
 from running import SMALL, Outcome, composed, sample_from, saved_state, train_small
 
 

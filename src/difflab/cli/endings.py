@@ -72,26 +72,22 @@ def ends_in_a_line(place: str = "") -> Iterator[None]:
     Args:
         place: Where the images lie, said before the line of a command that was stopped; "" for nowhere in particular.
     """
-    from hydra.errors import InstantiationException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from difflab.config.build import cause
+    from difflab.config.build import one_line
     from difflab.runs.agreement import OlderStateError
     from difflab.runtime import REQUEUE_EXIT_CODE, launched_rank
     from difflab.sampling import SamplingError, SamplingStopped
 
     with ended_together():
         try:
-            yield
+            with one_line():
+                yield
         except SamplingStopped as reason:
             if launched_rank() == 0:
                 print(f"{place}: {reason}" if place else f"{reason}", file=sys.stderr)
             sys.exit(REQUEUE_EXIT_CODE)
         except SamplingError as error:  # of all processes
             end(" ".join(str(error).split()), 2, speaks=launched_rank() == 0)
-        except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
+        except (ValueError, OSError, ImportError) as error:
             fail(" ".join(str(error).split()))
         except OlderStateError as error:
             fail(str(error), 1)
-        except InstantiationException as error:
-            fail(cause(error))

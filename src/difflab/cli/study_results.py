@@ -14,26 +14,25 @@ from difflab.studies import Evidence, execution
 from difflab.studies.gather import gather
 from difflab.studies.planning import Plan
 from difflab.studies.planning.plan_cache import Request, current_plan
-from difflab.studies.report import Csv, Html, Latex, Markdown, Renderer, ablation_table
+from difflab.studies.report import ablation_table
+from difflab.studies.report.table_markup import renderers
 from difflab.studies.statistics import Verdict, verdicts
-
-FORMATS: dict[str, type[Renderer]] = {"markdown": Markdown, "latex": Latex, "csv": Csv, "html": Html}
-
 
 def table(request: Request) -> None:
     """Prints the ablation table, or writes it."""
     out = request.options.get("out")
-    by_suffix = {renderer.suffix: name for name, renderer in FORMATS.items()}
+    forms = renderers()
+    by_suffix = {form.suffix: name for name, form in forms.items()}
     name = request.options.get("format", by_suffix.get(Path(out).suffix, "") if out else "markdown")
     if out and not name:
         raise ValueError(f"out={out}: end it with {', '.join(by_suffix)}, or say format=...")
-    if name not in FORMATS:
-        raise ValueError(f"format={name}: a table is written as {', '.join(FORMATS)}")
+    if name not in forms:
+        raise ValueError(f"format={name}: a table is written as {', '.join(forms)}")
     plan, evidence, found = _found(request)
     allows = _allows_missing(request)
     if not allows and not any(arm.replicates for arm in evidence.arms.values()):
         raise ValueError(why_no_result(plan))
-    text = FORMATS[name]().render(ablation_table(evidence, found, allows))
+    text = forms[name]().render(ablation_table(evidence, found, allows))
     if not out:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return

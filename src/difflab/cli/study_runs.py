@@ -66,19 +66,15 @@ def _executor(plan: Planned, words: Sequence[str], request: Request) -> Executor
 
 def _array(plan: Planned, words: Sequence[str], limit: int) -> SlurmArray:
     """The same nodes and GPUs for trainings and evaluations."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    from difflab.cluster import SlurmJob
+    from difflab.config.build import build
     from difflab.config.resolve import resolve_row
 
     command = [word for word in plan.trainings[0].overrides if not word.startswith("run.name=")]
     chosen = words if any(word.startswith(f"{LAUNCHER}=") for word in words) else [f"{LAUNCHER}=slurm", *words]
-    node = OmegaConf.create(dict(resolve_row([*command, *chosen]).config["launcher"]))
-    training, evaluation = instantiate(node, _convert_="all"), instantiate(node, _convert_="all")
-    if not isinstance(training, SlurmJob):
+    job = build(resolve_row([*command, *chosen]).config["launcher"])
+    if not job.makes_arrays:
         raise ValueError(f"{' '.join(chosen)}: a study runs on this machine, or with launcher=slurm")
-    return SlurmArray(training, evaluation, limit)
+    return SlurmArray(job, job, limit)
 
 
 def _submitted(launched: Launched, plan: Planned, request: Request) -> None:

@@ -36,6 +36,8 @@ class SlurmJob(Launcher):
         dry_run: true prints the script instead.
     """
 
+    makes_arrays = True
+
     def __init__(
         self,
         nodes: int,

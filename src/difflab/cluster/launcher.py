@@ -15,9 +15,11 @@ class Launcher(ABC):
 
     Attributes:
         starts_other_nodes: Whether it starts the processes of other machines, which trainer.num_nodes counts.
+        makes_arrays: Whether a study can hand it all trainings at once: it has an `executor` of job arrays.
     """
 
     starts_other_nodes: bool = True
+    makes_arrays: bool = False
 
     @abstractmethod
     def processes(self, here: int) -> int:

@@ -36,6 +36,8 @@ class Key:
         label: How a value of it is called where several are tried, as "{} steps".
         inside: Dotted key within its node -> what that has to be, as an annotation says.
         refers: Whether its node refers to what is known later, as ${variance} to a part of the model, and is resolved there.
+        named: Whether its node is of several parts by name, each of which comes or goes as a whole.
+        trained: Keys of a training's configuration that determine the same fields of the protocol.
     """
 
     of_model: bool = False
@@ -44,6 +46,8 @@ class Key:
     label: str = ""
     inside: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     refers: bool = False
+    named: bool = False
+    trained: tuple[str, ...] = ()
 
 
 def keys_of(options: type) -> dict[str, Key]:

@@ -1,6 +1,4 @@
-"""Rows of a study as resolved configurations.
-
-Rows of a study -> resolved configurations.
+"""Command lines as resolved configurations and plain options: what a row of a study would run.
 
 Composing takes a tenth of a second, nearly all of which goes into choosing parts, and rows of a study mostly choose the same ones. So a
 choice of parts is composed once, and plain values are set on a copy of it, as Hydra sets them.
@@ -27,6 +25,7 @@ from difflab.config import derived as resolvers
 from difflab.config.arguments import check_arguments
 from difflab.config.derived import BatchValues, count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.options import read_options
 from difflab.config.paths import config_directory, is_group
 from difflab.config.resolved import Path, ResolvedConfig, dotted, leaves
 from difflab.config.trainer_arguments import check_trainer
@@ -66,6 +65,32 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
         return ResolvedConfig(tuple(overrides), _plain(config, hydra), derived, seeded)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def resolve_options(command: str, words: Sequence[str], *options: type, values: Sequence[type] = ()) -> tuple[Any, ...]:
+    """What a command would be told by these words, checked as it checks them.
+
+    Args:
+        command: sample or evaluate.
+        words: Of its command line, as ("steps=25", "sampler.eta=1").
+        options: Classes of options.
+        values: Classes that say what other values have to be.
+
+    Returns:
+        An object of each class of options.
+
+    Raises:
+        ConfigError: The command would not take these words.
+    """
+    resolvers.add_resolvers()
+    with composing():
+        config = compose_or_explain(command, list(words))
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        drop_unchosen(config)
+        check_nothing_missing(config)
+        check_values(config, *values)
+        return tuple(read_options(one, config) for one in options)
 
 
 class _Composition(NamedTuple):

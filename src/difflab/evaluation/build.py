@@ -173,7 +173,7 @@ def evaluator_of(config: DictConfig, subject: Subject, halved: bool = False) -> 
     subject.earlier()
     model = subject.model
     data = config.get("data") or (None if model is None else model.get("data"))
-    extractor = extractor_of(config, model, data)
+    extractor = extractor_of(config.get("extractor"), model, data)
     if config.reference is not None:
         if config.get("data") is not None:
             raise ConfigError("reference=... and data=... are two references: give one of them")
@@ -215,12 +215,20 @@ def chosen_evaluator(config: DictConfig, extractor: FeatureExtractor, source: Re
     return evaluator
 
 
-def extractor_of(config: DictConfig, model: Mapping[str, Any] | None, data: Any) -> FeatureExtractor:
-    """The extractor that the command names, else the run's, else the best that suits the data and is at hand."""
-    if config.get("extractor") is not None:
-        if "dataset" in config.extractor and data is None:  # the best available one asks what the data are
-            return build(config.extractor, dataset="")
-        return build(config.extractor)
+def extractor_of(
+    asked: Mapping[str, Any] | None, model: Mapping[str, Any] | None, data: Mapping[str, Any] | None
+) -> FeatureExtractor:
+    """The extractor that a command names, else the run's, else the best that suits the data and is at hand.
+
+    Args:
+        asked: The command's node of an extractor.
+        model: The configuration of the run.
+        data: The node of the data that are compared with.
+    """
+    if asked is not None:
+        if "dataset" in asked and data is None:  # the best available one asks what the data are
+            return build(asked, dataset="")
+        return build(asked)
     if model is not None and model.get("extractor") is not None:
         return build(model["extractor"])
     from difflab.features import best_available

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,8 @@ class Network(nn.Module, ABC):
         image_size: Side of x.
         condition_channels: Channels of the image that it must be told, `cond.image`; 0 if it reads none.
         attention_places: Places of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`.
+        sizes: Whole numbers of the constructor that make it larger, by which a row can be made equal to another one, and the multiples
+            of each that are tried.
     """
 
     in_channels: int
@@ -45,6 +48,9 @@ class Network(nn.Module, ABC):
     image_size: int
     condition_channels: int = 0
     attention_places: frozenset[int] = frozenset()
+    sizes: ClassVar[Mapping[str, Sequence[int]]] = {"width": (8, 16, 32, 64, 128, 4, 2), "depth": (1,)}
+    # multiples of 8 suit processors and groups of channels; larger ones are for heads of a fixed width, smaller ones for networks so
+    # narrow that steps of 8 are too coarse
 
     @abstractmethod
     def forward(

@@ -18,6 +18,8 @@ Steps = Annotated[
 Track = Annotated[Word, Matching("the name of one EMA, or online")]
 
 _GUIDANCE = ("guidance", "guidance_order")
+_STAGES = ("stages", "sampler", *_GUIDANCE, "track", "classes", "precision", "quantization")
+"""What a cascade has for each stage, and a model by itself once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class SamplingOptions:
     batch_size: Annotated[Positive, Key(staged=True)]
     first_seed: Annotated[Natural, Key(of_model=True)]
     checkpoint: Word | Sequence[Word] | None = None
-    stages: Annotated[Sequence[Word], Key(of_model=True, protocol=("stages",))] = ()
+    stages: Annotated[Sequence[Word], Key(of_model=True, protocol=_STAGES)] = ()
     stage: Annotated[Sequence[str], Key(of_model=True, protocol=("stages",), refers=True)] = ()
     flags: Annotated[Annotated[Word, Matching("a text")] | None, Key(staged=True)] = None
     track: Annotated[Track | None, Key(of_model=True, staged=True, protocol=("track",), label="track {}")] = None
@@ -85,6 +87,7 @@ class SamplingOptions:
             protocol=(*_GUIDANCE, "classes"),  # a classifier brings its classes along
             inside={"classifier_free.scale": Finite},
             refers=True,
+            named=True,
         ),
     ] = None
     steps: Annotated[
@@ -98,7 +101,7 @@ class SamplingOptions:
     level: Annotated[
         NonNegative | None, Key(of_model=True, staged=True, protocol=("low_resolution",), label="level = {:g}")
     ] = None
-    classes: Annotated[Any, Key(of_model=True, protocol=("classes",))] = None
+    classes: Annotated[Any, Key(of_model=True, protocol=("classes",), trained=("data.num_classes",))] = None
     precision: Annotated[
         Literal["32-true", "bf16-mixed", "16-mixed"],
         Key(of_model=True, staged=True, protocol=("precision",), label="{}"),

@@ -47,6 +47,7 @@ class Arm:
     diverged    the seeds whose training has diverged: they have no number and count against the row
     published   metric -> number of the source
     follows     see RowPlan
+    explains    see RowPlan
     """
 
     row: Row
@@ -56,6 +57,7 @@ class Arm:
     missing: tuple[int, ...]
     published: Mapping[str, Target]
     follows: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
     diverged: tuple[int, ...] = ()
 
     def values(self, metric: str) -> dict[int, float]:
@@ -128,28 +130,6 @@ class Evidence:
         return first[1] if first else self.study.evaluation.info.get(metric)
 
 
-OF_DRAWING = {
-    "steps": "sampler.grid.steps",
-    "eta": "sampler.eta",
-    "track": "track",
-    "ema": "track",
-    "precision": "precision",
-    "quantization": "quantization",
-    "classes": "classes",
-    "stage": "stages",
-}
-"""Values of evaluate.py that a row may change -> the protocol's field."""
-
-OF_TRAINING = {"ema": "track", "data.num_classes": "classes"}
-"""Groups or keys of the configuration -> the protocol's field, where that is called otherwise."""
-
-SHARED = ("sampler", "guidance")
-"""Groups of the configuration whose keys are the protocol's fields."""
-
-STAGED = ["stages", "sampler", "guidance", "guidance_order", "track", "classes", "precision", "quantization"]
-"""Fields that a cascade has for each stage, and a model by itself once."""
-
-
 def check_measured_alike(study: Study, arms: Mapping[str, Arm]) -> None:
     """A StudyError that names row, seed, field and both values at the first difference that no declared change explains."""
     for arm in arms.values():
@@ -157,27 +137,6 @@ def check_measured_alike(study: Study, arms: Mapping[str, Arm]) -> None:
             _check_seeds(arm, metric)
             if arm.row.name != study.baseline:
                 _check_rows(arm, arms[arm.row.against], metric)
-
-
-def explained(arm: Arm) -> tuple[str, ...]:
-    """The protocol's fields, or beginnings of fields, in which the row may differ from the one it is compared with."""
-    return tuple(dict.fromkeys(field for key in (*arm.row.change, *arm.follows) for field in _fields(key)))
-
-
-def _fields(key: str) -> list[str]:
-    drawing, inner = key.startswith("draw."), key.removeprefix("draw.")
-    head = inner.split(".")[0]
-    if head == "guidance":
-        # a guidance that comes or goes differs as a whole, though one key of it was changed; a classifier brings classes along
-        return [".".join(inner.split(".")[:2]), "guidance_order", "classes"]
-    if key == "draw.scale":  # at 1 no guidance is left at all
-        return ["guidance", "guidance_order"]
-    if head in SHARED:
-        return [inner]
-    if head == "stages":
-        return STAGED
-    known = OF_DRAWING if drawing else OF_TRAINING
-    return [known[name] for name in (inner, head) if name in known][:1]
 
 
 def _check_seeds(arm: Arm, metric: str) -> None:
@@ -198,7 +157,7 @@ def _check_seeds(arm: Arm, metric: str) -> None:
 def _check_rows(arm: Arm, against: Arm, metric: str) -> None:
     common = [seed for seed in arm.replicates if seed in against.replicates]
     pairs = [(seed, seed) for seed in common]
-    waived = list(explained(arm))
+    waived = list(arm.explains)
     if not common and arm.replicates and against.replicates:
         pairs, waived = [(next(iter(arm.replicates)), next(iter(against.replicates)))], [*waived, "seeds"]
     for mine, theirs in pairs:

@@ -42,6 +42,7 @@ def gather(plan: Plan) -> Evidence:
             missing=tuple(seed for seed in study.seeds if seed not in replicates and seed not in lost),
             published=_published(name, row.published, resolved.config.get("target") or {}, resolved.facts.steps),
             follows=resolved.follows,
+            explains=resolved.explains,
             diverged=tuple(seed for seed in study.seeds if seed in lost),
         )
     check_measured_alike(study, arms)

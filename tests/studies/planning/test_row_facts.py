@@ -7,8 +7,8 @@ import pytest
 from difflab.config.keys import ConfigError
 from difflab.config.paths import config_directory
 from difflab.config.resolve import resolve_row
-from difflab.studies.planning import row_facts
-from difflab.studies.planning.row_facts import RowFacts, match_row
+from difflab.studies.planning import facts as row_facts
+from difflab.studies.planning.facts import RowFacts, match_row
 
 SMALL = ["+experiment=cosine_adagn", "network.width=16"]
 
@@ -116,7 +116,7 @@ def test_rows_are_matched_by_parameters_and_by_flops(facts):
     [
         ("size", "network.width", "match=size: rows can be matched by params or flops"),
         ("params", "network.widht", "network.widht is no whole number in this row"),
-        ("params", "schedule.steps", "schedule.steps cannot be solved for"),
+        ("params", "schedule.steps", "schedule.steps cannot be solved for: match by network.width or network.depth"),
     ],
 )
 def test_a_match_that_cannot_be_made(facts, by, key, told):

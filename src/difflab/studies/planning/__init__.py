@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         differences,
     )
     from difflab.studies.planning.counting import Workload
-    from difflab.studies.planning.matching import Match, match
+    from difflab.studies.planning.facts import Match, match
     from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 
 __all__ = [

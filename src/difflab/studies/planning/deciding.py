@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
-
-from difflab.config.build import cause
+from difflab.config.build import build, resolved, target
+from difflab.config.options import Key
+from difflab.config.values import Natural, Positive
 from difflab.evaluation.bits_per_dim import NAME as BITS_PER_DIM
 from difflab.evaluation.build import extractor_of
 from difflab.evaluation.results import recognised
 from difflab.features import FeatureExtractor
 from difflab.features.inception import FILES, find_inception_weights
 from difflab.metrics import FeatureMetric, Protocol
+from difflab.sampling.options import Node
 
 CHOICE = "in the study's `evaluation`, under `overrides`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringOptions:
+    """What an evaluation is asked to measure.
+
+    Attributes:
+        num_samples: How many images.
+        bits_per_dim: Of how many images of the reference; 0 for none.
+        metric: Name -> node.
+        extractor: Node; None for the run's.
+        data: Node of the data set that is compared with; None for the run's.
+    """
+
+    num_samples: Positive
+    bits_per_dim: Natural
+    metric: Annotated[Mapping[str, Node] | None, Key()] = None
+    extractor: Annotated[Node | None, Key(refers=True)] = None
+    data: Node | None = None
 
 
 class Deciding:
@@ -26,13 +45,13 @@ class Deciding:
     def __init__(self) -> None:
         self._extractors: dict[str, FeatureExtractor | str] = {}
 
-    def lacking(self, metrics: Sequence[str], config: Mapping[str, Any], asked: DictConfig) -> str:
+    def lacking(self, metrics: Sequence[str], config: Mapping[str, Any], asked: MeasuringOptions) -> str:
         """Why an evaluation will not give these metrics, and what to do; "" if it will.
 
         Args:
             metrics: That the study reports, the deciding one first.
             config: Of the row's training, resolved.
-            asked: Of its evaluation, as evaluate.py composes it.
+            asked: Of its evaluation.
         """
         extractor, chosen = self._extractor(config, asked), _metrics(asked)
         if isinstance(extractor, str):
@@ -55,25 +74,25 @@ class Deciding:
             return ""
         return f"evaluations will give {', '.join(names)}, and not {missing[0]}: {_remedy(missing[0], extractor)}"
 
-    def _extractor(self, config: Mapping[str, Any], asked: DictConfig) -> FeatureExtractor | str:
+    def _extractor(self, config: Mapping[str, Any], asked: MeasuringOptions) -> FeatureExtractor | str:
         """An extractor, or why there is none."""
-        model: Any = OmegaConf.create({"extractor": config.get("extractor"), "data": config.get("data")})
-        data = asked.get("data") or model.data
-        key = repr((asked.get("extractor"), model.extractor, data.get("dataset")))
+        data = asked.data or config.get("data")
+        key = repr((asked.extractor, config.get("extractor"), data and data.get("dataset")))
         if key not in self._extractors:
             try:
-                self._extractors[key] = extractor_of(asked, model, data)
-            except (InstantiationException, ValueError, OSError, ImportError) as error:
-                self._extractors[key] = cause(error)
+                chosen = resolved({"extractor": asked.extractor, "data": data})["extractor"]
+                self._extractors[key] = extractor_of(chosen, config, data)
+            except (ValueError, OSError, ImportError) as error:
+                self._extractors[key] = " ".join(str(error).split())
         return self._extractors[key]
 
 
-def _metrics(asked: DictConfig) -> list[FeatureMetric] | None:
+def _metrics(asked: MeasuringOptions) -> list[FeatureMetric] | None:
     """The chosen ones; None where some compare images in pairs, whose weights are looked for when there are pairs."""
-    nodes = list((asked.get("metric") or {}).values())
-    if not all(issubclass(get_class(node._target_), FeatureMetric) for node in nodes):
+    nodes = list((asked.metric or {}).values())
+    if not all(isinstance(kind := target(node), type) and issubclass(kind, FeatureMetric) for node in nodes):
         return None
-    return [instantiate(node, _convert_="all") for node in nodes]
+    return [build(node) for node in nodes]
 
 
 def _remedy(metric: str, extractor: FeatureExtractor) -> str:

@@ -118,17 +118,21 @@ class Cell:
 class RowPlan:
     """A row, resolved.
 
-    config     the resolved configuration of its training, plain, at the study's first seed
-    facts      what it costs
-    samples    that an evaluation draws
-    overrides  that `match` has added, as network.width=56
-    follows    keys in which it differs from the row `against` since the configuration derives them from declared changes
+    Attributes:
+        config: The resolved configuration of its training, plain, at the study's first seed.
+        facts: What it costs.
+        overrides: That `match` has added, as network.width=56.
+        follows: Keys in which it differs from the row `against` since the configuration derives them from declared changes.
+        explains: Fields of a number's protocol, or beginnings of them, in which it may differ from that row: those that declared
+            changes, and what follows from them, determine.
+        samples: That an evaluation draws.
     """
 
     config: Mapping[str, Any]
     facts: Facts
     overrides: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
     samples: int = 0
 
     @property

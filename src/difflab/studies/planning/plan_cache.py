@@ -138,7 +138,12 @@ def _plan(content: Mapping[str, Any], study: Study) -> Plan:
         root=Path(content["root"]),
         rows={
             name: RowPlan(
-                row["config"], Facts(**row["facts"]), tuple(row["overrides"]), tuple(row["follows"]), row["samples"]
+                config=row["config"],
+                facts=Facts(**row["facts"]),
+                overrides=tuple(row["overrides"]),
+                follows=tuple(row["follows"]),
+                explains=tuple(row["explains"]),
+                samples=row["samples"],
             )
             for name, row in content["rows"].items()
         },

@@ -5,39 +5,32 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-
 from difflab.checkpoints.initial import InitialWeights
-from difflab.config.build import cause
-from difflab.config.keys import ConfigError, check_nothing_missing, compose_or_explain, drop_unchosen
-from difflab.config.options import read_options
+from difflab.config.build import build
+from difflab.config.keys import ConfigError
+from difflab.config.options import keys_of
 from difflab.config.paths import search_words
-from difflab.config.resolve import composing, resolve_row
+from difflab.config.resolve import resolve_options, resolve_row
 from difflab.config.resolved import ResolvedConfig, with_seed
 from difflab.config.stages import gathered, stage_words
 from difflab.config.trust import packages_of
-from difflab.config.values import check_values
 from difflab.config.words import as_meant
-from difflab.data import DataError
 from difflab.evaluation.build import MeasuringValues
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
 from difflab.sampling import SamplingOptions
-from difflab.studies.planning.confounds import check_distinct, check_row
-from difflab.studies.planning.deciding import Deciding
-from difflab.studies.planning.matching import Match
+from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
+from difflab.studies.planning.deciding import Deciding, MeasuringOptions
+from difflab.studies.planning.facts import Match, RowFacts, match_row
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
-from difflab.studies.planning.row_facts import RowFacts, match_row
 from difflab.studies.scale import RATIO
 from difflab.studies.spec import Row, Study, StudyError, load_study
 
@@ -125,11 +118,30 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
                 facts=facts(resolved[row.name], (*study.evaluation.overrides, *row.draw)),
                 overrides=matches[row.name].overrides if row.name in matches else (),
                 follows=follows.get(row.name, ()),
+                explains=explained_fields((*row.change, *follows.get(row.name, ()))),
                 samples=_evaluation((*study.evaluation.overrides, *row.draw)).num_samples,
             )
     trainings, cells, lacking = _runs(study, resolved)
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
     return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows))
+
+
+def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:
+    """Fields of a number's protocol, or beginnings of them, that keys of a training or of a drawing determine, as the options of a
+    drawing say of themselves.
+
+    Args:
+        keys: As a row declares them: sampler.eta, draw.steps.
+    """
+    known, found = keys_of(SamplingOptions), list[str]()
+    for key in keys:
+        path = key.removeprefix(f"{DRAW}.").split(".")
+        name = next((name for name, option in known.items() if key in option.trained), path[0])
+        if name in known:
+            # one of several parts differs as a whole, though one key of it was changed
+            finer = ".".join(path[:2] if known[name].named else path)
+            found += [finer if field == path[0] else field for field in known[name].protocol]
+    return tuple(dict.fromkeys(found))
 
 
 def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +176,7 @@ def _runs(
         config, command = resolved[row.name].config, resolved[row.name].overrides
         command = tuple(word for word in command if not word.startswith("seed="))
         with _in_row(row):
-            data, evaluation = prints.data(config["data"]), prints.evaluation(config["evaluation"])
+            data, evaluation = prints.of(config["data"]), prints.of(config["evaluation"])
             name = f"{study.name}/{row.name}"
             initial = prints.initial(config.get("init_from"), Path(str(config["run"]["root"])) / name)
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
@@ -225,54 +237,35 @@ class _Fingerprints:
         self.lacking: str | None = None
         self._known: dict[str, str] = {}
 
-    def data(self, node: Mapping[str, Any]) -> str:
-        key = json.dumps(node, sort_keys=True)
-        if key not in self._known:
-            try:
-                self._known[key] = instantiate(node, _convert_="all").fingerprint
-            except (DataError, InstantiationException, OSError, ImportError) as error:
-                self.lacking = self.lacking or cause(error)
-                self._known[key] = "not at hand"
-        return self._known[key]
+    def of(self, node: Mapping[str, Any]) -> str:
+        """The fingerprint of a part, as of data or of an evaluation."""
+        return self._once(node, lambda: build(node).fingerprint)
 
     def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
         """Of the weights from which training starts; "" for those that the seed draws."""
-        key = json.dumps([node, str(folder)], sort_keys=True)
-        if node and key not in self._known:
-            try:
-                self._known[key] = InitialWeights(instantiate(node, _convert_="all"), folder).fingerprint
-            except (ConfigError, InstantiationException) as error:
-                self.lacking = str(error)
-                self._known[key] = "not at hand"
-        return self._known[key] if node else ""
+        return self._once([node, str(folder)], lambda: InitialWeights(build(node), folder).fingerprint) if node else ""
 
-    def evaluation(self, node: Mapping[str, Any]) -> str:
-        key = json.dumps(node, sort_keys=True)
+    def _once(self, of: Any, ask: Callable[[], str]) -> str:
+        key = json.dumps(of, sort_keys=True)
         if key not in self._known:
             try:
-                self._known[key] = instantiate(node, _convert_="all").fingerprint
-            except (InstantiationException, ValueError, OSError, ImportError) as error:
-                self.lacking = self.lacking or cause(error)
+                self._known[key] = ask()
+            except (ValueError, OSError, ImportError) as error:
+                self.lacking = self.lacking or " ".join(str(error).split())
                 self._known[key] = "not at hand"
         return self._known[key]
 
 
 @cache
-def _evaluation(overrides: tuple[str, ...]) -> DictConfig:
+def _evaluation(overrides: tuple[str, ...]) -> MeasuringOptions:
     """What an evaluation is asked for. A ConfigError if evaluate.py would not take these overrides."""
     for override in as_meant("evaluate", overrides):
         if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
             raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
-    with composing():
-        config = compose_or_explain("evaluate", [*gathered(overrides), "checkpoint=RUN"])
-        OmegaConf.set_struct(config, False)
-        config.pop("hydra")
-        drop_unchosen(config)
-        check_nothing_missing(config)
-        check_values(config, MeasuringValues)
-        options = read_options(SamplingOptions, config)
-        stage_words(options.stage, len(options.stages), SamplingOptions)
-        return config
+    words = [*gathered(overrides), "checkpoint=RUN"]
+    asked, drawn = resolve_options("evaluate", words, MeasuringOptions, SamplingOptions, values=[MeasuringValues])
+    stage_words(drawn.stage, len(drawn.stages), SamplingOptions)
+    return asked
 
 
 @contextmanager

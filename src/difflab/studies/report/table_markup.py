@@ -10,6 +10,11 @@ from difflab.studies.report.table import AblationTable, Mark
 from difflab.studies.report.table_cells import Column, Content, grid
 from difflab.studies.report.table_text import Renderer
 
+def renderers() -> dict[str, type[Renderer]]:
+    """Name -> form, of all forms of a table."""
+    return {form.name: form for form in Renderer.__subclasses__()}
+
+
 _SIGNS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -59,7 +64,7 @@ _RAISED = {"†": r"\dagger", "‡": r"\ddagger", "§": r"\S", "¶": r"\P"}
 class Latex(Renderer):
     r"""A floating table of booktabs: \usepackage{booktabs} is all that it needs."""
 
-    suffix = ".tex"
+    name, suffix = "latex", ".tex"
 
     def render(self, table: AblationTable) -> str:
         study, content = table.evidence.study, grid(table)
@@ -124,7 +129,7 @@ class Html(Renderer):
     """<table class="ablation"> and <ul class="notes">, without style. A cell with a number has data-row, data-field, data-metric, and
     data-value: the text that stands in that row, column and metric of the CSV."""
 
-    suffix = ".html"
+    name, suffix = "html", ".html"
 
     def render(self, table: AblationTable) -> str:
         content, decides = grid(table), table.evidence.study.evaluation.decides

@@ -19,8 +19,14 @@ from difflab.studies.statistics import RULE
 
 
 class Renderer(ABC):
-    """suffix   of a file of this form"""
+    """A form in which a table is written.
 
+    Attributes:
+        name: By which a user chooses it.
+        suffix: Of a file of this form.
+    """
+
+    name: str
     suffix: str
 
     @abstractmethod
@@ -34,7 +40,7 @@ _RAISED = {"a": "ᵃ", "b": "ᵇ", "c": "ᶜ", "d": "ᵈ", "e": "ᵉ"}
 class Markdown(Renderer):
     """GitHub's pipes; marks and notes as a list below."""
 
-    suffix = ".md"
+    name, suffix = "markdown", ".md"
 
     def render(self, table: AblationTable) -> str:
         content = grid(table)
@@ -85,7 +91,7 @@ metric's unit or, where delta_unit says so, in per cent. p is Student's, of a ro
 class Csv(Renderer):
     """A line for each row and metric, every number in full: the shortest text that reads back as the same float. Empty: there is none."""
 
-    suffix = ".csv"
+    name, suffix = "csv", ".csv"
 
     def render(self, table: AblationTable) -> str:
         out = io.StringIO()
