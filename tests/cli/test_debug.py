@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from difflab.checkpoints.trained_data import trained_data
 from difflab.cli.train import train
-from difflab.config.keys import drop_unchosen
+from difflab.config.unchosen import drop_unchosen
 from difflab.data import Digits
 from difflab.runs import RunDirectory
 from difflab.runtime import invocation as extras

@@ -4,8 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from difflab.config.keys import compose_or_explain
-from difflab.config.resolve import composing
+from difflab.config.keys import compose_or_explain, composing
 from one_pass import each
 
 FOLDER = Path(__file__).parents[2] / "conf" / "experiment" / "adm"

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 import running
 from difflab.cli.train import train
-from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain
+from difflab.config.unchosen import drop_unchosen
 from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from difflab.config.keys import compose_or_explain
-from difflab.config.resolve import composing, resolve_row
+from difflab.config.keys import compose_or_explain, composing
+from difflab.config.resolve import resolve_row
 from difflab.evaluation import read_targets
 from difflab.evaluation.published import Target
 from difflab.studies import load_study

@@ -9,9 +9,10 @@ from omegaconf import OmegaConf
 
 import running
 from difflab.config import resolve as resolving
-from difflab.config.keys import ConfigError, drop_unchosen
+from difflab.config.keys import ConfigError
 from difflab.config.resolve import resolve_row
 from difflab.config.resolved import with_seed
+from difflab.config.unchosen import drop_unchosen
 
 ROWS = [
     ("+experiment=cosine_adagn",),

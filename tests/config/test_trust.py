@@ -18,8 +18,7 @@ from omegaconf import OmegaConf
 from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
 from difflab.checkpoints.load import load_model
 from difflab.cli.evaluate import evaluate
-from difflab.config.keys import ConfigError, compose_or_explain
-from difflab.config.resolve import composing
+from difflab.config.keys import ConfigError, compose_or_explain, composing
 from difflab.config.trust import packages_of, read_back, trust, trusted
 from difflab.runs.export import export_weights
 from difflab.sampling import read_set

@@ -7,9 +7,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from difflab.cli.entry import help_text
-from difflab.config.keys import ConfigError, compose_or_explain
+from difflab.config.keys import ConfigError, compose_or_explain, composing
 from difflab.config.paths import config_files
-from difflab.config.resolve import composing, resolve_row
+from difflab.config.resolve import resolve_row
 from difflab.config.words import ALIASES, INSTEAD, as_meant, choice_aliases
 from difflab.runs import identity
 from one_pass import each

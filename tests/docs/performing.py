@@ -24,9 +24,8 @@ from difflab.cli import main as entry
 from difflab.cli import sample as sample_command
 from difflab.cli import study as study_command
 from difflab.cli import train as train_command
-from difflab.config.keys import compose_or_explain
+from difflab.config.keys import compose_or_explain, composing
 from difflab.config.multirun import FLAGS, _checked
-from difflab.config.resolve import composing
 from difflab.config.run import read_words
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from difflab.config.keys import compose_or_explain
-from difflab.config.resolve import composing, resolve_row
+from difflab.config.keys import compose_or_explain, composing
+from difflab.config.resolve import resolve_row
 from difflab.config.stages import gathered, of_first_stage, stage_words
 from difflab.evaluation import read_targets
 from difflab.evaluation.published import Target

@@ -76,8 +76,9 @@ def evaluate(config: DictConfig) -> None:
 
 def checked(config: DictConfig) -> None:
     """Raises a ConfigError for what can be known to be wrong before anything is read."""
-    from difflab.config.keys import check_nothing_missing, drop_unchosen
+    from difflab.config.keys import check_nothing_missing
     from difflab.config.options import read_options
+    from difflab.config.unchosen import drop_unchosen
     from difflab.config.values import check_values
     from difflab.evaluation.build import MeasuringValues
     from difflab.evaluation.wandb import check_mirror

@@ -18,6 +18,7 @@ from difflab.studies.report import ablation_table
 from difflab.studies.report.table_markup import renderers
 from difflab.studies.statistics import Verdict, verdicts
 
+
 def table(request: Request) -> None:
     """Prints the ablation table, or writes it."""
     out = request.options.get("out")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from difflab.config.build import REFERENCE, typed_key
 from difflab.config.groups import ConfigError, choose, whose
 from difflab.config.keys import check_callable
-from difflab.config.near_keys import lacking
+from difflab.config.near_keys import lacking, parts
 from difflab.config.paths import is_group
 from difflab.config.values import classes_of, described, fits, shown
 
@@ -32,31 +32,12 @@ def check_arguments(config: DictConfig) -> None:
     Args:
         config: Composed, its references not yet replaced by what they lead to.
     """
-    for path, node in _parts(config, ""):
+    for path, node in parts(config):
         function = check_callable(str(node._get_node("_target_")), path)
         for name, annotation in _annotations(function).items():
             child: Any = node._get_node(name) if name in list(node) else None
             if child is not None and not child._is_missing():
                 _check(node, name, f"{path}.{name}" if path else name, annotation)
-
-
-def _parts(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
-    """(path, node) of everything that is to be built, where it stands."""
-    if (
-        not isinstance(node, DictConfig | ListConfig)
-        or node._is_interpolation()
-        or node._is_none()
-        or node._is_missing()
-    ):
-        return
-    if isinstance(node, ListConfig):
-        for i in range(len(node)):
-            yield from _parts(node._get_node(i), f"{path}[{i}]")
-        return
-    if "_target_" in node:
-        yield path, node
-    for key in node:
-        yield from _parts(node._get_node(key), f"{path}.{key}" if path else str(key))
 
 
 @cache
@@ -83,7 +64,7 @@ def _check(node: DictConfig, name: str, path: str, annotation: Any) -> None:
         if lack := lacking(error, path, root):
             raise ConfigError(lack) from error
         raise ConfigError(f"{key}={child._value()}: {' '.join(str(error).partition('full_key')[0].split())}") from error
-    if isinstance(value, DictConfig | ListConfig) and next(_parts(value, ""), None) is not None:
+    if isinstance(value, DictConfig | ListConfig) and next(parts(value), None) is not None:
         _check_parts(value, key, annotation)
         return
     try:

@@ -96,13 +96,14 @@ def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) ->
         return
     file, group = match[1], match[2]
     if file:
-        others = " ".join(override.input_line or "" for override in chosen if override.key_or_group != "experiment")
         raise ConfigError(
-            f"{file.replace('experiment/', 'experiment=')} chooses {group}, which there is not beside {others}: leave that out, or write "
-            "an experiment of your own (docs/extending.md)"
+            f"{file.replace('experiment/', 'experiment=')} chooses {group}, which there is not beside what else it chooses: leave that out"
         )
     if not any(override.key_or_group == group for override in chosen):
         return
+    if group in base.hydra.runtime.choices:
+        outer = [override.input_line or "" for override in chosen if group.startswith(f"{override.key_or_group}/")]
+        raise ConfigError(f"there is no {group} beside {' '.join(outer)}: leave that out")
     groups = [str(name) for name in base.hydra.runtime.choices if not str(name).startswith("hydra")]
     raise ConfigError(f"unknown group {group!r}: {suggestion(group, sorted(groups))}")
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.defaults_list import Overrides
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.utils import get_object
-from omegaconf import DictConfig, ListConfig, open_dict
+from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config.groups import (
@@ -27,7 +29,6 @@ from difflab.config.groups import (
     check_choice,
     choose,
     command_words,
-    direct_choices,
     explain_choice,
     explain_group,
     whose,
@@ -36,8 +37,6 @@ from difflab.config.near_keys import HYDRA_KEYS, children, explain_path, explain
 from difflab.config.paths import config_directory, is_group, search_words
 from difflab.config.trainer_arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
 from difflab.config.words import as_meant, readable, short_for
-from difflab.data.errors import warn
-from difflab.former_names import PRESENT
 from difflab.runs.identity import ONLY_WATCHES
 from difflab.runtime.invocation import installation_of, missing_package
 
@@ -91,10 +90,18 @@ def _composed_or_explained(config_name: str, overrides: list[str]) -> DictConfig
 
 def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration that other overrides than the command's would give."""
+    with composing():
+        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Within the context Hydra composes from conf/, as it does within its own main function."""
     if GlobalHydra.instance().is_initialized():
-        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
+        yield
+        return
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose(config_name, overrides=[*search_words(), *readable(overrides)])
+        yield
 
 
 def _parsed(override: str) -> Override:
@@ -115,47 +122,27 @@ def _base(config_name: str, chosen: Sequence[Override]) -> DictConfig:
         return compose(config_name, return_hydra_config=True)
 
 
-def name_as_now(config: DictConfig | ListConfig, path: str = "") -> None:
-    """Gives parts that a configuration names as an earlier version did the names that they have now, and tells the user."""
-    for inner, child in children(config, path):
-        if (
-            not isinstance(child, DictConfig | ListConfig)
-            or child._is_interpolation()
-            or child._is_none()
-            or child._is_missing()
-        ):
-            continue
-        if isinstance(child, DictConfig) and "_target_" in child:
-            named: Any = child._get_node("_target_")
-            if now := PRESENT.get(str(named._value())):
-                warn(f"deprecated: {inner}._target_={named._value()} is {now} now")
-                child["_target_"] = now
-        name_as_now(child, inner)
+def _take_exchanged(overrides: Overrides) -> None:
+    """Has Hydra compose an experiment that chooses inside a part (`override /network/norm: addgn`) when somebody else exchanges the part.
 
-
-def drop_unchosen(config: DictConfig) -> None:
-    """Takes out an experiment's settings of parts that the command has deselected.
-
-    `ema=[power_function]` on an experiment that sets ema.warm_up.decay leaves {decay: ...} behind, without a `_target_`. A name that is no
-    choice of the group at all is a mistake. Parts are named as they are now (`name_as_now`).
+    Hydra refuses such a choice, since network=superres has no network/norm. There is no setting for it, and rows of a sweep are composed by
+    Hydra itself. `config.unchosen` says what was left out. One file that does both is wrong, and so is a choice of the command.
     """
-    name_as_now(config)
-    for group in SEVERAL:
-        node = config.get(group)
-        if not isinstance(node, DictConfig):
-            continue
-        choices = direct_choices(group)
-        for name in [str(name) for name in node]:
-            part: Any = node._get_node(name)
-            if not isinstance(part, DictConfig) and not part._is_interpolation():
-                raise ConfigError(
-                    f"{group}.{name}={part._value()} stands where a part must be{choose(f'{group}.{name}')}"
-                )
-            if isinstance(part, DictConfig) and "_target_" not in part:
-                if name not in choices:
-                    raise ConfigError(unknown(f"{group}.{name}", f"{group} (a part without _target_)", choices))
-                with open_dict(node):
-                    del node[name]
+    metadata = overrides.override_metadata
+    for key, inner in metadata.items():
+        by_others = [
+            outer
+            for group, outer in metadata.items()
+            if outer.used
+            and key.startswith(f"{group}/")
+            and outer.containing_config_path != inner.containing_config_path
+        ]
+        if by_others and not inner.external_override:
+            inner.used = True
+    _ensure_used(overrides)
+
+
+_ensure_used, Overrides.ensure_overrides_used = Overrides.ensure_overrides_used, _take_exchanged  # type: ignore[method-assign]
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:
@@ -215,16 +202,28 @@ def _check_node(node: Any, base: Any, path: str) -> None:
         allowed, user = None, path
     else:
         allowed, user = [str(key) for key in base], path
-    said = {*HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
-    unused = [key for key in keys if key not in said and allowed is not None and key not in allowed]
-    if unused and allowed is not None:
+    if allowed is not None and (unused := _beyond(keys, allowed, path)):
         paths = [f"{path}.{key}" for key in unused]
         origin = whose(paths)
         remedy = f": {' '.join(f'~{one}' for one in paths)} leaves them out" if origin else ""
         raise ConfigError(unknown(paths[0], user, allowed) + origin + remedy)
+    if isinstance(base, DictConfig) and "_target_" in keys and node._get_node("_target_") != base.get("_target_"):
+        base = None  # of another part, whose inside is no model for this one's
     for key in keys:
         inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
         _check_node(node._get_node(key), inner, f"{path}.{key}")
+
+
+def unused_keys(part: DictConfig, path: str) -> list[str]:
+    """The keys of a node with a `_target_` that what it names does not take."""
+    allowed = _arguments(check_callable(str(part._get_node("_target_")), path))
+    return [] if allowed is None else _beyond([str(key) for key in part], allowed, path)
+
+
+def _beyond(keys: Sequence[str], allowed: Sequence[str], path: str) -> list[str]:
+    """The keys that are neither allowed nor Hydra's."""
+    said = {*HYDRA_KEYS, _SAID_OF.get(path.partition(".")[0])}
+    return [key for key in keys if key not in said and key not in allowed]
 
 
 def _check_like(node: Any, base: DictConfig, path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -155,3 +155,20 @@ def children(node: DictConfig | ListConfig, path: str) -> list[tuple[str, Any]]:
     if isinstance(node, ListConfig):
         return [(f"{path}[{i}]", node._get_node(i)) for i in range(len(node))]
     return [(f"{path}.{key}" if path else str(key), node._get_node(key)) for key in node]
+
+
+def has_entries(node: Any) -> bool:
+    """Whether a node has keys or entries of its own: it is no value, refers to no other, and is not missing."""
+    return isinstance(node, DictConfig | ListConfig) and not (
+        node._is_interpolation() or node._is_none() or node._is_missing()
+    )
+
+
+def parts(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """(dotted path, node) of everything that is to be built, where it stands, what is inside a part after it."""
+    if not has_entries(node):
+        return
+    if isinstance(node, DictConfig) and "_target_" in node:
+        yield path, node
+    for inner, child in children(node, path):
+        yield from parts(child, inner)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -24,11 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 from difflab.config import derived as resolvers
 from difflab.config.arguments import check_arguments
 from difflab.config.derived import BatchValues, count_classes
-from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, drop_unchosen
+from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, composing
 from difflab.config.options import read_options
-from difflab.config.paths import config_directory, is_group
+from difflab.config.paths import is_group
 from difflab.config.resolved import Path, ResolvedConfig, dotted, leaves
 from difflab.config.trainer_arguments import check_trainer
+from difflab.config.unchosen import drop_unchosen
 from difflab.config.values import RunValues, Seeds, check_values
 from difflab.config.words import as_meant, readable
 
@@ -175,8 +174,8 @@ def _composition(overrides: tuple[str, ...]) -> _Composition:
     with open_dict(whole):
         del whole["hydra"]
     if overrides:
-        drop_unchosen(whole)
         with _as_running(hydra):
+            drop_unchosen(whole)
             check_keys(whole, _composition(()).config)
     try:
         return _Composition(whole, hydra, _seeded(whole, hydra))
@@ -187,16 +186,6 @@ def _composition(overrides: tuple[str, ...]) -> _Composition:
 def _explained(overrides: Sequence[str]) -> DictConfig:
     with composing():
         return compose_or_explain("train", list(overrides))
-
-
-@contextmanager
-def composing() -> Iterator[None]:
-    """Within the context Hydra composes from conf/, as it does within its own main function."""
-    if GlobalHydra.instance().is_initialized():
-        yield
-        return
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        yield
 
 
 @contextmanager

@@ -14,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from difflab.config.build import plain
 from difflab.config.groups import ConfigError, command_words
-from difflab.config.keys import check_nothing_missing, compose_or_explain
+from difflab.config.keys import check_nothing_missing, compose_or_explain, composing
 from difflab.config.options import keys_of, read_options
-from difflab.config.resolve import composing
 from difflab.config.words import quoted
 
 Options = TypeVar("Options")

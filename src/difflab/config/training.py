@@ -16,10 +16,11 @@ from difflab.config.arguments import check_arguments
 from difflab.config.build import as_yaml, build, cause, plain
 from difflab.config.derived import BatchValues, count_classes, divide
 from difflab.config.groups import command_words
-from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, drop_unchosen
+from difflab.config.keys import ConfigError, check_keys, check_nothing_missing
 from difflab.config.place import check_place
 from difflab.config.run import schema
 from difflab.config.trust import trust
+from difflab.config.unchosen import drop_unchosen
 from difflab.config.values import RunValues, Seeds, check_values
 from difflab.data import DataError
 

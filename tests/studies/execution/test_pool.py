@@ -301,7 +301,7 @@ def identified(study):
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from difflab.config.keys import drop_unchosen
+    from difflab.config.unchosen import drop_unchosen
     from difflab.runs import identity
     from running import composed
 

@@ -10,6 +10,7 @@ from difflab.studies.report.table import AblationTable, Mark
 from difflab.studies.report.table_cells import Column, Content, grid
 from difflab.studies.report.table_text import Renderer
 
+
 def renderers() -> dict[str, type[Renderer]]:
     """Name -> form, of all forms of a table."""
     return {form.name: form for form in Renderer.__subclasses__()}
