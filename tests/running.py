@@ -14,6 +14,7 @@ from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.config import derived as resolvers
 from difflab.config.paths import config_directory
+from difflab.config.stages import gathered
 from difflab.config.words import readable
 from difflab.runs import RunDirectory, newest
 from difflab.training import TrainedModule
@@ -63,7 +64,7 @@ def composed(name: str, *overrides: str) -> DictConfig:
     """conf/<name>.yaml as the command line composes it."""
     resolvers.add_resolvers()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose(name, overrides=readable(overrides), return_hydra_config=True)
+        config = compose(name, overrides=readable(gathered(overrides)), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]

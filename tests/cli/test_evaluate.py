@@ -249,6 +249,25 @@ def test_a_sweep_chooses_on_one_half_and_reports_on_the_other(runs, tmp_path):
     assert plain["fd_digits"].protocol == unguided.protocol  # w = 1 is no guidance
 
 
+def test_what_is_swept_may_be_any_key_of_the_sampling(runs, tmp_path):
+    """One of a part that the command chooses, or of the run's own part, by its whole name or by its last word."""
+    few = (*FEW, "num_samples=20", "metric=[frechet]", f"out={tmp_path}")
+    run = f"checkpoint={runs[0].run.path}"
+    evaluated(run, *few, "sampler=heun", "steps=3", "sweep.s_churn=[0,40]", "sweep.precision=[32-true]")
+    content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert [s["setting"] for s in content["settings"]] == [{"precision": "32-true", "s_churn": n} for n in (0, 40)]
+    calm, churned = (results_of([f"results  {s['results']}"], 20)["fd_digits"] for s in content["settings"])
+    assert calm.value != churned.value
+    assert [d.field for d in calm.protocol.differences(churned.protocol)] == ["sampler.s_churn"]
+
+    evaluated(run, *few, "sweep.sampler.grid.steps=[2,3]")
+    content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    of_run = [results_of([f"results  {s['results']}"], 20)["fd_digits"] for s in content["settings"]]
+    alone = results_of(evaluated(run, *few, "steps=3"), 20)["fd_digits"]
+    assert of_run[1].protocol == alone.protocol
+    assert of_run[1].value == alone.value
+
+
 def test_bits_per_dim_are_measured_on_the_reference(runs):
     printed = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=30", "scale=3")
     measured = results_of(printed, 30)["bits_per_dim"]
@@ -293,7 +312,11 @@ WRONG = [
     (("checkpoint={run}", "sweep.scale=[1,2]", "num_samples=41"), "even"),
     (("checkpoint={run}", "sweep.scale=[1,2]", "select=fid"), "select=fid"),
     (("checkpoint={run}", "sweep.scale=[1,2]", "select=is_digits_std"), "select=is_digits_std"),
-    (("checkpoint={run}", "sweep.scale=[1,x]"), "'x' is not of type int or float"),
+    (("checkpoint={run}", "sweep.scale=[1,x]"), "sweep.scale=x must be a number"),
+    (("checkpoint={run}", "sweep.s_chrun=[0,1]"), "sweep.s_chrun: did you mean"),
+    (("checkpoint={run}", "sweep.sampler.gird.steps=[1,2]"), "did you mean 'sampler.grid.steps'"),
+    (("checkpoint={run}", "sweep.sampler.grid.steps=[1,0]"), "sweep.sampler.grid.steps=0 must be a number of steps"),
+    (("checkpoint={run}", "sweep.sampler=[ddim,dddpm]"), "sweep.sampler: no choice 'dddpm'; did you mean 'ddpm'"),
     (("samples={npz}", "data=digits", "steps=5"), "steps says how a model draws"),
     (("samples={npz}", "data=digits", "reference={npz}"), "two references"),
     (("samples={npz}", "data=digits", "extractor=digits", "out={nan}"), "is a file"),

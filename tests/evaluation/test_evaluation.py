@@ -7,7 +7,7 @@ from PIL import Image
 
 from difflab.ema import Constant
 from difflab.evaluation import EvaluationCallback, Evaluator
-from difflab.evaluation.reference_source import ReferenceSource
+from difflab.evaluation.reference import ReferenceSource
 from difflab.features import DigitsExtractor, to_uint8
 from difflab.metrics import Frechet, Inception
 from difflab.samplers import balanced_labels

@@ -10,7 +10,7 @@ from torch.multiprocessing.spawn import spawn
 
 from difflab.distributed.collective import from_first_process
 from difflab.evaluation import Evaluator
-from difflab.evaluation.reference_source import ReferenceSource
+from difflab.evaluation.reference import ReferenceSource
 from difflab.features import DigitsExtractor
 from difflab.metrics import Frechet, Inception, at_count
 

@@ -15,8 +15,9 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits
 from difflab.data.subset import Spread
 from difflab.evaluation import ReferenceStatistics, save_statistics
-from difflab.evaluation.build import check, chosen_evaluator
-from difflab.evaluation.reference_source import ReferenceSource
+from difflab.evaluation.options import evaluation_options
+from difflab.evaluation.reference import ReferenceSource
+from difflab.evaluation.run import check, chosen_evaluator
 from difflab.features import DigitsExtractor
 from difflab.features import embed as embed_module
 from running import composed
@@ -41,10 +42,11 @@ def test_a_default_metric_that_the_weights_do_not_serve_is_left_out_and_one_aske
     extractor = DigitsExtractor()
     extractor.identity = replace(extractor.identity, num_classes=0)
     source = ReferenceSource(Digits(), None, "")
-    default = chosen_evaluator(composed("evaluate"), extractor, source)
+    default = chosen_evaluator(evaluation_options(composed("evaluate")), extractor, source)
     assert set(default.info) == {"fd_digits", "precision_digits", "recall_digits"}
     assert default.known == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
-    asked = chosen_evaluator(composed("evaluate", "metric=[frechet,inception_score]"), extractor, source)
+    options = evaluation_options(composed("evaluate", "metric=[frechet,inception_score]"))
+    asked = chosen_evaluator(options, extractor, source)
     assert asked.known == []
     with pytest.raises(ValueError, match=r"needs logits, .*: leave the metric out, or choose"):
         check(asked, (1, 8, 8), 40, has_labels=False)

@@ -50,8 +50,8 @@ def cache(tmp_path) -> StatisticsCache:
 
 def test_the_second_time_no_image_is_looked_at(cache):
     first, second = Pixels(), Pixels()
-    computed = ReferenceStatistics(Source(), first, cache=cache, batch_size=33).gaussian()
-    cached = ReferenceStatistics(Source(), second, cache=cache).gaussian()
+    computed = ReferenceStatistics(Source(), first, cache=cache, batch_size=33).gaussians(["features"])["features"]
+    cached = ReferenceStatistics(Source(), second, cache=cache).gaussians(["features"])["features"]
     assert (first.seen, second.seen) == (100, 0)
     assert equal(computed, cached)
     torch.testing.assert_close(
@@ -60,20 +60,20 @@ def test_the_second_time_no_image_is_looked_at(cache):
 
 
 def test_other_content_is_another_entry(cache):
-    ReferenceStatistics(Source(), Pixels(), cache=cache).gaussian()
+    ReferenceStatistics(Source(), Pixels(), cache=cache).gaussians(["features"])["features"]
     for source, extractor in (
         (Source(seed=1), Pixels()),
         (Source(), Pixels("other")),
         (Spread(Source(), 40), Pixels()),
     ):
-        ReferenceStatistics(source, extractor, cache=cache).gaussian()
+        ReferenceStatistics(source, extractor, cache=cache).gaussians(["features"])["features"]
         assert extractor.seen == len(source)
     assert len(list(cache.folder.iterdir())) == 4
 
 
 def test_a_part_is_spread_over_the_source(cache):
     source = Source()
-    gaussian = ReferenceStatistics(Spread(source, 4), Pixels(), cache=cache).gaussian()
+    gaussian = ReferenceStatistics(Spread(source, 4), Pixels(), cache=cache).gaussians(["features"])["features"]
     assert torch.equal(gaussian.mean, source.pixels[[0, 25, 50, 75]].flatten(1).double().mean(dim=0))
 
 
@@ -81,7 +81,7 @@ def test_a_part_is_spread_over_the_source(cache):
 def test_a_damaged_entry_is_computed_again_with_a_warning(cache, damage):
     extractor = Pixels()
     statistics = ReferenceStatistics(Source(), extractor, cache=cache)
-    expected = statistics.gaussian()
+    expected = statistics.gaussians(["features"])["features"]
     path = cache.path(statistics.fields)
     content = bytearray(path.read_bytes())
     if damage == "truncated":
@@ -92,13 +92,15 @@ def test_a_damaged_entry_is_computed_again_with_a_warning(cache, damage):
         content = bytearray(b"not safetensors at all")
     else:
         other = ReferenceStatistics(Source(seed=1), Pixels(), cache=cache)
-        other.gaussian()
+        other.gaussians(["features"])["features"]
         content = bytearray(cache.path(other.fields).read_bytes())
     path.write_bytes(content)
     with pytest.warns(UserWarning, match="damaged"):
-        again = statistics.gaussian()
+        again = statistics.gaussians(["features"])["features"]
     assert equal(again, expected)
-    assert equal(ReferenceStatistics(Source(), Pixels(), cache=cache).gaussian(), expected)  # mended, no warning
+    assert equal(
+        ReferenceStatistics(Source(), Pixels(), cache=cache).gaussians(["features"])["features"], expected
+    )  # mended, no warning
     assert extractor.seen == 200
 
 
@@ -106,11 +108,11 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     statistics = ReferenceStatistics(Source(), Pixels(), cache=StatisticsCache(tmp_path / "file"))
     with pytest.warns(UserWarning, match="DIFFLAB_CACHE"):
-        assert statistics.gaussian().count == 100
+        assert statistics.gaussians(["features"])["features"].count == 100
 
 
 def test_nothing_half_written_is_left(cache):
-    ReferenceStatistics(Source(), Pixels(), cache=cache).gaussian()
+    ReferenceStatistics(Source(), Pixels(), cache=cache).gaussians(["features"])["features"]
     assert [p.suffix for p in cache.folder.iterdir()] == [".safetensors"]
 
 

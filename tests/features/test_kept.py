@@ -80,9 +80,9 @@ def test_an_interrupted_reference_goes_on_bit_for_bit(tmp_path):
     def statistics(source: CutOff, folder: str) -> ReferenceStatistics:
         return ReferenceStatistics(source, DigitsExtractor(), StatisticsCache(tmp_path / folder), 16)
 
-    whole = statistics(CutOff(200), "whole").gaussian()
+    whole = statistics(CutOff(200), "whole").gaussians(["features"])["features"]
     with pytest.raises(PowerCut):
-        statistics(CutOff(200, last=130), "cut").gaussian()
+        statistics(CutOff(200, last=130), "cut").gaussians(["features"])["features"]
     source, told = CutOff(200), []
     found = statistics(source, "cut").gaussians(["features"], lambda *numbers: told.append(numbers))["features"]
     assert torch.equal(found.mean, whole.mean)

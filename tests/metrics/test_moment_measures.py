@@ -190,7 +190,7 @@ def test_equal_to_the_evaluation_during_training(tmp_path):
     """An Evaluator accumulates while samples are made, these read stored features; one protocol, one number."""
     from difflab.data import Digits
     from difflab.evaluation import StatisticsCache
-    from difflab.evaluation.reference_source import ReferenceSource
+    from difflab.evaluation.reference import ReferenceSource
     from difflab.features import DigitsExtractor
     from difflab.features.embed import embed
 

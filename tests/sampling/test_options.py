@@ -14,7 +14,7 @@ from difflab.sampling.options import PROTOCOL_FIELDS
 from running import composed
 
 CONF = Path(__file__).parents[2] / "conf"
-OF_THE_COMMAND = {"defaults", "hydra", "out", "trust", "logger"}
+OF_THE_COMMAND = {"defaults", "hydra", "out", "trust"}
 
 
 def test_the_fields_are_the_keys_of_the_command():

@@ -34,16 +34,20 @@ def test_all_combinations_in_one_order():
     assert found[1].label == "ddim, w = 2.5"
     assert found[1].without("scale").label == "ddim"
     assert settings({}) == [Setting({})]
+    (inner,) = settings({"s_churn": [40], "scale": [2], "sampler.grid.steps": [5], "sampler": ["ddim"]})
+    assert list(inner.values) == ["sampler", "sampler.grid.steps", "scale", "s_churn"]
+    assert inner.label == "ddim, steps = 5, w = 2, s_churn = 40"
 
 
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        ({"guide": [1]}, "sweep.guide: there are track"),
+        ({"guide.scale": [1]}, "sweep.guide.scale: did you mean 'guidance'"),
         ({"steps": [5, 5]}, "different"),
+        ({"steps": [[5]]}, "no number and no word"),
         ({"track": "ema"}, "a list"),
         ({"steps": 5}, "a list"),
-        ({"scale": [1, "x"]}, "'x' is not of type int or float"),
+        ({"scale": [1, "x"]}, r"sweep\.scale=x must be a number"),
     ],
 )
 def test_a_sweep_over_nothing_known_is_refused(axes, message):

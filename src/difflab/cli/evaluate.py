@@ -9,7 +9,11 @@ from difflab.reading import printable
 from difflab.runtime.invocation import program
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from collections.abc import Sequence
+
+    from difflab.config.run import DictConfig
+    from difflab.evaluation.options import EvaluationOptions
+    from difflab.sampling import SamplingOptions
 
 EXAMPLES = [
     ("evaluate checkpoint=runs/cosine_adagn", "10,000 images of a run against its training data"),
@@ -49,7 +53,8 @@ VALUES = [
     "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
     "bits_per_dim  of how many images of the reference; 0 for none",
-    "sweep.<axis>  lists of track, sampler, steps, eta, scale; select: the metric that chooses",
+    "sweep.<key>   lists of values: of track, sampler, steps, eta, scale, or any key of the sampling, as sampler.s_churn or s_churn alone;",
+    "select        the metric that chooses",
     "check         torch_fidelity: its own FID, IS, KID, precision and recall of the same images beside these",
     "compare       results.json files; waive: fields of the protocol that may differ; info: which way a foreign metric is better",
     "logger        wandb or none: results in W&B; those of a run that was mirrored go there anyhow",
@@ -71,74 +76,80 @@ def evaluate(config: DictConfig) -> None:
     from difflab.cli.endings import ends_in_a_line
 
     with ends_in_a_line():
-        _evaluate(config)
+        options, stages = checked(config)
+        if options.compare:
+            _compare(options)
+        else:
+            _measure(options, stages, list(config.trust))
 
 
-def checked(config: DictConfig) -> None:
-    """Raises a ConfigError for what can be known to be wrong before anything is read."""
+def checked(config: DictConfig) -> tuple[EvaluationOptions, list[SamplingOptions]]:
+    """What is measured, and how the model draws, or each stage of a cascade.
+
+    Raises:
+        ConfigError: What can be known to be wrong before anything is read.
+    """
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.options import read_options
+    from difflab.config.stages import options_of_stages
     from difflab.config.unchosen import drop_unchosen
-    from difflab.config.values import check_values
-    from difflab.evaluation.build import MeasuringValues
+    from difflab.evaluation.options import evaluation_options
     from difflab.evaluation.wandb import check_mirror
     from difflab.sampling import SamplingOptions
 
     drop_unchosen(config)
     check_nothing_missing(config)
-    read_options(SamplingOptions, config)
-    check_values(config, MeasuringValues)
-    check_mirror(config)
+    stages, options = options_of_stages(config, "evaluate", SamplingOptions), evaluation_options(config)
+    check_mirror(options.logger)
+    return options, stages
 
 
-def _evaluate(config: DictConfig) -> None:
+def _compare(options: EvaluationOptions) -> None:
+    from difflab.evaluation.tables import comparison_table
+
+    files, waived = list(map(str, options.compare)), list(map(str, options.waive))
+    print(printable(comparison_table(files, waived, options.info or {})))
+
+
+def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trusted: Sequence[str]) -> None:
     from hashlib import sha256
     from pathlib import Path
 
-    from difflab.config.build import plain
-    from difflab.config.options import read_options
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
-    from difflab.evaluation.build import evaluator_of
-    from difflab.evaluation.measuring import measure_subject, tell
-    from difflab.evaluation.sources import subjects_of
-    from difflab.evaluation.sweep import sweep
-    from difflab.evaluation.tables import comparison_table, seeds_table
+    from difflab.evaluation.run import build_evaluator, measure, show
+    from difflab.evaluation.sources import evaluated_images
+    from difflab.evaluation.tables import seeds_table
     from difflab.evaluation.wandb import mirror_evaluation
     from difflab.runs.agreement import own_code
-    from difflab.sampling import SamplingOptions
     from difflab.sampling.build import processes_of
     from difflab.studies.compare.run_groups import GivenRun, check_replicates
 
-    checked(config)
-    if config.compare:
-        print(printable(comparison_table(list(config.compare), list(config.waive), plain(config.info) or {})))
-        return
-    trust(config.trust)
-    axes = {str(axis): plain(values) for axis, values in config.sweep.items() if plain(values) != []}
-    processes = processes_of(read_options(SamplingOptions, config))
+    trust(trusted)
+    processes = processes_of(stages[-1])
     try:
-        if axes:
-            sweep(config, axes, processes)
+        if options.axes:
+            from difflab.evaluation.sweep import sweep
+
+            sweep(options, stages, processes)
             return
-        subjects = subjects_of(config)
-        if len(subjects) > 1:
-            names = [str(name) for name in config.checkpoint]
-            pairs = zip(names, subjects, strict=True)
-            check_replicates([GivenRun(Path(name), name, one.about["seed"], plain(one.model)) for name, one in pairs])  # type: ignore[union-attr]
-        evaluators = [evaluator_of(config, subject) for subject in subjects]
-        told = [(subject.fields, subject.about) for subject in subjects]
+        images = evaluated_images(options, stages)
+        if len(images) > 1:
+            checkpoints = list(map(str, stages[0].checkpoint))  # type: ignore[arg-type]  # a list, where there are several
+            pairs = zip(checkpoints, images, strict=True)
+            check_replicates([GivenRun(Path(name), name, one.about["seed"], one.model or {}) for name, one in pairs])
+        evaluators = [build_evaluator(options, one) for one in images]
+        what = [(one.fields, one.about) for one in images]
         meeting().roll_call(
-            {"subject or settings": sha256(repr(told).encode()).hexdigest()[:10], "difflab": own_code()}
+            {"subject or settings": sha256(repr(what).encode()).hexdigest()[:10], "difflab": own_code()}
         )
         meeting().adjourn()
-        pairs = zip(subjects, evaluators, strict=True)
-        measured = [measure_subject(config, subject, evaluator, processes) for subject, evaluator in pairs]
+        pairs = zip(images, evaluators, strict=True)
+        measured = [measure(options, one, evaluator, processes) for one, evaluator in pairs]
         if processes.rank == 0:
             for one in measured:
-                tell(one)
-                mirror_evaluation(config, one)
+                show(one)
+                mirror_evaluation(options.logger, one)
             if len(measured) > 1:
-                print(seeds_table([one.results for one in measured], list(config.waive)))
+                print(seeds_table([one.results for one in measured], list(map(str, options.waive))))
     finally:
         processes.finish()

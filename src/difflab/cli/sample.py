@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from omegaconf import DictConfig
-
+    from difflab.config.run import DictConfig
     from difflab.sampling import SamplingOptions
 
 EXAMPLES = [
@@ -99,7 +98,7 @@ def checked(config: DictConfig) -> Sequence[SamplingOptions]:
         config.checkpoint = None
     check_nothing_missing(config)
     check_value("out", config.out, Folder)
-    check_mirror(config)
+    check_mirror(stages[-1].logger)
     return stages
 
 
@@ -139,7 +138,7 @@ def _sample(config: DictConfig) -> None:
         drawn = draw_job(job, processes)
         if processes.rank == 0:
             _report(write_drawn(job, drawn, formats))
-            mirror_samples(config, job, drawn.grid)
+            mirror_samples(job, drawn.grid)
     finally:
         processes.finish()
 

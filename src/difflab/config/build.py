@@ -62,18 +62,19 @@ def plain(node: Any) -> Any:
         raise ConfigError(" ".join(str(error).split())) from error
 
 
-def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain configuration of a model in which references among its parts, as ${variance}, are replaced by what they lead to.
+def resolved(config: Mapping[str, Any], path: str = "") -> Any:
+    """The plain configuration in which references among parts, as ${variance}, are replaced by what they lead to.
 
     Args:
-        config: Of a model, with all of its parts.
+        config: Of a model with all of its parts, or of some parts that refer to each other.
+        path: Of the part that is wanted; the references of others are not followed. Empty for all.
 
     Raises:
         ConfigError: A value is taken from a part that has no such value, or from none.
     """
     made = OmegaConf.create(dict(config))
     try:
-        return plain(made)
+        return plain(OmegaConf.select(made, path) if path else made)
     except ConfigError as error:
         reason = error.__cause__
         if isinstance(reason, InterpolationKeyError) and (explained := lacking(reason, str(reason.full_key), made)):

@@ -166,12 +166,7 @@ def _sets(content: Any, key: str) -> bool:
 
 def is_typed(key: str) -> bool:
     """Whether the command itself says what a key is."""
-    return any(key == word or key.startswith((f"{word}.", f"{word}[")) for word in _typed() if not is_group(word))
-
-
-def is_chosen(group: str) -> bool:
-    """Whether the command itself says which parts of a group are used."""
-    return group in _typed()
+    return any(key == word or key.startswith((f"{word}.", f"{word}[")) for word in typed_keys() if not is_group(word))
 
 
 def command_words() -> list[str]:
@@ -182,5 +177,6 @@ def command_words() -> list[str]:
     return [*search_words(), *words]
 
 
-def _typed() -> list[str]:
+def typed_keys() -> list[str]:
+    """The keys that the command itself sets, and the groups in which it chooses, in their order."""
     return [word.lstrip("+~").partition("=")[0] for word in command_words()]

@@ -66,14 +66,13 @@ def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
         raise ConfigError(" ".join(str(error).split())) from error
 
 
-def resolve_options(command: str, words: Sequence[str], *options: type, values: Sequence[type] = ()) -> tuple[Any, ...]:
+def resolve_options(command: str, words: Sequence[str], *options: type) -> tuple[Any, ...]:
     """What a command would be told by these words, checked as it checks them.
 
     Args:
         command: sample or evaluate.
         words: Of its command line, as ("steps=25", "sampler.eta=1").
         options: Classes of options.
-        values: Classes that say what other values have to be.
 
     Returns:
         An object of each class of options.
@@ -88,7 +87,6 @@ def resolve_options(command: str, words: Sequence[str], *options: type, values: 
         config.pop("hydra")
         drop_unchosen(config)
         check_nothing_missing(config)
-        check_values(config, *values)
         return tuple(read_options(one, config) for one in options)
 
 

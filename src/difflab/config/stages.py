@@ -1,4 +1,4 @@
-"""The words of a command that hold for one stage of a cascade: stage.1.steps=25.
+"""Words of a command that are words themselves: of one stage of a cascade, stage.1.steps=25, and of a sweep, sweep.steps=[10,25].
 
 What stands behind stage.<number>. is a word as the command knows it, groups included: stage.0.sampler=ddim, stage.0.sampler.eta=1,
 'stage.0.guidance=[clip,classifier]'. Words without it hold for all stages.
@@ -21,15 +21,19 @@ from difflab.config.words import quoted
 Options = TypeVar("Options")
 
 _STAGE = re.compile(r"stage\.(?P<rest>.+)", re.DOTALL)
+_AXIS = re.compile(r"sweep\.(?P<key>\w[\w.]*)=(?P<values>.*)", re.DOTALL)
 _NUMBERED = re.compile(r"(?P<number>\d+)\.(?P<word>(?P<key>[^.=/@]+)[^=]*=.*)", re.DOTALL)
 
 
 def gathered(words: Sequence[str]) -> list[str]:
-    """A command's words with those of stages in one that Hydra can read: stage=["0.steps=250","1.steps=25"]."""
+    """A command's words as Hydra can read them: stage=["0.steps=250","1.steps=25"], +sweep={sampler.grid.steps:[10,25]}.
+
+    What is swept may be any key of a model's sampling, of which the command's own configuration has but a few.
+    """
     found = [match["rest"] for word in words if (match := _STAGE.fullmatch(word))]
+    others = [_AXIS.sub(r"+sweep={\g<key>:\g<values>}", word) for word in words if not _STAGE.fullmatch(word)]
     if not found:
-        return list(words)
-    others = [word for word in words if not _STAGE.fullmatch(word)]
+        return others
     return [*others, f"stage=[{','.join(map(quoted, found))}]"]
 
 

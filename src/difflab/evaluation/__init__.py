@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, ScoresCallback, TrackEvaluation
     from difflab.evaluation.classification import ClassificationEvaluation, HeldOutAccuracy
     from difflab.evaluation.evaluator import Evaluator
-    from difflab.evaluation.front import Point, draw_front, on_front
+    from difflab.evaluation.front import Choice, Point, choose, draw_front, on_front
     from difflab.evaluation.in_training import Samples
+    from difflab.evaluation.options import EvaluationOptions
     from difflab.evaluation.published import (
         PublishedComparison,
         Target,
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from difflab.evaluation.results import Measurement, Results
     from difflab.evaluation.statistics_file import StatisticsCache, StatisticsFile, open_statistics, save_statistics
     from difflab.evaluation.super_resolution import Enlargements
-    from difflab.evaluation.sweep import AXES, Choice, Setting, choose, settings
+    from difflab.evaluation.sweep import Setting, settings
 
 __all__ = [
-    "AXES",
     "BitsPerDim",
     "BoundSums",
     "Choice",
     "ClassificationEvaluation",
     "Enlargements",
     "EvaluationCallback",
+    "EvaluationOptions",
     "Evaluator",
     "FeatureReference",
     "HeldOutAccuracy",

@@ -23,7 +23,7 @@ from difflab.distributed import Processes
 from difflab.distributed.collective import rank, sum_over_processes, world_size
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
-from difflab.guidance import Clip, chained
+from difflab.guidance import chained
 from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.protocol import Protocol, Value
 from difflab.noise import ImageNoise
@@ -150,7 +150,7 @@ class Bound:
 
 
 @torch.no_grad()
-def measure_bound(count: int, plan: SamplingJob, evaluator: Evaluator, processes: Processes) -> Bound:
+def measure_bound(count: int, job: SamplingJob, evaluator: Evaluator, processes: Processes) -> Bound:
     """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
 
     The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
@@ -163,22 +163,22 @@ def measure_bound(count: int, plan: SamplingJob, evaluator: Evaluator, processes
     if images.images([0]).dtype != torch.uint8:
         raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
     chosen = Spread(images, count)
-    denoiser = plan.model.denoiser.to(processes.device).eval()
-    chain = Chain(denoiser.schedule, plan.sampler.grid(denoiser.schedule))
+    denoiser = job.model.denoiser.to(processes.device).eval()
+    chain = Chain(denoiser.schedule, job.sampler.grid(denoiser.schedule))
     sums = BoundSums(chain.times, processes.device)
-    bounds = {name: part for name, part in plan.guidance.guidances.items() if isinstance(part, Clip)}
+    bounds = {name: part for name, part in job.guidance.guidances.items() if part.bounds_x0}
     denoise = chained(list(bounds.values()), denoiser)
-    labels = chosen.labels if plan.model.num_classes else None
+    labels = chosen.labels if job.model.num_classes else None
     mine = range(rank(), count, world_size())
-    size, progress = plan.options.batch_size, Progress(shown=rank() == 0)
+    size, progress = job.options.batch_size, Progress(shown=rank() == 0)
     with progress.task("bits per dimension", count) as task:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
             cond = Condition(label=None if labels is None else labels[index].to(processes.device))
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
-            if plan.upsampling is not None:
-                low_resolution = plan.upsampling.low_resolution
+            if job.upsampling is not None:
+                low_resolution = job.upsampling.low_resolution
                 cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
             sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
             task.advance(min(count, (start + len(index)) * world_size()))
@@ -186,9 +186,9 @@ def measure_bound(count: int, plan: SamplingJob, evaluator: Evaluator, processes
         "metric": {"name": "bits_per_dim"},
         "samples": count,
         "reference": source.fields,
-        "sampler": {"grid": plan.config["sampler"]["grid"]},
-        "guidance": {name: plan.config["guidance"][name] for name in bounds},
-        "track": plan.model.track,
+        "sampler": {"grid": job.config["sampler"]["grid"]},
+        "guidance": {name: job.config["guidance"][name] for name in bounds},
+        "track": job.model.track,
         "precision": "32-true",
         "seeds": str(NOISE_SEED),
     }

@@ -34,10 +34,9 @@ from difflab.evaluation.reference import (
     FeatureReference,
     NoReference,
     PublishedStatistics,
-    ReferenceBatch,
+    ReferenceSource,
     ReferenceStatistics,
 )
-from difflab.evaluation.reference_source import ReferenceSource
 from difflab.evaluation.results import Measurement
 from difflab.evaluation.statistics_file import StatisticsCache
 from difflab.features import FeatureExtractor, FeatureSet
@@ -110,6 +109,13 @@ class Evaluator:
             **{name: info for metric in self.metrics for name, info in metric.info(identity).items()},
             **self.of_images.info,
         }
+
+    @property
+    def fronts(self) -> list[tuple[str, str]]:
+        """Pairs of its numbers that are drawn against each other where several settings are compared."""
+        named = self.extractor.identity.named
+        pairs = [(named(x), named(y)) for metric in self.metrics for x, y in metric.fronts]
+        return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(self.info)]
 
     def protocols(self, fields: Mapping[str, Any], num_images: int) -> dict[str, Protocol]:
         """Name of each number -> what one has to know before comparing it with others.
@@ -238,11 +244,7 @@ class Evaluator:
         columns = frozenset[str]().union(*(need.reference_columns for need in needs))
         if any(need.reference_features for need in needs) and images is not None:
             features = self._embed(images, "reference", show)
-            return (
-                FeatureReference(features)
-                if statistics is None
-                else ReferenceBatch(PublishedStatistics(statistics), features)
-            )
+            return FeatureReference(features) if statistics is None else PublishedStatistics(statistics, features)
         if statistics is not None:
             return PublishedStatistics(statistics)
         if images is None or not columns:

@@ -1,4 +1,4 @@
-"""Two metrics against each other over settings: what guidance or steps buy of one at the price of the other."""
+"""Which of several settings is the best: by one metric, or by two of which one is bought at the price of the other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,48 @@ from difflab.files import atomic_file
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which of several candidates is the best, by two halves of one noise bank.
+
+    Attributes:
+        index: Of the chosen candidate.
+        chosen_by: Its measurement on the half on which it was the best.
+        reported: Its measurement on the other half.
+    """
+
+    index: int
+    chosen_by: Measurement
+    reported: Measurement
+
+
+def choose(first: Sequence[Measurement], second: Sequence[Measurement]) -> Choice:
+    """The best on the first half, among those that have a number there.
+
+    Args:
+        first: One metric of each candidate, on one half of the noise bank.
+        second: The same on the other half.
+    """
+    if len(first) != len(second) or not first:
+        raise ValueError(f"as many candidates on both halves, and at least one: got {len(first)} and {len(second)}")
+    if len({m.metric for m in (*first, *second)}) != 1:
+        raise ValueError(f"one metric decides, got {', '.join(sorted({m.metric for m in (*first, *second)}))}")
+    sign = -1 if is_higher_better(first[0]) else 1
+    usable = [i for i, one in enumerate(first) if math.isfinite(one.value)]
+    if not usable:
+        raise ValueError(f"{first[0].metric} of every candidate is no number: {first[0].why or first[0].value}")
+    index = min(usable, key=lambda i: sign * first[i].value)
+    return Choice(index, first[index], second[index])
+
+
+@dataclass(frozen=True)
 class Point:
     """A setting's two measurements.
 
-    line    settings with the same line are joined, in the order in which they are given
-    label   what stands beside the point
+    Attributes:
+        x: The one.
+        y: The other.
+        line: Settings with the same line are joined, in the order in which they are given.
+        label: What stands beside the point.
     """
 
     x: Measurement

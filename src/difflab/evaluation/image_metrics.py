@@ -11,7 +11,7 @@ from torch import Tensor
 
 from difflab.data.dataset import ImageSource
 from difflab.distributed.collective import rank, world_size
-from difflab.evaluation.reference_source import ReferenceSource
+from difflab.evaluation.reference import ReferenceSource
 from difflab.evaluation.results import Measurement
 from difflab.features import to_uint8
 from difflab.metrics import MetricInfo, PairMetric, Pairs, Protocol, check_pairs

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
 from difflab.ema import ONLINE
-from difflab.evaluation.build import check
 from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, TrackEvaluation
 from difflab.evaluation.evaluator import Evaluator
-from difflab.evaluation.reference_source import ReferenceSource
+from difflab.evaluation.reference import ReferenceSource
+from difflab.evaluation.run import check
 from difflab.features import FeatureExtractor, to_uint8
 from difflab.former_names import first_name
 from difflab.metrics import Frechet, Inception, MetricInfo, Pairs, Protocol, at_count

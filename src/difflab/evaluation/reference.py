@@ -1,43 +1,107 @@
-"""What samples are compared with: real images, or their stored statistics.
+"""What samples are compared with: images that were embedded, statistics that others published, or both together.
 
-Statistics of the real images that samples are compared with, computed once per content and cached.
+Each is a `metrics.Reference`. Statistics do for distances between Gaussians; metrics that compare image with image need the images.
 
-The key holds what the numbers depend on: the data set's fingerprint, how many of its images were used, the extractor's fingerprint and
-the version of this protocol. Processes share the work on a miss, and each keeps its sums while it is at it (`Kept`); only process 0 reads
-and writes the statistics, so nodes need no common disk.
-
-The kinds of references: images that were embedded, statistics that others published, and both together.
-
-Each is a `metric.Reference`. Statistics do for distances between Gaussians; metrics that compare image with image need the images.
+Statistics of images are computed once per content and cached. The key holds what the numbers depend on: the data set's fingerprint, how
+many of its images were used, the extractor's fingerprint and the version of this protocol. Processes share the work on a miss, and each
+keeps its sums while it is at it (`Kept`); only process 0 reads and writes the statistics, so nodes need no common disk.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from difflab.data.dataset import ImageSource
+from difflab.config.groups import ConfigError
+from difflab.data import kind_of, open_image_set
+from difflab.data.dataset import ImageSource, LabelledSource
+from difflab.data.source_kind import RUN, STATISTICS_NPZ
+from difflab.data.subset import spread
 from difflab.distributed.collective import from_first_process, rank, world_size
-from difflab.evaluation.statistics_file import StatisticsCache
+from difflab.evaluation.statistics_file import StatisticsCache, open_statistics
 from difflab.features.embed import one_ahead
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
 from difflab.features.kept import Kept
 from difflab.metrics.gaussian import Gaussian, Moments, gaussian_of
 
 PROTOCOL_VERSION = 1
-"""Raised when the way from images to statistics changes, so that older caches are not found any more."""
+"""Raised when the way from images or features to statistics changes, so that older caches are not found any more."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReferenceSource:
+    """What samples are compared with, before anything is embedded.
+
+    Attributes:
+        images: To be embedded; None where there are statistics alone.
+        statistics: Column -> Gaussian, where a file states them.
+        fingerprint: Of the images, or of the statistics where there are any.
+        note: What one should know of it.
+    """
+
+    images: LabelledSource | None
+    statistics: dict[str, Gaussian] | None
+    fingerprint: str
+    note: str | None = None
+
+    @classmethod
+    def of(cls, images: LabelledSource) -> ReferenceSource:
+        """Images alone."""
+        return cls(images, None, images.fingerprint)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        images: dict[str, Any] = {} if self.images is None else {"images": len(self.images)}
+        if self.statistics is None or self.images is None:
+            return {"fingerprint": self.fingerprint, **images}
+        return {"fingerprint": self.fingerprint, "batch": {"fingerprint": self.images.fingerprint, **images}}
+
+    def limited(self, count: int | None) -> ReferenceSource:
+        """Of a metric that is compared with so many of the images; None for all that there is."""
+        if count is None or self.images is None:
+            return self
+        images = self.images if count == len(self.images) else spread(self.images, count)
+        return ReferenceSource.of(images)
+
+
+def reference_of_file(
+    path: str, count: int | None, value_range: tuple[float, float] | None, extractor: FeatureExtractor
+) -> ReferenceSource:
+    """What a file or folder holds to be compared with: images, statistics, or both.
+
+    Args:
+        path: Of the file or folder.
+        count: How many of its images, spread evenly over it; None for all.
+        value_range: Black and white in an npz of floats.
+        extractor: Of the samples; statistics have to be of its features.
+    """
+    kind = kind_of(path)
+    if kind is RUN:
+        raise ConfigError(f"reference={path} is a run: name its data by data=..., or images drawn from it")
+    images = None
+    if kind is not STATISTICS_NPZ:
+        images = spread(open_image_set(path, value_range), count)
+    if kind.has_statistics:
+        file = open_statistics(path, extractor)
+        return ReferenceSource(images, file.gaussians, file.fingerprint, file.open_question(path, extractor.identity))
+    assert images is not None
+    return ReferenceSource.of(images)
 
 
 class ReferenceStatistics:
     """The Gaussians of a source's features: sums over its images, none of which is kept.
 
-    source      the real images
-    extractor   as used for the samples; it must be on its device before a Gaussian is asked for
+    Args:
+        source: The real images.
+        extractor: As used for the samples; it must be on its device before a Gaussian is asked for.
+        cache: Where Gaussians are kept; None for the default folder.
+        batch_size: Images that are embedded at a time.
     """
 
     def __init__(
@@ -62,10 +126,6 @@ class ReferenceStatistics:
             "extractor": self.extractor.identity.name,
             "extractor_fingerprint": self.extractor.fingerprint,
         }
-
-    def gaussian(self) -> Gaussian:
-        """Mean and covariance of the pooled features. All processes must call it."""
-        return self.gaussians(["features"])["features"]
 
     def gaussians(
         self, columns: Collection[str], progress: Callable[[int, int], None] | None = None
@@ -131,7 +191,8 @@ class ReferenceStatistics:
             done += len(images)
             report()
             if kept.is_due():
-                kept.keep(done, _sums(moments))
+                sums = {f"{column}.{part}": value for column, m in moments.items() for part, value in m.sums.items()}
+                kept.keep(done, sums)
         kept.drop()
         return moments
 
@@ -145,35 +206,25 @@ class ReferenceStatistics:
         return Kept(self.cache.path(fields).with_suffix(".begun"), fields)
 
 
-def _sums(moments: Mapping[str, Moments]) -> dict[str, Tensor]:
-    return {f"{column}.{part}": value for column, m in moments.items() for part, value in m.sums.items()}
-
-
-"""Raised when the way from features to statistics changes, so that older caches are not found any more."""
-
-
 class FeatureReference:
     """Embedded images. A Gaussian is computed when it is first asked for, in one pass over the parts, and kept under the set's fingerprint.
 
-    features  of the images; a set without a fingerprint is computed anew in every process
-    cache     where Gaussians are kept; None for the default folder
+    Args:
+        features: Of the images; a set without a fingerprint is computed anew in every process.
+        cache: Where Gaussians are kept; None for the default folder.
     """
 
     def __init__(self, features: FeatureSet, cache: StatisticsCache | None = None):
-        self._features, self._cache = features, cache or StatisticsCache()
+        self.features, self._cache = features, cache or StatisticsCache()
         self._gaussians: dict[str, Gaussian] = {}
 
     @property
     def count(self) -> int:
-        return len(self._features)
+        return len(self.features)
 
     @property
     def columns(self) -> frozenset[str]:
-        return frozenset(self._features.identity.columns)
-
-    @property
-    def features(self) -> FeatureSet | None:
-        return self._features
+        return frozenset(self.features.identity.columns)
 
     def gaussian(self, column: str) -> Gaussian:
         _check(column, self.columns)
@@ -182,23 +233,25 @@ class FeatureReference:
         return self._gaussians[column]
 
     def _stored(self, column: str) -> Gaussian:
-        if self._features.fingerprint is None:
-            return gaussian_of(self._features, column)
-        fields = {"protocol_version": PROTOCOL_VERSION, "features": self._features.fingerprint, "column": column}
+        if self.features.fingerprint is None:
+            return gaussian_of(self.features, column)
+        fields = {"protocol_version": PROTOCOL_VERSION, "features": self.features.fingerprint, "column": column}
         gaussian = self._cache.load(fields)
         if gaussian is None:
-            gaussian = gaussian_of(self._features, column)
+            gaussian = gaussian_of(self.features, column)
             self._cache.store(fields, gaussian)
         return gaussian
 
 
 class PublishedStatistics:
-    """Means and covariances from a file.
+    """Means and covariances from a file, and as in ADM's reference batches some of the images as well.
 
-    gaussians  column -> Gaussian; {"features": mu and sigma, "spatial": mu_s and sigma_s}. A count of 0: the file does not say it
+    Args:
+        gaussians: Column -> Gaussian; {"features": mu and sigma, "spatial": mu_s and sigma_s}. A count of 0: the file does not say it.
+        features: Of the images, which metrics see that compare image with image; None where there are none.
     """
 
-    def __init__(self, gaussians: Mapping[str, Gaussian]):
+    def __init__(self, gaussians: Mapping[str, Gaussian], features: FeatureSet | None = None):
         if not gaussians:
             raise ValueError(
                 "published statistics hold no Gaussian: expected mu and sigma, or mu_s and sigma_s, at least"
@@ -210,6 +263,7 @@ class PublishedStatistics:
                     f"the mean of {column} is {list(gaussian.mean.shape)} and its covariance {list(gaussian.covariance.shape)}: "
                     "expected [D] and [D, D]"
                 )
+        self.features = features
         self._gaussians = {
             column: Gaussian(gaussian.mean.double(), gaussian.covariance.double(), gaussian.count)
             for column, gaussian in gaussians.items()
@@ -217,15 +271,11 @@ class PublishedStatistics:
 
     @property
     def count(self) -> int:
-        return min(gaussian.count for gaussian in self._gaussians.values())
+        return len(self.features) if self.features else min(one.count for one in self._gaussians.values())
 
     @property
     def columns(self) -> frozenset[str]:
         return frozenset(self._gaussians)
-
-    @property
-    def features(self) -> FeatureSet | None:
-        return None
 
     def gaussian(self, column: str) -> Gaussian:
         _check(column, self.columns)
@@ -241,29 +291,6 @@ class NoReference:
 
     def gaussian(self, column: str) -> Gaussian:
         raise ValueError(f"there is no reference, hence no statistics of {column}")
-
-
-class ReferenceBatch:
-    """Statistics of a whole set with some of its images, as ADM's reference batches hold them: distances between Gaussians are to the
-    statistics, metrics that compare image with image see the images."""
-
-    def __init__(self, statistics: PublishedStatistics, features: FeatureSet):
-        self._statistics, self._features = statistics, features
-
-    @property
-    def count(self) -> int:
-        return len(self._features)
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return self._statistics.columns
-
-    @property
-    def features(self) -> FeatureSet | None:
-        return self._features
-
-    def gaussian(self, column: str) -> Gaussian:
-        return self._statistics.gaussian(column)
 
 
 def _check(column: str, columns: frozenset[str]) -> None:

@@ -34,7 +34,7 @@ from difflab.data.errors import DataError
 from difflab.data.file_store import cache_root
 from difflab.data.npz import array_names, whole_array
 from difflab.data.source_kind import COVARIANCE, MEAN, kind_of
-from difflab.features.extractor import FeatureExtractor
+from difflab.features.extractor import FeatureExtractor, Identity
 from difflab.files import atomic_file, write_bytes
 from difflab.metrics.gaussian import Gaussian
 from difflab.reading import shown
@@ -56,14 +56,31 @@ _NEGATIVE = 1e-5
 class StatisticsFile:
     """What a file of statistics says.
 
-    gaussians    column (features, spatial) -> Gaussian in float64; its count is 0 where the file does not say it
-    extractor    name and fingerprint of the extractor; None where the file does not say it, "" for a fingerprint that is not said
-    fingerprint  a hash of means and covariances, the same wherever the file lies and whatever else stands in it
+    Attributes:
+        gaussians: Column (features, spatial) -> Gaussian in float64; its count is 0 where the file does not say it.
+        extractor: Name and fingerprint of the extractor; None where the file does not say it, "" for a fingerprint that is not said.
+        fingerprint: A hash of means and covariances, the same wherever the file lies and whatever else stands in it.
     """
 
     gaussians: dict[str, Gaussian]
     extractor: tuple[str, str] | None
     fingerprint: str
+
+    def open_question(self, path: str, identity: Identity) -> str | None:
+        """What one should know of a number that is measured against the file, which does not say it; None where it says all.
+
+        Args:
+            path: Of the file.
+            identity: Of the samples' extractor.
+        """
+        if self.extractor is not None and self.extractor[1]:
+            return None
+        count = "" if self.gaussians["features"].count else ", nor of how many images,"
+        hint = "" if identity.has_field_names else "; published ones are Inception's"
+        return (
+            f"{path} does not say of which extractor and resize{count} its statistics are: the number holds if they are those of "
+            f"{identity.name} ({identity.preprocessing}){hint}"
+        )
 
 
 def open_statistics(path: str | Path, extractor: FeatureExtractor | None = None) -> StatisticsFile:

@@ -1,6 +1,4 @@
-"""Many settings of sampling from one noise bank: a table, fronts, and the best one chosen fairly.
-
-The best of several settings, without the winner's luck.
+"""Many settings of sampling from one noise bank: a table, fronts, and the best one chosen without the winner's luck.
 
 The best of many noisy numbers is better than it deserves: choosing and reporting on the same samples gives a number that other samples do
 not repeat. So the choice is made on one half of the noise bank and the number comes from the other, which had no part in the choice.
@@ -8,26 +6,30 @@ not repeat. So the choice is made on one half of the noise bank and the number c
 
 from __future__ import annotations
 
+import copy
 import itertools
-import math
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from difflab.checkpoints.load import LoadedModel
-from difflab.config.keys import ConfigError, composed
-from difflab.config.options import read_options, with_values
+from difflab.config.groups import ConfigError, choices_of
+from difflab.config.keys import composed
+from difflab.config.near_keys import HYDRA_KEYS
+from difflab.config.options import keys_of, read_options, with_values
+from difflab.config.paths import is_group
+from difflab.config.values import check_value
 from difflab.distributed import Processes
-from difflab.evaluation.build import evaluator_of
-from difflab.evaluation.front import Point, draw_front
-from difflab.evaluation.measuring import Measured, measure_subject
-from difflab.evaluation.results import Measurement, Results, is_higher_better
-from difflab.evaluation.sources import DrawnImages, folder_beside
+from difflab.evaluation.front import Point, choose, draw_front
+from difflab.evaluation.options import EvaluationOptions
+from difflab.evaluation.results import Measurement, Results
+from difflab.evaluation.run import Measured, build_evaluator, measure
+from difflab.evaluation.sources import GeneratedImages, folder_beside
 from difflab.evaluation.tables import results_table
 from difflab.evaluation.wandb import mirror_sweep
 from difflab.files import write_json
@@ -36,154 +38,192 @@ from difflab.runs.wandb.content import Table
 from difflab.runtime.invocation import installation
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job
+from difflab.suggest import suggestion
 
 Value = str | int | float
 
-AXES = {
-    "track": "track {}",
-    "sampler": "{}",
-    "steps": "{} steps",
-    "eta": "eta = {:g}",
-    "scale": "w = {:g}",
-}
-"""What can be swept, and how a value of it is called: EMA track, sampler, its number of steps, DDIM's eta, the scale of classifier-free
-guidance."""
+Load = Callable[[SamplingOptions], LoadedModel]
 
-
-KINDS = {"track": (str,), "sampler": (str,), "steps": (int, str), "eta": (int, float), "scale": (int, float)}
-"""Of which types the values of an axis are."""
+KEYS = {name: key for name, key in keys_of(SamplingOptions).items() if key.of_model and key.staged}
+"""What can be swept, besides what is inside these: all that says how a model draws, and may differ between two models."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """values   axis -> value, in the order of `AXES`; an axis that is absent is as the run has it"""
+    """One setting of what is swept.
+
+    Attributes:
+        values: Key -> value; all else is as the run has it.
+    """
 
     values: Mapping[str, Value]
 
     @property
     def label(self) -> str:
-        return ", ".join(AXES[axis].format(value) for axis, value in self.values.items()) or "as trained"
+        return ", ".join(_labelled(key, value) for key, value in self.values.items()) or "as trained"
 
-    def without(self, axis: str) -> Setting:
-        return Setting({name: value for name, value in self.values.items() if name != axis})
+    def without(self, key: str) -> Setting:
+        """The same but for one of the keys."""
+        return Setting({name: value for name, value in self.values.items() if name != key})
+
+
+def _labelled(key: str, value: Value) -> str:
+    """A value as tables and pictures call it: 25 steps, w = 1.5, s_churn = 40."""
+    label = KEYS[key].label if key in KEYS else ""
+    return (label or f"{key.rpartition('.')[2]} = {{}}").format(value)
 
 
 def settings(axes: Mapping[str, Sequence[Value]]) -> list[Setting]:
-    """All combinations, the last axis fastest. Axes without values are left out."""
-    for axis, values in axes.items():
-        if axis not in AXES:
-            raise ValueError(f"sweep.{axis}: there are {', '.join(AXES)} to sweep over")
-        if not isinstance(values, list | tuple) or len(set(values)) != len(values):
-            raise ValueError(f"sweep.{axis}={values}: expected a list of different values, as [1,2]")
+    """All combinations, the last axis fastest; the keys of sampling come in their own order, and then what is inside of them.
+
+    Args:
+        axes: Key -> values: a key of sampling, as steps; what is inside of one, as sampler.grid.steps; or the last word of that alone, as
+            s_churn. Axes without values are left out.
+
+    Raises:
+        ValueError: The values of an axis are no different values, or are none of its key.
+    """
+    for key, values in axes.items():
+        if not isinstance(values, list | tuple) or len({str(value) for value in values}) != len(values):
+            raise ValueError(f"sweep.{key}={values}: expected a list of different values, as [1,2]")
+        if "." in key and key.partition(".")[0] not in KEYS:
+            raise ValueError(f"sweep.{key}: {suggestion(key.partition('.')[0], KEYS)}")
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, KINDS[axis]):
-                words = " or ".join(kind.__name__ for kind in KINDS[axis])
-                raise ValueError(f"sweep.{axis}: {value!r} is not of type {words}")
-    given = [axis for axis in AXES if axes.get(axis)]
+            if isinstance(value, bool | list | dict | None):
+                raise ValueError(f"sweep.{key}: {value!r} is no number and no word")
+    hints = typing.get_type_hints(SamplingOptions, include_extras=True)
+    for key in axes:
+        for value in axes[key] if key in KEYS and not is_group(key) else ():
+            check_value(f"sweep.{key}", value, hints[key])
+    given = sorted((key for key in axes if len(axes[key])), key=_place)
     return [
-        Setting(dict(zip(given, chosen, strict=True))) for chosen in itertools.product(*(axes[axis] for axis in given))
+        Setting(dict(zip(given, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in given))
     ]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """index     of the chosen candidate
-    chosen_by    its measurement on the half on which it was the best
-    reported     its measurement on the other half
+def _place(key: str) -> tuple[int, int]:
+    """Where a key comes among those of a setting: what is inside of a part after the part."""
+    head = key.partition(".")[0]
+    return [*KEYS].index(head) if head in KEYS else len(KEYS), key.count(".")
+
+
+def with_setting(options: SamplingOptions, setting: Setting, load: Load) -> SamplingOptions:
+    """The options of one setting.
+
+    Args:
+        options: Of all settings.
+        setting: What of them is changed.
+        load: Gives the model, whose parts are changed where the options name no others.
+
+    Raises:
+        ConfigError: There is no such key, or the value is none of it.
     """
+    for key, value in setting.values.items():
+        if key in KEYS and is_group(key):
+            if value not in choices_of(key):
+                raise ConfigError(f"sweep.{key}: no choice {value!r}; {suggestion(str(value), choices_of(key))}")
+            chosen = read_options(SamplingOptions, composed("evaluate", [f"{key}={value}"]))
+            options = with_values(options, {key: getattr(chosen, key)})
+        elif key in KEYS:
+            options = with_values(options, {key: value})
+        else:
+            options = _with_inner(options, key, value, load)
+    if "sampler" in setting.values and "sampler.grid.steps" not in setting.values and options.steps is None:
+        # another sampler takes as many steps as the run's
+        options = with_values(options, {"steps": load(options).config["sampler"]["grid"]["steps"]})
+    return options
 
-    index: int
-    chosen_by: Measurement
-    reported: Measurement
+
+def _with_inner(options: SamplingOptions, key: str, value: Value, load: Load) -> SamplingOptions:
+    """The options with another value of a key that is inside of a part."""
+    parts = {name: getattr(options, name) for name in KEYS}
+    parts |= {name: load(options).config[name] for name in KEYS if KEYS[name].refers and parts[name] is None}
+    known = {path: name for name, node in parts.items() if isinstance(node, Mapping) for path in _paths(node, name)}
+    found = [path for path in known if path == key or ("." not in key and path.endswith(f".{key}"))]
+    if len(found) != 1:
+        several = f"say which one: {' or '.join(f'sweep.{path}' for path in found)}"
+        raise ConfigError(f"sweep.{key}: {several if found else suggestion(key, [*KEYS, *known])}")
+    name, (path,) = known[found[0]], found
+    *above, last = path.split(".")[1:]
+    node = made = copy.deepcopy(dict(parts[name]))
+    for part in above:
+        node = node[part]
+    node[last] = value
+    if (inner := path.partition(".")[2]) in KEYS[name].inside:
+        check_value(f"sweep.{key}", value, KEYS[name].inside[inner])
+    return with_values(options, {name: made})
 
 
-def choose(first: Sequence[Measurement], second: Sequence[Measurement]) -> Choice:
-    """The best on the first half, among those that have a number there.
+def _paths(node: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Dotted keys of the values inside of a part."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{path}.{key}")
+        elif key not in HYDRA_KEYS:
+            yield f"{path}.{key}"
 
-    first, second   one metric of each candidate on the two halves of the same noise bank
+
+def sweep(options: EvaluationOptions, stages: Sequence[SamplingOptions], processes: Processes) -> None:
+    """Draws, measures and compares all settings. Every setting is checked before the first image is drawn.
+
+    Args:
+        options: Of the evaluation, with what is swept.
+        stages: Of the sampling; a sweep has one.
+        processes: That draw.
     """
-    if len(first) != len(second) or not first:
-        raise ValueError(f"as many candidates on both halves, and at least one: got {len(first)} and {len(second)}")
-    if len({m.metric for m in (*first, *second)}) != 1:
-        raise ValueError(f"one metric decides, got {', '.join(sorted({m.metric for m in (*first, *second)}))}")
-    sign = -1 if is_higher_better(first[0]) else 1
-    usable = [i for i, one in enumerate(first) if math.isfinite(one.value)]
-    if not usable:
-        raise ValueError(f"{first[0].metric} of every candidate is no number: {first[0].why or first[0].value}")
-    index = min(usable, key=lambda i: sign * first[i].value)
-    return Choice(index, first[index], second[index])
-
-
-FRONTS = (("fd", "is"), ("recall", "precision"))
-"""Pairs of metrics that settings trade for each other (ADM, figures 4 and 5)."""
-
-
-def sweep(config: DictConfig, axes: Mapping[str, Sequence[Any]], processes: Processes) -> None:
-    """Draws, measures and compares all settings. Every setting is checked before the first image is drawn."""
-    if config.samples is not None or config.checkpoint is None or not isinstance(config.checkpoint, str):
+    common, axes = stages[0], options.axes
+    if options.samples is not None or common.stages or not isinstance(common.checkpoint, str):
         raise ConfigError("a sweep draws from one model: give checkpoint=RUN")
-    if config.num_samples % 2:
-        raise ConfigError(f"num_samples={config.num_samples}: a sweep chooses on one half, so it must be even")
+    if common.num_samples % 2:
+        raise ConfigError(f"num_samples={common.num_samples}: a sweep chooses on one half, so it must be even")
     if find_spec("matplotlib") is None:
         raise ConfigError(f"a sweep draws its fronts with matplotlib: {installation('report')}")
     tried = settings(axes)
-    sources: dict[Any, LoadedModel] = {}  # a model is read once per track
-    subjects = []
+    models: dict[str, LoadedModel] = {}
+
+    def load(options: SamplingOptions) -> LoadedModel:
+        name = repr((options.track, options.ema))
+        if name not in models:  # a model is read once for each of its weights
+            models[name] = model_of(options)
+        return models[name]
+
+    images = []
     for setting in tried:
-        options = _with(read_options(SamplingOptions, config), setting)
-        if options.track not in sources:
-            sources[options.track] = model_of(options)
-        if "sampler" in setting.values and options.steps is None:  # another sampler takes as many steps as the run's
-            steps = sources[options.track].config["sampler"]["grid"]["steps"]
-            options = with_values(options, {"steps": steps})
-        subjects.append(DrawnImages(plan_job(options, sources[options.track], folder_beside)))
-    evaluator = evaluator_of(config, subjects[0], halved=True)
-    decisive = config.select or evaluator.extractor.identity.distance
+        own = with_setting(common, setting, load)
+        images.append(GeneratedImages(plan_job(own, load(own), folder_beside)))
+    evaluator = build_evaluator(options, images[0], halved=True)
+    decisive = str(options.select or evaluator.extractor.identity.distance)
     decidable = [name for name, info in evaluator.info.items() if info.higher_is_better is not None]
     if decisive not in decidable:
         raise ConfigError(f"select={decisive}: the setting can be chosen by {', '.join(decidable) or 'no metric here'}")
 
     measured: list[Measured] = []
     halves: list[tuple[Measurement, Measurement]] = []
-    for setting, subject in zip(tried, subjects, strict=True):
-        one = measure_subject(config, subject, evaluator, processes)
-        measured.append(one)
+    for setting, one in zip(tried, images, strict=True):
+        measured.append(measure(options, one, evaluator, processes))
         if processes.rank == 0:
-            print(results_table(one.results, setting.label), flush=True)
-            halves.append(_halves(one, decisive))
+            print(results_table(measured[-1].results, setting.label), flush=True)
+            halves.append(_halves(measured[-1], common.first_seed, decisive))
     if processes.rank == 0:
-        folder = (
-            Path(config.out) if config.out else subjects[0].folder.parent / f"sweep-{Protocol.of(axes).fingerprint}"
-        )
-        _report(config, folder, tried, measured, halves, decisive)
+        beside = images[0].folder.parent / f"sweep-{Protocol.of(axes).fingerprint}"
+        _report(options, Path(str(options.out)) if options.out else beside, tried, measured, halves, decisive)
 
 
-def _with(options: SamplingOptions, setting: Setting) -> SamplingOptions:
-    """The options of one setting."""
-    changed: dict[str, Any] = dict(setting.values)
-    if "sampler" in changed:
-        other = composed("evaluate", [f"sampler={changed['sampler']}"])
-        changed["sampler"] = read_options(SamplingOptions, other).sampler
-    return with_values(options, changed)
-
-
-def _halves(measured: Measured, decisive: str) -> tuple[Measurement, Measurement]:
+def _halves(measured: Measured, first_seed: int, decisive: str) -> tuple[Measurement, Measurement]:
     """The decisive metric of the first and of the second half of the samples."""
-    features, subject = measured.features, measured.subject
+    features = measured.features
     assert features is not None, "a sweep has a decisive metric"
-    middle, first_seed = len(features) // 2, subject.plan.options.first_seed if isinstance(subject, DrawnImages) else 0
-    found = []
+    middle, found = len(features) // 2, []
     for start in (0, middle):
         seeds = f"{first_seed + start} .. {first_seed + start + middle - 1}"
         rows = torch.arange(start, start + middle)
-        fields = {**subject.fields, "seeds": seeds}
-        numbers = measured.evaluator.measure(features.select(rows), fields)
+        numbers = measured.evaluator.measure(features.select(rows), {**measured.images.fields, "seeds": seeds})
         found.append(next(one for one in numbers if one.metric == decisive))
     return found[0], found[1]
 
 
 def _report(
-    config: DictConfig,
+    options: EvaluationOptions,
     folder: Path,
     tried: Sequence[Setting],
     measured: Sequence[Measured],
@@ -191,22 +231,18 @@ def _report(
     decisive: str,
 ) -> None:
     choice = choose([first for first, _ in halves], [second for _, second in halves])
-    named = measured[0].evaluator.extractor.identity.named
-    fronts = []
-    for x, y in FRONTS:
-        if {named(x), named(y)} <= set(measured[0].evaluator.info):
-            path = folder / f"front-{named(x)}-{named(y)}.png"
-            points = [
-                _point(setting, one.results, named(x), named(y)) for setting, one in zip(tried, measured, strict=True)
-            ]
-            draw_front(points, path, f"{measured[0].subject.name}: {len(tried)} settings from the same seeds")
-            print(f"front    {path}")
-            fronts.append(path)
+    pictures = []
+    for x, y in measured[0].evaluator.fronts:
+        points = [_point(setting, one.results, x, y) for setting, one in zip(tried, measured, strict=True)]
+        path = folder / f"front-{x}-{y}.png"
+        draw_front(points, path, f"{measured[0].images.name}: {len(tried)} settings from the same seeds")
+        print(f"front    {path}")
+        pictures.append(path)
     content = {
         "settings": [
             {
                 "setting": dict(setting.values),
-                "results": str(one.subject.file),
+                "results": str(one.images.file),
                 "first_half": a.value,
                 "second_half": b.value,
             }
@@ -225,7 +261,8 @@ def _report(
         f"on the other half it is {reported.value:.4g}{reach} ({reported.samples} samples)"
     )
     numbers = {"best": best.label, f"best/{decisive}@{reported.samples}": reported.value}
-    mirror_sweep(config, measured, _table(tried, measured, halves, choice.index), numbers, fronts, folder)
+    table = _table(tried, measured, halves, choice.index)
+    mirror_sweep(options.logger, measured, table, numbers, pictures, folder)
 
 
 def _table(
@@ -248,7 +285,8 @@ def _table(
 
 
 def _point(setting: Setting, results: Results, x: str, y: str) -> Point:
-    line = setting.without("scale") if "scale" in setting.values else setting.without("steps")
-    axis = "scale" if "scale" in setting.values else "steps"
-    label = Setting({axis: setting.values[axis]}).label if axis in setting.values else ""
-    return Point(results[x], results[y], line.label, label)
+    """A setting in a picture: on the line of those that differ in their last number alone."""
+    numbers = [key for key, value in setting.values.items() if not isinstance(value, str)]
+    along = numbers[-1] if numbers else ""
+    label = _labelled(along, setting.values[along]) if along else ""
+    return Point(results[x], results[y], setting.without(along).label, label)

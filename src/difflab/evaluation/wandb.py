@@ -14,8 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-
 from difflab.config.groups import ConfigError
 from difflab.data.errors import warn
 from difflab.reading import read_yaml
@@ -25,8 +23,8 @@ from difflab.runs.wandb.after_training import mirror_nodes, tell
 from difflab.runs.wandb.content import Content, Table
 
 if TYPE_CHECKING:
-    from difflab.evaluation.measuring import Measured
     from difflab.evaluation.results import Measurement
+    from difflab.evaluation.run import Measured
     from difflab.sampling.job import SamplingJob
 
 SHOWN_CLASSES, SHOWN_OF_A_CLASS = 100, 8
@@ -47,13 +45,16 @@ class Place(NamedTuple):
     asked: bool
 
 
-def check_mirror(config: DictConfig) -> None:
+Loggers = Mapping[str, Any] | None
+"""Name -> node of the command's `logger`, plain; None where it says nothing of them."""
+
+
+def check_mirror(loggers: Loggers) -> None:
     """Raises a ConfigError where the command's `logger` is not one that takes results."""
-    loggers: Any = OmegaConf.to_container(config.logger, resolve=True) if config.get("logger") is not None else {}
-    nodes = list(mirror_nodes(loggers))
-    if len(nodes) < len(loggers):
+    nodes = list(mirror_nodes(loggers or {}))
+    if len(nodes) < len(loggers or {}):
         raise ConfigError(
-            f"logger={','.join(loggers)}: results are sent to W&B alone: logger=wandb, or logger=none for nothing"
+            f"logger={','.join(loggers or {})}: results are sent to W&B alone: logger=wandb, or logger=none for nothing"
         )
     for node in nodes:
         from difflab.runs.wandb.service import WandbError, chosen_mode
@@ -64,70 +65,57 @@ def check_mirror(config: DictConfig) -> None:
             raise ConfigError(str(error)) from error
 
 
-def place_of(config: DictConfig, plan: SamplingJob | None) -> Place | None:
+def place_of(loggers: Loggers, job: SamplingJob | None) -> Place | None:
     """Where results go: as the command's `logger` says, else as the run was mirrored; None for nowhere.
 
     Args:
-        config: Of the command.
-        plan: By which images are drawn; None for images that exist.
+        loggers: Of the command.
+        job: By which images are drawn; None for images that exist.
     """
-    run = None
-    if plan is not None and plan.before is None:
-        directory = RunDirectory(plan.model.file.parent.parent)
+    run, asked = None, loggers is not None
+    if job is not None and job.before is None:
+        directory = RunDirectory(job.model.file.parent.parent)
         run = directory if directory.config.exists() else None
-    if config.get("logger") is not None:
-        loggers: Any = OmegaConf.to_container(config.logger, resolve=True)
-    elif run is not None and (run.path / "wandb").is_dir():
-        loggers = read_yaml(run.config).get("logger") or {}
-    else:
-        return None
-    node = next(mirror_nodes(loggers), None)
-    return None if node is None else Place(node, run, config.get("logger") is not None)
+    if loggers is None and run is not None and (run.path / "wandb").is_dir():
+        loggers = read_yaml(run.config).get("logger")
+    node = next(mirror_nodes(loggers or {}), None)
+    return None if node is None else Place(node, run, asked)
 
 
-def mirror_evaluation(config: DictConfig, measured: Measured) -> None:
+def mirror_evaluation(loggers: Loggers, measured: Measured) -> None:
     """Sends what was measured of one set of images.
 
     In the training's summary it is evaluate/<track>/<metric>@<samples>, with its interval and the fingerprint of its protocol. Settings
     that such a name does not tell apart have one place there, that of the last evaluation; results.json has all.
-    """
-    from difflab.evaluation.sources import DrawnImages
 
-    subject = measured.subject
-    plan = subject.plan if isinstance(subject, DrawnImages) else None
-    place = place_of(config, plan)
+    Args:
+        loggers: Of the command.
+        measured: Images and numbers.
+    """
+    images, job, numbers = measured.images, measured.images.job, measured.results.measurements
+    place = place_of(loggers, job)
     if place is None:
         return
-    if place.run is not None and plan is not None and (place.run.path / "wandb").is_dir():
-        scores = _numbers(measured.results.measurements, f"evaluate/{plan.model.track}/", subject.count)
+    if place.run is not None and job is not None and (place.run.path / "wandb").is_dir():
+        scores = _numbers(numbers, f"evaluate/{job.model.track}/", images.count)
         for node in mirror_nodes(read_yaml(place.run.config).get("logger") or {}):
             tell(place.run, node, lambda mirror, params: mirror.summarise(params, scores))
-    rows = [_row(one) for one in measured.results.measurements]
-    grid = subject.folder / "grid.png"
+    grid = images.folder / "grid.png"
     with TemporaryDirectory() as folder:
         classes = _classes(measured, Path(folder))
         content = Content(
-            numbers=_numbers(measured.results.measurements, "", subject.count),
-            tables={"results": Table(_COLUMNS, rows)} | ({"classes": classes} if classes else {}),
-            pictures={"samples": (grid, caption(plan))} if plan is not None and grid.exists() else {},
+            numbers=_numbers(numbers, "", images.count),
+            tables={"results": Table(_COLUMNS, [_row(one) for one in numbers])}
+            | ({"classes": classes} if classes else {}),
+            pictures={"samples": (grid, caption(job))} if job is not None and grid.exists() else {},
         )
-        told = {
-            "subject": subject.about,
-            "protocol": {m.metric: m.protocol.fields for m in measured.results.measurements},
-        }
-        _send(
-            place,
-            "evaluate",
-            subject.name,
-            [subject.fields, subject.about.get("weights_sha256")],
-            told,
-            content,
-            subject.folder,
-        )
+        config = {"subject": images.about, "protocol": {one.metric: one.protocol.fields for one in numbers}}
+        defined_by = [images.fields, images.about.get("weights_sha256")]
+        _send(place, "evaluate", images.name, defined_by, config, content, images.folder)
 
 
 def mirror_sweep(
-    config: DictConfig,
+    loggers: Loggers,
     measured: Sequence[Measured],
     table: Table,
     numbers: Mapping[str, Any],
@@ -137,53 +125,50 @@ def mirror_sweep(
     """Sends what a sweep has found.
 
     Args:
-        config: Of the command.
+        loggers: Of the command.
         measured: By setting.
         table: A row per setting.
         numbers: The best setting and its number.
         fronts: Pictures.
         folder: Of the sweep.
     """
-    from difflab.evaluation.sources import DrawnImages
-
-    subject = measured[0].subject
-    place = place_of(config, subject.plan if isinstance(subject, DrawnImages) else None)
+    images = measured[0].images
+    place = place_of(loggers, images.job)
     if place is not None:
-        content = Content(numbers, {"sweep": table}, {path.stem: (path, subject.name) for path in fronts})
-        _send(place, "evaluate", f"sweep of {subject.name}", [folder.name], {"subject": subject.about}, content, folder)
+        content = Content(numbers, {"sweep": table}, {path.stem: (path, images.name) for path in fronts})
+        _send(place, "evaluate", f"sweep of {images.name}", [folder.name], {"subject": images.about}, content, folder)
 
 
-def mirror_samples(config: DictConfig, plan: SamplingJob, grid: Path) -> None:
+def mirror_samples(job: SamplingJob, grid: Path) -> None:
     """Sends the grid of what was drawn, with what defines it.
 
     Args:
-        config: Of the command.
-        plan: By which it was drawn.
+        job: By which it was drawn.
         grid: The picture.
     """
-    place = place_of(config, plan)
+    place = place_of(job.options.logger, job)
     if place is None:
         return
-    name = f"{plan.subject['run'] or Path(plan.subject['checkpoint']).stem} seed {plan.subject['seed']}"
-    content = Content(pictures={"samples": (grid, caption(plan))})
-    told = {"subject": plan.subject, "protocol": plan.protocol_fields}
-    _send(place, "sample", name, [plan.folder.plan.fingerprint, plan.count], told, content, plan.folder.path)
+    name = f"{job.subject['run'] or Path(job.subject['checkpoint']).stem} seed {job.subject['seed']}"
+    content = Content(pictures={"samples": (grid, caption(job))})
+    config = {"subject": job.subject, "protocol": job.protocol_fields}
+    _send(place, "sample", name, [job.folder.plan.fingerprint, job.count], config, content, job.folder.path)
 
 
-def caption(plan: SamplingJob) -> str:
+def caption(job: SamplingJob) -> str:
     """What a grid shows, in a line."""
-    request, subject = plan.options, plan.subject
-    shown = min(int(request.grid or plan.count), plan.count)
-    sampler = plan.config["sampler"]
+    options, subject = job.options, job.subject
+    shown = min(int(options.grid or job.count), job.count)
+    sampler = job.config["sampler"]
     guided = [
-        f"{name} {node['scale']}" if "scale" in node else name for name, node in (plan.config["guidance"] or {}).items()
+        f"{name} {node['scale']}" if "scale" in node else name for name, node in (job.config["guidance"] or {}).items()
     ]
     parts = [
-        f"{shown} of {plan.count} images",
-        f"{plan.model.track} at step {subject['step']}",
+        f"{shown} of {job.count} images",
+        f"{job.model.track} at step {subject['step']}",
         f"{sampler['_target_'].rpartition('.')[2]} {sampler['grid']['steps']} steps",
         f"guidance {', '.join(guided)}" if guided else "no guidance",
-        f"seeds {request.first_seed} .. {request.first_seed + shown - 1}",
+        f"seeds {options.first_seed} .. {options.first_seed + shown - 1}",
     ]
     return ", ".join(parts)
 
@@ -208,9 +193,9 @@ def _send(
         warn(f"W&B does not get the results in {folder}: {error}")
         return
 
-    node, told = place.node, {"run": {"name": name}}
+    node, about = place.node, {"run": {"name": name}}
     if place.run is not None:
-        told = {key: value for key, value in read_yaml(place.run.config).items() if key in ("run", "seed")}
+        about = {key: value for key, value in read_yaml(place.run.config).items() if key in ("run", "seed")}
     digest = sha256(repr(defined_by).encode()).hexdigest()[:10]
     said = Said(
         (node.get("name") if place.asked else None) or f"{job_type} {name}",
@@ -221,7 +206,7 @@ def _send(
     description = Description(
         node["project"], node.get("entity"), f"{origin}-{job_type}-{digest}", node.get("group"), job_type, said
     )
-    publish(content, description, told, config, mode, folder)
+    publish(content, description, about, config, mode, folder)
 
 
 _COLUMNS = ("metric", "samples", "value", "low", "high", "std_error", "better", "protocol", "why")
@@ -251,7 +236,7 @@ def _classes(measured: Measured, folder: Path) -> Table | None:
     from difflab.evaluation.callback import grid_of
     from difflab.files import atomic_file
 
-    labels, images = measured.features.labels if measured.features else None, measured.subject.seen
+    labels, images = measured.features.labels if measured.features else None, measured.images.seen
     if labels is None or images is None:
         return None
     rows = []

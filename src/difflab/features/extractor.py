@@ -7,10 +7,6 @@ to_uint8_truncated   floor((x + 1) * 127.5)      as guided-diffusion's scripts d
                                                  lower, and a continuous image is darker by half a level. It moves FID: use
                                                  it to reproduce numbers that were published with it, and for nothing else
 
-What turns images into the numbers that metrics compare: features for distances, logits for scores.
-
-What turns images into the numbers that metrics compare: features for distances, logits for scores.
-
 An extractor is not a module and never an attribute of one: it must not enter checkpoints, follow the training precision or be
 averaged by EMA. It runs without gradients in float32, outside autocast and without TF32, since a FID from reduced precision is
 another metric.
@@ -72,12 +68,13 @@ class Features(NamedTuple):
 class Identity:
     """What an extractor is called, what it gives and what it does to an image first.
 
-    name               inception, efflite0_128, digits
-    dimension          D, of the features
-    preprocessing      resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor
-    num_classes        K, of the logits; 0 for an extractor that has none
-    spatial_dimension  S, of the spatial features; 0 for none
-    weights            which file of weights, by name and SHA-256; empty for what comes with difflab or with a package of fixed content
+    Attributes:
+        name: inception, efflite0_128, digits.
+        dimension: D, of the features.
+        preprocessing: Resize and scaling in words; part of the fingerprint, so a change of it is a change of the extractor.
+        num_classes: K, of the logits; 0 for an extractor that has none.
+        spatial_dimension: S, of the spatial features; 0 for none.
+        weights: Which file of weights, by name and SHA-256; empty for what comes with difflab or with a package of fixed content.
     """
 
     name: str
@@ -88,6 +85,11 @@ class Identity:
     weights: str = ""
 
     @property
+    def has_field_names(self) -> bool:
+        """Whether its metrics are called as the field calls them, who means the graph of Inception of 2015-12-05: FID, IS, KID."""
+        return self.name == "inception"
+
+    @property
     def columns(self) -> dict[str, int]:
         """Name -> width of what `Features` holds."""
         widths = {"features": self.dimension, "logits": self.num_classes, "spatial": self.spatial_dimension}
@@ -95,11 +97,11 @@ class Identity:
 
     def named(self, stem: str) -> str:
         """What a metric of these features is called: fd_digits, precision_digits. Only Inception's are `fid`, `kid`, `precision`."""
-        return _OF_INCEPTION.get(stem, stem) if self.name == "inception" else f"{stem}_{self.name}"
+        return _OF_INCEPTION.get(stem, stem) if self.has_field_names else f"{stem}_{self.name}"
 
     def label(self, general: str, of_inception: str = "") -> str:
         """What a metric of these features is called for people: FID of Inception's, FD (digits) of others."""
-        return of_inception or general if self.name == "inception" else f"{general} ({self.name})"
+        return of_inception or general if self.has_field_names else f"{general} ({self.name})"
 
     @property
     def distance(self) -> str:

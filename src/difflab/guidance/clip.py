@@ -16,6 +16,8 @@ class Clip(Guidance):
         high: The brightest, above `low`.
     """
 
+    bounds_x0 = True
+
     def __init__(self, low: float = -1.0, high: float = 1.0):
         if not low < high:
             raise ValueError(f"clipping to [{low}, {high}] leaves nothing")

@@ -25,6 +25,7 @@ class Guidance(ABC):
         needs_null_condition: Whether the condition must be droppable, and the model know the null condition: have been trained with
             conditions dropped.
         needs_label: Whether every image must have a class.
+        bounds_x0: Whether it keeps the prediction within bounds, as is done for the likelihood of an unguided model as well.
         attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.ATTENTION_PLACES`.
         models: Name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its weights in
             the protocol of a number.
@@ -32,6 +33,7 @@ class Guidance(ABC):
 
     needs_null_condition: bool = False
     needs_label: bool = False
+    bounds_x0: bool = False
     attention_places: frozenset[int] = frozenset()
     models: Mapping[str, nn.Module] = MappingProxyType({})
 

@@ -32,6 +32,8 @@ from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 class _ScoreOfParts(StreamedMetric):
     """States: p [S, K] sum of p(y|x), p_log_p [S] sum of sum_y p log p, count [S]."""
 
+    fronts = (("fd", "is"),)
+
     higher_is_better = True
     plot_lower_bound = 1.0  # the exponential of a mean divergence, which is never negative
     p: Tensor

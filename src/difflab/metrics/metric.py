@@ -79,10 +79,13 @@ class FeatureMetric(Declaring):
     The value depends on which images there are and on their order of number alone, never on batches or processes.
 
     Attributes:
+        fronts: Pairs of numbers that settings of sampling trade for each other (ADM, figures 4 and 5), as `Identity.named` takes them; a
+            sweep draws each, the first along x.
         counterpart: What of it torch-fidelity computes too; None for nothing.
     """
 
     _called = "measure"
+    fronts: ClassVar[tuple[tuple[str, str], ...]] = ()
     reference: Reference | None = None
     identity: Identity | None = None
     num_images: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from difflab.features.extractor import FeatureSet
+from difflab.features.extractor import FeatureSet, Identity
 from difflab.metrics.gaussian import Gaussian
 
 
@@ -59,6 +59,60 @@ class Needs:
     def reference(self) -> bool:
         """Whether there must be a reference at all."""
         return bool(self.reference_columns) or self.reference_features
+
+    def check(
+        self,
+        name: str,
+        identity: Identity,
+        samples: int,
+        has_labels: bool,
+        reference_columns: frozenset[str],
+        reference_images: int | None,
+        reference_has_labels: bool,
+    ) -> None:
+        """Compares with what there will be. To be called before any work.
+
+        Args:
+            name: Of the metric, for errors.
+            identity: Of the extractor.
+            samples: How many images there will be at least.
+            has_labels: Whether each has a class.
+            reference_columns: Of which the reference has a Gaussian, or will have one.
+            reference_images: How many images the reference has; None where it has statistics alone, or is none.
+            reference_has_labels: Whether each of them has a class.
+
+        Raises:
+            ValueError: Something is lacking; one line says what to do.
+        """
+        if reference_images is not None:
+            compared = min(self.reference_images or reference_images, reference_images)
+            if compared < self.references:
+                raise ValueError(
+                    f"{name} needs at least {self.references} images of the reference, and it has {compared}"
+                )
+            if (self.reference_images or 0) > reference_images:
+                raise ValueError(
+                    f"{name} is to be compared with {self.reference_images:,} images of the reference, and it has {reference_images:,}: "
+                    "set the metric's reference_images to at most that"
+                )
+        for column in sorted(self.columns - set(identity.columns)):
+            raise ValueError(
+                f"{name} needs {column}, which the extractor {identity.name} does not give with these weights: leave the metric out, "
+                "or choose an extractor or weights that give them (`difflab weights` lists them)"
+            )
+        if samples < self.samples:
+            raise ValueError(f"{name} needs at least {self.samples} samples, num_samples={samples}")
+        if self.reference_features and reference_images is None:
+            raise ValueError(
+                f"{name} needs the reference's images, and the reference is a file of statistics: give images, or leave the metric out"
+            )
+        for column in sorted(self.reference_columns - reference_columns):
+            known = ", ".join(sorted(reference_columns)) or "none"
+            raise ValueError(f"{name} needs the reference's statistics of {column}; it has {known}")
+        if self.labels and not has_labels:
+            raise ValueError(f"{name} needs the samples' classes, and these samples have none")
+        if self.labels and not reference_has_labels:
+            raise ValueError(f"{name} needs the classes of the reference's images, and these have none")
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ class _Shares(Metric):
             samples with 10,000 images, while its FID is to the statistics of all.
     """
 
+    fronts = (("recall", "precision"),)
+
     higher_is_better = True
     plot_upper_bound = 1.0
 

@@ -48,6 +48,7 @@ class SamplingOptions:
         quantization: Node of the function from [-1, 1] to uint8.
         compute: Node of how the network is computed.
         format: Name -> node of the forms in which the images are written.
+        logger: Name -> node of where the grid goes besides; None for where the run was mirrored.
         overwrite: Whether images that were drawn in another way are replaced.
         keep_shards: Whether the shards stay beside the formats.
         grid: Images in the picture.
@@ -109,6 +110,7 @@ class SamplingOptions:
     quantization: Annotated[Node, Key(of_model=True, staged=True, protocol=("quantization",))]
     compute: Node
     format: Annotated[Node | None, Key(inside={"webdataset.images_per_tar": Positive})] = None
+    logger: Node | None = None
     overwrite: bool = False
     keep_shards: bool = False
     grid: Positive = 64

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from difflab.config.build import build, resolved, target
-from difflab.config.options import Key
-from difflab.config.values import Natural, Positive
+from difflab.config.build import build, target
 from difflab.evaluation.bits_per_dim import NAME as BITS_PER_DIM
-from difflab.evaluation.build import extractor_of
+from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
+from difflab.evaluation.run import extractor_of
 from difflab.features import FeatureExtractor
 from difflab.features.inception import FILES, find_inception_weights
 from difflab.metrics import FeatureMetric, Protocol
-from difflab.sampling.options import Node
 
 CHOICE = "in the study's `evaluation`, under `overrides`"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasuringOptions:
-    """What an evaluation is asked to measure.
-
-    Attributes:
-        num_samples: How many images.
-        bits_per_dim: Of how many images of the reference; 0 for none.
-        metric: Name -> node.
-        extractor: Node; None for the run's.
-        data: Node of the data set that is compared with; None for the run's.
-    """
-
-    num_samples: Positive
-    bits_per_dim: Natural
-    metric: Annotated[Mapping[str, Node] | None, Key()] = None
-    extractor: Annotated[Node | None, Key(refers=True)] = None
-    data: Node | None = None
 
 
 class Deciding:
@@ -45,7 +23,7 @@ class Deciding:
     def __init__(self) -> None:
         self._extractors: dict[str, FeatureExtractor | str] = {}
 
-    def lacking(self, metrics: Sequence[str], config: Mapping[str, Any], asked: MeasuringOptions) -> str:
+    def lacking(self, metrics: Sequence[str], config: Mapping[str, Any], asked: EvaluationOptions) -> str:
         """Why an evaluation will not give these metrics, and what to do; "" if it will.
 
         Args:
@@ -74,20 +52,19 @@ class Deciding:
             return ""
         return f"evaluations will give {', '.join(names)}, and not {missing[0]}: {_remedy(missing[0], extractor)}"
 
-    def _extractor(self, config: Mapping[str, Any], asked: MeasuringOptions) -> FeatureExtractor | str:
+    def _extractor(self, config: Mapping[str, Any], asked: EvaluationOptions) -> FeatureExtractor | str:
         """An extractor, or why there is none."""
         data = asked.data or config.get("data")
         key = repr((asked.extractor, config.get("extractor"), data and data.get("dataset")))
         if key not in self._extractors:
             try:
-                chosen = resolved({"extractor": asked.extractor, "data": data})["extractor"]
-                self._extractors[key] = extractor_of(chosen, config, data)
+                self._extractors[key] = extractor_of(asked, config, data)
             except (ValueError, OSError, ImportError) as error:
                 self._extractors[key] = " ".join(str(error).split())
         return self._extractors[key]
 
 
-def _metrics(asked: MeasuringOptions) -> list[FeatureMetric] | None:
+def _metrics(asked: EvaluationOptions) -> list[FeatureMetric] | None:
     """The chosen ones; None where some compare images in pairs, whose weights are looked for when there are pairs."""
     nodes = list((asked.metric or {}).values())
     if not all(isinstance(kind := target(node), type) and issubclass(kind, FeatureMetric) for node in nodes):

@@ -21,13 +21,13 @@ from difflab.config.resolved import ResolvedConfig, with_seed
 from difflab.config.stages import gathered, stage_words
 from difflab.config.trust import packages_of
 from difflab.config.words import as_meant
-from difflab.evaluation.build import MeasuringValues
+from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
 from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
-from difflab.studies.planning.deciding import Deciding, MeasuringOptions
+from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
@@ -257,13 +257,13 @@ class _Fingerprints:
 
 
 @cache
-def _evaluation(overrides: tuple[str, ...]) -> MeasuringOptions:
+def _evaluation(overrides: tuple[str, ...]) -> EvaluationOptions:
     """What an evaluation is asked for. A ConfigError if evaluate.py would not take these overrides."""
     for override in as_meant("evaluate", overrides):
         if override.lstrip("+~").partition("=")[0] in ("checkpoint", "samples", "out", "first_seed", "compare"):
             raise ConfigError(f"{override}: a study says itself which images are measured, and where results are kept")
     words = [*gathered(overrides), "checkpoint=RUN"]
-    asked, drawn = resolve_options("evaluate", words, MeasuringOptions, SamplingOptions, values=[MeasuringValues])
+    asked, drawn = resolve_options("evaluate", words, EvaluationOptions, SamplingOptions)
     stage_words(drawn.stage, len(drawn.stages), SamplingOptions)
     return asked
 
