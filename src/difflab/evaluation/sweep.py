@@ -38,7 +38,7 @@ from difflab.runs.wandb.content import Table
 from difflab.runtime.invocation import installation
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job
-from difflab.suggest import suggestion
+from difflab.suggest import near_name, suggestion
 
 Value = str | int | float
 
@@ -140,9 +140,11 @@ def _with_inner(options: SamplingOptions, key: str, value: Value, load: Load) ->
     parts |= {name: load(options).config[name] for name in KEYS if KEYS[name].refers and parts[name] is None}
     known = {path: name for name, node in parts.items() if isinstance(node, Mapping) for path in _paths(node, name)}
     found = [path for path in known if path == key or ("." not in key and path.endswith(f".{key}"))]
-    if len(found) != 1:
-        several = f"say which one: {' or '.join(f'sweep.{path}' for path in found)}"
-        raise ConfigError(f"sweep.{key}: {several if found else suggestion(key, [*KEYS, *known])}")
+    if len(found) > 1:
+        raise ConfigError(f"sweep.{key}: say which one: {' or '.join(f'sweep.{path}' for path in found)}")
+    if not found:
+        near = near_name(key, [*KEYS, *(path.rpartition(".")[2] for path in known)])
+        raise ConfigError(f"sweep.{key}: {f'did you mean {near!r}?' if near else suggestion(key, [*KEYS, *known])}")
     name, (path,) = known[found[0]], found
     *above, last = path.split(".")[1:]
     node = made = copy.deepcopy(dict(parts[name]))
