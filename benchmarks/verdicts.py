@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.record import machine, today, versions
 from difflab.metrics import MetricInfo
 from difflab.studies.scale import DIFFERENCE, Margin
-from difflab.studies.statistics import Comparison, Outcome, Verdict, judge, paired_difference
+from difflab.studies.statistics import Outcome, Pair, Verdict, judge, paired_difference
 
 NUMBER = MetricInfo(higher_is_better=False, bounds=(-math.inf, math.inf))
 RATIO = MetricInfo(higher_is_better=False, ratio=True)
@@ -61,7 +61,7 @@ class Cell:
 
 def verdicts_of(base: Arm, rows: Sequence[Arm], info: MetricInfo, margin: Margin | None = None) -> dict[str, Verdict]:
     other = dict(enumerate(base.tolist()))
-    comparisons = {str(i): Comparison(dict(enumerate(row.tolist())), other, "base") for i, row in enumerate(rows)}
+    comparisons = {str(i): Pair(dict(enumerate(row.tolist())), other, "base") for i, row in enumerate(rows)}
     return judge(comparisons, "number", info, margin=margin)
 
 

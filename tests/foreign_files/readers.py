@@ -288,8 +288,7 @@ def _trained(folder: Path) -> object:
 
 
 def _compare(folder: Path, other: Path) -> object:
-    from difflab.studies.compare import compare
-    from difflab.studies.compare.render import as_text
+    from difflab.studies.compare import as_text, compare
 
     return as_text(compare([str(folder), str(other)], [], {}))
 

@@ -11,9 +11,10 @@ from difflab.reading import parse_yaml, printable
 from difflab.runtime.invocation import command
 from difflab.strict_json import dumps
 from difflab.studies import StudyError
-from difflab.studies.compare import as_data, as_text, side_by_side
+from difflab.studies.compare import as_data, as_text
 from difflab.studies.compare import compare as compared
 from difflab.studies.execution import look_at_runs
+from difflab.studies.report.grids import side_by_side
 
 OPTIONS = ("waive", "out", "info")
 
@@ -40,7 +41,8 @@ def compare(words: Sequence[str]) -> None:
     found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])
     print(dumps(as_data(found), indent=2) if "--json" in words else printable(as_text(found)))
     if "out" in given:
-        print(f"samples  {side_by_side(found.runs, given['out']) or 'none of the runs has drawn any'}", file=sys.stderr)
+        picture = side_by_side({run.name: run.path for run in found.runs}, given["out"])
+        print(f"samples  {picture or 'none of the runs has drawn any'}", file=sys.stderr)
     elif "--json" not in words:
         print("\nout=samples.png puts the samples side by side")
 

@@ -60,6 +60,10 @@ class Arm:
     explains: tuple[str, ...] = ()
     diverged: tuple[int, ...] = ()
 
+    def measured(self, metric: str) -> list[Measurement]:
+        """The number of each seed."""
+        return [one.measurements[metric] for one in self.replicates.values()]
+
     def values(self, metric: str) -> dict[int, float]:
         """seed -> value; not a number where the metric gave none."""
         return {seed: one.measurements[metric].value for seed, one in self.replicates.items()}

@@ -13,7 +13,9 @@ from scipy.stats import ttest_rel
 from difflab.evaluation import Measurement, Results
 from difflab.metrics import Protocol
 from difflab.studies import StudyError
-from difflab.studies.compare import as_data, as_text, compare, metric_difference, side_by_side
+from difflab.studies.compare import as_data, as_text, compare
+from difflab.studies.report.grids import side_by_side as picture_of
+from difflab.studies.statistics import group_difference
 from fabricated import PROTOCOL, measured
 
 
@@ -56,6 +58,10 @@ def _samples(path):
     return folder
 
 
+def side_by_side(runs, path):
+    return picture_of({run.name: run.path for run in runs}, path)
+
+
 def only(comparison):
     (metric,) = comparison.metrics
     return metric.differences[2]
@@ -81,13 +87,12 @@ def test_common_seeds_are_paired(tmp_path):
     theirs = ttest_rel(np.log(b), np.log(a))
     low, high = 100 * np.expm1(theirs.confidence_interval())
     assert found.value == pytest.approx(100 * (math.prod(b) / math.prod(a)) ** (1 / 3) - 100)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6)
+    assert found.limits == pytest.approx((low, high), rel=1e-6)
     assert found.p == pytest.approx(theirs.pvalue, rel=1e-9)
-    assert (found.basis, found.unit) == ("a typical seed, paired over seeds 0, 1, 2", " %")
+    assert (found.basis, found.scale.unit) == ("a typical seed, paired over seeds 0, 1, 2", " %")
     text = as_text(compare(paths))
-    assert "-17.5 %" in text
-    assert "-24.5 .. -9.8 %" in text
-    assert "11.0 -/+ 2.5 (3 seeds)" in text
+    assert "-17.5 % [-24.5, -9.8]" in text
+    assert "11.0 ± 2.5 (3 seeds)" in text
 
 
 def test_single_runs_have_the_errors_of_sampling(tmp_path):
@@ -96,7 +101,7 @@ def test_single_runs_have_the_errors_of_sampling(tmp_path):
     )
     error = math.hypot(0.3 / 10, 0.4 / 9)
     low, high = (100 * math.expm1(math.log(0.9) + side * 1.959963984540054 * error) for side in (-1, 1))
-    assert (found.value, found.low, found.high) == pytest.approx((-10, low, high), rel=1e-6)
+    assert (found.value, *found.limits) == pytest.approx((-10, low, high), rel=1e-6)
     assert found.p == pytest.approx(math.erfc(-math.log(0.9) / error / math.sqrt(2)), rel=1e-6)
     assert "sampling errors alone" in found.basis
 
@@ -104,28 +109,26 @@ def test_single_runs_have_the_errors_of_sampling(tmp_path):
 def test_groups_without_common_seeds_are_independent():
     first = {s: measured("is", v, s) for s, v in enumerate((10.0, 11.0, 12.0))}
     second = {s + 7: measured("is", v, s) for s, v in enumerate((8.0, 9.0, 10.0))}
-    found = metric_difference(first, second)
+    found = group_difference(first, second)
     # equal variances of 1 and n = 3: 4 degrees of freedom, t_.975 = 2.776445, error sqrt(2/3)
-    assert (found.low, found.high) == pytest.approx(
-        (-2 - 2.776445 * math.sqrt(2 / 3), -2 + 2.776445 * math.sqrt(2 / 3)), rel=1e-6
-    )
+    assert found.limits == pytest.approx((-2 - 2.776445 * math.sqrt(2 / 3), -2 + 2.776445 * math.sqrt(2 / 3)), rel=1e-6)
     assert "independent" in found.basis
 
 
 def test_one_common_seed_is_that_which_is_compared():
     first = {0: measured("fid", 10.0, 0, 0.3), 1: measured("fid", 20.0, 1, 0.3)}
-    found = metric_difference(first, {1: measured("fid", 19.0, 1, 0.4)})
+    found = group_difference(first, {1: measured("fid", 19.0, 1, 0.4)})
     assert found.value == pytest.approx(-5)
     assert "seed 1" in found.basis
 
 
 def test_numbers_without_errors_have_no_interval():
-    found = metric_difference({0: measured("fid", 10.0)}, {0: measured("fid", 9.0)})
-    assert (found.value, found.low, found.p) == (pytest.approx(-10), None, None)
+    found = group_difference({0: measured("fid", 10.0)}, {0: measured("fid", 9.0)})
+    assert (found.value, found.limits, found.p) == (pytest.approx(-10), None, None)
 
 
 def test_a_number_that_has_no_logarithm_is_named():
-    found = metric_difference(
+    found = group_difference(
         {0: measured("fid", 0.0), 1: measured("fid", 3.0, 1)}, {0: measured("fid", 9.0), 1: measured("fid", 8.0, 1)}
     )
     assert math.isnan(found.value)
@@ -190,7 +193,7 @@ def test_of_several_evaluations_those_alike_are_compared(tmp_path):
 def test_without_evaluations_the_last_one_of_training_stands_in_and_says_so(tmp_path):
     paths = [run(tmp_path, "a", fid=10.0, last=30.0), run(tmp_path, "b", width=96, last=28.0, step=60)]
     comparison = compare(paths)
-    assert (only(comparison).value, only(comparison).low) == (pytest.approx(-100 / 15), None)
+    assert (only(comparison).value, only(comparison).limits) == (pytest.approx(-100 / 15), None)
     assert "during training, step 60" in as_text(comparison)
     assert "b/id0 is at step 60 of 100" in comparison.notes
 

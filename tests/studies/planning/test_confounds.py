@@ -1,6 +1,9 @@
 """Rows differ in what they declare, in what follows from it, and in nothing else."""
 
+import re
+
 import pytest
+import yaml
 
 from difflab.config.resolve import resolve_row
 from difflab.runs.identity import WHERE_AND_HOW
@@ -47,6 +50,21 @@ def test_improved_ddpm_changes_dropout_with_the_schedule():
     assert [str(one) for one in found.declared] == ["schedule (linear -> cosine)", "network.dropout (0.1 -> 0.3)"]
     assert found.follows == found.confounds == ()
     assert keys(check(linear, [*cosine, "network.dropout=0.1"], "schedule").declared) == ["schedule"]
+
+
+def test_the_advice_can_stand_in_the_studys_file_as_it_is_said():
+    """Also where a key or a value holds a bracket, which ends a list in YAML."""
+    base, other = (
+        ["+experiment=cosine_adagn"],
+        ["+experiment=cosine_adagn", "network.channel_mult=[1,3]", "network.depth=3"],
+    )
+    with pytest.raises(StudyError) as caught:
+        check(base, other, "network.depth")
+    words = re.findall(r"(overrides|change): (\[.*?\])(?: in row|$)", str(caught.value))
+    said = {key: yaml.safe_load(text) for key, text in words}
+    assert "overrides" not in said, "Hydra sets no element of a list"
+    assert "network.channel_mult[1]" in said["change"]
+    assert check(base, other, *said["change"]).confounds == ()
 
 
 def test_a_swapped_part_is_one_difference_and_what_follows_from_it_is_none():

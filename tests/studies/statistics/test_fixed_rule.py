@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from difflab.studies.statistics import Comparison, Outcome, judge
+from difflab.studies.statistics import Outcome, Pair, judge
 from fabricated import info
 
 SEEDS, STUDIES, FID = 5, 1500, info("fid")
@@ -17,7 +17,7 @@ def studies(pick, looks):
     for _ in range(STUDIES):
         row = pick(10 + rng.normal(0, 1, (SEEDS, looks)))
         base = pick(10 + rng.normal(0, 1, (SEEDS, 5)))
-        found = judge({"row": Comparison(dict(enumerate(row)), dict(enumerate(base)), "base")}, "fid", FID)["row"]
+        found = judge({"row": Pair(dict(enumerate(row)), dict(enumerate(base)), "base")}, "fid", FID)["row"]
         told += found.outcome is not Outcome.INCONCLUSIVE
         total += row.mean() / STUDIES
     return told, total

@@ -14,7 +14,7 @@ from difflab.metrics import Protocol
 from difflab.studies import Arm, Evaluation, Evidence, Replicate, Row, Study
 from difflab.studies.planning import Facts
 from difflab.studies.scale import read_margin
-from difflab.studies.statistics import Comparison, Outcome, judge, pilot, verdicts
+from difflab.studies.statistics import Outcome, Pair, judge, pilot, verdicts
 from fabricated import info
 
 BASE = {0: 10.0, 1: 11.0, 2: 9.0, 3: 12.0, 4: 10.5}
@@ -32,7 +32,7 @@ def shifted(by, noise=(0.2, -0.2, 0.1, -0.1, 0.0)):
 
 
 def outcome(row, metric="fid", other=BASE, **options):
-    return judge({"row": Comparison(row, other, "base")}, metric, info(metric), **options)["row"]
+    return judge({"row": Pair(row, other, "base")}, metric, info(metric), **options)["row"]
 
 
 def evidence(values, margins=None, against=None, diverged=None):
@@ -84,7 +84,7 @@ def test_the_sentence():
         "better at 3 of 5 seeds; "
         "sd 1.01 (base 1.12), worst seed 1: -0.18"
     )
-    three = {n: Comparison(shifted(by), BASE, "base") for n, by in (("a", -0.4), ("b", 0.1), ("c", 0.0))}
+    three = {n: Pair(shifted(by), BASE, "base") for n, by in (("a", -0.4), ("b", 0.1), ("c", 0.0))}
     found = judge(three, "is", info("is"))
     p = 3 * ttest_rel(list(shifted(-0.4).values()), list(BASE.values())).pvalue
     assert found["a"].p == pytest.approx(p)
@@ -138,12 +138,12 @@ def test_a_number_that_has_no_logarithm_is_named_and_not_dropped():
 def test_holm_takes_back_what_one_row_alone_would_claim():
     a = shifted(-0.22)
     assert outcome(a, "is").outcome is Outcome.WORSE
-    rest = {f"r{i}": Comparison(shifted(0.02 * i), BASE, "base") for i in range(3)}
-    assert judge({"a": Comparison(a, BASE, "base"), **rest}, "is", info("is"))["a"].outcome is Outcome.INCONCLUSIVE
+    rest = {f"r{i}": Pair(shifted(0.02 * i), BASE, "base") for i in range(3)}
+    assert judge({"a": Pair(a, BASE, "base"), **rest}, "is", info("is"))["a"].outcome is Outcome.INCONCLUSIVE
     near, margin = shifted(0.1), read_margin(0.3)
     assert outcome(near, "is", margin=margin).outcome is Outcome.EQUIVALENT
-    wide = {f"r{i}": Comparison(shifted(0.25), BASE, "base") for i in range(3)}
-    found = judge({"a": Comparison(near, BASE, "base"), **wide}, "is", info("is"), margin=margin)["a"]
+    wide = {f"r{i}": Pair(shifted(0.25), BASE, "base") for i in range(3)}
+    found = judge({"a": Pair(near, BASE, "base"), **wide}, "is", info("is"), margin=margin)["a"]
     assert found.equivalence.p <= 0.05 < found.equivalence_p
     assert found.outcome is Outcome.INCONCLUSIVE
 
@@ -243,7 +243,7 @@ def test_false_claims_are_rare_over_a_whole_study():
         seed = rng.normal(0, 3, n)
         base = dict(enumerate(seed + rng.normal(0, 1, n)))
         rows = {
-            f"{effect} {i}": Comparison(dict(enumerate(seed + effect + rng.normal(0, 1, n))), base, "base")
+            f"{effect} {i}": Pair(dict(enumerate(seed + effect + rng.normal(0, 1, n))), base, "base")
             for effect in (0.0, reach)
             for i in range(2)
         }

@@ -8,8 +8,8 @@ from scipy.stats import binomtest, skew, t, ttest_1samp
 
 from difflab.studies.scale import read_margin
 from difflab.studies.statistics import (
-    Comparison,
     Outcome,
+    Pair,
     judge,
     paired_difference,
     sign_test,
@@ -28,7 +28,7 @@ def seeds(values):
 
 
 def judged(row, base, metric="kid", **options):
-    return judge({"row": Comparison(seeds(row), seeds(base), "base")}, metric, info(metric), **options)["row"]
+    return judge({"row": Pair(seeds(row), seeds(base), "base")}, metric, info(metric), **options)["row"]
 
 
 def test_the_sign_test_is_scipys():

@@ -1,122 +1,26 @@
-"""Runs outside of a study, compared: what their configurations and their numbers differ in.
-
-By how much two groups of runs differ in a metric, with the best interval that there are numbers for.
-
-seeds in common >= 2     paired: Student's t of the differences at each seed, which speaks of a typical seed
-else, two runs each      Welch's t of two independent means
-else                     sqrt(e1^2 + e2^2) of the two standard errors of sampling: another training seed could give another answer
-
-A metric that is declared to be a ratio is compared on logarithms, as in a study, and its difference is told in per cent.
-"""
+"""Runs outside of a study, compared: what their configurations and their numbers differ in."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-
-import numpy as np
-from scipy.stats import norm, ttest_ind
+from typing import Any
 
 from difflab.evaluation import Measurement
+from difflab.evaluation.results import label
+from difflab.formatting import NOTHING, probability, rounded
 from difflab.metrics import MetricInfo
 from difflab.metrics.protocol import is_covered
 from difflab.runtime.invocation import command
 from difflab.studies.compare.numbers import Matched, Matches, matches
 from difflab.studies.compare.run_groups import GivenRun, Group, config_differences, grouped, read_runs
-from difflab.studies.planning.confounds import Difference
-from difflab.studies.scale import RATIO, Scale, bounds_of, scale_of
-from difflab.studies.statistics import paired_difference
-
-
-@dataclass(frozen=True)
-class MetricDifference:
-    """By how much two groups differ.
-
-    Attributes:
-        value: Second - first, in the metric's unit or in per cent.
-        low: Of the interval; None where nothing is known of it.
-        high: Likewise.
-        p: Of no difference, two-sided; None likewise.
-        basis: What the interval is of, in words.
-        unit: " %", or nothing for the metric's own.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    p: float | None
-    basis: str
-    unit: str = ""
-
-
-def metric_difference(
-    first: Mapping[int, Measurement], second: Mapping[int, Measurement], alpha: float = 0.05
-) -> MetricDifference:
-    """Compares two groups of runs.
-
-    Args:
-        first: Training seed -> number.
-        second: Training seed -> number.
-        alpha: 1 - level of the interval.
-    """
-    measured = [*first.values(), *second.values()]
-    scale = scale_of(measured[0].info)
-    off = sorted({one.value for one in measured if not (math.isfinite(one.value) and scale.has(one.value))})
-    if off:
-        what = "no number above 0, as a ratio needs it" if scale is RATIO else "no number"
-        return MetricDifference(
-            math.nan, None, None, None, f"{', '.join(f'{value:g}' for value in off)} is {what}", scale.unit
-        )
-    shared = [seed for seed in first if seed in second]
-    if len(shared) >= 2:
-        return _paired(first, second, shared, scale, alpha)
-    if len(first) >= 2 and len(second) >= 2:
-        return _independent(first, second, scale, alpha)
-    seeds = (shared[0], shared[0]) if shared else (next(iter(first)), next(iter(second)))
-    return _of_sampling(first[seeds[0]], second[seeds[1]], seeds, scale, alpha)
-
-
-def _paired(
-    first: Mapping[int, Measurement], second: Mapping[int, Measurement], shared: list[int], scale: Scale, alpha: float
-) -> MetricDifference:
-    ours, theirs = ({seed: side[seed].value for seed in shared} for side in (second, first))
-    found = paired_difference(ours, theirs, alpha, scale, bounds_of(next(iter(first.values())).info, scale))
-    low, high = found.limits or (None, None)
-    basis = f"a typical seed, paired over seeds {', '.join(map(str, shared))}"
-    return MetricDifference(found.value, low, high, found.p, basis, scale.unit)
-
-
-def _independent(
-    first: Mapping[int, Measurement], second: Mapping[int, Measurement], scale: Scale, alpha: float
-) -> MetricDifference:
-    a, b = ([scale.inner(m.value) for m in side.values()] for side in (first, second))
-    value = scale.told(float(np.mean(b) - np.mean(a)))
-    basis = f"{len(a)} and {len(b)} seeds, none or one in common: independent means"
-    if np.ptp(a) + np.ptp(b) == 0:
-        return MetricDifference(value, None, None, None, f"{basis}, without scatter", scale.unit)
-    test = ttest_ind(b, a, equal_var=False)
-    interval = test.confidence_interval(1 - alpha)  # type: ignore[attr-defined]
-    low, high = scale.told(float(interval.low)), scale.told(float(interval.high))
-    return MetricDifference(value, low, high, float(test.pvalue), basis, scale.unit)  # type: ignore[attr-defined]
-
-
-def _of_sampling(
-    first: Measurement, second: Measurement, seeds: tuple[int, int], scale: Scale, alpha: float
-) -> MetricDifference:
-    difference = scale.inner(second.value) - scale.inner(first.value)
-    value = scale.told(difference)
-    runs = f"one run each (seed {seeds[0]})" if seeds[0] == seeds[1] else f"one run each (seeds {seeds[0]}, {seeds[1]})"
-    if first.std_error is None or second.std_error is None:
-        return MetricDifference(value, None, None, None, f"{runs}, no standard error known", scale.unit)
-    error = math.hypot(*(scale.error(one.std_error, one.value) for one in (first, second) if one.std_error is not None))
-    reach = float(norm.ppf(1 - alpha / 2)) * error
-    p = float(2 * norm.sf(abs(difference) / error)) if error else None
-    basis = f"{runs}: sampling errors alone, another training seed is not in it"
-    low, high = scale.told(difference - reach), scale.told(difference + reach)
-    return MetricDifference(value, low, high, p, basis, scale.unit)
+from difflab.studies.planning.confounds import ConfigDifference, in_brief
+from difflab.studies.report.table import estimate
+from difflab.studies.report.table_cells import Column, Content, Grid, difference_text, headed
+from difflab.studies.report.table_text import lines
+from difflab.studies.statistics.groups import GroupDifference, group_difference
 
 
 @dataclass(frozen=True)
@@ -124,7 +28,7 @@ class ComparedMetric:
     """differences   number of the group -> its difference to the first group; empty where there is one group only"""
 
     matched: Matched
-    differences: Mapping[int, MetricDifference]
+    differences: Mapping[int, GroupDifference]
 
 
 @dataclass(frozen=True)
@@ -137,7 +41,7 @@ class Comparison:
     """
 
     groups: list[Group]
-    config: Mapping[int, list[Difference]]
+    config: Mapping[int, list[ConfigDifference]]
     metrics: list[ComparedMetric]
     refused: Mapping[str, str]
     notes: list[str]
@@ -163,7 +67,7 @@ def compare(
     found = matches(runs, waive, stated)
     metrics = [
         ComparedMetric(
-            one, {group.number: metric_difference(_numbers(first, one), _numbers(group, one)) for group in others}
+            one, {group.number: group_difference(_numbers(first, one), _numbers(group, one)) for group in others}
         )
         for one in found.found
     ]
@@ -208,3 +112,124 @@ def _notes(groups: Sequence[Group], runs: Sequence[GivenRun], found: Matches, wa
     notes += [f"waived: {difference}" for difference in waived]
     idle = [name for name in waive if not any(is_covered(difference.field, [name]) for difference in waived)]
     return notes + [f"waive={name} has no effect: nothing differs in it" for name in idle]
+
+
+def as_text(comparison: Comparison) -> str:
+    """What a person reads: the runs, what their configurations differ in, and their metrics."""
+    found = [_table(("", "run", "seed", "step"), _runs(comparison))]
+    for number, differing in comparison.config.items():
+        rows = [[Content(one.key), Content(in_brief(one.before)), Content(in_brief(one.after))] for one in differing]
+        found += [f"\nconfiguration: {number} against 1", _table(("key", "1", str(number)), rows)]
+    if comparison.metrics:
+        found += [
+            "\nmetrics",
+            _table(("metric", "", "value (95 %)", "difference (95 %)", "p", "of"), _metrics(comparison)),
+        ]
+    if comparison.refused:
+        which = "Of these metrics the numbers are" if comparison.metrics else "The numbers are"
+        found.append(f"\n{which} not compared: numbers that were measured differently are not one metric.")
+    found += [f"not compared: {metric}: {reason}" for metric, reason in comparison.refused.items()]
+    return "\n".join([*found, *comparison.notes])
+
+
+def as_data(comparison: Comparison) -> dict[str, Any]:
+    """What `--json` prints: plain containers, numbers in full."""
+    return {
+        "groups": [
+            {
+                "number": group.number,
+                "runs": [
+                    {"seed": seed, "path": str(run.path), "name": run.name, "step": run.step, "steps": run.steps}
+                    for seed, run in group.runs.items()
+                ],
+            }
+            for group in comparison.groups
+        ],
+        "config": {
+            str(number): [
+                {"key": one.key, "first": in_brief(one.before), "second": in_brief(one.after)} for one in found
+            ]
+            for number, found in comparison.config.items()
+        },
+        "metrics": [_metric_data(one) for one in comparison.metrics],
+        "refused": dict(comparison.refused),
+        "notes": comparison.notes,
+    }
+
+
+def _metric_data(one: ComparedMetric) -> dict[str, Any]:
+    return {
+        "metric": one.matched.metric,
+        "info": None if (info := _measured(one).info) is None else info.to_json(),
+        "numbers": {
+            name: {
+                "value": number.measurement.value,
+                "std_error": number.measurement.std_error,
+                "samples": number.measurement.samples,
+                "fingerprint": number.measurement.protocol.fingerprint,
+                "origin": number.origin,
+            }
+            for name, number in one.matched.numbers.items()
+        },
+        "differences": {
+            str(number): {
+                "value": found.value,
+                "low": None if found.limits is None else found.limits[0],
+                "high": None if found.limits is None else found.limits[1],
+                "p": found.p,
+                "basis": found.basis,
+                "unit": found.scale.unit,
+            }
+            for number, found in one.differences.items()
+        },
+    }
+
+
+def _runs(comparison: Comparison) -> list[list[Content]]:
+    return [
+        [Content(str(group.number)), Content(run.name), Content(str(seed)), Content(f"{run.step} of {run.steps}")]
+        for group in comparison.groups
+        for seed, run in group.runs.items()
+    ]
+
+
+def _metrics(comparison: Comparison) -> list[list[Content]]:
+    rows = []
+    for one in comparison.metrics:
+        measured = _measured(one)
+        for group in comparison.groups:
+            found, origin = one.differences.get(group.number), _origin(one, group)
+            row = [Content("" if found else headed(label(measured), measured.info)), Content(str(group.number))]
+            row += [_value(one, group), *(_difference(found) if found else (Content(""), Content("")))]
+            rows.append([*row, Content(f"{found.basis}; {origin}" if found else origin)])
+    return rows
+
+
+def _difference(found: GroupDifference) -> tuple[Content, Content]:
+    text, spread = difference_text(found)
+    p = Content("") if found.p is None else Content(probability(found.p), found.p)
+    return Content(text, found.value, spread), p
+
+
+def _value(one: ComparedMetric, group: Group) -> Content:
+    """Of several runs the mean with Student's interval, of a single one its value with that of sampling."""
+    found = [one.matched.numbers[run.name].measurement for run in group.runs.values()]
+    known = estimate(found, 0.05)
+    if known is None:
+        return Content(NOTHING)
+    text, spread = rounded(known.value, known.half_width)
+    seeds = f" ({known.seeds} seeds)" if known.seeds > 1 else ""
+    return Content(f"{text}{seeds}" if spread is None else text, known.value, spread and f"{spread}{seeds}")
+
+
+def _measured(one: ComparedMetric) -> Measurement:
+    """Of any run: in what is asked of it all are alike."""
+    return next(iter(one.matched.numbers.values())).measurement
+
+
+def _origin(one: ComparedMetric, group: Group) -> str:
+    return ", ".join(dict.fromkeys(one.matched.numbers[run.name].origin for run in group.runs.values()))
+
+
+def _table(heads: Sequence[str], cells: Sequence[list[Content]]) -> str:
+    return lines(Grid([Column(head, "") for head in heads], [], list(cells), [], []))

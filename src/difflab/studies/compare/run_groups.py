@@ -16,7 +16,7 @@ from difflab.runs.identity import JUDGED_BY, WHERE_AND_HOW
 from difflab.runs.names import SeveralRunsError, found_run
 from difflab.runtime.invocation import command
 from difflab.studies.history import History, read_history
-from difflab.studies.planning.confounds import Difference, differences
+from difflab.studies.planning.confounds import ConfigDifference, differences
 from difflab.studies.spec import StudyError
 
 WIRING = "module"
@@ -121,7 +121,7 @@ def grouped(runs: Sequence[GivenRun]) -> list[Group]:
     return [Group(number, dict(sorted(group.items()))) for number, group in enumerate(groups, 1)]
 
 
-def config_differences(before: GivenRun, after: GivenRun) -> list[Difference]:
+def config_differences(before: GivenRun, after: GivenRun) -> list[ConfigDifference]:
     """Less seeds, and less what says where and how a run is executed."""
     ignored = {*WHERE_AND_HOW, WIRING, *_seeds(before.config), *_seeds(after.config)}
     return differences(before.config, after.config, ignored)

@@ -6,8 +6,8 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.studies.planning.confounds import (
-        Comparison,
-        Difference,
+        Changes,
+        ConfigDifference,
         changed_together,
         check_distinct,
         check_row,
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cell",
-    "Comparison",
-    "Difference",
+    "Changes",
+    "ConfigDifference",
     "Facts",
     "Match",
     "Plan",

@@ -1,7 +1,5 @@
 """What two rows differ in: what they declare, what follows from it, and what nobody has said.
 
-What two rows differ in: what they declare, what follows from it, and what nobody has said.
-
 A table row is evidence for its label only if nothing else was changed. Improved DDPM's table 2 compares schedules, and dropout goes with
 them, 0.1 and 0.3: that is a confound, and it is found here.
 """
@@ -29,7 +27,7 @@ ABSENT = _Absent()
 
 
 @dataclass(frozen=True)
-class Difference:
+class ConfigDifference:
     """key    dotted, as network.channel_mult[2]
     before    in the first configuration
     after     in the second
@@ -44,22 +42,24 @@ class Difference:
         return not any(isinstance(value, Mapping | list | _Absent) for value in (self.before, self.after))
 
     def __str__(self) -> str:
-        return f"{self.key} ({told(self.before)} -> {told(self.after)})"
+        return f"{self.key} ({in_brief(self.before)} -> {in_brief(self.after)})"
 
 
-def told(value: Any) -> str:
+def in_brief(value: Any) -> str:
     """A value in few words, a part by its class."""
     if isinstance(value, Mapping):
         target = value.get("_target_")
         return f"{{{', '.join(map(str, value))}}}" if target is None else str(target).rpartition(".")[2]
     if isinstance(value, list):
-        return f"[{', '.join(map(told, value))}]"
+        return f"[{', '.join(map(in_brief, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], ignored: Collection[str]) -> list[Difference]:
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], ignored: Collection[str]
+) -> list[ConfigDifference]:
     """All differences, in the order of the second configuration. A part that was swapped for another class differs as a whole.
 
     ignored   dotted keys of nodes that are passed over
@@ -67,7 +67,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], ignored: Co
     return _nodes(before, after, "", ignored)
 
 
-def _nodes(before: Any, after: Any, path: str, ignored: Collection[str]) -> list[Difference]:
+def _nodes(before: Any, after: Any, path: str, ignored: Collection[str]) -> list[ConfigDifference]:
     if path in ignored:
         return []
     if isinstance(before, Mapping) and isinstance(after, Mapping) and _class(before) == _class(after):
@@ -78,7 +78,7 @@ def _nodes(before: Any, after: Any, path: str, ignored: Collection[str]) -> list
     elif _equal(before, after):
         return []
     else:
-        return [Difference(path, before, after)]
+        return [ConfigDifference(path, before, after)]
     return [one for inner, b, a in pairs for one in _nodes(b, a, inner, ignored)]
 
 
@@ -99,7 +99,7 @@ IGNORED = WHERE_AND_HOW | {"module"}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Changes:
     """The differences of a row from the one that it is compared with.
 
     declared   covered by the row's `change`
@@ -107,9 +107,9 @@ class Comparison:
     confounds  the others
     """
 
-    declared: tuple[Difference, ...]
-    follows: tuple[Difference, ...]
-    confounds: tuple[Difference, ...]
+    declared: tuple[ConfigDifference, ...]
+    follows: tuple[ConfigDifference, ...]
+    confounds: tuple[ConfigDifference, ...]
 
 
 def compare(
@@ -118,7 +118,7 @@ def compare(
     change: Collection[str],
     draw: Sequence[str] = (),
     against_draw: Sequence[str] = (),
-) -> Comparison:
+) -> Changes:
     """Sorts the differences of two rows.
 
     change              declared keys; each covers all that lies below it
@@ -128,18 +128,18 @@ def compare(
     found += differences(drawing(against_draw), drawing(draw), frozenset())
     declared, follows, confounds = [], [], []
     for one in found:
-        if any(_covers(key, one.key) for key in change):
+        if any(covers(key, one.key) for key in change):
             declared.append(one)
         elif _derived(one.key, config, against):
             follows.append(one)
         else:
             confounds.append(one)
-    return Comparison(tuple(declared), tuple(follows), tuple(confounds))
+    return Changes(tuple(declared), tuple(follows), tuple(confounds))
 
 
 def check_row(
     row: Row, config: ResolvedConfig, against: Row, against_config: ResolvedConfig, matched: Collection[str] = ()
-) -> Comparison:
+) -> Changes:
     """The comparison of a row with the one that it names in `against`; a StudyError if it has confounds, or if something declared is the
     same in both.
 
@@ -152,18 +152,25 @@ def check_row(
     found = compare(config, against_config, {*row.change, *matched}, row.draw, against.draw)
     if found.confounds:
         shown = "; ".join(map(str, found.confounds[:6])) + ("; ..." if len(found.confounds) > 6 else "")
-        scalars = [one for one in found.confounds if one.is_scalar and not one.key.startswith(f"{DRAW}.")]
-        same = f", as {scalars[0].key}={told(scalars[0].before)} in row {row.name}" if scalars else ""
-        keys = ", ".join([*row.change, *(one.key for one in found.confounds[:6])])
+        scalars = [one for one in found.confounds if one.is_scalar and "[" not in one.key]
+        scalars = [one for one in scalars if not covers(DRAW, one.key)]  # the others are no overrides of train.py
+        value = f"{scalars[0].key}={in_brief(scalars[0].before)}" if scalars else ""
+        same = f", as overrides: [{_quoted(value)}] in row {row.name}" if scalars else ""
+        keys = ", ".join(map(_quoted, [*row.change, *(one.key for one in found.confounds[:6])]))
         raise StudyError(
             f"row {row.name} differs from row {against.name} in what it does not declare: {shown} ({against.name} -> {row.name}). "
-            f"Give both rows the same{same}, or declare it: change: [{keys}]"
+            f"Give both rows the same{same}, or declare it there: change: [{keys}]"
         )
     for key in row.change:
-        if not any(_covers(key, one.key) for one in found.declared):
+        if not any(covers(key, one.key) for one in found.declared):
             reason = _reason(key, against, known[key])
             raise StudyError(f"row {row.name} declares {key} but does not change it: {reason}")
     return found
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands in a list of a study's file: YAML takes a bracket for the end of the list."""
+    return f"'{text}'" if set("[]{},") & set(text) else text
 
 
 def check_distinct(rows: Mapping[str, tuple[Row, ResolvedConfig]]) -> None:
@@ -173,7 +180,7 @@ def check_distinct(rows: Mapping[str, tuple[Row, ResolvedConfig]]) -> None:
         kept = {
             dotted(path): float(value) if isinstance(value, int) and not isinstance(value, bool) else value
             for path, value in leaves(resolved.config).items()
-            if not any(_covers(key, dotted(path)) for key in IGNORED)
+            if not any(covers(key, dotted(path)) for key in IGNORED)
         }
         text = json.dumps([kept, drawing(row.draw)], sort_keys=True, default=str)
         if text in seen:
@@ -188,7 +195,7 @@ def changed_together(row: Row) -> tuple[str, ...]:
     """The declared keys of a row that changes several at once, none of which can be given the credit; empty where it is one alone. Keys
     below another one belong to it."""
     keys = dict.fromkeys(row.change)
-    outermost = tuple(key for key in keys if not any(key != other and _covers(other, key) for other in keys))
+    outermost = tuple(key for key in keys if not any(key != other and covers(other, key) for other in keys))
     return outermost if len(outermost) > 1 else ()
 
 
@@ -202,13 +209,13 @@ def drawing(overrides: Sequence[str]) -> dict[str, Any]:
     return {DRAW: values}
 
 
-def _covers(declared: str, key: str) -> bool:
+def covers(declared: str, key: str) -> bool:
     return key == declared or key.startswith((f"{declared}.", f"{declared}["))
 
 
 def _derived(key: str, config: ResolvedConfig, against: ResolvedConfig) -> bool:
     """Whether the value, or something that holds it, is computed in both by the same reference."""
-    return any(_covers(at, key) and against.derived.get(at) == raw for at, raw in config.derived.items())
+    return any(covers(at, key) and against.derived.get(at) == raw for at, raw in config.derived.items())
 
 
 def _known(*trees: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,9 +236,9 @@ def _near(key: str, known: Collection[str]) -> str:
 
 def _reason(key: str, against: Row, value: Any) -> str:
     """Why a declared key changes nothing."""
-    if any(_covers(ignored, key) for ignored in WHERE_AND_HOW):
+    if any(covers(ignored, key) for ignored in WHERE_AND_HOW):
         return "it says where and how a run is executed, and not what comes out of it"
-    if any(_covers(ignored, key) for ignored in IGNORED):
+    if any(covers(ignored, key) for ignored in IGNORED):
         return "it repeats other keys; name these"
-    shown = "" if value is ABSENT else f", {told(value)}"
+    shown = "" if value is ABSENT else f", {in_brief(value)}"
     return f"it is as in row {against.name}{shown}. Add the override that changes it, or take it out of `change`"

@@ -224,7 +224,7 @@ def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> 
     rows = [
         name
         for name, arm in evidence.arms.items()
-        if estimate(arm, x, alpha) is not None and estimate(arm, y, alpha) is not None
+        if estimate(arm.measured(x), alpha) is not None and estimate(arm.measured(y), alpha) is not None
     ]
     if len(rows) < 2:
         return None
@@ -253,7 +253,7 @@ def _tradeoff(evidence: Evidence, looks: Mapping[str, Look], x: str, y: str) -> 
 
 def _estimate(evidence: Evidence, name: str, metric: str) -> Estimate:
     """As in the table: over seeds, of one seed that of sampling."""
-    found = estimate(evidence.arms[name], metric, evidence.study.alpha)
+    found = estimate(evidence.arms[name].measured(metric), evidence.study.alpha)
     assert found is not None, "only rows that have a number are drawn"
     return found
 

@@ -1,16 +1,18 @@
-"""Sample grids of all rows, drawn from the same noise, small enough for one page."""
+"""Sample grids of several runs, drawn from the same noise: small enough for a report, or side by side in one picture."""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
+from difflab.files import atomic_file
 from difflab.runs import RunDirectory
 from difflab.studies.report.figure import Look
 
@@ -68,10 +70,8 @@ def panels(sources: Iterable[Source]) -> list[Panel]:
     for source in sources:
         by_track: dict[str, dict[int, dict[int, Path]]] = {}
         for seed, run in source.runs.items():
-            for path in sorted(RunDirectory(run).samples.glob("*_*.png")):
-                track, step = path.stem.rsplit("_", 1)
-                if step.isdigit():
-                    by_track.setdefault(track, {}).setdefault(seed, {})[int(step)] = path
+            for (track, step), path in grids_of(run).items():
+                by_track.setdefault(track, {}).setdefault(seed, {})[step] = path
         if by_track:
             track = source.track if source.track in by_track else min(by_track)
             found.append(Panel(source.label, source.look, str(track), by_track[track]))
@@ -168,3 +168,76 @@ def _note(seeds: int, all_seeds: int, steps: int, all_steps: int, side: int | No
     if made < wanted:
         parts.append(f"{wanted - made} grids were unreadable or left out for size")
     return f"To keep the page small: {'; '.join(parts)}." if parts else ""
+
+
+COLUMNS, WIDEST, MARGIN, LINE = 4, 900, 12, 22
+"""Pictures in a line; pixels of a picture at most, around it, and of a name."""
+
+_GRID = re.compile(r"(.+)_(\d+)\.png")
+
+
+def grids_of(run: Path) -> dict[tuple[str, int], Path]:
+    """(track, step) -> the grid that a run has drawn of it."""
+    found = {path: _GRID.fullmatch(path.name) for path in sorted(RunDirectory(run).samples.glob("*.png"))}
+    return {(match[1], int(match[2])): path for path, match in found.items() if match}
+
+
+def side_by_side(runs: Mapping[str, Path], path: str | Path) -> Path | None:
+    """Writes one PNG with each run's grid of samples under its name; None, and no file, if no run has one.
+
+    Of all runs the newest step of a track that every run has; training draws all grids from the same seeds. Where there is none in
+    common, each run's newest grid, else the grid of an evaluation; the line above each says which.
+
+    Args:
+        runs: Name -> directory.
+        path: Of the picture.
+    """
+    chosen = _chosen(list(runs.values()))
+    if not any(chosen):
+        return None
+    tiles = [_tile(name, grid) for name, grid in zip(runs, chosen, strict=True)]
+    columns = min(COLUMNS, len(tiles))
+    width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
+    lines = -(-len(tiles) // columns)
+    whole = Image.new("RGB", (columns * width, lines * height), "white")
+    for i, tile in enumerate(tiles):
+        whole.paste(tile, (i % columns * width, i // columns * height))
+    with atomic_file(path) as aside:
+        whole.save(aside, format="PNG")
+    return Path(path)
+
+
+def _chosen(runs: Sequence[Path]) -> list[Path | None]:
+    named = [grids_of(run) for run in runs]
+    common = set(named[0]).intersection(*named[1:])
+    if common:
+        best = max(common, key=lambda key: (key[1], key[0]))
+        return [grids[best] for grids in named]
+    return [_newest(run, grids) for run, grids in zip(runs, named, strict=True)]
+
+
+def _newest(run: Path, grids: Mapping[tuple[str, int], Path]) -> Path | None:
+    if grids:
+        return grids[max(grids, key=lambda key: (key[1], key[0]))]
+    drawn = sorted(run.glob("evaluations/*/grid.png"), key=lambda path: (path.stat().st_mtime, path))
+    return drawn[-1] if drawn else None
+
+
+def _tile(name: str, grid: Path | None) -> Image.Image:
+    font = ImageFont.load_default(15)
+    source = "no samples" if grid is None else _source(grid)
+    image = Image.new("RGB", (320, 320), "#eeeeee") if grid is None else Image.open(grid).convert("RGB")
+    if image.width > WIDEST:
+        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
+    width = max(image.width, *(int(font.getlength(text)) + 1 for text in (name, source)))
+    tile = Image.new("RGB", (width + 2 * MARGIN, image.height + 2 * LINE + 2 * MARGIN), "white")
+    draw = ImageDraw.Draw(tile)
+    draw.text((MARGIN, MARGIN // 2), name, fill="black", font=font)
+    draw.text((MARGIN, MARGIN // 2 + LINE), source, fill="#666666", font=font)
+    tile.paste(image, (MARGIN, MARGIN + 2 * LINE))
+    return tile
+
+
+def _source(grid: Path) -> str:
+    match = _GRID.fullmatch(grid.name)
+    return f"{match[1]}, step {int(match[2]):,}" if match else f"{grid.parent.parent.name}/{grid.parent.name}"

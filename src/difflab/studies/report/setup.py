@@ -9,7 +9,7 @@ from typing import Any
 from difflab.formatting import duration, scaled
 from difflab.metrics.protocol import NOT_STATED, Protocol, Value
 from difflab.studies.evidence import Arm, Evidence
-from difflab.studies.planning.confounds import IGNORED, changed_together, differences, drawing, told
+from difflab.studies.planning.confounds import IGNORED, changed_together, covers, differences, drawing, in_brief
 from difflab.studies.report.costs import RowCost
 
 DECLARED, FOLLOWS, UNDECLARED = "declared", "follows", "not declared"
@@ -45,19 +45,15 @@ def configurations(evidence: Evidence) -> list[RowChanges]:
         against = evidence.against(arm)
         differing = differences(against.config, arm.config, IGNORED | {"seed"})
         differing += differences(drawing(against.row.draw), drawing(arm.row.draw), frozenset())
-        changes = [Change(one.key, told(one.before), told(one.after), _why(arm, one.key)) for one in differing]
+        changes = [Change(one.key, in_brief(one.before), in_brief(one.after), _why(arm, one.key)) for one in differing]
         found.append(RowChanges(arm, against, changes, changed_together(row)))
     return found
 
 
 def _why(arm: Arm, key: str) -> str:
-    if _is_below(key, arm.row.change):
+    if any(covers(one, key) for one in arm.row.change):
         return DECLARED
-    return FOLLOWS if _is_below(key, arm.follows) else UNDECLARED
-
-
-def _is_below(key: str, declared: Sequence[str]) -> bool:
-    return any(key == one or key.startswith((f"{one}.", f"{one}[")) for one in declared)
+    return FOLLOWS if any(covers(one, key) for one in arm.follows) else UNDECLARED
 
 
 OF_A_SEED = ("seeds",)

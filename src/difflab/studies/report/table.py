@@ -21,12 +21,13 @@ from decimal import Decimal
 
 import numpy as np
 
-from difflab.evaluation import Target
+from difflab.evaluation import Measurement, Target
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.scale import Margin
 from difflab.studies.spec import StudyError
 from difflab.studies.statistics import Verdict
 from difflab.studies.statistics.one_sample import student_interval
+from difflab.studies.statistics.paired import half_width
 
 
 @dataclass(frozen=True)
@@ -78,27 +79,26 @@ class Estimate:
     @property
     def half_width(self) -> float | None:
         """The longer side, where the interval was cut at the end of what the metric can be."""
-        if self.low is None or self.high is None:
-            return None
-        return max(self.high - self.value, self.value - self.low)
+        return half_width(self.value, None if self.low is None or self.high is None else (self.low, self.high))
 
 
-def estimate(arm: Arm, metric: str, alpha: float) -> Estimate | None:
-    """Over the seeds that have a number; None for a row without one.
+def estimate(measured: Iterable[Measurement], alpha: float) -> Estimate | None:
+    """The mean of a metric over seeds, with its interval; None where none of them has a number.
 
-    alpha   1 - level of the interval
+    Args:
+        measured: One of each seed.
+        alpha: 1 - level of the interval.
     """
-    there = {seed: float(value) for seed, value in arm.values(metric).items() if math.isfinite(value)}
-    values = list(there.values())
+    there = [one for one in measured if math.isfinite(one.value)]
+    values = [float(one.value) for one in there]
     if not values:
         return None
     if len(values) == 1:
-        (only,) = there
-        low, high = arm.replicates[only].measurements[metric].interval(1 - alpha) or (None, None)
+        low, high = there[0].interval(1 - alpha) or (None, None)
         return Estimate(values[0], low, high, 1)
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     low, high = student_interval(mean, sd, len(values), alpha)
-    info = arm.replicates[next(iter(there))].measurements[metric].info
+    info = there[0].info
     least, most = (-math.inf, math.inf) if info is None else info.bounds
     return Estimate(mean, max(least, float(low)), min(most, float(high)), len(values))
 
@@ -145,7 +145,7 @@ def ablation_table(evidence: Evidence, verdicts: Mapping[str, Verdict], allow_mi
         is_baseline = name == study.baseline
         lines[name] = Line(
             arm=arm,
-            estimates={metric: estimate(arm, metric, study.alpha) for metric in study.evaluation.metrics},
+            estimates={metric: estimate(arm.measured(metric), study.alpha) for metric in study.evaluation.metrics},
             verdict=None if is_baseline else verdicts[name],
             published=arm.published,
             published_delta={} if is_baseline else _published_delta(arm, evidence.against(arm)),

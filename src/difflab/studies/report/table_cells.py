@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from difflab.evaluation import Target
 from difflab.formatting import NOTHING, decimals, probability, rounded, scaled, signed
+from difflab.metrics import MetricInfo
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report import table as marks
 from difflab.studies.report.table import AblationTable, Line, Mark
 from difflab.studies.report.table_notes import cited_differently, measured_differently, notes
-from difflab.studies.statistics import Outcome, PairedDifference
+from difflab.studies.scale import Scale
+from difflab.studies.statistics import Outcome
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,12 @@ def _p_head(table: AblationTable) -> str:
 
 
 def _head(table: AblationTable, metric: str) -> str:
-    info = table.evidence.info(metric)
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(info.direction, "") if info else ""
-    return f"{table.evidence.label(metric)}{arrow}"
+    return headed(table.evidence.label(metric), table.evidence.info(metric))
+
+
+def headed(label: str, info: MetricInfo | None) -> str:
+    """A metric with an arrow to where it is better."""
+    return label + ({"higher": " ↑", "lower": " ↓"}.get(info.direction, "") if info else "")
 
 
 def _content(table: AblationTable, line: Line, column: Column) -> Content:
@@ -131,7 +137,7 @@ def _delta(table: AblationTable, line: Line) -> Content:
     verdict, study = line.verdict, table.evidence.study
     if verdict is None or verdict.difference is None:
         return Content(NOTHING)
-    text, spread = _told(verdict.difference)
+    text, spread = difference_text(verdict.difference)
     mark: tuple[Mark, ...] = ()
     if verdict.outcome is Outcome.EQUIVALENT and verdict.equivalence is not None:
         mark = (marks.equivalent(verdict.equivalence.margin, verdict.metric),)
@@ -142,7 +148,23 @@ def _delta(table: AblationTable, line: Line) -> Content:
     return Content(text, verdict.difference.value, spread, _is_better(line), mark)
 
 
-def _told(difference: PairedDifference) -> tuple[str, str | None]:
+class Difference(Protocol):
+    """A difference with its interval, as people are told it, and the scale on which it was taken."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def limits(self) -> tuple[float, float] | None: ...
+
+    @property
+    def half_width(self) -> float | None: ...
+
+    @property
+    def scale(self) -> Scale: ...
+
+
+def difference_text(difference: Difference) -> tuple[str, str | None]:
     """The text of a difference and of its half-width; a ratio has two sides, which stand in the text."""
     half, limits, unit = difference.half_width, difference.limits, difference.scale.unit
     text, spread = signed(difference.value, half)

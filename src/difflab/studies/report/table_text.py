@@ -1,4 +1,4 @@
-"""A table as Markdown, and as CSV for other programs."""
+"""A table as Markdown, as text for a terminal, and as CSV for other programs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from difflab.evaluation import Target
-from difflab.formatting import full
+from difflab.formatting import aligned, full
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report.table import AblationTable, Line, Mark
-from difflab.studies.report.table_cells import Content, grid
+from difflab.studies.report.table_cells import Content, Grid, grid
 from difflab.studies.spec import Study
 from difflab.studies.statistics import RULE
 
@@ -73,6 +73,28 @@ def _escaped(text: str) -> str:
     """What Markdown or the HTML within it would read as a sign."""
     text = " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
+
+
+class Text(Renderer):
+    """Columns for a terminal; marks and notes below."""
+
+    name, suffix = "text", ".txt"
+
+    def render(self, table: AblationTable) -> str:
+        content = grid(table)
+        notes = [*(f"{_symbol(mark)} {mark.meaning}" for mark in content.marks), *content.notes]
+        return "\n".join([lines(content), "", *notes, ""])
+
+
+def lines(content: Grid) -> str:
+    """The cells of a table as lines of text."""
+    heads = [column.head for column in content.columns]
+    return aligned([heads, *([_plain(one) for one in row] for row in content.cells)])
+
+
+def _plain(content: Content) -> str:
+    spread = "" if content.spread is None else f" ± {content.spread}"
+    return f"{content.text}{spread}{''.join(_symbol(mark) for mark in content.marks)}"
 
 
 COLUMNS: tuple[str, ...] = (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         reach,
         speedup,
     )
+    from difflab.studies.statistics.groups import GroupDifference, group_difference
     from difflab.studies.statistics.one_sample import SignFlip, sign_flip, sign_test
     from difflab.studies.statistics.paired import Equivalence, PairedDifference, Pairing, equivalence, paired_difference
     from difflab.studies.statistics.power import (
@@ -31,15 +32,16 @@ if TYPE_CHECKING:
         smallest_difference,
     )
     from difflab.studies.statistics.typical_seed import Tally, TypicalSeed, holm, skew_guard, tally, typical_seed
-    from difflab.studies.statistics.verdict import RULE, Comparison, Outcome, Verdict, interim, judge, verdicts
+    from difflab.studies.statistics.verdict import RULE, Outcome, Pair, Verdict, interim, judge, verdicts
 
 __all__ = [
     "RULE",
     "Band",
-    "Comparison",
     "Curve",
     "Equivalence",
+    "GroupDifference",
     "Outcome",
+    "Pair",
     "PairedDifference",
     "Pairing",
     "Pilot",
@@ -53,6 +55,7 @@ __all__ = [
     "band",
     "band_of_difference",
     "equivalence",
+    "group_difference",
     "holm",
     "interim",
     "judge",

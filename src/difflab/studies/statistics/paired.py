@@ -39,6 +39,11 @@ ROUNDING = 1e-12
 """Scatter of differences below this part of the values is the rounding of their subtraction."""
 
 
+def half_width(value: float, limits: tuple[float, float] | None) -> float | None:
+    """The longer side of an interval; None without one."""
+    return None if limits is None else max(limits[1] - value, value - limits[0])
+
+
 @dataclass(frozen=True)
 class Pairing:
     """What common random numbers bought.
@@ -98,8 +103,7 @@ class PairedDifference:
     @property
     def half_width(self) -> float | None:
         """The longer side of the interval as it is told; None without one."""
-        limits = self.limits
-        return None if limits is None else max(limits[1] - self.value, self.value - limits[0])
+        return half_width(self.value, self.limits)
 
     @cached_property
     def sign_flip(self) -> SignFlip | None:

@@ -16,7 +16,7 @@ from difflab.studies.statistics.paired import PairedDifference
 
 if TYPE_CHECKING:
     from difflab.studies.statistics.typical_seed import Tally
-    from difflab.studies.statistics.verdict import Comparison, Verdict
+    from difflab.studies.statistics.verdict import Pair, Verdict
 
 WIDE = 1.5
 """Ratio of spreads from which on a claim about the mean is another one than that about the typical seed."""
@@ -52,7 +52,7 @@ def sentence(verdict: Verdict) -> str:
     return _joined(verdict, counted, tested, "" if claimed is None else _average(verdict))
 
 
-def off_scale(one: Comparison, metric: str, found: Sequence[tuple[bool, int, float]]) -> str:
+def off_scale(one: Pair, metric: str, found: Sequence[tuple[bool, int, float]]) -> str:
     """Why a metric that is a ratio has no verdict: the numbers that have no logarithm."""
     named = [f"{value:g} {'here' if mine else f'in {one.against}'} at seed {seed}" for mine, seed, value in found]
     return f"inconclusive: {metric} is compared as a ratio, which takes numbers above 0: {', '.join(named)}"

@@ -46,7 +46,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Pair:
     """A row and the row that it is compared with.
 
     Attributes:
@@ -103,7 +103,7 @@ def verdicts(evidence: Evidence, metric: str) -> dict[str, Verdict]:
     comparisons = {}
     for row in study.compared():
         arm = evidence.arms[row.name]
-        comparisons[row.name] = Comparison(_values(arm, metric), _values(evidence.against(arm), metric), row.against)
+        comparisons[row.name] = Pair(_values(arm, metric), _values(evidence.against(arm), metric), row.against)
     info, margin = evidence.info(metric), study.margins.get(metric)
     tested = {study.baseline, *comparisons, *(one.against for one in comparisons.values())}
     if any(evidence.arms[name].missing for name in tested):
@@ -112,7 +112,7 @@ def verdicts(evidence: Evidence, metric: str) -> dict[str, Verdict]:
 
 
 def judge(
-    comparisons: Mapping[str, Comparison],
+    comparisons: Mapping[str, Pair],
     metric: str,
     info: MetricInfo | None,
     alpha: float = 0.05,
@@ -174,7 +174,7 @@ def judge(
 
 
 def interim(
-    comparisons: Mapping[str, Comparison], metric: str, info: MetricInfo | None, planned: int, alpha: float = 0.05
+    comparisons: Mapping[str, Pair], metric: str, info: MetricInfo | None, planned: int, alpha: float = 0.05
 ) -> dict[str, Verdict]:
     """What is said before all planned runs have ended: how many there are. A look before the last seed, with the right to stop, would find
     something in 16 to 23 % of studies in which there is nothing.
@@ -229,7 +229,7 @@ def _direction(metric: str, info: MetricInfo | None) -> bool:
     return info.higher_is_better
 
 
-def _difference(one: Comparison, alpha: float, scale: Scale, info: MetricInfo | None = None) -> PairedDifference | None:
+def _difference(one: Pair, alpha: float, scale: Scale, info: MetricInfo | None = None) -> PairedDifference | None:
     """Where both have a number; None if they nowhere do, or if one is not on the scale."""
     shared = [seed for seed in one.row if seed in one.other and _finite(one, seed)]
     if not shared or _off_scale(one, scale):
@@ -238,7 +238,7 @@ def _difference(one: Comparison, alpha: float, scale: Scale, info: MetricInfo | 
     return paired_difference(mine, other, alpha, scale, bounds_of(info, scale))
 
 
-def _equivalence(one: Comparison, alpha: float, margin: Margin) -> Equivalence | None:
+def _equivalence(one: Pair, alpha: float, margin: Margin) -> Equivalence | None:
     difference = _difference(one, alpha, margin.scale)
     return None if difference is None else equivalence(difference, margin)
 
@@ -254,14 +254,14 @@ def _all_ran(counted: Tally) -> bool:
     return set(counted.failed) == set(counted.other_failed)
 
 
-def _off_scale(one: Comparison, scale: Scale) -> list[tuple[bool, int, float]]:
+def _off_scale(one: Pair, scale: Scale) -> list[tuple[bool, int, float]]:
     """(whether it is the row's, seed, value) of the numbers that have no logarithm."""
     shared = [seed for seed in one.row if seed in one.other and _finite(one, seed)]
     sides = ((True, one.row), (False, one.other))
     return [(mine, s, values[s]) for mine, values in sides for s in shared if not scale.has(values[s])]
 
 
-def _spreads(one: Comparison, scale: Scale) -> tuple[float, float] | None:
+def _spreads(one: Pair, scale: Scale) -> tuple[float, float] | None:
     shared = [seed for seed in one.row if seed in one.other and _finite(one, seed)]
     if len(shared) < 2 or _off_scale(one, scale):
         return None
@@ -276,7 +276,7 @@ def _worst(difference: PairedDifference | None, higher_is_better: bool) -> tuple
     return seed, told[seed]
 
 
-def _finite(one: Comparison, seed: int) -> bool:
+def _finite(one: Pair, seed: int) -> bool:
     return math.isfinite(one.row[seed]) and math.isfinite(one.other[seed])
 
 
