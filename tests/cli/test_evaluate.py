@@ -382,5 +382,5 @@ def test_other_models_are_no_seeds_of_one_experiment():
         return GivenRun(Path(name), name, seed, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
 
     check_replicates([run("a", 0), run("b", 1, "eval.num_samples=7")])
-    with pytest.raises(ConfigError, match=r"a and c are not .* network\.width \(\d+ -> 16\)"):
+    with pytest.raises(ValueError, match=r"a and c are not .* network\.width \(\d+ -> 16\)"):
         check_replicates([run("a", 0), run("b", 1), run("c", 2, "network.width=16")])

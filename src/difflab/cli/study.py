@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from string import Template
 
 from difflab.runtime.invocation import command, program
 from difflab.studies.planning.plan_cache import Request
+from difflab.studies.spec import find_study, study_list
 from difflab.suggest import near_name, suggestion
 
 HELP = """$program: from a question to a table with error bars
@@ -41,13 +41,11 @@ HELP = """$program: from a question to a table with error bars
   Options of table
     missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing"""
 
-FLAGS = ("--json", "--wandb", "--wait", "--watch")
-
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "plan": ("study_plan", ("--json",)),
+    "plan": ("study_runs", ("--json",)),
     "launch": ("study_runs", ("--wait",)),
     "retry": ("study_runs", ("--wait",)),
-    "status": ("study_status", ("--json", "--watch")),
+    "status": ("study_runs", ("--json", "--watch")),
     "cancel": ("study_runs", ()),
     "table": ("study_results", ()),
     "report": ("study_results", ("--wandb",)),
@@ -69,9 +67,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Option -> verbs that know it; every other KEY=VALUE is an override of train.py."""
 
-LAUNCHER = "launcher"
-"""Words that begin with it say where runs are executed, and not what they are."""
-
 
 def main() -> None:
     """The command line of study.py."""
@@ -89,119 +84,56 @@ def main() -> None:
         fail(missing)
     try:
         if words[0] == "list":
-            print(listing())
-        elif words[0] == "compare":
-            with spared():
-                module = importlib.import_module("difflab.cli.study_compare")
+            print(study_list())
+            return
+        request = None if words[0] == "compare" else understood(words)
+        with spared():
+            module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0] if request else 'study_results'}")
+        if request is None:
             module.compare(words[1:])
         else:
-            request = understood(words)
-            with spared():
-                module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0]}")
             getattr(module, request.verb)(request)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:  # errors of difflab's own are of these kinds
-        if not type(error).__module__.startswith("difflab") and not isinstance(
-            error, ValueError | OSError | ImportError
-        ):
+    except (ValueError, OSError, ImportError) as error:
+        fail(" ".join(str(error).split()))
+    except RuntimeError as error:  # some errors of difflab's own are of this kind
+        if not type(error).__module__.startswith("difflab"):
             raise
         fail(" ".join(str(error).split()))
 
 
 def understood(words: Sequence[str]) -> Request:
-    """A ValueError says which word is wrong."""
-    flags = frozenset(word for word in words if word.startswith("--"))
+    """What a command line asks of a study.
+
+    Raises:
+        ValueError: A word is wrong; the message says which.
+    """
     plain = [word for word in words if not word.startswith("--")]
-    file = study_file(plain[0] if plain else "")
-    verb = plain[1] if len(plain) > 1 else ""
+    name, verb, *settings = [*plain, "", ""][: max(2, len(plain))]
+    file = find_study(name)
     if verb not in VERBS:
-        said = f"there is no study command {verb!r}" if verb else f"say what to do with {plain[0]}"
-        raise ValueError(f"{said}: {_there_are(verb, list(VERBS))}")
-    for flag in sorted(flags - {*VERBS[verb][1]}):
-        raise ValueError(
-            f"{verb} has no {flag}: {_there_are(flag, list(VERBS[verb][1]))}; values are given as key=value"
-        )
-    options, overrides = dict[str, str](), list[str]()
-    for word in plain[2:]:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ValueError(f"{word!r} cannot be read as key=value")
-        if key in OPTIONS:
-            if verb not in OPTIONS[key]:
-                raise ValueError(f"{verb} has no option {key}: it belongs to {', '.join(OPTIONS[key])}")
-            options[key] = value
-        else:
-            _check_no_option(key)
-            overrides.append(word)
-    return Request(plain[0], file, verb, flags, options, tuple(overrides))
+        said = f"there is no study command {verb!r}" if verb else f"say what to do with {name}"
+        raise ValueError(f"{said}: {suggestion(verb, VERBS)}")
+    flags, known = frozenset(words) - {*plain}, VERBS[verb][1]
+    for flag in sorted(flags - {*known}):
+        raise ValueError(f"{verb} has no {flag}: {suggestion(flag, known)}; values are given as key=value")
+    given = dict[str, str]()
+    overrides = [word for word in settings if not _is_option(word, verb, given)]
+    return Request(name, file, verb, flags, given, tuple(overrides))
 
 
-def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides that belong to the runs, and those of the launcher."""
-    words = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == LAUNCHER]
-    return [word for word in overrides if word not in words], words
-
-
-def _check_no_option(key: str) -> None:
-    """A ValueError if the key is no override of train.py, and nearly an option."""
+def _is_option(word: str, verb: str, given: dict[str, str]) -> bool:
+    """Whether a word is an option of the study, which is then among those given, and no override of train.py."""
     from difflab.config.paths import is_group
 
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise ValueError(f"{word!r} cannot be read as key=value")
+    if key in OPTIONS:
+        if verb not in OPTIONS[key]:
+            raise ValueError(f"{verb} has no option {key}: it belongs to {', '.join(OPTIONS[key])}")
+        given[key] = value
+        return True
     near = near_name(key, OPTIONS, cutoff=0.75)
     if near and not is_group(key):
         raise ValueError(f"{key} is neither an option nor an override of {program('train')}: did you mean {near}=...?")
-
-
-def study_file(name: str) -> Path:
-    """experiments/<name>/study.yaml, or a path to a study.yaml or its folder."""
-    from difflab.config.paths import experiments_directory
-
-    folder = experiments_directory()
-    for path in (folder / name / "study.yaml", Path(name) / "study.yaml", Path(name)):
-        if name and path.is_file():
-            return path
-    known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
-    own = _own_studies(Path(name).parent if name else Path())
-    if near := near_name(name, [*own, *known]):
-        raise ValueError(f"there is no study {name!r}: did you mean {near!r}?")
-    here = f"in {Path(name).parent}/ there are {', '.join(own)}; " if own else ""
-    raise ValueError(
-        f"there is no study {name!r}: {here}{', '.join(known)} come with difflab (study.py list says what they ask)"
-    )
-
-
-def _own_studies(folder: Path) -> list[str]:
-    """What in a folder could be a study, as it is typed."""
-    try:
-        files = [path for path in (*folder.glob("*.yaml"), *folder.glob("*.yml")) if path.is_file()]
-        return sorted(map(str, [*files, *(path.parent for path in folder.glob("*/study.yaml"))]))
-    except OSError:
-        return []
-
-
-def listing() -> str:
-    """Every study with its question."""
-    from difflab.config.paths import experiments_directory
-    from difflab.studies.spec import load_study
-
-    studies = [load_study(path) for path in sorted(experiments_directory().glob("*/study.yaml"))]
-    width = max((len(study.name) for study in studies), default=0)
-    return "\n".join(
-        f"{s.name:{width}}  {len(s.rows)} rows x {len(s.seeds)} seeds{f' + {len(s.cited)} cited' if s.cited else ''}  {s.question}"
-        for s in studies
-    )
-
-
-def number(options: Mapping[str, str], key: str) -> float | None:
-    """The value of an option that is a number above 0."""
-    if key not in options:
-        return None
-    try:
-        value = float(options[key])
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise ValueError(f"{key}={options[key]}: expected a number above 0")
-    return value
-
-
-def _there_are(name: str, names: Sequence[str]) -> str:
-    return suggestion(name, names)
+    return False

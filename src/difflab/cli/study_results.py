@@ -1,22 +1,31 @@
-"""`study.py STUDY table | report | sync`."""
+"""`study.py STUDY table | report | sync`, and `study.py compare RUN_A RUN_B ...`: runs outside of a study."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from difflab.cli.study import divided
+from difflab.cli.entry import Words
 from difflab.files import write_text
-from difflab.runtime.invocation import command, installation
-from difflab.studies import Evidence, execution
+from difflab.metrics import MetricInfo
+from difflab.reading import parse_yaml, printable
+from difflab.runtime.invocation import installation
+from difflab.strict_json import dumps
+from difflab.studies import Evidence, StudyError, execution
+from difflab.studies.compare import as_data, as_text
+from difflab.studies.compare import compare as compared
+from difflab.studies.execution import look_at_runs
 from difflab.studies.gather import gather
 from difflab.studies.planning import Plan
 from difflab.studies.planning.plan_cache import Request, current_plan
 from difflab.studies.report import ablation_table
+from difflab.studies.report.grids import side_by_side
 from difflab.studies.report.table_markup import renderers
 from difflab.studies.statistics import Verdict, verdicts
+
+OF_COMPARE = ("waive", "out", "info")
 
 
 def table(request: Request) -> None:
@@ -32,14 +41,13 @@ def table(request: Request) -> None:
     plan, evidence, found = _found(request)
     allows = _allows_missing(request)
     if not allows and not any(arm.replicates for arm in evidence.arms.values()):
-        raise ValueError(why_no_result(plan))
+        raise StudyError(execution.why_no_result(plan))
     text = forms[name]().render(ablation_table(evidence, found, allows))
     if not out:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
-    path = Path(out)
-    write_text(path, text)
-    print(path)
+    write_text(Path(out), text)
+    print(Path(out))
 
 
 def report(request: Request) -> None:
@@ -57,8 +65,8 @@ def report(request: Request) -> None:
 
     plan, evidence, found = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
-        raise ValueError(why_no_result(plan))
-    states = execution.states(plan, execution.ask(plan.root))
+        raise StudyError(execution.why_no_result(plan))
+    states = execution.states(plan)
     page = write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html")))
     print(page)
     if is_mirrored(request, evidence):
@@ -78,29 +86,16 @@ def sync(request: Request) -> None:
     """Uploads what offline runs have left."""
     from difflab.runs.wandb.sync import sync as upload
 
-    done = upload(current_plan(request, divided(request.overrides)[0]).root, print)
+    done = upload(current_plan(request, request.of_runs).root, print)
     print(done)
     if done.failed:
         sys.exit(1)
 
 
 def _found(request: Request) -> tuple[Plan, Evidence, dict[str, Verdict]]:
-    plan = current_plan(request, divided(request.overrides)[0])
+    plan = current_plan(request, request.of_runs)
     evidence = replace(gather(plan), remarks=execution.look(plan))
     return plan, evidence, verdicts(evidence, plan.study.evaluation.decides)
-
-
-def why_no_result(plan: Plan) -> str:
-    """For a person who asks for a table before there is anything to put into it."""
-    found = execution.states(plan, execution.ask(plan.root))
-    counts = Counter(cell.state for cell in found if cell.state in ("training", "evaluating", "trained", "queued"))
-    if counts:
-        active = ", ".join(f"{number} {state}" for state, number in counts.items())
-        status = command(f"study {plan.study.name} status")
-        return (
-            f"there is no result of {plan.study.name} yet ({active}, of {len(found)}): `{status}` shows how far it is"
-        )
-    return f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."
 
 
 def _allows_missing(request: Request) -> bool:
@@ -108,3 +103,40 @@ def _allows_missing(request: Request) -> bool:
     if given not in ("allow", "refuse"):
         raise ValueError(f"missing={given}: allow or refuse")
     return given == "allow"
+
+
+def compare(words: Sequence[str]) -> None:
+    """Prints the configurations and numbers of runs side by side, and writes a picture of the samples.
+
+    Args:
+        words: Run directories, waive=[FIELD,...], info={METRIC: {higher_is_better: true}}, out=PICTURE.png, --json.
+    """
+    parser = Words("", "compare takes run directories, waive=[...], info={...}, out=PICTURE.png and --json")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_intermixed_args(list(words))
+    pairs = [(word, *word.partition("=")[::2]) for word in asked.words]
+    given = {key: value for word, key, value in pairs if "=" in word and "/" not in key}
+    for key in given:
+        if key not in OF_COMPARE:
+            raise StudyError(f"compare has no option {key}: there are {', '.join(OF_COMPARE)}")
+    waived = [field.strip() for field in given.get("waive", "").strip("[]").split(",") if field.strip()]
+    found = compared([word for word, key, _ in pairs if key not in given], waived, _stated(given.get("info", "{}")))
+    found = replace(found, notes=[*found.notes, *look_at_runs(run.path for run in found.runs)])
+    print(dumps(as_data(found), indent=2) if asked.json else printable(as_text(found)))
+    if "out" in given:
+        picture = side_by_side({run.name: run.path for run in found.runs}, given["out"])
+        print(f"samples  {picture or 'none of the runs has drawn any'}", file=sys.stderr)
+    elif not asked.json:
+        print("\nout=samples.png puts the samples side by side")
+
+
+def _stated(text: str) -> dict[str, MetricInfo]:
+    """What a person says of metrics whose results say nothing."""
+    try:
+        node = parse_yaml(text, "info")
+        if not isinstance(node, dict):
+            raise ValueError("expected {METRIC: {higher_is_better: true}}")
+        return {str(metric): MetricInfo.read(one, f"info.{metric}") for metric, one in node.items()}
+    except ValueError as error:
+        raise StudyError(f"info={text}: {' '.join(str(error).split())}") from error

@@ -296,7 +296,7 @@ def test_without_a_common_step_each_has_its_newest_and_evaluations_stand_in(tmp_
 
 
 def test_a_metric_that_does_not_say_which_way_is_better_is_asked_for(tmp_path, capsys):
-    from difflab.cli.study_compare import compare as command
+    from difflab.cli.study_results import compare as command
 
     paths = []
     for name, width, value in (("a", 64, 0.5), ("b", 96, 0.7)):
@@ -322,7 +322,7 @@ def test_a_metric_that_does_not_say_which_way_is_better_is_asked_for(tmp_path, c
 
 
 def test_a_number_that_is_none_is_named_with_its_run(tmp_path, capsys):
-    from difflab.cli.study_compare import compare as command
+    from difflab.cli.study_results import compare as command
 
     paths = [str(run(tmp_path, "a", fid=math.nan)), str(run(tmp_path, "b", width=96, fid=9.0))]
     assert "fid of a/id0 is no number: the metric gave nan" in compare(paths).notes

@@ -9,8 +9,7 @@ import pytest
 from filelock import FileLock
 from planned import complete, folder_of, plan, start
 
-from difflab.cli.study_results import why_no_result
-from difflab.studies.execution import Place, Queue, states
+from difflab.studies.execution import Place, Queue, states, why_no_result
 from difflab.studies.execution.folder import Record, last_error
 from difflab.studies.execution.queue import Submission, add_submission
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from difflab.config.groups import ConfigError
 from difflab.config.resolved import dotted, leaves
 from difflab.reading import FileError
 from difflab.runs import RunDirectory
@@ -128,12 +127,12 @@ def config_differences(before: GivenRun, after: GivenRun) -> list[ConfigDifferen
 
 
 def check_replicates(runs: Sequence[GivenRun]) -> None:
-    """Raises a ConfigError unless runs are one experiment with several seeds, however they are judged: of others there is no mean over
+    """Raises a StudyError unless runs are one experiment with several seeds, however they are judged: of others there is no mean over
     seeds."""
     for other in runs[1:]:
         found = [one for one in config_differences(runs[0], other) if one.key.split(".")[0] not in JUDGED_BY]
         if found:
-            raise ConfigError(
+            raise StudyError(
                 f"checkpoint: {runs[0].name} and {other.name} are not one experiment with two seeds, they differ in "
                 f"{', '.join(map(str, found[:5]))}: evaluate them one by one, and see `study compare`"
             )

@@ -7,7 +7,7 @@ from difflab.on_demand import on_demand
 if TYPE_CHECKING:
     from difflab.studies.execution.folder import StudyFolder
     from difflab.studies.execution.launching import Decision, Launched, launch, retry
-    from difflab.studies.execution.live import as_json, is_active, show, table, watch
+    from difflab.studies.execution.live import as_json, is_active, show, table, watch, why_no_result
     from difflab.studies.execution.local import Pool
     from difflab.studies.execution.preregistration import look, look_at_runs, namesake, preregister
     from difflab.studies.execution.queue import Place, Queue, ask
@@ -41,6 +41,7 @@ __all__ = [
     "states",
     "table",
     "watch",
+    "why_no_result",
 ]
 
 on_demand(__name__)

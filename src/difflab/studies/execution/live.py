@@ -16,8 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from difflab.runtime.invocation import command
 from difflab.runtime.signals import Stage, signals
-from difflab.studies.execution.state import CellState
+from difflab.studies.execution.state import CellState, states
+from difflab.studies.planning.plan import Plan
 
 GROUPS = {
     "done": ("done",),
@@ -144,3 +146,16 @@ def _left(running: Sequence[CellState]) -> str:
 def _once(found: Sequence[CellState]) -> list[CellState]:
     """One cell of each training."""
     return list({cell.training: cell for cell in found}.values())
+
+
+def why_no_result(plan: Plan) -> str:
+    """For a person who asks for a table before there is anything to put into it."""
+    found = states(plan)
+    counts = Counter(cell.state for cell in found if cell.state in ("training", "evaluating", "trained", "queued"))
+    if counts:
+        active = ", ".join(f"{number} {state}" for state, number in counts.items())
+        status = command(f"study {plan.study.name} status")
+        return (
+            f"there is no result of {plan.study.name} yet ({active}, of {len(found)}): `{status}` shows how far it is"
+        )
+    return f"there is no result of {plan.study.name} in {plan.root.resolve()}: launch it, or name the place by run.root=..."

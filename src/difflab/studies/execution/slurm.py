@@ -23,7 +23,8 @@ from difflab.studies.execution.queue import (
     mark_cancelled,
     read_submissions,
 )
-from difflab.studies.execution.tasks import OPTIONS, Executor, LaunchError, TrainingTask
+from difflab.studies.execution.tasks import OPTIONS, Executor, LaunchError, Planned, TrainingTask
+from difflab.studies.planning.plan_cache import LAUNCHER
 
 _INDICES = 1001
 """MaxArraySize of SLURM, where it does not tell: indices are smaller."""
@@ -50,6 +51,28 @@ class SlurmArray(Executor):
             job.job_name = None
         self._jobs[EVALUATE].doctor = False  # it examines what trains
         self._jobs[EVALUATE].profile = replace(evaluation.profile, stage_in={})  # keys of train.py
+
+    @classmethod
+    def of_words(cls, plan: Planned, words: Sequence[str], limit: int) -> SlurmArray:
+        """Arrays of the launcher that a command chooses, the same for trainings and evaluations.
+
+        Args:
+            plan: What is launched.
+            words: Overrides of train.py that say where: launcher=slurm, launcher.nodes=2.
+            limit: Tasks of an array that run at a time.
+
+        Raises:
+            ValueError: The launcher makes no arrays.
+        """
+        from difflab.config.build import build
+        from difflab.config.resolve import resolve_row
+
+        command = [word for word in plan.trainings[0].overrides if not word.startswith("run.name=")]
+        chosen = words if any(word.startswith(f"{LAUNCHER}=") for word in words) else [f"{LAUNCHER}=slurm", *words]
+        job = build(resolve_row([*command, *chosen]).config["launcher"])
+        if not job.makes_arrays:
+            raise ValueError(f"{' '.join(chosen)}: a study runs on this machine, or with launcher=slurm")
+        return cls(job, job, limit)
 
     @property
     def waits_for_others(self) -> bool:

@@ -17,7 +17,7 @@ from difflab.runs.names import identity_of
 from difflab.runtime import REQUEUE_EXIT_CODE
 from difflab.runtime.child_processes import BUSY_EXIT_CODE
 from difflab.studies.execution.folder import Record, StudyFolder, is_held, last_error, read_record
-from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, newest, read_submissions
+from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, ask, newest, read_submissions
 from difflab.studies.execution.tasks import Planned, evaluation_key, is_whole
 from difflab.studies.planning.plan import Cell, Training
 
@@ -67,9 +67,14 @@ class _Found:
     diverged: bool = False
 
 
-def states(plan: Planned, queue: Queue) -> list[CellState]:
-    """One for each cell of the plan, in its order."""
-    folder = StudyFolder(plan.root.resolve())
+def states(plan: Planned, queue: Queue | None = None) -> list[CellState]:
+    """One for each cell of the plan, in its order.
+
+    Args:
+        plan: Tells where its runs are.
+        queue: What waits or runs; None asks for it.
+    """
+    folder, queue = StudyFolder(plan.root.resolve()), ask(plan.root) if queue is None else queue
     submissions = read_submissions(folder)
     trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
     rows = {cell.training: cell.row for cell in reversed(plan.cells)}

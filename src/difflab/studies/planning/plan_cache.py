@@ -30,6 +30,9 @@ from difflab.strict_json import in_words, restored
 from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.spec import Study, load_study
 
+LAUNCHER = "launcher"
+"""Key of train.py that says where a run is executed."""
+
 
 class Request(NamedTuple):
     """What a command line asks of a study.
@@ -49,6 +52,16 @@ class Request(NamedTuple):
     flags: frozenset[str]
     options: Mapping[str, str]
     overrides: tuple[str, ...]
+
+    @property
+    def launcher(self) -> list[str]:
+        """The overrides that say where runs are executed, and not what they are."""
+        return [one for one in self.overrides if one.lstrip("+").partition("=")[0].partition(".")[0] == LAUNCHER]
+
+    @property
+    def of_runs(self) -> list[str]:
+        """The others."""
+        return [one for one in self.overrides if one not in self.launcher]
 
 
 SHAPING = ("match", "solve")

@@ -1,46 +1,22 @@
-"""`study.py STUDY plan`: what would be run, what it costs, and what it could show."""
+"""A plan for a person and for a program: what would be run, what it costs, and what it could show."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from difflab.cli.study import number
 from difflab.formatting import duration, prefixed
 from difflab.runtime.invocation import program
-from difflab.strict_json import dumps
 from difflab.studies import CitedRow, execution
 from difflab.studies.cost import read_cost
 from difflab.studies.gather import gather
 from difflab.studies.planning import Plan, RowPlan
 from difflab.studies.planning.confounds import changed_together
 from difflab.studies.planning.plan import cost_sentence
-from difflab.studies.planning.plan_cache import Request
-from difflab.studies.planning.planning import check_measured, planned
-from difflab.studies.scale import Margin, read_margin
+from difflab.studies.scale import Margin
 from difflab.studies.statistics import Pilot, pilot, pilots, power_by_row, power_sentence
-
-
-def plan(request: Request) -> None:
-    """Prints the plan. A StudyError afterwards where nothing could be launched for want of weights."""
-    rate, _, _ = number(request.options, "rate"), _size(request, "sd"), _size(request, "difference")
-    found = planned(request, request.overrides)
-    if "--json" in request.flags:
-        print(dumps(as_json(found, rate), indent=2))
-        return
-    study = found.study
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(f"[bold]{study.name}[/]  {study.question}", soft_wrap=True)
-    console.print(_table(found))
-    for line in _notes(found, rate, request):
-        console.print(line, soft_wrap=True, markup=False)
-    if not found.lacking or found.lacking in (found.unmeasured or ""):
-        check_measured(found)
 
 
 def as_json(plan: Plan, rate: float | None) -> dict[str, Any]:
@@ -84,7 +60,7 @@ def _cited(row: CitedRow) -> dict[str, Any]:
     return {"label": row.label, "published": published}
 
 
-def _table(plan: Plan) -> Table:
+def plan_table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row", no_wrap=True)
     table.add_column("changes", overflow="fold")
@@ -118,7 +94,15 @@ def _changes(plan: Plan, name: str, row: RowPlan) -> str:
     return ", ".join([*declared.change, *row.overrides]) + against
 
 
-def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
+def plan_notes(plan: Plan, rate: float | None, sd: Margin | None, wanted: Margin | None) -> list[str]:
+    """Lines below the table: cost, what changes together, and what these seeds could show.
+
+    Args:
+        plan: The plan.
+        rate: FLOPs per second of the machine, for hours; None for no estimate.
+        sd: Of paired differences; None for that of finished runs.
+        wanted: A difference that is to be found.
+    """
     study = plan.study
     trained = sum(plan.rows[t.name.rpartition("/")[2]].facts.total_flops for t in plan.trainings)
     drawn = sum(plan.rows[cell.row].evaluation_flops for cell in plan.cells)
@@ -144,7 +128,7 @@ def _notes(plan: Plan, rate: float | None, request: Request) -> list[str]:
     else:
         lines += [*_cost(plan), f"runs        {plan.root.resolve()}"]
         lines += [f"note        {other}" for other in (execution.namesake(plan),) if other]
-    return [*lines, _power(plan, request)]
+    return [*lines, _power(plan, sd, wanted)]
 
 
 def _matched(plan: Plan) -> list[str]:
@@ -172,9 +156,8 @@ def _cost(plan: Plan) -> list[str]:
     ]
 
 
-def _power(plan: Plan, request: Request) -> str:
+def _power(plan: Plan, sd: Margin | None, wanted: Margin | None) -> str:
     study = plan.study
-    sd, wanted = _size(request, "sd"), _size(request, "difference")
     known, by_row = Pilot(sd.reach, None, "as given", sd.scale) if sd is not None else None, dict[str, Pilot]()
     if known is None and not plan.lacking:
         evidence = gather(plan)
@@ -185,11 +168,3 @@ def _power(plan: Plan, request: Request) -> str:
     words = power_sentence(known, len(study.seeds), study.alpha, rows, wanted)
     each = power_by_row(by_row, len(study.seeds), study.alpha, rows)
     return f"power       {study.evaluation.decides}: {words} {each}".rstrip()
-
-
-def _size(request: Request, key: str) -> Margin | None:
-    """The value of an option that is a difference of the deciding metric: 0.5, or 5% of one that is compared as a ratio."""
-    try:
-        return read_margin(request.options[key]) if key in request.options else None
-    except ValueError as error:
-        raise ValueError(f"{key} = {error}") from error
