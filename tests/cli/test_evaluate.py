@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from difflab.cli.evaluate import evaluate
-from difflab.config.keys import ConfigError
 from difflab.config.paths import config_directory
 from difflab.data import Digits, open_image_set
 from difflab.evaluation import ReferenceStatistics, Results, save_statistics
