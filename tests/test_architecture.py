@@ -10,15 +10,12 @@ import pkgutil
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-import difflab
+from source import FILES, ROOT, name, parsed
 
-ROOT = Path(difflab.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
 PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 
 MATHEMATICS = {
@@ -104,15 +101,6 @@ def room_of(module: str) -> str:
 
 def room(path: Path) -> str:
     return room_of(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
-
-
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 def imports(path: Path) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from difflab import strict_json
-from test_architecture import FILES, name, parsed
+from source import FILES, name, parsed
 
 KEYS = {"config/arguments.py", "studies/planning/planning.py", "config/values.py"}
 """Their JSON is the text of a key, of an override or of a message, and stands in no file."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from test_experiments import CLASSIFIERS, changed, header
+from rows import CLASSIFIERS, changed, header
 
 from difflab.classifier import NoisyClassifier
 from difflab.config.keys import check_keys

@@ -97,8 +97,8 @@ def without_kernels() -> dict:
 
 def golden(compute: Compute) -> float:
     """How far the output of the smallest network of OpenAI's is from theirs."""
-    sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "interop")]
-    import test_openai as openai
+    sys.path[:0] = [str(TESTS / "golden"), str(TESTS / "parity")]
+    import openai_numbers as openai
 
     name = min(openai.WITH_NUMBERS, key=lambda name: len(openai.PARAMETERS[name]))
     network = openai.network_of(name)

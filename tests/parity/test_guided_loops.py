@@ -1,13 +1,12 @@
 """Whole sampling loops of guided-diffusion with its noise, from x_T to x_0. float32 to 1e-5, or as far as the peer's float32 reaches."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from ddim_rounding import ROUNDED, with_their_number
 from feeds import FakeNetwork, StepNoise
-from guided import GOLDEN, MEANS, SCHEDULES, VARIANCES, difference, tolerance
+from guided import MEANS, SCHEDULES, VARIANCES, difference, tolerance
+from guided_loops import ARRAYS, COND, FACTS, X_T, WholeChain
 
 from difflab.denoiser import Denoiser
 from difflab.evaluation import BoundSums
@@ -20,11 +19,8 @@ from difflab.schedules import Chain, NoiseSchedule, Tabulated
 from difflab.types import Condition
 from one_pass import each
 
-ARRAYS = np.load(GOLDEN / "gd_loops.npz")
-FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
 MODELS = sorted({key.split("/rescale")[0] + "/" + key.split("/")[3] for key in ARRAYS.files if "/rescale=" in key})
-X_T, X_0 = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/x0"])
-COND = Condition(label=torch.from_numpy(ARRAYS["in/y"]))
+X_0 = torch.from_numpy(ARRAYS["in/x0"])
 SAMPLERS = {
     "ddpm": lambda grid, variance: DDPM(grid, variance),
     "ddim_eta0.0": lambda grid, variance: DDIM(grid),
@@ -33,26 +29,13 @@ SAMPLERS = {
 }
 
 
-class WholeChain(Grid):
-    """All times of a discrete schedule, or the first of them."""
-
-    def __init__(self, steps: int | None = None):
-        self.steps = steps
-
-    def __call__(self, schedule: NoiseSchedule) -> torch.Tensor:
-        times = torch.arange((schedule.steps or 0) + 1, dtype=torch.float64) / (schedule.steps or 0)
-        return times[: None if self.steps is None else self.steps + 1]
-
-
 def model(name: str) -> tuple[Denoiser, Grid, list[float]]:
     """A denoiser, the grid that makes the respaced chain of it, and the times that the peer tells its network."""
     process, mean, variance, rescale = name.split("/")
     kind, section = process.split("|")
     schedule, learned = SCHEDULES[kind](1000), variance.startswith("LEARNED")
     grid = UniformGrid(section)
-    if (
-        mean == "PREVIOUS_X"
-    ):  # the peer reads the output as the mean of the respaced chain: give that chain as a schedule
+    if mean == "PREVIOUS_X":  # the output is the mean of the respaced chain: that chain is the schedule
         chain = Chain(schedule, grid(schedule))
         schedule, grid = Tabulated(chain.transition(torch.arange(1, len(chain) + 1)).var_ts), WholeChain()
     told = FACTS["loop_model_t"][f"{process}/{mean}/{variance}/{rescale}"]

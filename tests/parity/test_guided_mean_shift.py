@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from feeds import StepNoise
 from guided import VARIANCES, difference
-from test_guided_score_form import ARRAYS, COND, FACTS, X_T, model
+from guided_loops import ARRAYS, COND, FACTS, X_T, with_classifier
 
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip, MeanShiftAtImage, chained
@@ -18,7 +18,7 @@ LOOPS = sorted(key.removesuffix("/ddpm_cond") for key in ARRAYS.files if key.end
 
 def parts(name):
     """Denoiser with the variance of the peer's model, grid, classifier."""
-    denoiser, grid, classify = model(name)
+    denoiser, grid, classify = with_classifier(name)
     variance = VARIANCES[name.split("/")[2]]()
     return (
         Denoiser(denoiser.network, denoiser.schedule, denoiser.parameterization, variance),

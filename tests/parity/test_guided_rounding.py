@@ -8,8 +8,8 @@ import pytest
 import torch
 from ddim_rounding import ROUNDED, UNIT, float32_difference, with_their_number
 from feeds import FakeNetwork, StepNoise
-from guided import SCHEDULES, difference
-from test_guided_loops import COND, FACTS, MEANS, X_T, WholeChain
+from guided import MEANS, SCHEDULES, difference
+from guided_loops import COND, FACTS, X_T, WholeChain
 
 from difflab.denoiser import Denoiser
 from difflab.guidance import Clip

@@ -1,59 +1,19 @@
 """guided-diffusion's `condition_score` and whole DDIM loops under it. float32 to 1e-5."""
 
-import json
 from math import sqrt
 
-import numpy as np
 import torch
 from ddim_rounding import float32_difference
-from feeds import FakeNetwork, RecipeClassifier, StepNoise
-from guided import GOLDEN, SCHEDULES, difference
+from feeds import RecipeClassifier, StepNoise
+from guided import difference
+from guided_loops import ARRAYS, COND, FACTS, X_T, Y, with_classifier
 from recipes import cond_fn
 
-from difflab.denoiser import Denoiser
 from difflab.guidance import ClassifierGuidance, Clip, chained
-from difflab.parameterizations import X0, Epsilon, PreviousX
 from difflab.process import eps_from_x0, posterior_mean
 from difflab.samplers import DDIM
-from difflab.samplers.grids import Grid, UniformGrid
-from difflab.schedules import Chain, NoiseSchedule, Tabulated
-from difflab.types import Condition
-from difflab.variances import FixedSmall, LearnedRange
+from difflab.schedules import Chain, NoiseSchedule
 from one_pass import each
-
-ARRAYS = np.load(GOLDEN / "gd_loops.npz")
-FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
-X_T, Y = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/y"])
-COND = Condition(label=Y)
-MEANS = {"EPSILON": lambda schedule: Epsilon(), "START_X": lambda schedule: X0(), "PREVIOUS_X": PreviousX}
-
-
-class WholeChain(Grid):
-    """All times of a discrete schedule."""
-
-    def __call__(self, schedule: NoiseSchedule) -> torch.Tensor:
-        steps = schedule.steps or 0
-        return torch.arange(steps + 1, dtype=torch.float64) / steps
-
-
-def model(name):
-    """Denoiser, grid, and the classifier as the peer's loop asks it."""
-    process, mean, variance, _ = name.split("/")
-    kind, section = process.split("|")
-    schedule, grid = SCHEDULES[kind](1000), UniformGrid(section)
-    told = FACTS["loop_model_t"][name]
-    network, learned = (
-        FakeNetwork(variance.startswith("LEARNED")),
-        LearnedRange() if "LEARNED" in variance else FixedSmall(),
-    )
-    if mean == "PREVIOUS_X":  # as in test_guided_loops
-        chain = Chain(schedule, grid(schedule))
-        schedule, grid = Tabulated(chain.transition(torch.arange(1, len(chain) + 1)).var_ts), WholeChain()
-        network = FakeNetwork(False, told[::-1])
-    times = torch.tensor(told[::-1], dtype=torch.float64)
-    chain = Chain(schedule, grid(schedule))
-    classifier = RecipeClassifier(lambda t: times[chain.index(t) - 1])
-    return Denoiser(network, schedule, MEANS[mean](schedule), learned), grid, classifier
 
 
 def test_the_classifiers_gradient_is_that_of_the_recipes():
@@ -89,7 +49,7 @@ def with_their_last_noise(denoise, sampler: DDIM, schedule: NoiseSchedule, noise
 @each(("name", "tag"), LOOPS)
 def test_loop(name, tag):
     """The peer clips before it guides, and does not clip again."""
-    denoiser, grid, classify = model(name)
+    denoiser, grid, classify = with_classifier(name)
     schedule, eta = denoiser.schedule, float(tag.removeprefix("ddim_eta").removesuffix("_cond"))
     guided = chained([Clip(), ClassifierGuidance(classify, schedule, 2.0)], denoiser)
     sampler, steps = DDIM(grid, eta=eta), len(Chain(schedule, grid(schedule)))
@@ -111,7 +71,7 @@ def test_one_step(process, rest):
     step = int(rest.split("/")[0]) + 1
     matches = []
     for clip in ([], [Clip()]):  # the golden numbers do not name it
-        denoiser, grid, classify = model(f"{process}/EPSILON/LEARNED_RANGE/rescale=0")
+        denoiser, grid, classify = with_classifier(f"{process}/EPSILON/LEARNED_RANGE/rescale=0")
         chain = Chain(denoiser.schedule, grid(denoiser.schedule))
         index = torch.full((len(X_T),), step)
         guided = chained([*clip, ClassifierGuidance(classify, denoiser.schedule, 2.0)], denoiser)

@@ -5,9 +5,9 @@ import json
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from openai_numbers import CONFIGS, GOLDEN, PARAMETERS, WITH_NUMBERS, flags_of, network_of, stored
 from recipes import param_recipe, rs_randn
 
 from difflab.checkpoints import openai
@@ -15,29 +15,8 @@ from difflab.networks import Encoder, SuperRes, UNet
 from difflab.networks.layers import Trunk
 from one_pass import each
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-CONFIGS = json.loads((GOLDEN / "unet.json").read_text(encoding="utf-8"))["configs"]
-PARAMETERS = json.loads(gzip.decompress((GOLDEN / "unet_params.json.gz").read_bytes()))
-NUMBERS = np.load(GOLDEN / "unet.npz")
 RELEASED = json.loads((GOLDEN / "released_checkpoints.json").read_text(encoding="utf-8"))
 RELEASED_KEYS = json.loads(gzip.decompress((GOLDEN / "released_checkpoint_keys.json.gz").read_bytes()))
-WITH_NUMBERS = [name for name in CONFIGS if f"{name}/out" in NUMBERS]
-
-
-def flags_of(name):
-    return {"cls": CONFIGS[name]["cls"], **CONFIGS[name]["kwargs"]}
-
-
-def network_of(name):
-    network = openai.unet(flags_of(name))
-    weights = {p["name"]: torch.from_numpy(param_recipe(p["name"], p["shape"])).float() for p in PARAMETERS[name]}
-    network.load_state_dict(openai.convert(weights, flags_of(name)))
-    return network.eval()
-
-
-def stored(name, what):
-    key = f"{name}/{what}"
-    return torch.from_numpy(NUMBERS[key]) if key in NUMBERS else None
 
 
 def test_some_configurations_have_numbers():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from feeds import FixedTimes, RecipeClassifier, StepNoise, SuppliedNoise
+from openai_numbers import NUMBERS, network_of, stored
 from recipes import rs_images, rs_randn
-from test_openai import NUMBERS, network_of, stored
 
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_strategies import rows_of, run_in, torchrun
+from two_processes import rows_of, run_in, torchrun
 
 from running import saved_state, train_small
 

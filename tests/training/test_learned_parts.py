@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_strategies import GATHER_ALL, HAS_DEEPSPEED, rewound, rows_of, run_in, torchrun
+from two_processes import GATHER_ALL, HAS_DEEPSPEED, rewound, rows_of, run_in, torchrun
 
 from difflab.layout import check_no_scalars
 from learned import CHOSEN, LearnedSchedule

@@ -2,32 +2,22 @@
 
 import importlib.util
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
+from two_processes import GATHER_ALL, HAS_DEEPSPEED, needs_deepspeed, rewound, rows_of, run_in, torchrun
 
 from difflab.config.derived import divide
 from difflab.data import DataError
 from difflab.distributed.placement import started_shape
 from difflab.distributed.world import process_count
-from difflab.runs import RunDirectory, read_metrics
+from difflab.runs import RunDirectory
 from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
 from running import composed, saved_state, train_small
 
 pytestmark = pytest.mark.long
-
-HERE = Path(__file__).parent
-HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
-needs_deepspeed = pytest.mark.skipif(
-    not HAS_DEEPSPEED, reason='DeepSpeed is not installed: pip install "difflab[deepspeed]"'
-)
 
 RUN = (
     "trainer.max_steps=8",
@@ -42,9 +32,6 @@ RUN = (
     "checkpoint.every=2",
     "checkpoint.keep_last=9",
 )
-GATHER_ALL = "+strategy.zero.stage3_param_persistence_threshold=0"
-"""Else ZeRO-3 keeps weights as small as these whole everywhere."""
-
 OVERRIDES = {
     "ddp": ["strategy=ddp", "data.micro_batch=8"],
     "fsdp": ["strategy=fsdp", "data.micro_batch=8"],
@@ -57,45 +44,6 @@ OFFLOAD = {
     "deepspeed_3_offload": ["strategy=deepspeed_3_offload", "data.micro_batch=8", GATHER_ALL],
 }
 INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith("deepspeed")]
-
-
-def torchrun(folder: Path, plan: list, *options: str, timeout: int = 400) -> str:
-    """Two processes do what the plan says; what they printed."""
-    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *options]
-    done = subprocess.run(
-        [*command, str(HERE / "share_a_run.py"), str(folder / "plan.json")],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=timeout,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    return done.stdout
-
-
-def rows_of(run: RunDirectory) -> list[dict[str, float]]:
-    """What was logged, but for the speed."""
-    return [
-        {name: value for name, value in row.items() if name not in ("train/images_per_second", "train/data_wait_share")}
-        for row in read_metrics(run.metrics)
-    ]
-
-
-def run_in(root: Path) -> RunDirectory:
-    (path,) = root.glob("*/*")
-    return RunDirectory(path)
-
-
-def rewound(source: Path, target: Path, step: int) -> None:
-    """A copy of a run as it was after a checkpoint."""
-    shutil.copytree(source, target)
-    (run,) = target.glob("*/*")
-    (run / "complete.json").unlink()
-    for path in run.glob("checkpoints/step-*.ckpt"):
-        if int(path.stem.split("-")[1]) > step:
-            path.unlink()
 
 
 @pytest.fixture(scope="module")

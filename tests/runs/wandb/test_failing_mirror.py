@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from offline_runs import OFFLINE, SHORT, check_every_line_is_there_once
 from pytorch_lightning.loggers import CSVLogger
-from test_wandb_history import OFFLINE, SHORT, check_every_line_is_there_once
 
 from difflab.runs import RunDirectory
 from difflab.runs.loggers import guarded

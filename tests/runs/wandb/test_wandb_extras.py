@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from test_wandb_history import history, records, summarised
+from offline_runs import history, records, summarised
 
 from difflab.cli.evaluate import checked, evaluate
 from difflab.config.keys import ConfigError

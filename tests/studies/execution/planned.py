@@ -1,20 +1,33 @@
 """Plans by hand, without configurations: what execution needs of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from difflab.config.unchosen import drop_unchosen
+from difflab.runs import identity
 from difflab.studies.execution import StudyFolder
 from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.spec import read_study
+from running import composed
 
 FACTS = Facts(1000, 3e6, 1e6, 4, 32, 100, {})
 
 
 def plan(root: Path, rows: dict[str, list[str]], seeds=(0,), steps=100, shared=(), common=(), evaluation=()) -> Plan:
-    """A training per row and seed, of the identity <row>-<seed>, or what `identify` has said.
+    """A training per row and seed, of the identity <row>-<seed>, or what `identified` finds.
 
-    rows     name -> overrides of train.py
-    shared   rows that draw from the training of the first one
+    Args:
+        root: Where runs and the study's folder go.
+        rows: Name -> overrides of train.py.
+        seeds: Of every row.
+        steps: Of every training.
+        shared: Rows that draw from the training of the first one.
+        common: Overrides of every row.
+        evaluation: Overrides of every evaluation.
     """
     node = {
         "question": "?",
@@ -60,3 +73,16 @@ def complete(run: Path, *folders: str) -> None:
 
 def folder_of(plan: Plan) -> StudyFolder:
     return StudyFolder(plan.root.resolve())
+
+
+def identified(plan: Plan) -> Plan:
+    """The plan with the identities that its runs have."""
+    found = []
+    for training in plan.trainings:
+        config = composed("train", *training.overrides)
+        drop_unchosen(config)
+        OmegaConf.resolve(config)
+        data, evaluation = instantiate(config.data, _convert_="all"), instantiate(config.evaluation)
+        name = identity(OmegaConf.to_container(config, resolve=True), data.fingerprint, evaluation.fingerprint)
+        found.append(replace(training, identity=name))
+    return replace(plan, trainings=tuple(found))

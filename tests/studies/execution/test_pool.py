@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from planned import folder_of, plan
+from planned import folder_of, identified, plan
 from stand_in import install
 
 from difflab.runs import RunDirectory
@@ -294,26 +294,6 @@ def test_real_runs(tmp_path, ending):
     error = states(study, ask(study.root))[1].error
     assert error.startswith("error: ")
     assert "did you mean" in error or "width" in error
-
-
-def identified(study):
-    """The plan with the identities that its runs have."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    from difflab.config.unchosen import drop_unchosen
-    from difflab.runs import identity
-    from running import composed
-
-    found = []
-    for training in study.trainings:
-        config = composed("train", *training.overrides)
-        drop_unchosen(config)
-        OmegaConf.resolve(config)
-        data, evaluation = instantiate(config.data, _convert_="all"), instantiate(config.evaluation)
-        name = identity(OmegaConf.to_container(config, resolve=True), data.fingerprint, evaluation.fingerprint)
-        found.append(replace(training, identity=name))
-    return replace(study, trainings=tuple(found))
 
 
 def test_a_training_whose_run_is_nowhere_has_failed_aloud(tmp_path, stand_in):

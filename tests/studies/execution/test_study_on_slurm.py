@@ -4,8 +4,7 @@ import os
 import time
 
 import pytest
-from planned import folder_of, plan
-from test_pool import identified
+from planned import folder_of, identified, plan
 
 from difflab.cluster import SlurmJob
 from difflab.runs import RunDirectory
