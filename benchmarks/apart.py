@@ -19,7 +19,8 @@ Prepare = Callable[[Any], tuple[Callable[[], object], dict[str, Any]]]
 class Apart:
     """A process that does the work of one task after the other, once per turn. Between turns it sleeps.
 
-    prepare   runs in the process; a function of a module, or a partial of one
+    Args:
+        prepare: Runs in the process; a function of a module, or a partial of one.
     """
 
     def __init__(self, prepare: Prepare):

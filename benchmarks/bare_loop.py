@@ -54,8 +54,10 @@ class BareLoop(ABC):
 
 
 class PlainTorch(BareLoop):
-    """DDPM's loss (arXiv 2006.11239, algorithm 1) as one writes it: noise of torch's own generator, tables of alpha and sigma, images
-    that lie on the device."""
+    """DDPM's loss (arXiv 2006.11239, algorithm 1) as one writes it.
+
+    Noise of torch's own generator, tables of alpha and sigma, images that lie on the device.
+    """
 
     def __init__(self, task: Task, module: DiffusionModule, device: torch.device):
         super().__init__(task, module, device)

@@ -47,9 +47,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Verdict:
-    """change   of the value: 0.1 is 10 % more
-    slower   adjusted p of being slower (or larger, where that is worse); None where there are too few rounds
-    faster   the same of being faster
+    """Whether a line has become worse.
+
+    Attributes:
+        change: Of the value: 0.1 is 10 % more.
+        slower: Adjusted p of being slower (or larger, where that is worse); None where there are too few rounds.
+        faster: The same of being faster.
     """
 
     line: Line

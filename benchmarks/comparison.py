@@ -21,8 +21,9 @@ OURS = "difflab"
 class Comparison:
     """contender / against.
 
-    median     of the ratios of the rounds
-    interval   of the median at level 0.95; None where there are too few rounds for one
+    Attributes:
+        median: Of the ratios of the rounds.
+        interval: Of the median at level 0.95; None where there are too few rounds for one.
     """
 
     contender: str
@@ -56,7 +57,7 @@ def is_met(goal: Goal, measurement: Measurement) -> bool:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The interval that inverts the sign test: between the k-th smallest and the k-th largest value with the largest k such that
+    """The interval that inverts the sign test: between the k-th smallest and the k-th largest value with the largest k such that.
 
         P(k <= B <= n - k) >= level,   B ~ Binomial(n, 1/2)
 

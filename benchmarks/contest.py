@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
     """Contender -> what it returned in every round.
 
-    contenders  name -> does its work once and returns the value that counts: seconds, or work per second
-    rounds      that count
-    warm_up     rounds that do not
+    Args:
+        contenders: name -> does its work once and returns the value that counts: seconds, or work per second.
+        rounds: That count.
+        warm_up: Rounds that do not.
 
     The order turns by one from round to round: nobody always follows the same neighbour, whose memory and caches it would inherit.
     """

@@ -42,16 +42,17 @@ SCALE = 3.0
 class Task:
     """What is drawn.
 
-    name       of what is drawn with, here and in `benchmarks.diffusers_drawing.DRAWINGS`
-    sampler    of difflab
-    size       of the images
-    batch      how many of them
-    steps      of the sampler
-    calls      of the network
-    guidances  of difflab
-    walk       whether the network's calls are measured by themselves too
-    small      a network that is there to be tested
-    device     where it is drawn
+    Attributes:
+        name: Of what is drawn with, here and in `benchmarks.diffusers_drawing.DRAWINGS`.
+        sampler: Of difflab.
+        size: Of the images.
+        batch: How many of them.
+        steps: Of the sampler.
+        calls: Of the network.
+        guidances: Of difflab.
+        walk: Whether the network's calls are measured by themselves too.
+        small: a network that is there to be tested.
+        device: Where it is drawn.
     """
 
     name: str

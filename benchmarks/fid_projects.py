@@ -40,11 +40,12 @@ from difflab.metrics.gaussian import gaussian_of
 class Task:
     """What is measured.
 
-    images   [N, 3, H, W] uint8, on the CPU
-    folder   has room for files
-    weights  file of torch-fidelity's state
-    batch    images that a network sees at a time
-    device   of the network
+    Attributes:
+        images: [N, 3, H, W] uint8, on the CPU.
+        folder: Has room for files.
+        weights: File of torch-fidelity's state.
+        batch: Images that a network sees at a time.
+        device: Of the network.
     """
 
     images: Tensor
@@ -66,7 +67,8 @@ class Task:
 class Project(ABC):
     """One project's way to a FID.
 
-    modules  that must be installed
+    Attributes:
+        modules: That must be installed.
     """
 
     modules: tuple[str, ...] = ()

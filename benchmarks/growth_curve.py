@@ -22,9 +22,12 @@ from benchmarks.record import Measurement
 
 @dataclass(frozen=True)
 class Exponent:
-    """value           b
-    standard_error  None with two sizes
-    at_the_end      between the two largest sizes, where what does not grow has the least weight
+    """The exponent b of a power law, fitted.
+
+    Attributes:
+        value: b.
+        standard_error: None with two sizes.
+        at_the_end: Between the two largest sizes, where what does not grow has the least weight.
     """
 
     value: float

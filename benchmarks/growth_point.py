@@ -12,9 +12,12 @@ from benchmarks.record import Measurement
 
 @dataclass(frozen=True)
 class Point:
-    """x      the size
-    turn   does the work once and returns what counts
-    counts what else is known at that size: `flops` is compared with the time, `weights` ...
+    """One size of a curve.
+
+    Attributes:
+        x: The size.
+        turn: Does the work once and returns what counts.
+        counts: What else is known at that size: `flops` is compared with the time, `weights` ...
     """
 
     x: int
@@ -27,10 +30,14 @@ def curve(
 ) -> Measurement:
     """Values of each point; the smallest is the baseline, so that two records compare growth and not speed.
 
-    case      "training step against width"
-    quantity  what x is: "width"
-    expected  the exponent, in words: "2 (convolutions)"
-    rounds, warm_up   1 and 0 for what is counted exactly
+    Args:
+        case: As "training step against width".
+        unit: Of the values.
+        quantity: What x is: "width".
+        expected: The exponent, in words: "2 (convolutions)".
+        points: The sizes.
+        rounds: 1 for what is counted exactly.
+        warm_up: 0 for what is counted exactly.
     """
     named = {f"{quantity} {point.x}": point for point in points}
     return Measurement(

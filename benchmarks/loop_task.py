@@ -31,8 +31,13 @@ TRACKS = {
 
 @dataclass(frozen=True)
 class Task:
-    """size, channels, batch  of the images
-    network   overrides of train.py
+    """What the loops train, and on what.
+
+    Attributes:
+        size: Side of the images.
+        channels: Of the images.
+        batch: Images of a step.
+        network: Overrides of train.py.
     """
 
     name: str

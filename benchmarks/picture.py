@@ -59,8 +59,10 @@ def draw(record: Record, path: Path) -> bool:
 
 
 def rows_of(measurement: Measurement) -> Iterator[Row]:
-    """Of a contest with others: against the baseline, and against whom something is aimed at. Curves of growth, what we cost ourselves
-    and what has nothing to compare with are none."""
+    """Of a contest with others: against the baseline, and against whom something is aimed at.
+
+    Curves of growth, what we cost ourselves and what has nothing to compare with are none.
+    """
     if is_curve(measurement) or measurement.baseline is None:
         return
     goals = {(goal.contender, goal.against): goal for goal in measurement.goals}

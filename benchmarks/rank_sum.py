@@ -19,10 +19,13 @@ from scipy.stats import rankdata
 
 @dataclass(frozen=True)
 class RankSum:
-    """shift       of the second sample against the first
-    p_more      of a second sample at least so large by chance
-    p_less      of one at least so small
-    attainable  the smallest p_more and p_less that these values, however divided, can give
+    """A rank-sum test of two samples.
+
+    Attributes:
+        shift: Of the second sample against the first.
+        p_more: Of a second sample at least so large by chance.
+        p_less: Of one at least so small.
+        attainable: The smallest p_more and p_less that these values, however divided, can give.
     """
 
     shift: float

@@ -33,8 +33,10 @@ PACKAGES = (
 class Goal:
     """The ratio of two contenders' values, paired by round, that is aimed at.
 
-    contender, against   names in `Measurement.values`
-    bound                of contender's / against's: at least this where more is better, at most this where less is
+    Attributes:
+        contender: Names in `Measurement.values`.
+        against: See `contender`.
+        bound: Of contender's / against's: at least this where more is better, at most this where less is.
     """
 
     contender: str
@@ -80,11 +82,12 @@ class Measurement:
 class Record:
     """The measurements of one run of the benchmarks.
 
-    date      of the run
-    command   that made it
-    machine   what it ran on
-    versions  package -> version
-    load      load average of the last minute at the start and the end
+    Attributes:
+        date: Of the run.
+        command: That made it.
+        machine: What it ran on.
+        versions: Package -> version.
+        load: Load average of the last minute at the start and the end.
     """
 
     date: str

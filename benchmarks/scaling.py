@@ -123,8 +123,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def medians(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Label -> medians over rounds: seconds of a step (of the slowest process), images/s of all, peak and held bytes of process 0; and the
-    fastest step of all rounds, in which nobody else disturbed much."""
+    """Label -> medians over rounds.
+
+    Seconds of a step (of the slowest process), images/s of all, peak and held bytes of process 0; and the fastest step of all rounds, in
+    which nobody else disturbed much.
+    """
     found = {}
     for label in dict.fromkeys(one["label"] for one in result["runs"]):
         runs = [one for one in result["runs"] if one["label"] == label]
@@ -147,8 +150,10 @@ def medians(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def predicted(result: dict[str, Any], rows: dict[str, dict[str, Any]], n: int) -> dict[str, Any]:
-    """Strategy -> Prediction of weak scaling, calibrated by "apart" (speed of a process among others) and by bare collectives. The fastest
-    of each: paper knows no neighbours."""
+    """Strategy -> Prediction of weak scaling, calibrated by "apart" (speed of a process among others) and by bare collectives.
+
+    The fastest of each: paper knows no neighbours.
+    """
     links = [one for one in result["links"] if one["processes"] == n]
     apart, work = rows[f"apart {n}"], Workload(**result["work"])
     memory_rate = max(one["memory_bytes_per_second"] for one in links)

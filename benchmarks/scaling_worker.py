@@ -42,7 +42,8 @@ from difflab.types import Condition
 class Stopwatch(pl.Callback):
     """When each step begins, data and averages included, and how many seconds this process has computed by then.
 
-    ready   called when everything is set up, before the first step
+    Args:
+        ready: Called when everything is set up, before the first step.
     """
 
     def __init__(self, ready: Callable[[], None]):

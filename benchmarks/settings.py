@@ -8,10 +8,13 @@ import torch
 
 @dataclass(frozen=True)
 class Settings:
-    """rounds   turns of every contender that count
-    quick    smallest sizes that still run all of the code: what the tests use. Figures mean nothing
-    device   where networks run
-    scratch  a folder for files, deleted afterwards
+    """How benchmarks run.
+
+    Attributes:
+        rounds: Turns of every contender that count.
+        quick: Smallest sizes that still run all of the code: what the tests use. Figures mean nothing.
+        device: Where networks run.
+        scratch: A folder for files, deleted afterwards.
     """
 
     rounds: int

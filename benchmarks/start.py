@@ -43,9 +43,12 @@ FEW = (f"trainer.max_steps={STEPS}", "trainer.log_every_n_steps=1", "eval.num_sa
 
 @dataclass(frozen=True)
 class Start:
-    """first_step  seconds from the start of the process to the line that tells of step 1
-    ending      seconds from the last line that it wrote to its end
-    lines       that it wrote
+    """One start of the command.
+
+    Attributes:
+        first_step: Seconds from the start of the process to the line that tells of step 1.
+        ending: Seconds from the last line that it wrote to its end.
+        lines: That it wrote.
     """
 
     first_step: float

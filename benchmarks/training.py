@@ -46,10 +46,11 @@ ADM_64 = Architecture(
 class Case:
     """Contenders that train one network on batches of one size.
 
-    name         of the network
-    steps        in a turn
-    contenders   difflab first
-    goals        of the computation per second, which between equal networks is that of images
+    Attributes:
+        name: Of the network.
+        steps: In a turn.
+        contenders: difflab first.
+        goals: Of the computation per second, which between equal networks is that of images.
     """
 
     name: str
@@ -166,8 +167,10 @@ def _images_per_second(process: Apart, images: int) -> Callable[[], float]:
 
 @contextmanager
 def _one_arena() -> Iterator[None]:
-    """Threads of the processes that begin within it share the heap of the main one: difflab's training waits for its turns in a thread,
-    and a command's has no thread to itself, nor a heap that is cleared more often."""
+    """Threads of the processes that begin within it share the heap of the main one.
+
+    difflab's training waits for its turns in a thread, and a command's has no thread to itself, nor a heap that is cleared more often.
+    """
     before = os.environ.get("MALLOC_ARENA_MAX")
     os.environ["MALLOC_ARENA_MAX"] = "1"
     try:

@@ -155,8 +155,11 @@ def test_images_of_users_are_opened_in_one_place():
 
 
 def test_what_was_read_back_is_built_in_one_way_alone():
-    """Hydra calls whatever a configuration names. One that lies in a file of a run, or in a header, goes through config/trust.py; what
-    else is made into a configuration says here where it is from."""
+    """Hydra calls whatever a configuration names.
+
+    One that lies in a file of a run, or in a header, goes through config/trust.py; what else is made into a configuration says here where
+    it is from.
+    """
     known = {
         "config/trust.py": "the way",
         "config/run.py": "conf/'s own files, of which keys are compared and nothing is built",

@@ -49,8 +49,10 @@ def test_a_lock_has_what_is_required(lock, extra):
 
 
 def test_the_lock_for_use_is_a_part_of_that_for_development():
-    """Else `make test` would exchange packages below `make train`. It may bring one on more systems, as the site does
-    colorama."""
+    """Else `make test` would exchange packages below `make train`.
+
+    It may bring one on more systems, as the site does colorama.
+    """
     use, development = (
         {name: pinned.partition(" ;")[0] for name, pinned in locked(path).items()}
         for path in ("requirements.lock", "requirements-dev.lock")

@@ -8,9 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Stub:
-    """history   run id -> the lines of its history, in the order of their arrival
-    refuses   "metrics", "files" or "viewer"
-    asked     (operation, variables) of GraphQL
+    """What the server has been told.
+
+    Attributes:
+        history: Run id -> the lines of its history, in the order of their arrival.
+        refuses: "metrics", "files" or "viewer".
+        asked: (operation, variables) of GraphQL.
     """
 
     def __init__(self, url: str):

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 class Architecture:
     """ADM's UNet (arXiv 2105.05233) with AdaGN, predicting noise.
 
-    image_size             of square images of three channels
-    width, channel_mult    level i has width * channel_mult[i] channels
-    depth                  residual blocks per level
-    attention_resolutions  image sizes at which there is attention (always also in the middle)
-    head_channels          width of an attention head
-    resample               between levels, a choice of conf/network/resample: conv or biggan
-    num_classes            0: no classes
-    dropout                in the residual blocks
-    recompute              activations in the backward pass (gradient checkpointing)
+    Attributes:
+        image_size: Of square images of three channels.
+        width: Level i has width * channel_mult[i] channels.
+        channel_mult: See `width`.
+        depth: Residual blocks per level.
+        attention_resolutions: Image sizes at which there is attention (always also in the middle).
+        head_channels: Width of an attention head.
+        resample: Between levels, a choice of conf/network/resample: conv or biggan.
+        num_classes: 0: no classes.
+        dropout: In the residual blocks.
+        recompute: Activations in the backward pass (gradient checkpointing).
     """
 
     image_size: int

@@ -16,7 +16,8 @@ from benchmarks.peers.work import Work
 class Peer(ABC):
     """A project's network and what its training script does with a batch.
 
-    network   that is trained
+    Attributes:
+        network: That is trained.
     """
 
     network: nn.Module
@@ -37,10 +38,11 @@ class Peer(ABC):
 class BareLoop(Training):
     """Steps of a peer after each other, without a log, checkpoints or signals.
 
-    peer     whose steps
-    images   trained on
-    batch    images per step
-    device   where
+    Args:
+        peer: Whose steps.
+        images: Trained on.
+        batch: Images per step.
+        device: Where.
     """
 
     def __init__(self, peer: Peer, images: Images, batch: int, device: torch.device):

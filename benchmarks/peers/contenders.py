@@ -22,9 +22,10 @@ MODULES = {DIFFUSERS: "diffusers", DDPM_PYTORCH: "denoising_diffusion_pytorch"}
 class Contender:
     """How a project trains.
 
-    project     whose training it is
-    autocast    type of what autocast computes; None: all is float32
-    overrides   of difflab's configuration, which has a setting for its precision
+    Attributes:
+        project: Whose training it is.
+        autocast: Type of what autocast computes; None: all is float32.
+        overrides: Of difflab's configuration, which has a setting for its precision.
     """
 
     project: str

@@ -18,11 +18,15 @@ LEARNING_RATE = 1e-4
 
 
 class DDPMPytorchTraining(Peer):
-    """Width, multipliers and attention as asked; the rest of the network is its own: root-mean-square norms, linear attention at the levels
-    that have no other, a convolution of 7x7 at the input. Adam and an average every ten steps, as its Trainer has them. It knows no
-    classes.
+    """The training of denoising-diffusion-pytorch, with width, multipliers and attention as asked.
 
-    autocast   to this type; None: float32
+    The rest of the network is its own: root-mean-square norms, linear attention at the levels that have no other, a convolution of 7x7 at
+    the input. Adam and an average every ten steps, as its Trainer has them. It knows no classes.
+
+    Args:
+        architecture: Width, multipliers and attention.
+        device: Where it trains.
+        autocast: To this type; None: float32.
     """
 
     def __init__(self, architecture: Architecture, device: torch.device, autocast: torch.dtype | None = None):

@@ -29,15 +29,18 @@ ENDLESS = 10**9
 
 
 class DifflabTraining(Training):
-    """The configuration is composed as the command does it, and the Trainer is the command's, with all its watchers and its log: the thing
-    that users run, not a loop made for the occasion. Peers run in a bare loop, which favours them.
+    """The thing that users run, not a loop made for the occasion.
 
-    architecture   trained
-    images         trained on
-    batch          images per step
-    device         where
-    scratch        folder of the run
-    overrides      further ones, as trainer.precision=bf16-mixed
+    The configuration is composed as the command does it, and the Trainer is the command's, with all its watchers and its log. Peers run in
+    a bare loop, which favours them.
+
+    Args:
+        architecture: Trained.
+        images: Trained on.
+        batch: Images per step.
+        device: Where.
+        scratch: Folder of the run.
+        overrides: Further ones, as trainer.precision=bf16-mixed.
     """
 
     def __init__(

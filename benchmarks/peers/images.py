@@ -16,8 +16,9 @@ COUNT = 512
 class Images:
     """Random pixels: a step takes as long on them as on photographs.
 
-    pixels   [N, 3, H, W] uint8, in main memory
-    labels   [N] int64, or None
+    Attributes:
+        pixels: [N, 3, H, W] uint8, in main memory.
+        labels: [N] int64, or None.
     """
 
     pixels: Tensor

@@ -1,7 +1,8 @@
-"""ADM's UNet written the plain way, after the paper (arXiv 2105.05233, section 3; arXiv 2006.11239, appendix B), as a measure of what
-the same mathematics costs when nothing is done for speed: images in torch's usual layout, group normalisation in float32 and cast back,
-scale and shift as separate passes, attention as two einsums and a softmax with the scale split over q and k (so that half precision does
-not overflow), an activation of the embedding in every block.
+"""ADM's UNet written the plain way, as a measure of what the same mathematics costs when nothing is done for speed.
+
+After the paper (arXiv 2105.05233, section 3; arXiv 2006.11239, appendix B): images in torch's usual layout, group normalisation in float32
+and cast back, scale and shift as separate passes, attention as two einsums and a softmax with the scale split over q and k (so that half
+precision does not overflow), an activation of the embedding in every block.
 """
 
 from __future__ import annotations

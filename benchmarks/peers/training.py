@@ -12,7 +12,8 @@ from benchmarks.peers.work import Work
 class Training(ABC):
     """Training under way, which goes on when it is its turn.
 
-    work   what it does for an image
+    Attributes:
+        work: What it does for an image.
     """
 
     work: Work

@@ -29,11 +29,14 @@ class Turnstile(pl.Callback):
         self._thread: threading.Thread | None = None
 
     def start(self, fit: Callable[[], object], threads: int) -> None:
-        """fit       trains, with this among its callbacks
-        threads   with which torch computes there
+        """Begins a training in a thread of its own.
 
         Whoever starts it should have computed with one thread alone so far. OpenMP keeps threads for each thread that computes with
         several, and when there are more of them than processors they no longer wait for each other awake: a step then takes a third longer.
+
+        Args:
+            fit: Trains, with this among its callbacks.
+            threads: With which torch computes there.
         """
 
         def run() -> None:

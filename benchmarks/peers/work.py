@@ -12,8 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Work:
-    """parameters       trained
-    training_gflop   of an image, forward and backward, 10^9; a multiplication and an addition are two
+    """The size of a training.
+
+    Attributes:
+        parameters: That are trained.
+        training_gflop: Of an image, forward and backward, 10^9; a multiplication and an addition are two.
     """
 
     parameters: int
@@ -21,9 +24,13 @@ class Work:
 
     @staticmethod
     def counted(network: nn.Module, loss: Callable[[], Tensor]) -> Work:
-        """loss   of one image
+        """Counted once.
 
         Attention is counted as two matrix products whoever computes it: torch's counter does not know the fused kernel of a CPU.
+
+        Args:
+            network: That is trained.
+            loss: Of one image.
         """
         flops = FlopCounterMode(display=False)
         with sdpa_kernel(SDPBackend.MATH), flops:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 class Cluster:
     """Equal processes (GPUs), `per_node` of them on each node.
 
-    rate              FLOP/s that a process reaches in training: its peak times the share of it that is reached
-    memory_rate       bytes/s from and to its memory
-    memory            bytes that it has
-    inside            bytes/s that a process sends to others of its node while it receives as many
-    between           the same through its share of the node's network
-    inside_latency    seconds that a message takes at least, within a node
-    between_latency   the same between nodes
-    dispatch          seconds in which the host starts one operation: below this no operation is fast (0 on a CPU, where rate says it)
-    overlap           share of the computation behind which communication goes on
-    jitter            standard deviation of a process's time for a step, as a share of it; the slowest of n is waited for
+    Attributes:
+        rate: FLOP/s that a process reaches in training: its peak times the share of it that is reached.
+        memory_rate: bytes/s from and to its memory.
+        memory: Bytes that it has.
+        inside: bytes/s that a process sends to others of its node while it receives as many.
+        between: The same through its share of the node's network.
+        inside_latency: Seconds that a message takes at least, within a node.
+        between_latency: The same between nodes.
+        dispatch: Seconds in which the host starts one operation: below this no operation is fast (0 on a CPU, where rate says it).
+        overlap: Share of the computation behind which communication goes on.
+        jitter: Standard deviation of a process's time for a step, as a share of it; the slowest of n is waited for.
     """
 
     rate: float

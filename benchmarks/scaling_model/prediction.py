@@ -23,11 +23,12 @@ _AVERAGE_TOUCHES = 3
 class Prediction:
     """Seconds of an optimizer step of `batch` images on `processes`, and what a process holds.
 
-    compute        forward and backward passes
-    update         optimizer and averages
-    waiting        for the slowest process
-    communication  if nothing hid it
-    exposed        what is not hidden
+    Attributes:
+        compute: Forward and backward passes.
+        update: Optimizer and averages.
+        waiting: For the slowest process.
+        communication: If nothing hid it.
+        exposed: What is not hidden.
     """
 
     processes: int

@@ -19,9 +19,10 @@ MOMENTS = 2
 class Memory:
     """Bytes of a process.
 
-    copies       flat copies of weights or gradients that an implementation keeps
-    gathered     shared weights that have come together for a moment
-    activations  what the forward pass keeps for the backward pass
+    Attributes:
+        copies: Flat copies of weights or gradients that an implementation keeps.
+        gathered: Shared weights that have come together for a moment.
+        activations: What the forward pass keeps for the backward pass.
     """
 
     weights: float

@@ -16,9 +16,10 @@ from benchmarks.scaling_model.cluster import Cluster
 class Traffic(ABC):
     """Equal collective operations of a step.
 
-    bytes    of all of them together, before they are divided among processes
-    calls    in how many operations
-    window   seconds of computation are there to hide behind, in units of one micro-batch's computation
+    Attributes:
+        bytes: Of all of them together, before they are divided among processes.
+        calls: In how many operations.
+        window: Seconds of computation are there to hide behind, in units of one micro-batch's computation.
     """
 
     bytes: float

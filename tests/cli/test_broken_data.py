@@ -119,7 +119,6 @@ def test_classes_without_images_are_named_in_training_and_in_sampling(digits, tm
 
 def test_what_is_not_as_it_seems_is_said_by_the_commands(digits, tmp_path, capfd):
     """Once, whatever the number of workers, and again from the cache."""
-
     (path,) = digits.glob("*/0003.jpg")
     exif = Image.Exif()
     exif[274] = 3

@@ -29,7 +29,7 @@ def digits(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def said(monkeypatch, capsys):
-    """said(*words) -> (exit status, what `difflab data` printed, its errors)"""
+    """said(*words) -> (exit status, what `difflab data` printed, its errors)."""
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["difflab data", *map(str, words)])

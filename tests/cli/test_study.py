@@ -69,8 +69,10 @@ def cited(**changes: object) -> dict:
 
 
 def said(capsys, *words: object) -> str:
-    """What `study.py <words>` prints; an error's line where it ends with one. That it plans first:
-    tests/studies/planning/test_known_plan.py."""
+    """What `study.py <words>` prints; an error's line where it ends with one.
+
+    That it plans first: tests/studies/planning/test_known_plan.py.
+    """
     sys_argv, sys.argv = sys.argv, ["study.py", *map(str, words)]
     try:
         with contextlib.suppress(SystemExit):

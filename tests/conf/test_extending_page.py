@@ -18,14 +18,21 @@ CHECKED = (
     "test_every_package_of_choices_has_a_group",
 )
 WORDS = ("network=convolutions", "schedule=square", "sampler=damped", "ema=[warm_up,uniform]", "data=digits")
-TINY = (
+TRAINED = (
+    "sampler.strength=0.9",
+    "sampler.grid.steps=2",
     "trainer.max_steps=2",
     "eval.every=2",
     "eval.num_samples=10",
     "checkpoint.every=2",
     "network.width=4",
     "data.batch_size=4",
+    "trainer.accelerator=cpu",
+    "logger=none",
+    "extractor=digits",
+    "run.name=new",
 )
+MEASURED = ("num_samples=8", "metric=[frechet,likeness]", "accelerator=cpu", "track=uniform")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +51,6 @@ def tree(tmp_path_factory):
         ROOT / "pyproject.toml",
     ):
         shutil.copy(file, copy / file.relative_to(ROOT))
-    for script in ("train.py", "evaluate.py", "sample.py"):
-        shutil.copy(ROOT / script, copy / script)
     for name, content in BLOCK.findall((ROOT / "docs/extending.md").read_text(encoding="utf-8")):
         file = copy / name
         assert not file.exists(), f"{name} is an existing file"
@@ -54,14 +59,50 @@ def tree(tmp_path_factory):
     return copy
 
 
-def run(tree, *words):
-    """A command in the copy, which imports from it."""
+IN_THE_TREE = """
+import sys
+from pathlib import Path
+
+import pytest
+
+cases, trained, measured = (text.split() for text in sys.argv[1:])
+status = pytest.main(["-q", "-p", "no:cacheprovider", *cases])
+if status:
+    sys.exit(f"tests of the groups: {status}")
+
+from difflab.cli.evaluate import evaluate
+from difflab.cli.train import train
+from difflab.config.resolve import resolve_row
+from running import composed
+
+for words in (["sampler=damped", "sampler.strenth=1"], ["sampler=dampd"], ["sampler=damped", "sampler.strength=much"]):
+    try:
+        resolve_row([*words, "data=digits"])
+    except ValueError as error:
+        print("refused:", error)
+train(composed("train", *trained))
+(run,) = {path.parent for path in Path("runs").rglob("complete.json")}
+evaluate(composed("evaluate", f"checkpoint={run}", *measured))
+"""
+"""One process for all that is done there: to start each by itself would take most of the time."""
+
+
+@pytest.fixture(scope="module")
+def said(tree):
+    """What is printed in the copy, which imports from it: tests of the groups, three mistakes, a training and its evaluation."""
     here = {"PYTHONPATH": os.pathsep.join([str(tree / "src"), str(tree / "tests")]), "OMP_NUM_THREADS": "1"}
+    cases = " ".join(f"tests/conf/test_groups.py::{name}" for name in CHECKED)
+    words = [cases, " ".join((*WORDS, *TRAINED)), " ".join(MEASURED)]
     done = subprocess.run(
-        [sys.executable, *words], cwd=tree, env=os.environ | here, capture_output=True, encoding="utf-8", check=False
+        [sys.executable, "-c", IN_THE_TREE, *words],
+        cwd=tree,
+        env=os.environ | here,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
+    return done.stdout.splitlines()
 
 
 def test_the_page_has_a_file_for_each_kind_of_part():
@@ -70,46 +111,18 @@ def test_the_page_has_a_file_for_each_kind_of_part():
         assert any(name.startswith(f"conf/{group}/") for name in names), group
 
 
-def test_the_groups_are_in_order_with_them(tree):
-    cases = [f"tests/conf/test_groups.py::{name}" for name in CHECKED]
-    run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", *cases)
+def test_the_groups_are_in_order_with_them(said):
+    assert f"{len(CHECKED)} passed" in "\n".join(said)
 
 
-def test_they_are_trained_and_measured(tree):
-    run(
-        tree,
-        "train.py",
-        *WORDS,
-        "sampler.strength=0.9",
-        "sampler.grid.steps=2",
-        *TINY,
-        "trainer.accelerator=cpu",
-        "logger=none",
-        "extractor=digits",
-        "run.name=new",
-    )
-    (found,) = {path.parent for path in (tree / "runs").rglob("complete.json")}
-    said = run(
-        tree,
-        "evaluate.py",
-        f"checkpoint={found}",
-        "num_samples=8",
-        "metric=[frechet,likeness]",
-        "accelerator=cpu",
-        "track=uniform",
-    )
-    assert "likeness" in said
-    assert "0.9" in (found / "config.yaml").read_text(encoding="utf-8")
+def test_they_are_trained_and_measured(tree, said):
+    assert any("likeness" in line for line in said)
+    (config,) = (tree / "runs").rglob("config.yaml")
+    assert "0.9" in config.read_text(encoding="utf-8")
 
 
-def test_their_arguments_are_checked_and_suggested(tree):
-    code = (
-        "from difflab.config.resolve import resolve_row\n"
-        "for words in (['sampler=damped', 'sampler.strenth=1'], ['sampler=dampd'], ['sampler=damped', 'sampler.strength=much']):\n"
-        "    try: resolve_row([*words, 'data=digits'])\n"
-        "    except ValueError as error: print(error)\n"
-    )
-    said = run(tree, "-c", code).splitlines()
-    assert "did you mean 'strength'" in said[0]
-    assert "did you mean 'damped'" in said[1]
-    assert said[2].startswith("sampler.strength=much must be a number")
+def test_their_arguments_are_checked_and_suggested(said):
+    refused = [line for line in said if line.startswith("refused: ")]
+    assert "did you mean 'strength'" in refused[0]
+    assert "did you mean 'damped'" in refused[1]
+    assert refused[2].startswith("refused: sampler.strength=much must be a number")

@@ -2,11 +2,12 @@
 
 import inspect
 from functools import partial
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra.utils import get_object, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 import difflab
@@ -134,6 +135,9 @@ VALUES = {
     "module/diffusion": ["data.image_size=32", "network.width=32"],
 }
 """What a file leaves open or needs beside it."""
+
+SEVERAL = ("ema", "guidance", "embedder", "conditioning")
+"""Groups of which several are chosen."""
 
 GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())
 NO_CHOICE = {
@@ -287,16 +291,48 @@ ELSEWHERE_MADE = (
 """Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 
 
-@each("file", [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE])
-def test_a_file_makes_what_it_names(file, composed):
+MADE_HERE = [f for f in PART_FILES if not f.startswith(ELSEWHERE_MADE) and f not in NO_CHOICE]
+INDEPENDENT = {
+    "checkpoint_io",
+    "compute",
+    "divergence",
+    "ema",
+    "embedder",
+    "guidance",
+    "lr_schedule",
+    "launcher",
+    "objective/time_sampler",
+    "objective/weighting",
+    "optimizer",
+    "parameterization",
+    "sampler",
+    "sampler/grid",
+    "strategy",
+    "variance",
+}
+"""Groups whose choices do not look at each other's: a composition, which takes most of the time, serves a choice of each."""
+TOGETHER = [
+    [file for file in files if file]
+    for files in zip_longest(
+        *([f for f in MADE_HERE if group_of(f) == group and f not in VALUES] for group in sorted(INDEPENDENT))
+    )
+]
+ALONE = [file for file in MADE_HERE if file not in chain.from_iterable(TOGETHER)]
+
+
+def choice(file: str) -> str:
+    """The word that chooses a file."""
     group, name = file.rsplit("/", 1)
-    several = group in ("ema", "guidance", "embedder", "conditioning")
-    config = composed(f"{group}={f'[{name}]' if several else name}", *VALUES.get(file, []))
+    return f"{group}={f'[{name}]' if group in SEVERAL else name}"
+
+
+def assert_makes_what_it_names(file: str, config: DictConfig) -> None:
+    group, name = file.rsplit("/", 1)
     node = OmegaConf.select(config, group.replace("/", "."))
     if name == "none":
         assert node == {}
         return
-    if several:
+    if group in SEVERAL:
         (node,) = node.values()
     part = instantiate(node, _convert_="all")
     target = get_object(node._target_)
@@ -304,3 +340,16 @@ def test_a_file_makes_what_it_names(file, composed):
         assert part.func is target
     else:
         assert isinstance(part, made_by(target))
+
+
+@each("file", ALONE)
+def test_a_file_makes_what_it_names(file, composed):
+    assert_makes_what_it_names(file, composed(choice(file), *VALUES.get(file, [])))
+
+
+def test_files_beside_each_other_make_what_they_name(composed, subtests):
+    for files in TOGETHER:
+        config = composed(*map(choice, files))
+        for file in files:
+            with subtests.test(file):
+                assert_makes_what_it_names(file, config)

@@ -28,7 +28,7 @@ def saved(path: Path, image: Image.Image, **settings) -> Path:
 
 
 def pixels(folder: Path, channels: int = 3, index: int = 0) -> np.ndarray:
-    """[C, H, W]"""
+    """[C, H, W]."""
     return ImageFolder(folder, SIDE, channels).images([index])[0].numpy()
 
 

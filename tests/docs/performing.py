@@ -93,7 +93,7 @@ def _taken_apart(command: Written, shop: Workshop, fill: Callable[[str, str], st
 
 
 def _choices(word: str) -> list[str]:
-    """ema=[warm_up,uniform] -> ema=warm_up, ema=uniform"""
+    """ema=[warm_up,uniform] -> ema=warm_up, ema=uniform."""
     group, _, names = word.removeprefix("+").partition("=")
     return [f"{group}={name}" for name in names.strip("[]").split(",")]
 

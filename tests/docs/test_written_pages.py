@@ -10,7 +10,7 @@ SLOW = ("scaling",)
 
 
 def parts() -> list[tuple[str, str, str]]:
-    """(page, name of a part, what stands in it)"""
+    """(page, name of a part, what stands in it)."""
     return [
         (path.relative_to(ROOT).as_posix(), part["name"], part[0])
         for path in PAGES

@@ -69,8 +69,10 @@ def test_intervals_cover_the_distance_at_n_and_in_the_limit(d, shift, scale):
 
 @pytest.mark.parametrize(("d", "n", "shift", "scale", "factor"), [(6, 500, 0.0, 1.0, 1.4), (32, 160, 0.1, 1.05, 1.5)])
 def test_where_bias_is_all_there_is_the_error_is_on_the_wide_side(d, n, shift, scale, factor):
-    """Samples from the reference's own distribution, and few images in many dimensions: the textbook's bootstrap gives factors of 1.6
-    and 1.9."""
+    """Samples from the reference's own distribution, and few images in many dimensions.
+
+    The textbook's bootstrap gives factors of 1.6 and 1.9.
+    """
     sets = [gauss(seed, n, d, shift, scale) for seed in range(60)]
     values, errors = simulated(Frechet(), sets, PublishedStatistics({"features": normal(d)}))
     assert 0.9 < errors.mean() / values.std() < factor

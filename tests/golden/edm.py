@@ -24,8 +24,9 @@ EDM_RUNS = json.loads((GOLDEN / "edm.json").read_text(encoding="utf-8"))["runs"]
 class FakeF(Network):
     """0.7 tanh(x + 0.1 n) + 0.2 sin n + 0.1 sum_k k label_k, n being what it is told; `times` holds that.
 
-    labels   [B, K] one-hot or not, or None
-    sign     -1 for a peer that calls its output the negative noise
+    Args:
+        labels: [B, K] one-hot or not, or None.
+        sign: -1 for a peer that calls its output the negative noise.
     """
 
     in_channels, out_channels, image_size = 3, 3, 4

@@ -37,8 +37,10 @@ class SuppliedNoise(Noise):
 
 
 class StepNoise(Noise):
-    """The peers' noise of a loop of `steps` steps and `batch` images: call k = 0, 1 .. is RandomState(seed + k).randn; the last step of
-    the chain comes first."""
+    """The peers' noise of a loop of `steps` steps and `batch` images: call k = 0, 1 ..
+
+    is RandomState(seed + k).randn; the last step of the chain comes first.
+    """
 
     def __init__(self, seed: int, batch: int, steps: int):
         self.seed, self.batch, self.steps = seed, batch, steps
@@ -98,7 +100,8 @@ class RecipeClassifier:
 
     Its logits are integrals of cond_fn; beside an eleventh class all others are so unlikely that the normaliser has no gradient.
 
-    told   difflab's times -> the peer's
+    Args:
+        told: difflab's times -> the peer's.
     """
 
     def __init__(self, told: Callable[[Tensor], Tensor]):

@@ -47,8 +47,11 @@ def test_whole_set_is_the_u_statistic_of_the_definition():
 
 
 def test_expectation_is_the_closed_form():
-    """One dimension, N(a, 1) against N(0, 1): the moments of (x y + 1)^3 = x^3 y^3 + 3 x^2 y^2 + 3 x y + 1 give
-    MMD^2 = (m3 - n3)^2 + 3 (m2 - n2)^2 + 3 (m1 - n1)^2 with raw moments m, n."""
+    """One dimension, N(a, 1) against N(0, 1).
+
+    The moments of (x y + 1)^3 = x^3 y^3 + 3 x^2 y^2 + 3 x y + 1 give MMD^2 = (m3 - n3)^2 + 3 (m2 - n2)^2 + 3 (m1 - n1)^2 with raw moments
+    m, n.
+    """
     a, rng = 0.5, np.random.RandomState(3)
     truth = (a**3 + 3 * a) ** 2 + 3 * (a**2) ** 2 + 3 * a**2
     values = [compared(Kernel(1, 100), rng.randn(100, 1) + a, rng.randn(100, 1))[0] for _ in range(400)]

@@ -112,8 +112,10 @@ def test_identical_sets_disjoint_sets_and_exchange():
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 def test_copies_are_at_distance_zero(offset):
-    """Far from the origin, where float32 squared distances are off by the square of the distance times 1e-7: each image occurs k + 1 times,
-    so that all radii are zero, and the samples are copies, or a hair beside."""
+    """Far from the origin, where float32 squared distances are off by the square of the distance times 1e-7.
+
+    Each image occurs k + 1 times, so that all radii are zero, and the samples are copies, or a hair beside.
+    """
     points = REFERENCE.repeat(4, 1) + offset
     copies = points[::3]
     assert compared(PrecisionRecall(3), copies, points)[0] == 1

@@ -39,7 +39,7 @@ def found(tmp_path_factory):
 
 
 def test_output_and_gradients_stay(found):
-    assert len(found["apart"]) == 5
+    assert len(found["apart"]) == 4
     assert all(difference < 1e-5 for difference in found["apart"].values()), found["apart"]
 
 
@@ -76,7 +76,14 @@ def test_what_torch_does_not_know_is_refused(arguments, message):
 
 def test_a_compiled_run_is_the_same_run(tmp_path):
     """Identity and weights are those of the run that is not compiled: it may be compiled today and not tomorrow."""
-    changes = ("trainer.max_steps=3", "network.dropout=0.2")
+    # a size of batch in training and one in sampling: each further one compiles all blocks anew
+    changes = (
+        "trainer.max_steps=3",
+        "network.dropout=0.2",
+        "eval.num_samples=16",
+        "eval.batch_size=16",
+        "eval.grid=10",
+    )
     plain = train_small(tmp_path / "plain", *changes)
     words = (
         *SMALL,

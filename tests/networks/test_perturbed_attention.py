@@ -51,8 +51,10 @@ def told(*places, examples=(0, 1, 2)):
 
 
 def replaced(monkeypatch, unet, places):
-    """The output of a network in which the layers at `places` have their value alone, by another path: torch's attention is exchanged
-    while one of them computes."""
+    """The output of a network in which the layers at `places` have their value alone, by another path.
+
+    torch's attention is exchanged while one of them computes.
+    """
     whole = F.scaled_dot_product_attention
     for layer in unet.modules():
         if isinstance(layer, SelfAttention) and layer.place in places:

@@ -1,4 +1,4 @@
-"""UNet: the knobs do what they say, and what does not fit is refused. (Parity with OpenAI's numbers: tests/parity.)"""
+"""UNet: the knobs do what they say, and what does not fit is refused. (Parity with OpenAI's numbers: tests/parity.)."""
 
 from functools import partial
 

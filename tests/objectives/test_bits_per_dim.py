@@ -70,8 +70,10 @@ def test_the_bound_is_above_the_likelihood_and_comes_closer_with_more_steps(vari
 
 
 def test_an_exact_chain_has_the_exact_likelihood():
-    """For Gaussian pixels every reverse step is Gaussian. Given its mean and variance the bound is, in the mean, the likelihood, and what
-    the chain's noisy end still knows of the data."""
+    """For Gaussian pixels every reverse step is Gaussian.
+
+    Given its mean and variance the bound is, in the mean, the likelihood, and what the chain's noisy end still knows of the data.
+    """
     schedule: NoiseSchedule = linear(300)
     chain = Chain(schedule, UniformGrid(100)(schedule))
     mixture = GaussianMixture(torch.full((1, 1, 2, 2), 0.1), [1.0], std=0.25)

@@ -161,8 +161,11 @@ def test_losses_of_gaussian_data_in_closed_form(step):
 
 
 def test_the_bound_of_the_exact_chain_is_the_information_that_noise_destroys():
-    """With the exact reverse chain, E[-log p(x_0)] = H(x_0). The likelihood given x_1 is H(x_0 | x_1), so the other terms, and that of the
-    prior, add up to the mutual information of x_0 and x_1: 1/2 log2(1 + alpha_1^2 S^2 / sigma_1^2) bits per dimension."""
+    """With the exact reverse chain, E[-log p(x_0)] = H(x_0).
+
+    The likelihood given x_1 is H(x_0 | x_1), so the other terms, and that of the prior, add up to the mutual information of x_0 and x_1:
+    1/2 log2(1 + alpha_1^2 S^2 / sigma_1^2) bits per dimension.
+    """
     schedule = linear(80)
     denoiser = Denoiser(GaussianNetwork(schedule), schedule, X0(), Learned())
     chain, n = own_chain(schedule), 400

@@ -33,8 +33,11 @@ LOOPS = sorted(
 
 @torch.no_grad()
 def with_their_last_noise(denoise, sampler: DDIM, schedule: NoiseSchedule, noise: StepNoise):
-    """The sample if in the last image but one a number is the peer's. It takes sqrt(1 - alpha_bar - v) in float32, and where alpha_bar
-    is almost 1 keeps three digits of it (6.4e-3 at cosine's first time). eps, by which it is multiplied, is 12,000 under this guidance."""
+    """The sample if in the last image but one a number is the peer's.
+
+    It takes sqrt(1 - alpha_bar - v) in float32, and where alpha_bar is almost 1 keeps three digits of it (6.4e-3 at cosine's first time).
+    eps, by which it is multiplied, is 12,000 under this guidance.
+    """
     chain = Chain(schedule, sampler.grid(schedule))
     steps = [step.x_s for step in sampler.trajectory(denoise, schedule, X_T, COND, noise)]
     second, first = (torch.full((len(X_T),), i) for i in (2, 1))

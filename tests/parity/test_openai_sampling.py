@@ -31,7 +31,7 @@ SAMPLERS = {
 
 
 def parts(case):
-    """(denoiser, grid, condition of two images)"""
+    """(denoiser, grid, condition of two images)."""
     _, name, process = case.split("/")
     kind, steps = process.split("|")
     schedule = {"linear": linear, "cosine": cosine}[kind](1000)

@@ -1,4 +1,4 @@
-"""Which times a sampler visits. (Parity of the respacing rule: tests/parity/test_guided_schedules.py.)"""
+"""Which times a sampler visits. (Parity of the respacing rule: tests/parity/test_guided_schedules.py.)."""
 
 import numpy as np
 import pytest

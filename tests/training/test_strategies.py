@@ -13,9 +13,11 @@ from difflab.config.derived import divide
 from difflab.data import DataError
 from difflab.distributed.placement import started_shape
 from difflab.distributed.world import process_count
+from difflab.layout import check_no_scalars
 from difflab.runs import RunDirectory
 from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
-from running import composed, saved_state, train_small
+from learned import CHOSEN, LearnedSchedule
+from running import composed, differences, saved_state, train_small
 
 pytestmark = pytest.mark.long
 
@@ -43,17 +45,35 @@ OFFLOAD = {
     "deepspeed_2_offload": ["strategy=deepspeed_2_offload", "data.micro_batch=8"],
     "deepspeed_3_offload": ["strategy=deepspeed_3_offload", "data.micro_batch=8", GATHER_ALL],
 }
+LEARNED = (
+    *CHOSEN,
+    "trainer.max_steps=6",
+    "trainer.log_every_n_steps=1",
+    "trainer.gradient_clip_val=0.3",
+    "optimizer.lr=0.01",
+    "optimizer.eps=1.0e-5",  # a weight without a gradient would otherwise follow the signs of rounding
+    "eval.every=6",
+    "eval.num_samples=10",
+    "checkpoint.every=2",
+    "checkpoint.keep_last=9",
+)
+"""Weights of the model outside of its network: a schedule's and an objective's."""
+OUTSIDE = {"schedule.ends", "schedule.bend", "objective.u"}
 INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith("deepspeed")]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Root of a run under each strategy, that of one process among them; and of one that has changed strategy twice."""
+    """Root of a run under each strategy, one process among them; of one that changed strategy twice; and of one with learned parts.
+
+    Two processes do all of it, whose start takes as long as several runs.
+    """
     folder = tmp_path_factory.mktemp("strategies")
     train_small(folder / "single", *RUN)
     rewound(folder / "single", folder / "changing", 2)
     plan = [["train", [*RUN, f"run.root={folder / name}", *OVERRIDES[name]]] for name in INSTALLED]
     plan.append(["layouts"])
+    plan.append(["train", [*LEARNED, f"run.root={folder / 'learned_fsdp'}", *OVERRIDES["fsdp"]]])
     plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
     plan.append(["rewind", str(folder / "changing"), 4])
     plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
@@ -101,8 +121,10 @@ def assert_same_state(a: dict, b: dict) -> None:
 
 @pytest.mark.parametrize("name", INSTALLED)
 def test_two_processes_give_the_run_of_one(runs, name):
-    """Losses, gradient norms and scores of every step to 1e-5; checkpoints of the same form; weights that others can use. With gradients
-    clipped, and most with accumulation."""
+    """Losses, gradient norms and scores of every step to 1e-5; checkpoints of the same form; weights that others can use.
+
+    With gradients clipped, and most with accumulation.
+    """
     assert_same_run(run_in(runs / "single"), run_in(runs / name))
 
 
@@ -181,6 +203,83 @@ def test_bfloat16_is_the_same_under_all(runs, tmp_path):
             torch.float32,
             torch.float64,
         }
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    return train_small(tmp_path_factory.mktemp("learned"), *LEARNED).run
+
+
+def assert_same_weights(one, other) -> None:
+    assert one.path.name == other.path.name
+    for a, b in zip(rows_of(one), rows_of(other), strict=True):
+        assert a == pytest.approx(b, rel=1e-4), a["step"]
+    mine, theirs = saved_state(one), saved_state(other)
+    torch.testing.assert_close(mine["state_dict"], theirs["state_dict"], rtol=1e-3, atol=2e-5)
+    shadows = [state["callbacks"]["EMACallback"]["shadows"] for state in (mine, theirs)]
+    torch.testing.assert_close(*shadows, rtol=1e-3, atol=2e-5)
+    (a,), (b,) = mine["optimizer_states"], theirs["optimizer_states"]
+    assert a["param_groups"] == b["param_groups"]
+    torch.testing.assert_close(a["state"], b["state"], rtol=1e-3, atol=1e-6)
+
+
+def shared_twice(tmp_path, ways) -> None:
+    """Two processes train, and once more after the second checkpoint."""
+    plan = []
+    for name, overrides in ways.items():
+        command = ["train", [*LEARNED, f"run.root={tmp_path / name}", *overrides]]
+        plan += [command, ["rewind", str(tmp_path / name), 4], command]
+    torchrun(tmp_path, plan)
+
+
+def test_learned_parts_move_and_are_averaged(learned):
+    state = saved_state(learned)
+    averaged = state["callbacks"]["EMACallback"]["shadows"]["warm_up"]
+    assert averaged.keys() >= OUTSIDE
+    begun = torch.load(learned.checkpoints / "step-00000002.ckpt", weights_only=True)
+    for name in OUTSIDE:
+        weight = state["state_dict"][f"denoiser.{name}"]
+        assert not torch.equal(weight, begun["state_dict"][f"denoiser.{name}"]), name
+        assert not torch.equal(weight, averaged[name]), name
+
+
+def test_going_on_with_learned_parts_is_exact(learned, tmp_path):
+    rewound(learned.path.parents[1], tmp_path / "again", 2)
+    again = saved_state(train_small(tmp_path / "again", *LEARNED).run)
+    for part in ("state_dict", "callbacks", "optimizer_states"):
+        assert differences(saved_state(learned)[part], again[part]) == []
+
+
+def test_learned_parts_under_fsdp_are_those_of_one_process(learned, runs):
+    assert_same_weights(learned, run_in(runs / "learned_fsdp"))
+
+
+@pytest.mark.slow
+def test_learned_parts_go_on_under_fsdp_and_on_one_process_after_it(learned, tmp_path):
+    shared_twice(tmp_path, {"fsdp": OVERRIDES["fsdp"]})
+    assert_same_weights(learned, run_in(tmp_path / "fsdp"))
+    rewound(tmp_path / "fsdp", tmp_path / "alone", 4)
+    assert_same_weights(learned, train_small(tmp_path / "alone", *LEARNED).run)
+
+
+@pytest.mark.slow
+@needs_deepspeed
+@pytest.mark.parametrize("name", ["deepspeed_2", "deepspeed_3"])
+def test_learned_parts_under_zero_are_those_of_one_process(tmp_path, name):
+    """DeepSpeed knows no weights that are scalars."""
+    vectors = ["+schedule.shape=[1]", "+objective.shape=[1]"]
+    one = train_small(tmp_path / "one", *LEARNED, *vectors).run
+    overrides = [word for word in OVERRIDES[name] if name == "deepspeed_2" or not word.startswith("data.micro_batch")]
+    shared_twice(tmp_path, {name: [*overrides, *vectors]})
+    assert_same_weights(one, run_in(tmp_path / name))
+
+
+def test_deepspeed_refuses_learned_scalars():
+    with pytest.raises(
+        ValueError, match=r"DeepSpeed cannot divide weights that are scalars: bend\. Give them the shape \[1\]"
+    ):
+        check_no_scalars(LearnedSchedule(20))
+    check_no_scalars(LearnedSchedule(20, shape=[1]))
 
 
 ADAM = torch.optim.AdamW

@@ -71,6 +71,6 @@ if sys.orig_argv[1:3] == ["-m", "difflab"] and sys.orig_argv[3] in ("train", "ev
 
 
 def install(folder: Path) -> None:
-    """folder   is to be in PYTHONPATH"""
+    """Makes commands started with the folder in PYTHONPATH stand-ins."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text(textwrap.dedent(PROGRAM), encoding="utf-8")

@@ -36,7 +36,14 @@ def outcome(row, metric="fid", other=BASE, **options):
 
 
 def evidence(values, margins=None, against=None, diverged=None):
-    """values   row -> seed -> value; the first row is the baseline"""
+    """What a study has found.
+
+    Args:
+        values: Row -> seed -> value; the first row is the baseline.
+        margins: Of equivalence.
+        against: Row -> the row that it is compared with, where that is not the baseline.
+        diverged: Row -> seeds.
+    """
     names, protocol = list(values), Protocol.of({})
     rows = {n: Row(n, n, "x", ("k",), (), (), (against or {}).get(n, names[0])) for n in names}
     study = Study("s", "?", names[0], (0, 1, 2), (), Evaluation("fid", ("fid",)), rows, margins or {}, 0.05)
