@@ -54,7 +54,7 @@ def _features(settings: Settings, projects: list[str]) -> Measurement:
         case=f"{count} images 32x32 to mean and covariance of InceptionV3's features, batch {batch}, float32",
         unit="images/s",
         more_is_better=True,
-        values=take_turns(contenders, rounds, warm_up=0 if settings.quick else 1),
+        values=take_turns(contenders, rounds, warm_up=settings.warm_up),
         baseline=ALONE,
         goals=(Goal("difflab", ALONE, GOAL), *(Goal("difflab", name, 1.0) for name in projects if name != "difflab")),
     )

@@ -26,7 +26,7 @@ class Point:
 
 
 def curve(
-    case: str, unit: str, quantity: str, expected: str, points: Sequence[Point], rounds: int, warm_up: int = 1
+    case: str, unit: str, quantity: str, expected: str, points: Sequence[Point], rounds: int, warm_up: int
 ) -> Measurement:
     """Values of each point; the smallest is the baseline, so that two records compare growth and not speed.
 

@@ -81,4 +81,4 @@ def measure(settings: Settings) -> Iterator[Measurement]:
     yield curve("plan of a study against runs", "s", "runs", LESS, points, min(3, settings.rounds), warm_up=0)
     for name, stage in stages.items():
         points = [Point(runs, clocked(lambda one=one, do=stage: do(one))) for runs, one in studies.items()]
-        yield curve(f"{name} of a study against runs", "s", "runs", LESS, points, settings.rounds)
+        yield curve(f"{name} of a study against runs", "s", "runs", LESS, points, settings.rounds, settings.warm_up)

@@ -154,7 +154,9 @@ def _curves(
     steps = [(getattr(size, quantity), TrainingStep(size, settings.device)) for size in sizes]
     counts = [step.counts() for _, step in steps]
     points = [Point(x, clocked(step), count) for (x, step), count in zip(steps, counts, strict=True)]
-    yield curve(f"training step against {quantity}{more}", "s", quantity, expected, points, settings.rounds)
+    yield curve(
+        f"training step against {quantity}{more}", "s", quantity, expected, points, settings.rounds, settings.warm_up
+    )
     if memory:
         points = [Point(x, step.mebibytes, count) for (x, step), count in zip(steps, counts, strict=True)]
         held = (

@@ -50,12 +50,12 @@ def _drawing(settings: Settings) -> Iterator[Measurement]:
     counts = (16, 32) if settings.quick else (16, 32, 64, 128)
     work = {n: drawn(n, 2) for n in counts}
     points = [Point(n, clocked(one), {"flops": flops_of(one)}) for n, one in work.items()]
-    yield curve("drawing, 2 steps, against images", "s", "images", "1", points, settings.rounds)
+    yield curve("drawing, 2 steps, against images", "s", "images", "1", points, settings.rounds, settings.warm_up)
     points = [Point(n, _mebibytes(one)) for n, one in work.items()]
     yield curve("memory of drawing, 2 steps, against images", "MiB", "images", "0", points, rounds=1, warm_up=0)
     work = {steps: drawn(4, steps) for steps in ((2, 4) if settings.quick else (5, 10, 20, 40))}
     points = [Point(steps, clocked(one), {"flops": flops_of(one)}) for steps, one in work.items()]
-    yield curve("drawing 4 images against steps", "s", "steps", "1", points, settings.rounds)
+    yield curve("drawing 4 images against steps", "s", "steps", "1", points, settings.rounds, settings.warm_up)
 
 
 def _distance(settings: Settings) -> Iterator[Measurement]:
@@ -77,7 +77,7 @@ def _distance(settings: Settings) -> Iterator[Measurement]:
 
     points = [Point(n, clocked(lambda images=images: afresh(images))) for n, images in sets.items()]
     whole = "distance of 512 dimensions, with its features, against images"
-    yield curve(whole, "s", "images", "1, less the distance", points, settings.rounds)
+    yield curve(whole, "s", "images", "1, less the distance", points, settings.rounds, settings.warm_up)
     # features lie in mapped files, which are no memory of the process: what is counted is what comes on top
     kept = {n: embed(images, extractor, settings.scratch / "kept") for n, images in sets.items()}
     points = [Point(n, _mebibytes(lambda one=one: distance(one))) for n, one in kept.items()]
@@ -85,7 +85,15 @@ def _distance(settings: Settings) -> Iterator[Measurement]:
         "memory of a distance of 512 dimensions against images", "MiB", "images", "0", points, rounds=1, warm_up=0
     )
     points = [Point(d, clocked(_distance_of(d))) for d in _dimensions(settings)]
-    yield curve("distance of two Gaussians against dimensions", "s", "dimensions", "3", points, settings.rounds)
+    yield curve(
+        "distance of two Gaussians against dimensions",
+        "s",
+        "dimensions",
+        "3",
+        points,
+        settings.rounds,
+        settings.warm_up,
+    )
 
 
 def _dimensions(settings: Settings) -> Sequence[int]:

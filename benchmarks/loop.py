@@ -55,7 +55,7 @@ def whole_step(settings: Settings, task: Task) -> Measurement:
         case=f"training step: {task.name}",
         unit="s/step",
         more_is_better=False,
-        values=take_turns(contenders, settings.rounds, _warm_up(settings)),
+        values=take_turns(contenders, settings.rounds, settings.warm_up),
         baseline="bare loop",
         facts={"bare loop": task.facts()},
         goals=(Goal("difflab", "bare loop", SHARE),),
@@ -79,7 +79,7 @@ def small_step(settings: Settings) -> Measurement:
         case=f"training step: {TINY.name}",
         unit="ms/step",
         more_is_better=False,
-        values=take_turns({name: _in_ms(work) for name, work in seconds.items()}, settings.rounds, _warm_up(settings)),
+        values=take_turns({name: _in_ms(work) for name, work in seconds.items()}, settings.rounds, settings.warm_up),
         baseline="bare loop",
         facts={"bare loop": TINY.facts()},
     )
@@ -98,7 +98,7 @@ def averages(settings: Settings, task: Task) -> Measurement:
         case=f"averages of the weights: {task.name}",
         unit="ms",
         more_is_better=False,
-        values=take_turns(contenders, settings.rounds, _warm_up(settings)),
+        values=take_turns(contenders, settings.rounds, settings.warm_up),
         baseline="a step",
         goals=(Goal("3 averages", "a step", EMA_SHARE),),
     )
@@ -123,9 +123,7 @@ def checkpoints(settings: Settings, task: Task) -> Measurement:
 
         return turn
 
-    values = take_turns(
-        {name: saving(name) for name in ("atomic", "asynchronous")}, settings.rounds, _warm_up(settings)
-    )
+    values = take_turns({name: saving(name) for name in ("atomic", "asynchronous")}, settings.rounds, settings.warm_up)
     size = (folder / "step-00000002.ckpt").stat().st_size
     shutil.rmtree(folder)
     return Measurement(
@@ -173,7 +171,7 @@ def mirror(settings: Settings) -> Measurement:
         other.save()
 
     contenders = {"metrics.jsonl": partial(turn, log_again), "W&B, offline": partial(turn, mirrored.save)}
-    values = take_turns(contenders, settings.rounds, _warm_up(settings))
+    values = take_turns(contenders, settings.rounds, settings.warm_up)
     mirrored.finalize("success")
     return Measurement(
         bench="loop",
@@ -183,10 +181,6 @@ def mirror(settings: Settings) -> Measurement:
         values=values,
         baseline="metrics.jsonl",
     )
-
-
-def _warm_up(settings: Settings) -> int:
-    return 0 if settings.quick else 1
 
 
 def _update(task: Task, loop: PlainTorch, number: int, times: int) -> Callable[[], float]:

@@ -21,3 +21,8 @@ class Settings:
     quick: bool
     device: torch.device
     scratch: Path
+
+    @property
+    def warm_up(self) -> int:
+        """Turns of every contender that do not count."""
+        return 0 if self.quick else 1

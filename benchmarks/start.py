@@ -57,7 +57,7 @@ class Start:
 
 
 def measure(settings: Settings) -> Iterator[Measurement]:
-    rounds, warm_up = min(settings.rounds, ROUNDS), 0 if settings.quick else 1
+    rounds, warm_up = min(settings.rounds, ROUNDS), settings.warm_up
     starts: list[Start] = []
     numbers = itertools.count()
 
