@@ -69,6 +69,7 @@ cases, trained, measured = (text.split() for text in sys.argv[1:])
 status = pytest.main(["-q", "-p", "no:cacheprovider", *cases])
 if status:
     sys.exit(f"tests of the groups: {status}")
+print("the groups are in order")
 
 from difflab.cli.evaluate import evaluate
 from difflab.cli.train import train
@@ -112,7 +113,7 @@ def test_the_page_has_a_file_for_each_kind_of_part():
 
 
 def test_the_groups_are_in_order_with_them(said):
-    assert f"{len(CHECKED)} passed" in "\n".join(said)
+    assert "the groups are in order" in said
 
 
 def test_they_are_trained_and_measured(tree, said):
