@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from difflab.config import derived as resolvers
-from difflab.config.keys import composed, drop_unchosen
+from difflab.config.keys import composed
+from difflab.config.unchosen import drop_unchosen
 from difflab.data import ArrayImages, ImageData
 from difflab.training import DiffusionModule
 
