@@ -63,7 +63,7 @@ class NoJudge(TrackEvaluation):
     def check_model(self, pl_module: Any) -> None:
         pass
 
-    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+    def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         return {}
 
 

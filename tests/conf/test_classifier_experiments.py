@@ -73,8 +73,8 @@ def test_shrunk_it_takes_a_training_step_and_is_judged(name, composed, base):
     optimizers["optimizer"].step()
     assert all(not torch.equal(before[key], p) for key, p in weights.items())
 
-    judge = instantiate(config.evaluation, _convert_="all").watcher(data, None)
-    found = judge.evaluate(module.model.eval(), torch.device("cpu"))
+    callback = instantiate(config.evaluation, _convert_="all").callback(data, None)
+    found = callback.evaluate(module.model.eval(), torch.device("cpu"))
     assert 0 <= found["top1"] <= found["top5"] <= 1
     assert found["loss"] > 0
 

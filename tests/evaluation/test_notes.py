@@ -44,10 +44,10 @@ def test_a_default_metric_that_the_weights_do_not_serve_is_left_out_and_one_aske
     source = ReferenceSource(Digits(), None, "")
     default = chosen_evaluator(evaluation_options(composed("evaluate")), extractor, source)
     assert set(default.info) == {"fd_digits", "precision_digits", "recall_digits"}
-    assert default.known == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
+    assert default.notes == ["is_digits is left out: the extractor digits has not what it needs (logits)"]
     options = evaluation_options(composed("evaluate", "metric=[frechet,inception_score]"))
     asked = chosen_evaluator(options, extractor, source)
-    assert asked.known == []
+    assert asked.notes == []
     with pytest.raises(ValueError, match=r"needs logits, .*: leave the metric out, or choose"):
         check(asked, (1, 8, 8), 40, has_labels=False)
 

@@ -15,6 +15,7 @@ from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCL
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 import nobody
+from difflab import data
 from difflab.features import (
     ClipExtractor,
     DigitsExtractor,
@@ -49,6 +50,10 @@ class Linear(FeatureExtractor):
 
     def _extract(self, images: torch.Tensor) -> Features:
         return Features(*self._network(images.flatten(1).float() / 255).split([3, 2], dim=1))
+
+
+class Thumbs(data.Digits):
+    own_extractor = "difflab.features.ThumbnailExtractor"
 
 
 def test_fingerprint_changes_with_weights_and_preprocessing_only():
@@ -406,6 +411,7 @@ def test_without_inception_the_best_is_efficientnet_under_its_own_name():
 
 def test_the_digits_have_their_own_extractor():
     assert best_available("difflab.data.Digits").identity.name == "digits"
+    assert best_available(f"{__name__}.Thumbs").identity.name == "thumbnail"  # as the data set of a package says it
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -347,8 +347,8 @@ def test_what_it_wrote_knows_how_it_was_drawn(base, upsampler, tmp_path):
 @pytest.mark.parametrize(
     ("names", "words", "told"),
     [
-        ("uu", [], "it enlarges images of 1x4x4, and the stage before, {u}, draws images of 1x8x8"),
-        ("bb", [], "stage 1 ({b}): this model draws from noise alone and enlarges nothing"),
+        ("uu", [], "it upsamples images of 1x4x4, and the stage before, {u}, draws images of 1x8x8"),
+        ("bb", [], "stage 1 ({b}): this model draws from noise alone and upsamples nothing"),
         ("bu", ["stage.2.steps=3"], "stage.2.steps=3: there are 2 stages, 0 to 1"),
         ("bu", ["stage.1.stps=3"], "stage.1.stps=3: a stage can have its own batch_size, ema, eta"),
         ("bu", ["stage.1.sampler.stps=3", "stage.1.sampler=ddim"], "stage.1: unknown key 'sampler.stps'"),

@@ -302,7 +302,7 @@ def test_classes_by_number_list_and_file(tmp_path):
         ([], 5, "names no class"),
         ([1.5], 5, "1.5 is no class number"),
         (1.5, 5, "1.5 is no class number"),
-        (1, 0, "told no classes"),
+        (1, 0, "knows no classes"),
         ("absent.npy", 5, "absent.npy"),
         ("labels.npy", 5, "label 2 is 7"),
         ("short.npy", 5, "2 labels for num_samples=3"),

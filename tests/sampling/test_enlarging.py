@@ -190,7 +190,7 @@ def test_a_model_that_draws_from_noise_alone_enlarges_nothing(run, tmp_path):
     options = read_options(SamplingOptions, config)
     model = model_of(options)
     model = replace(model, config=dict(model.config) | {"conditioning": {}})
-    with pytest.raises(ConfigError, match="enlarges nothing"):
+    with pytest.raises(ConfigError, match="upsamples nothing"):
         plan_job(options, model, tmp_path / "out")
 
 

@@ -192,7 +192,7 @@ def test_the_protocol_names_the_images_and_how_they_were_made_small():
 
 
 def test_images_of_another_size_and_missing_classes_are_refused():
-    with pytest.raises(ValueError, match=r"1x6x6; this model enlarges images of 1x4x4, or makes originals of 1x8x8"):
+    with pytest.raises(ValueError, match=r"1x6x6; this model upsamples images of 1x4x4, or makes originals of 1x8x8"):
         given(PIXELS[:, :, :6, :6])
     with pytest.raises(ValueError, match="these images have none: give classes=3"):
         UpsampledImages(given(labels=None), None, 0)(torch.arange(2))

@@ -162,7 +162,7 @@ def test_scores_are_a_table_and_what_is_to_know_of_a_young_average_is_said_once(
 class Scored(TrackEvaluation):
     """Two numbers."""
 
-    def judge(self, trainer, pl_module, track):
+    def scores(self, trainer, pl_module, track):
         return {"fd@20": 12.3456, "other": 1.0}
 
     def check_model(self, pl_module):
@@ -197,7 +197,7 @@ class SlowWork(TrackEvaluation):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.clock.seconds += 2
 
-    def judge(self, trainer, pl_module, track):
+    def scores(self, trainer, pl_module, track):
         self.clock.seconds += 100
         return {}
 

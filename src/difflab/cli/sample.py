@@ -36,13 +36,13 @@ EXAMPLES = [
     ),
     (
         "sample 'stages=[BASE,UPSAMPLER]' stage.0.steps=250 stage.1.steps=25 'stage.0.guidance=[classifier_free,clip]'",
-        "a cascade: small images, enlarged; stage.<number>.<key> is said of one stage",
+        "a cascade: small images, upsampled; stage.<number>.<key> is said of one stage",
     ),
 ]
 
 GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization", "logger"})
 VALUES = [
-    "stages        in place of checkpoint: a model that draws small images and those that enlarge them, one after the other;",
+    "stages        in place of checkpoint: a model that draws small images and those that upsample them, one after the other;",
     "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",
     "checkpoint    a run directory, a .ckpt or .safetensors file of a run, or openai:<path> of a released model",
     "flags         openai: the flags that the model was trained with, where the file's name does not tell them",

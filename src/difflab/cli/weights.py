@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflab.suggest import suggestion
 
-USAGE = """usage: difflab weights               the known weights, where they are looked for, and whether they are whole
+USAGE = """usage: difflab weights               the known weights, where they are looked for, and whether they are intact
        difflab weights fetch NAME... gets them; nothing is ever downloaded otherwise"""
 
 

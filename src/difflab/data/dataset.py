@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,9 +23,12 @@ class ImageDataset(ABC):
     labels       [N] int64 in 0 .. num_classes - 1, or None
     class_names  one name per class; empty without labels
     are_pictures whether they can be looked at and compared as pictures: latents need their decoder for that
+    own_extractor  dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do
 
     Whatever brings the images to this size is deterministic and done here. What is random (flips) is an `Augmentation`.
     """
+
+    own_extractor: ClassVar[str] = ""
 
     def __init__(self, image_size: int, channels: int, labels: Int[Tensor, " n"] | None, class_names: Sequence[str]):
         self.image_size = image_size

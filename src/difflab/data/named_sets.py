@@ -27,6 +27,8 @@ class Digits(InMemoryImages):
     Grey levels 0..16 become round(255 v / 16).
     """
 
+    own_extractor = "difflab.features.DigitsExtractor"
+
     def __init__(self):
         from sklearn.datasets import load_digits  # a second of import that only this set needs
 

@@ -22,36 +22,36 @@ from difflab.features import to_uint8
 from difflab.files import atomic_file
 from difflab.formatting import aligned, clock
 from difflab.metrics import MetricInfo, at_count
-from difflab.runs.saved_checkpoints import JUDGED_STEP
+from difflab.runs.saved_checkpoints import EVALUATED_STEP
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
 from difflab.sampling.grid import grid_of
 
 
 class TrackEvaluation(pl.Callback, ABC):
-    """At every validation, and once at the end: judges the weights of each EMA track, and logs eval/<track>/<label>.
+    """At every validation, and once at the end: evaluates the weights of each EMA track, and logs eval/<track>/<label>.
 
     Args:
         tracks: Which weights; none means the online ones.
 
     Attributes:
-        judged_step: After how many optimizer steps it judged last; -1 if it never did.
+        evaluated_step: After how many optimizer steps it evaluated last; -1 if it never did.
     """
 
     def __init__(self, tracks: Sequence[str]):
         self.tracks = list(tracks) or [ONLINE]
-        self.judged_step = -1
+        self.evaluated_step = -1
 
     @abstractmethod
-    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+    def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         """Label -> number, for the weights that the model has now, which are those of `track`. All processes take part."""
 
     @abstractmethod
     def check_model(self, pl_module: Any) -> None:
-        """Raises a ValueError if the model of this module cannot be judged so."""
+        """Raises a ValueError if the model of this module cannot be evaluated so."""
 
     def check(self, pl_module: Any) -> None:
-        """Raises a ValueError if a track is not among those that there are, or if the model cannot be judged."""
+        """Raises a ValueError if a track is not among those that there are, or if the model cannot be evaluated."""
         self.check_model(pl_module)
         names = pl_module.ema.tracks.names
         for track in self.tracks:
@@ -66,53 +66,53 @@ class TrackEvaluation(pl.Callback, ABC):
             trainer.should_stop = True  # Lightning then validates once more, whatever the interval
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if trainer.global_step == trainer.max_steps and self.judged_step != trainer.global_step:
-            # training began at its last step, which was not judged, or in another way
+        if trainer.global_step == trainer.max_steps and self.evaluated_step != trainer.global_step:
+            # training began at its last step, which was not evaluated, or in another way
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.run()
             trainer.training = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {JUDGED_STEP: self.judged_step}
+        return {EVALUATED_STEP: self.evaluated_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.judged_step = state_dict[JUDGED_STEP]
+        self.evaluated_step = state_dict[EVALUATED_STEP]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         for track in self.tracks:
             with pl_module.ema.applied_to(pl_module.model, track):
-                results = self.judge(trainer, pl_module, track)
+                results = self.scores(trainer, pl_module, track)
             scores = {f"eval/{track}/{label}": value for label, value in results.items()}
             if not scores:
                 continue
             pl_module.log_dict(scores, logger=False)  # for those who watch a metric
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=trainer.global_step)
-        self.judged_step = trainer.global_step
+        self.evaluated_step = trainer.global_step
 
 
-class JudgedFitLoop(_FitLoop):
-    """Lightning's loop does nothing at all where training begins at its last step. This one has the weights judged then, if they were not.
+class EvaluatedFitLoop(_FitLoop):
+    """Lightning's loop does nothing at all where training begins at its last step. This one evaluates the weights then, if they were not.
 
     Args:
         loop: That of the Trainer.
-        judge: What judges them.
+        evaluation: The callback that evaluates them.
     """
 
-    def __init__(self, loop: _FitLoop, judge: TrackEvaluation):
+    def __init__(self, loop: _FitLoop, evaluation: TrackEvaluation):
         super().__init__(loop.trainer, loop.min_epochs, loop.max_epochs)
         self.epoch_loop = loop.epoch_loop
-        self.judge = judge
+        self.evaluation = evaluation
 
     @property
     def skip(self) -> bool:
-        return super().skip and self.judge.judged_step == self.epoch_loop.global_step
+        return super().skip and self.evaluation.evaluated_step == self.epoch_loop.global_step
 
 
 class NoEvaluation(TrackEvaluation):
-    """Judges nothing: of data that cannot be drawn as pictures the losses are all there is."""
+    """Evaluates nothing: of data that cannot be drawn as pictures the losses are all there is."""
 
-    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+    def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         return {}
 
     def check_model(self, pl_module: Any) -> None:
@@ -158,7 +158,7 @@ class EvaluationCallback(TrackEvaluation):
         pl_module.guidance.check_model(pl_module.model, pl_module.num_classes)
         pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
 
-    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+    def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         with reporting(f"evaluation of {track}", self.evaluator.num_images) as task:
             results, first = self.evaluate(trainer, pl_module, task.advance)
         if trainer.is_global_zero:
@@ -229,7 +229,7 @@ class ScoresCallback(pl.Callback):
     def __init__(self, infos: Mapping[str, MetricInfo], measured: str):
         self._infos = dict(infos)
         self._measured = measured
-        self._told = set[str]()
+        self._noted = set[str]()
         self._began = 0.0
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -245,6 +245,6 @@ class ScoresCallback(pl.Callback):
         print(scores_table(scores, self._infos), flush=True)
         for name, averaging in pl_module.ema.tracks.averagings.items():
             young = youth(name, averaging, trainer.global_step)
-            if young and name not in self._told and any(score.startswith(f"eval/{name}/") for score in scores):
-                self._told.add(name)
+            if young and name not in self._noted and any(score.startswith(f"eval/{name}/") for score in scores):
+                self._noted.add(name)
                 print(f"note: {young}", flush=True)

@@ -67,7 +67,7 @@ class ClassificationEvaluation(TrackEvaluation):
     def check_model(self, pl_module: Any) -> None:
         return
 
-    def judge(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+    def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         with trainer.precision_plugin.val_step_context(), reporting(f"evaluation of {track}", self.num_images) as task:
             return self.evaluate(
                 pl_module.model, pl_module.device, trainer.global_rank, trainer.world_size, task.advance
@@ -156,7 +156,7 @@ class HeldOutAccuracy(Evaluation):
         self.batch_size = batch_size
         self.fingerprint = images.fingerprint
 
-    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+    def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
         mine = (self.images.image_size, self.images.channels, self.images.num_classes)
         theirs = (data.image_size, data.channels, data.num_classes)
         if mine != theirs:

@@ -67,7 +67,7 @@ class Evaluator:
         cache: Folder of reference statistics; None for $DIFFLAB_CACHE or ~/.cache/difflab.
 
     Attributes:
-        known: What one should know of all its numbers.
+        notes: What one should know of all its numbers.
 
     Raises:
         ValueError: Two metrics give a number of one name, or one compares with a reference and there is none.
@@ -90,7 +90,7 @@ class Evaluator:
         self.extractor, self.source, self.batch_size = extractor, source, batch_size
         self._replicates = replicates
         self._features, self._cache = Path(features or cache_directory("features")), StatisticsCache(cache)
-        self.known = list[str]()
+        self.notes = list[str]()
         self._loaded: dict[int | None, Reference] = {}
         self._device = extractor.device
         self.num_images, self._seen = 0, torch.zeros(0)
@@ -278,7 +278,7 @@ class Evaluator:
         return found
 
     @property
-    def known_digests(self) -> Tensor | None:
+    def reference_digests(self) -> Tensor | None:
         """Hashes of the reference's images, where these were embedded."""
         embedded = [one.features for one in self._loaded.values() if one.features is not None]
         largest = max(embedded, key=len, default=None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Evaluation(ABC):
-    """Makes the watcher that judges the weights, and says what its numbers are.
+    """Makes the callback that evaluates the weights, and says what its numbers are.
 
     tracks        which weights; the first of them decides
     fingerprint   of what it brings along, as part of a run's identity
@@ -41,8 +41,8 @@ class Evaluation(ABC):
     needs_pictures: bool = True
 
     @abstractmethod
-    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
-        """The watcher; it may put pictures into the folder `samples`."""
+    def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
+        """The callback; it may put pictures into the folder `samples`."""
 
     @abstractmethod
     def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
@@ -57,7 +57,7 @@ class Evaluation(ABC):
         """For the recipe of a run."""
 
     def fitting(self, data: ImageData) -> Evaluation:
-        """What can be judged of a model of these data: this, or less."""
+        """What can be evaluated of a model of these data: this, or less."""
         return (
             self if data.dataset.are_pictures or not self.needs_pictures else LossesAlone(self.tracks, self.fingerprint)
         )
@@ -142,15 +142,15 @@ class OfImages(Evaluation):
     def reference(self, data: ImageData) -> LabelledSource:
         """The images that those of the model are compared with."""
 
-    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+    def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
         shape = (data.channels, data.image_size, data.image_size)
         check(evaluator := self._evaluator(data), shape, self.num_samples, has_labels=False)
         evaluator.prepare(self.num_samples, self.pairs(data))
         return EvaluationCallback(evaluator, self.tracks, self.batch_size, self.grid, samples, self.conditions(data))
 
     def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
-        drawing = drawn_as(config, module, track, self.num_samples, self.conditions(data))
-        return self._labelled(self._evaluator(data).protocols(drawing, self.num_samples))
+        sampling = sampling_fields(config, module, track, self.num_samples, self.conditions(data))
+        return self._labelled(self._evaluator(data).protocols(sampling, self.num_samples))
 
     def info(self, data: ImageData) -> dict[str, MetricInfo]:
         return self._labelled(self._evaluator(data).info)
@@ -194,7 +194,7 @@ class Samples(OfImages):
         return spread(data.dataset, self.reference_images if few else None)
 
     def described(self, config: Mapping[str, Any]) -> str:
-        return f"{self.num_samples:,} samples every {config['eval']['every']:,} steps, {drawing_described(config)}"
+        return f"{self.num_samples:,} samples every {config['eval']['every']:,} steps, {describe_sampling(config)}"
 
     def measured(self, data: ImageData) -> str:
         return f"{self.num_samples:,} samples against the {len(data.dataset):,} images of the data"
@@ -204,7 +204,7 @@ class LossesAlone(Evaluation):
     """Of latents: there is no decoder that would make pictures of them, hence nothing to draw, to score or to choose best.ckpt by.
 
     Args:
-        tracks: Which weights the data's evaluation would have judged.
+        tracks: Which weights the data's evaluation would have evaluated.
         fingerprint: Of what that evaluation brings along, which stays a part of the run's identity.
     """
 
@@ -214,7 +214,7 @@ class LossesAlone(Evaluation):
         self.tracks = tracks
         self.fingerprint = fingerprint
 
-    def watcher(self, data: ImageData, samples: Path) -> TrackEvaluation:
+    def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
         return NoEvaluation(self.tracks)
 
     def protocols(self, config: Mapping[str, Any], module: Any, data: ImageData, track: str) -> dict[str, Protocol]:
@@ -230,7 +230,9 @@ class LossesAlone(Evaluation):
         return ""
 
 
-def drawn_as(config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions) -> dict[str, Any]:
+def sampling_fields(
+    config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions
+) -> dict[str, Any]:
     """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
     from difflab.sampling.job import code_fields, guidance_fields, sampler_fields
 
@@ -247,7 +249,7 @@ def drawn_as(config: Mapping[str, Any], module: Any, track: str, count: int, con
     }
 
 
-def drawing_described(config: Mapping[str, Any]) -> str:
+def describe_sampling(config: Mapping[str, Any]) -> str:
     """The sampler and the guidance of a run, for its recipe."""
     sampler, guided = config["sampler"], ", ".join(config["guidance"]) or "none"
     return f"sampler {sampler['_target_'].rsplit('.', 1)[-1]} ({sampler['grid']['steps']} steps), guidance {guided}"

@@ -1,4 +1,4 @@
-"""How images are measured, as evaluate.py is told: the fields of `EvaluationOptions` are the list of these keys, for everybody.
+"""How images are measured, by the options of evaluate.py: the fields of `EvaluationOptions` are the list of these keys, for everybody.
 
 How a model draws the images is said by `difflab.sampling.SamplingOptions`, whose keys the command has as well.
 """

@@ -4,7 +4,7 @@ Each is a `metrics.Reference`. Statistics do for distances between Gaussians; me
 
 Statistics of images are computed once per content and cached. The key holds what the numbers depend on: the data set's fingerprint, how
 many of its images were used, the extractor's fingerprint and the version of this protocol. Processes share the work on a miss, and each
-keeps its sums while it is at it (`Kept`); only process 0 reads and writes the statistics, so nodes need no common disk.
+keeps its sums while it is at it (`PartialResults`); only process 0 reads and writes the statistics, so nodes need no common disk.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from difflab.data.source_kind import RUN, STATISTICS_NPZ
 from difflab.data.subset import spread
 from difflab.distributed.collective import from_first_process, rank, world_size
 from difflab.evaluation.statistics_file import StatisticsCache, open_statistics
-from difflab.features.embed import one_ahead
+from difflab.features.embed import prefetched
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
-from difflab.features.kept import Kept
+from difflab.features.partial import PartialResults
 from difflab.metrics.gaussian import Gaussian, Moments, gaussian_of
 
 PROTOCOL_VERSION = 1
@@ -171,8 +171,8 @@ class ReferenceStatistics:
         identity, device = self.extractor.identity, self.extractor.device
         moments = {column: Moments(identity.columns[column], device) for column in columns}
         mine = range(rank(), len(self.source), world_size())
-        kept = self._kept(columns)
-        done, sums = kept.load()
+        partial = self._partial(columns)
+        done, sums = partial.load()
         for name, value in sums.items():
             column, _, part = name.rpartition(".")
             moments[column].sums[part].copy_(value)
@@ -183,27 +183,27 @@ class ReferenceStatistics:
 
         report()
         batches = [mine[start : start + self.batch_size] for start in range(done, len(mine), self.batch_size)]
-        for images in one_ahead(self.source.images, batches):
+        for images in prefetched(self.source.images, batches):
             # images that are no pixels (a mixture's) meet the extractor as samples do
             extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
             for column in columns:
                 moments[column].update(extracted[column])
             done += len(images)
             report()
-            if kept.is_due():
+            if partial.is_due():
                 sums = {f"{column}.{part}": value for column, m in moments.items() for part, value in m.sums.items()}
-                kept.keep(done, sums)
-        kept.drop()
+                partial.save(done, sums)
+        partial.remove()
         return moments
 
-    def _kept(self, columns: list[str]) -> Kept:
+    def _partial(self, columns: list[str]) -> PartialResults:
         """This process's sums over its first images."""
         fields = self.fields | {
             "columns": " ".join(columns),
             "process": f"{rank()} of {world_size()}",
             "batch_size": self.batch_size,
         }
-        return Kept(self.cache.path(fields).with_suffix(".begun"), fields)
+        return PartialResults(self.cache.path(fields).with_suffix(".begun"), fields)
 
 
 class FeatureReference:

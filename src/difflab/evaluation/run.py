@@ -27,8 +27,8 @@ from difflab.files import write_text
 from difflab.metrics import FeatureMetric, Replicates
 
 
-def served(metrics: Mapping[str, Any], extractor: FeatureExtractor) -> tuple[dict[str, Any], list[str]]:
-    """Leaves out metrics that an extractor does not serve, of those that nobody has asked for.
+def computable(metrics: Mapping[str, Any], extractor: FeatureExtractor) -> tuple[dict[str, Any], list[str]]:
+    """Leaves out metrics that an extractor has no features for, of those that nobody has asked for.
 
     Returns:
         The others, and a line on each that is left out.
@@ -88,7 +88,7 @@ def check(evaluator: Evaluator, shape: tuple[int, int, int], count: int, has_lab
 def notes_on(evaluator: Evaluator, images: LabelledSource, features: FeatureSet) -> list[str]:
     """What one should know before one believes the numbers of these images, as how many are there twice, or in the reference too."""
     digests = features.digests if features.digests is not None else digests_of_all(images)
-    notes, known = list(evaluator.known), evaluator.known_digests
+    notes, known = list(evaluator.notes), evaluator.reference_digests
     if repeated := copies_within(digests):
         notes.append(f"{repeated} of the {len(digests)} samples repeat an earlier one, pixel by pixel")
     if evaluator.source is not None and images.fingerprint == evaluator.source.fingerprint:
@@ -134,10 +134,10 @@ def build_evaluator(options: EvaluationOptions, images: EvaluatedImages, halved:
     evaluator = chosen_evaluator(options, extractor, source)
     count = images.count // 2 if halved else images.count
     evaluator.prepare(images.count, images.pairs)
-    evaluator.known += check(evaluator, images.shape, count, images.has_labels)
+    evaluator.notes += check(evaluator, images.shape, count, images.has_labels)
     if options.check:
         check_possible(evaluator)
-    for note in evaluator.known:
+    for note in evaluator.notes:
         warnings.warn(note, stacklevel=2)
     return evaluator
 
@@ -155,10 +155,10 @@ def chosen_evaluator(
         raise ConfigError(NOTHING_TO_COMPARE_WITH)
     metrics, left_out = build(chosen), list[str]()
     if "metric" not in options.typed:
-        metrics, left_out = served(metrics, extractor)
+        metrics, left_out = computable(metrics, extractor)
     features = None if options.features is None else str(options.features)
     evaluator = Evaluator(metrics, extractor, source, Replicates(options.replicates), options.batch_size, features)
-    evaluator.known += left_out
+    evaluator.notes += left_out
     return evaluator
 
 

@@ -59,7 +59,7 @@ class EvaluatedImages(ABC):
         """The images, which are drawn where they do not exist yet. All processes must call it.
 
         Raises:
-            SamplingStopped: Drawing was told to stop.
+            SamplingStopped: Sampling was interrupted.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from difflab.conditioning import Conditioning, low_resolution_of
 from difflab.data import ImageDataset, Shuffled
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
-from difflab.evaluation.in_training import OfImages, drawing_described
+from difflab.evaluation.in_training import OfImages, describe_sampling
 from difflab.features import FeatureExtractor
 from difflab.metrics import PairMetric
 from difflab.sampling import GivenImages, NoClasses, UpsampledImages
@@ -71,7 +71,7 @@ class Enlargements(OfImages):
         kind = "held-out" if isinstance(self.images, ImageDataset) else "training"
         return (
             f"{self.num_samples:,} {kind} images upsampled from {self.low_resolution.size} pixels every {config['eval']['every']:,} steps, "
-            f"{drawing_described(config)}"
+            f"{describe_sampling(config)}"
         )
 
     def measured(self, data: ImageData) -> str:

@@ -19,7 +19,6 @@ from difflab.data.dataset import ImageSource
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
 from difflab.features.extractor import as_rgb
-from difflab.features.inception import InceptionExtractor
 from difflab.files import atomic_file
 from difflab.formatting import aligned
 from difflab.metrics.needs import Counterpart
@@ -44,7 +43,7 @@ def check_possible(evaluator: Evaluator) -> None:
     Raises:
         ValueError: torch-fidelity cannot compute these numbers.
     """
-    if not isinstance(evaluator.extractor, InceptionExtractor):
+    if not evaluator.extractor.identity.has_field_names:
         raise ValueError(
             f"check=torch_fidelity compares numbers of Inception's features, and these are of {evaluator.extractor.identity.name}: choose "
             "extractor=inception"
@@ -86,14 +85,11 @@ def compare(
     import torch_fidelity
 
     check_possible(evaluator)
-    assert isinstance(evaluator.extractor, InceptionExtractor)
     ours, found = {one.metric: one.value for one in measured}, dict[str, Any]()
     with TemporaryDirectory() as folder:
         weights = Path(folder) / "inception.pth"
         with atomic_file(weights) as aside:
-            torch.save(
-                evaluator.extractor.torch_fidelity_state(), aside
-            )  # it unpickles its file: here are tensors alone
+            torch.save(evaluator.extractor.torch_fidelity_state, aside)  # it unpickles its file: here are tensors alone
         for counterpart, count in _counterparts(evaluator):
             source = evaluator.source.limited(count).images if evaluator.source else None
             theirs = torch_fidelity.calculate_metrics(

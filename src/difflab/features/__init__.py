@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.features.best_available import ThumbnailExtractor, best_available
     from difflab.features.clip import ClipExtractor
     from difflab.features.dinov2 import DinoV2Extractor
     from difflab.features.extractor import (
@@ -17,7 +16,12 @@ if TYPE_CHECKING:
         to_uint8_truncated,
     )
     from difflab.features.inception import InceptionExtractor, find_inception_weights
-    from difflab.features.packaged import DigitsExtractor, EfficientNetLite0Extractor
+    from difflab.features.packaged import (
+        DigitsExtractor,
+        EfficientNetLite0Extractor,
+        ThumbnailExtractor,
+        best_available,
+    )
 
 __all__ = [
     "ClipExtractor",

@@ -12,8 +12,8 @@ From images to stored features, once per content: the network runs a single time
 
 KEY is a hash of the images' fingerprint, the extractor's and the version of this protocol, never a folder's name. A part is written
 whole or not at all and is memory-mapped when it is read; one that is missing or damaged is computed again, and only that one. The rows of a
-part that takes long are kept meanwhile (`Kept`). Processes share the parts that are missing. While the network computes, threads read
-the next images and write the last part. Batches start at fixed rows, so the features depend neither on the number of processes nor on
+part that takes long are kept meanwhile (`PartialResults`). Processes share the parts that are missing. While the network computes, threads
+read the next images and write the last part. Batches start at fixed rows, so the features depend neither on the number of processes nor on
 what an interrupted call had done.
 """
 
@@ -39,7 +39,7 @@ from torch import Tensor
 from difflab.data.dataset import ImageSource, LabelledSource, pixel_digest
 from difflab.distributed.collective import rank, sum_over_processes, world_size
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
-from difflab.features.kept import Kept
+from difflab.features.partial import PartialResults
 from difflab.files import write_bytes
 from difflab.reading.weights import opened_safetensors
 
@@ -47,7 +47,7 @@ Request = TypeVar("Request")
 Item = TypeVar("Item")
 
 
-def one_ahead(read: Callable[[Request], Item], requests: Iterable[Request]) -> Iterator[Item]:
+def prefetched(read: Callable[[Request], Item], requests: Iterable[Request]) -> Iterator[Item]:
     """read(request) of every request, in order. At most two items are in memory; an error comes out where its item would have."""
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[Item] | None = None
@@ -125,7 +125,7 @@ def embed(
     mine = range(rank(), parts.count, world_size())
     missing = [i for i in mine if not parts.is_whole(i)]
     begun = {i: parts.begun(i, batch_size) for i in missing}
-    before = {i: kept.load() for i, kept in begun.items()}
+    before = {i: partial.load() for i, partial in begun.items()}
     share = sum(len(parts.rows(i)) for i in mine)
     done = share - sum(len(parts.rows(i)) - before[i][0] for i in missing)
 
@@ -140,7 +140,7 @@ def embed(
         i: [parts.rows(i)[k : k + batch_size] for k in range(before[i][0], len(parts.rows(i)), batch_size)]
         for i in missing
     }
-    images = one_ahead(source.images, [rows for batches in cut.values() for rows in batches])
+    images = prefetched(source.images, [rows for batches in cut.values() for rows in batches])
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for i, ranges in cut.items():
@@ -150,7 +150,7 @@ def embed(
                 done += len(rows)
                 report()
                 if begun[i].is_due():
-                    begun[i].keep(rows.stop - parts.rows(i).start, _together(batches))
+                    begun[i].save(rows.stop - parts.rows(i).start, _together(batches))
             if written is not None:
                 written.result()  # one part at a time waits for the disk
             written = writer.submit(parts.write, i, _together(batches), begun[i])
@@ -217,10 +217,10 @@ class _Parts:
     def path(self, i: int) -> Path:
         return self.folder / f"part-{i:05d}.safetensors"
 
-    def begun(self, i: int, batch_size: int) -> Kept:
+    def begun(self, i: int, batch_size: int) -> PartialResults:
         """The first rows of part i, in batches of this size."""
         path = self.folder / f"begun-{i:05d}.safetensors"
-        return Kept(path, {"key": self.key, "part": i, "batch_size": batch_size})
+        return PartialResults(path, {"key": self.key, "part": i, "batch_size": batch_size})
 
     def is_whole(self, i: int) -> bool:
         """Whether the part is there and undamaged; reads it through."""
@@ -247,10 +247,10 @@ class _Parts:
         with opened_safetensors(self.path(i)) as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
 
-    def write(self, i: int, columns: dict[str, Tensor], begun: Kept) -> None:
+    def write(self, i: int, columns: dict[str, Tensor], begun: PartialResults) -> None:
         content = save(columns, {"sha256": self._checksum(i, columns)})
         write_bytes(self.path(i), content)
-        begun.drop()
+        begun.remove()
 
     def _checksum(self, i: int, columns: dict[str, Tensor]) -> str:
         """Of the values and of the place to which they belong."""

@@ -119,8 +119,11 @@ _OF_INCEPTION = {"fd": "fid", "sfd": "sfid", "kd": "kid", "fd_inf": "fid_inf"}
 class FeatureExtractor(ABC):
     """uint8 images [B, C, H, W] -> Features.
 
-    published  the weights as they were published, where the network holds them in another form: they are what tells extractors apart,
-               so that a faster form of a network does not make a new extractor of it. None: the network's own
+    Args:
+        identity: What it is called and gives.
+        network: With its weights.
+        published: The weights as they were published, where the network holds them in another form: they are what tells extractors apart,
+            so that a faster form of a network does not make a new extractor of it. None: the network's own.
     """
 
     def __init__(self, identity: Identity, network: nn.Module, published: Mapping[str, Tensor] | None = None):
@@ -130,6 +133,11 @@ class FeatureExtractor(ABC):
         self.fingerprint = _fingerprint(
             identity, network.state_dict() if published is None else published, code_of_class(type(self))
         )
+
+    @property
+    def torch_fidelity_state(self) -> Mapping[str, Tensor] | None:
+        """The weights as torch-fidelity's InceptionV3 loads them, for its own computation of the numbers; None for another network."""
+        return None
 
     @abstractmethod
     def _extract(self, images: Tensor) -> Features:

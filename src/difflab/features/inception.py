@@ -160,7 +160,8 @@ class InceptionExtractor(FeatureExtractor):
         )
         super().__init__(identity, network, published)
 
-    def torch_fidelity_state(self) -> dict[str, Tensor]:
+    @property
+    def torch_fidelity_state(self) -> Mapping[str, Tensor]:
         """The weights as torch-fidelity's InceptionV3 loads them; its last layer is zero where the file has none."""
         return _whole(_state(self._file)[0])
 

@@ -4,7 +4,7 @@ TensorFlow 1's bilinear resize (resize_bilinear_op.cc, align_corners and half_pi
 
 New pixel i lies at i * (size / new size), its left neighbour is the pixel below and its weight what is left. Rows and columns are done
 after each other: every number meets the same operations in the same order as where all four corners are gathered (torch-fidelity), hence
-the same bits, and the first of both passes has few pixels where a small image is enlarged.
+the same bits, and the first of both passes has few pixels where a small image is upsampled.
 
 The network of FID and IS: InceptionV3 as its graph of 2015-12-05 has it, arranged for evaluation alone.
 

@@ -1,4 +1,4 @@
-"""Extractors whose weights come with difflab or with pip: a classifier of 8x8 digits, and EfficientNet-Lite0.
+"""Extractors that need no download: a classifier of 8x8 digits, EfficientNet-Lite0, thumbnails; and the best one that is at hand.
 
 A small classifier of 8x8 handwritten digits, for `fd_digits`, `is_digits`, `sfd_digits`: fast on one CPU core.
 
@@ -38,6 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from difflab.features.extractor import FeatureExtractor, Features, Identity, as_rgb
+from difflab.features.inception import FILES, InceptionExtractor, find_inception_weights
 from difflab.reading.weights import read_checkpoint, read_safetensors
 from difflab.runtime.invocation import installation
 
@@ -146,3 +147,51 @@ class EfficientNetLite0Extractor(FeatureExtractor):
         x = as_rgb(images).to(torch.float32)
         x = F.interpolate(x, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
         return Features(*self._network((x - 127) / 128))
+
+
+CELLS = 8
+
+
+class ThumbnailExtractor(FeatureExtractor):
+    """The means over an 8 x 8 grid of cells, in red, green and blue: 192 features.
+
+    A Frechet distance of them compares brightness, colours and where they are, and sees neither texture nor objects: it falls while a
+    model learns the layout of its images, and says nothing about details. It is for a first look, and for machines on which no network
+    for features is at hand. Its scale is its own: compare fd_thumbnail with fd_thumbnail alone.
+    """
+
+    def __init__(self) -> None:
+        identity = Identity(
+            name="thumbnail",
+            dimension=3 * CELLS**2,
+            preprocessing=f"RGB, mean over {CELLS} x {CELLS} cells, u / 127.5 - 1",
+        )
+        super().__init__(identity, nn.AdaptiveAvgPool2d(CELLS))
+
+    def _extract(self, images: Tensor) -> Features:
+        return Features(self._network(as_rgb(images).float()).flatten(1) / 127.5 - 1)
+
+
+def best_available(dataset: str, weights: str | Path | None = None) -> FeatureExtractor:
+    """The extractor that a data set has of its own; for other images Inception where its weights are at hand, else EfficientNet-Lite0.
+
+    Args:
+        dataset: Dotted name of the data set's class; empty where there is none.
+        weights: Path of Inception's weights; None looks into $DIFFLAB_INCEPTION, the cache and torch.hub's folder.
+
+    Raises:
+        ModuleNotFoundError: There is no extractor for such images; one line says how to get one.
+    """
+    module, _, name = dataset.rpartition(".")
+    if weights is None and module and (own := getattr(getattr(import_module(module), name, None), "own_extractor", "")):
+        module, _, name = own.rpartition(".")
+        return getattr(import_module(module), name)()
+    path = find_inception_weights(weights)
+    if path is not None:
+        return InceptionExtractor(path)
+    if has_efficientnet_lite0():
+        return EfficientNetLite0Extractor()
+    raise ModuleNotFoundError(
+        f"no feature extractor for images of this kind: {installation('extractors')}, or get Inception's weights: run "
+        f"{' or '.join(file.how for file in FILES)}, or name a file by extractor.weights=PATH or $DIFFLAB_INCEPTION"
+    )

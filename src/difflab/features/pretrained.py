@@ -11,8 +11,8 @@ Weights that others trained: which files are known, where they are looked for, a
     find([KNOWN["inception"]])     the path of the first that is there: the environment variable's, in our cache, in torch.hub's folder
     checked(path)                  the file with its SHA-256, compared with the known ones
 
-Nothing is downloaded here: `difflab weights fetch NAME` does that (difflab.features.fetching), when it is told to. A file of a known
-file name must have the known content; any other file that a user names is taken, and is told apart by its hash.
+Nothing is downloaded here: `difflab weights fetch NAME` does that (difflab.features.fetching), on request. A file of a known
+file name must have the known content; any other file that a user names is taken, and is identified by its hash.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class MetricInfo:
         higher_is_better: None where the number is neither good nor bad, as a deviation over parts.
         bounds: The lowest and the highest value that it can have.
         unit: For people, as "dB" or "bits/dim"; empty for a pure number.
-        ratio: Whether two values are compared on logarithms and told as a ratio ("8 % lower"): for positive, unbounded
+        ratio: Whether two values are compared on logarithms and reported as a ratio ("8 % lower"): for positive, unbounded
             metrics whose spread over seeds grows with their level, as Frechet distances. Only with bounds (0, inf).
         label: For people, as "FID" or "FD (digits)"; empty: the number has no name but its key. Plays no part in what it is.
     """

@@ -181,7 +181,7 @@ class FeatureDistance(PairMetric):
 
 class Consistency(PairMetric):
     """consistency: the mean squared difference between the small image that the model was given (without the noise of conditioning
-    augmentation) and its result made small in the same way, images in [-1, 1] (SR3, arXiv 2104.07636, table 1, but for the units).
+    augmentation) and its result downsampled in the same way, images in [-1, 1] (SR3, arXiv 2104.07636, table 1, but for the units).
     Lower is better; needs no original.
     """
 

@@ -138,5 +138,5 @@ def check_pairs(metrics: Sequence[ComparesPairs], pairs: Pairs | None) -> None:
         if metric.needs_originals and not pairs.has_originals:
             raise ValueError(
                 f"{metric.name} needs the originals, and only their small forms were given: give low_res=FILE with the images at full "
-                "size, which are then made small, or leave the metric out (consistency needs no originals)"
+                "size, which are then downsampled, or leave the metric out (consistency needs no originals)"
             )

@@ -18,7 +18,7 @@ from difflab.runs.identity import course, course_code, differ_in_length_alone
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import end_of_step, lines, row_of
 from difflab.runs.provenance import recorded_code
-from difflab.runs.saved_checkpoints import JUDGED_STEP, MARK, is_whole, mark_of, saved, step_of
+from difflab.runs.saved_checkpoints import EVALUATED_STEP, MARK, is_whole, mark_of, saved, step_of
 from difflab.strict_json import dumps
 
 
@@ -187,8 +187,8 @@ def _copy(path: Path, run: RunDirectory, name: str, alike: bool, keeps_best: boo
     if "Checkpoints" in callbacks and not keeps_best:
         callbacks["Checkpoints"]["best"] = inf
     for part in callbacks.values() if not alike else ():
-        if JUDGED_STEP in part:
-            part[JUDGED_STEP] = -1
+        if EVALUATED_STEP in part:
+            part[EVALUATED_STEP] = -1
     try:
         AtomicCheckpointIO().save_checkpoint(state, run.checkpoints / name)
     except CheckpointError as error:

@@ -16,8 +16,8 @@ from difflab.reading.archives import check_sums, open_zip
 from difflab.runs.directory import RunDirectory
 from difflab.runs.names import identity_of
 
-JUDGED_STEP = "judged_step"
-"""Entry of a checkpoint: after how many steps the weights were judged last."""
+EVALUATED_STEP = "judged_step"
+"""Entry of a checkpoint: after how many steps the weights were evaluated last."""
 
 
 _log = logging.getLogger(__name__)

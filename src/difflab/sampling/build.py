@@ -190,17 +190,17 @@ def _check_fits(before: SamplingJob, model: LoadedModel) -> None:
     drawn, classes = before.model.denoiser.image_shape, before.num_classes
     low_resolution = low_resolution_of(build(model.config.get("conditioning") or {}))
     if low_resolution is None:
-        raise ConfigError("this model draws from noise alone and enlarges nothing: only the first stage does that")
-    enlarges = (low_resolution.image_channels, low_resolution.size, low_resolution.size)
-    if drawn != enlarges:
+        raise ConfigError("this model draws from noise alone and upsamples nothing: only the first stage does that")
+    upsampled = (low_resolution.image_channels, low_resolution.size, low_resolution.size)
+    if drawn != upsampled:
         raise ConfigError(
-            f"it enlarges images of {_size(enlarges)}, and the stage before, {name}, draws images of {_size(drawn)}"
+            f"it upsamples images of {_size(upsampled)}, and the stage before, {name}, draws images of {_size(drawn)}"
         )
     if classes and model.num_classes not in (0, classes):
         raise ConfigError(f"it knows {model.num_classes} classes, and the stage before, {name}, {classes}")
     if not classes and model.num_classes and before.options.classes is None:
         raise ConfigError(
-            f"it wants to be told a class, and the images of the stage before, {name}, have none: give classes=3, or labels.npy"
+            f"it needs a class, and the images of the stage before, {name}, have none: give classes=3, or labels.npy"
         )
 
 

@@ -40,7 +40,7 @@ class Classes(Conditions):
 
 
 class NoClasses(Classes):
-    """For a model that is told no classes."""
+    """For a model without classes."""
 
     description = "none"
     columns = 0
@@ -97,7 +97,7 @@ def classes_of(
     """What `classes=` means: nothing for all classes in turn, a class, a list of classes in turn, or an .npy file of a label per image."""
     if num_classes == 0:
         if choice is not None:
-            raise ValueError(f"classes={choice}: this model is told no classes, leave classes out")
+            raise ValueError(f"classes={choice}: this model knows no classes, leave classes out")
         return NoClasses()
     if choice is None:
         return InTurn(range(num_classes), num_classes)

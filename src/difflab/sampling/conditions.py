@@ -28,10 +28,10 @@ from difflab.types import Condition
 
 
 class GivenImages:
-    """Images to be enlarged: small ones, or originals that are made small as the model's training images were. A `metrics.Pairs`.
+    """Images to be upsampled: small ones, or originals that are downsampled as the model's training images were. A `metrics.Pairs`.
 
     source          the images; of more numbers than there are images, the first ones come again
-    low_resolution  how the model was told small images
+    low_resolution  how the model is conditioned on small images
     image_shape     (C, H, W) of what it draws
     """
 
@@ -42,7 +42,7 @@ class GivenImages:
         found, small = tuple(source.images([0]).shape[1:]), low_resolution.size
         if found not in ((channels, size, size), (channels, small, small)):
             raise ValueError(
-                f"low_res: the images are {'x'.join(map(str, found))}; this model enlarges images of {channels}x{small}x{small}, or makes "
+                f"low_res: the images are {'x'.join(map(str, found))}; this model upsamples images of {channels}x{small}x{small}, or makes "
                 f"originals of {channels}x{size}x{size} small itself"
             )
         self.has_originals = found[1] == size
@@ -67,7 +67,7 @@ class GivenImages:
         labels = self.source.labels
         if labels is None:
             raise ValueError(
-                "low_res: the model wants to be told a class, and these images have none: give classes=3, or labels.npy"
+                "low_res: the model needs a class, and these images have none: give classes=3, or labels.npy"
             )
         return labels[self._row(index)]
 
@@ -114,9 +114,9 @@ class UpsampledImages(Conditions):
 
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
         index = seeds - self._first_seed
-        told, low_resolution = self._classes or self._own, self.given.low_resolution
+        classes, low_resolution = self._classes or self._own, self.given.low_resolution
         # in a cascade each stage has noise of its own, as `samplers.draw` has
-        return low_resolution.given(told(seeds), self.given.small(index), ImageNoise(low_resolution.size, seeds))
+        return low_resolution.given(classes(seeds), self.given.small(index), ImageNoise(low_resolution.size, seeds))
 
     def _own(self, seeds: Tensor) -> Condition:
         return Condition(label=self.given.labels(seeds - self._first_seed).to(seeds.device))
@@ -140,7 +140,7 @@ class UpsampledStage(Conditions):
     """The image of each seed is drawn for the image of the same seed of the stage before. Nothing of it is read before it is asked for,
     since it may not be drawn yet.
 
-    low_resolution   how the model was told small images
+    low_resolution   how the model is conditioned on small images
     given            gives the images of the stage before, that of first_seed at first
     classes          of each image; None for those of the stage before
     first_seed       the seed of the first
@@ -227,7 +227,7 @@ def upsampling_of(
     low_resolution = low_resolution_of(build(config.get("conditioning") or {}))
     if low_resolution is None:
         if options.low_res is not None:
-            raise ConfigError(f"low_res={options.low_res}: this model draws from noise alone and enlarges nothing")
+            raise ConfigError(f"low_res={options.low_res}: this model draws from noise alone and upsamples nothing")
         return None
     if stage_before is not None:
         return Upsampling(lambda: stage_before, low_resolution, image_shape)
@@ -235,7 +235,7 @@ def upsampling_of(
         return Upsampling(lambda: _stored(Path(str(options.low_res))), low_resolution, image_shape)
     if config.get("data") is None:
         raise ConfigError(
-            f"this model enlarges images: give low_res=FILE, an npz, a folder or what {program('sample')} has written"
+            f"this model upsamples images: give low_res=FILE, an npz, a folder or what {program('sample')} has written"
         )
     return Upsampling(lambda: Shuffled(_of_the_run(model)), low_resolution, image_shape)
 

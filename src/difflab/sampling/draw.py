@@ -56,7 +56,7 @@ def draw_missing(
     overwrite    throws away other images that are there
     keep_shards  False if `folder.drop_shards()` may remove the shards later
 
-    SamplingStopped if it was told to stop; SamplingError, on every process, if one of them could not go on.
+    SamplingStopped if it was interrupted; SamplingError, on every process, if one of them could not go on.
     """
     size = folder.shards.batch_size
     count = min(size, num_samples)
@@ -151,7 +151,7 @@ class Drawn:
 
 
 def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
-    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was told to stop, SamplingError
+    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was interrupted, SamplingError
     if it cannot go on."""
     options, folder = job.options, job.folder
     progress = Progress(shown=processes.rank == 0)

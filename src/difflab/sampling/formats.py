@@ -92,7 +92,7 @@ class Folder(Format):
 
 
 class Npz(Format):
-    """samples_NxHxWxC.npz: arr_0 uint8 [N, H, W, C], and arr_1 int64 [N], the labels, for a model that is told classes.
+    """samples_NxHxWxC.npz: arr_0 uint8 [N, H, W, C], and arr_1 int64 [N], the labels, for a class-conditional model.
 
     What guided-diffusion's evaluator reads. It is the file that numpy.savez would have written, without the images in memory.
     """
@@ -124,7 +124,7 @@ def _write_array(
 
 
 class WebDataset(Format):
-    """webdataset/000000.tar ... with 000000.png and, for a model that is told classes, 000000.cls for each image.
+    """webdataset/000000.tar ... with 000000.png and, for a class-conditional model, 000000.cls for each image.
 
     images_per_tar   how many images a tar holds
     """

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 SHOWN = 64
-"""Pixels: smaller images are enlarged by a whole factor, without smoothing, up to about this height."""
+"""Pixels: smaller images are magnified by a whole factor, without smoothing, up to about this height."""
 
 LONG = 2.5
 """How much longer than high, or higher than long, a picture may be in which each class has a column."""

@@ -148,11 +148,11 @@ class SamplingJob:
         upsampling = self.upsampling
         if upsampling is None:
             return self.classes
-        first_seed, told = self.options.first_seed, self.model.num_classes > 0
+        first_seed, conditional = self.options.first_seed, self.model.num_classes > 0
         if self.before is not None:
-            classes = None if told and self.before.num_classes else self.classes
+            classes = None if conditional and self.before.num_classes else self.classes
             return UpsampledStage(upsampling.low_resolution, lambda: upsampling.given, classes, first_seed)
-        classes = None if told and self.options.classes is None else self.classes
+        classes = None if conditional and self.options.classes is None else self.classes
         return UpsampledImages(upsampling.given, classes, first_seed)
 
     @property
@@ -217,9 +217,9 @@ class SamplingJob:
     def check(self) -> None:
         """Raises a ValueError if the model cannot draw images for such conditions."""
         # what a stage before is to draw is not there yet, but the classes are known
-        told = self.conditions if self.before is None else self.classes
+        conditions = self.conditions if self.before is None else self.classes
         first = torch.tensor([self.options.first_seed])
-        self.guidance.check_condition(self.model.denoiser, lambda: told(first))
+        self.guidance.check_condition(self.model.denoiser, lambda: conditions(first))
 
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""

@@ -1,4 +1,4 @@
-"""How a model draws, as sample.py and evaluate.py are told: the fields of `SamplingOptions` are the list of these keys, for everybody."""
+"""How a model draws, by the options of sample.py and evaluate.py: the fields of `SamplingOptions` are the list of these keys."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class SamplingError(ValueError):
 
 
 class SamplingStopped(Exception):
-    """Drawing was told to stop between two batches; what is drawn is kept."""
+    """Sampling was interrupted between two batches; what is drawn is kept."""
 
 
 PLAN_FILE = "plan.json"

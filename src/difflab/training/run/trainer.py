@@ -9,7 +9,7 @@ from difflab.config.trainer_arguments import given_callbacks, given_loggers
 from difflab.data import DataError, ImageData
 from difflab.distributed.world import environment
 from difflab.evaluation import ScoresCallback
-from difflab.evaluation.callback import JudgedFitLoop
+from difflab.evaluation.callback import EvaluatedFitLoop
 from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock, SnapshotCallback
 from difflab.runtime import Interruption, launched_rank
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
@@ -39,7 +39,7 @@ def build_trainer(
         ConfigError: A callback, a logger or an argument of the Trainer is wrong.
     """
     config, every = options.config, options.config["trainer"]["log_every_n_steps"]
-    evaluating = evaluation.watcher(data, run.samples)
+    evaluating = evaluation.callback(data, run.samples)
     evaluating.check(module)
     checkpoints = Checkpoints(
         run.checkpoints,
@@ -71,7 +71,7 @@ def build_trainer(
         default_root_dir=str(run.path),
         max_time=None,  # Lightning's own limit would end with an evaluation that an uninterrupted run has not
     )
-    trainer.fit_loop = JudgedFitLoop(trainer.fit_loop, evaluating)
+    trainer.fit_loop = EvaluatedFitLoop(trainer.fit_loop, evaluating)
     trainer.loggers = [MetricsLog(run.metrics)]
     if launched_rank() == 0:  # last of all: some of them write at once
         trainer.loggers += given_loggers(config, run)

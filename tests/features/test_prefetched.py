@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from difflab.features.embed import one_ahead
+from difflab.features.embed import prefetched
 
 
 def test_the_next_item_is_read_while_one_is_used():
@@ -16,7 +16,7 @@ def test_the_next_item_is_read_while_one_is_used():
         begun[k].set()
         return 10 * k
 
-    for k, found in enumerate(one_ahead(item, range(5))):
+    for k, found in enumerate(prefetched(item, range(5))):
         assert found == 10 * k
         if k < 4:
             assert begun[k + 1].wait(10)  # nobody has asked for it yet
@@ -29,11 +29,11 @@ def test_an_error_comes_where_its_item_would_have():
             raise ValueError("image 2")
         return k
 
-    items = one_ahead(item, range(4))
+    items = prefetched(item, range(4))
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(ValueError, match="image 2"):
         next(items)
 
 
 def test_nothing_asked_for_is_nothing_read():
-    assert list(one_ahead(lambda k: k, [])) == []
+    assert list(prefetched(lambda k: k, [])) == []

@@ -1,4 +1,4 @@
-"""What is kept of an interrupted computation is what an undisturbed one had at that place."""
+"""What is partial of an interrupted computation is what an undisturbed one had at that place."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from difflab.data import Digits
 from difflab.data.subset import Spread
 from difflab.evaluation import ReferenceStatistics, StatisticsCache
 from difflab.features import DigitsExtractor
-from difflab.features import kept as kept_module
+from difflab.features import partial as partial_module
 from difflab.features.embed import embed
-from difflab.features.kept import Kept
+from difflab.features.partial import PartialResults
 
 FIELDS = {"images": "abc", "batch_size": 16}
 SUMS = {"count": torch.tensor(3.0, dtype=torch.float64), "outer": torch.randn(4, 4, dtype=torch.float64)}
@@ -42,23 +42,23 @@ class CutOff:
 
 @pytest.fixture
 def _written_after_every_batch(monkeypatch):
-    monkeypatch.setattr(kept_module, "EVERY", 0.0)
+    monkeypatch.setattr(partial_module, "EVERY", 0.0)
 
 
-def test_what_was_kept_comes_back_and_nothing_else(tmp_path):
-    kept = Kept(tmp_path / "a", FIELDS)
-    assert kept.load() == (0, {})
-    kept.keep(7, SUMS)
-    done, tensors = Kept(tmp_path / "a", FIELDS).load()
+def test_what_was_partial_comes_back_and_nothing_else(tmp_path):
+    partial = PartialResults(tmp_path / "a", FIELDS)
+    assert partial.load() == (0, {})
+    partial.save(7, SUMS)
+    done, tensors = PartialResults(tmp_path / "a", FIELDS).load()
     assert done == 7
     assert all(torch.equal(tensors[name], SUMS[name]) for name in SUMS)
-    assert Kept(tmp_path / "a", FIELDS | {"batch_size": 8}).load() == (0, {})
+    assert PartialResults(tmp_path / "a", FIELDS | {"batch_size": 8}).load() == (0, {})
     content = bytearray((tmp_path / "a").read_bytes())
     content[-1] ^= 1
     (tmp_path / "a").write_bytes(content)
-    assert kept.load() == (0, {})
+    assert partial.load() == (0, {})
     (tmp_path / "a").write_bytes(content[:50])
-    assert kept.load() == (0, {})
+    assert partial.load() == (0, {})
 
 
 @pytest.mark.usefixtures("_written_after_every_batch")

@@ -19,7 +19,7 @@ EVERY = 20.0
 """Seconds between two writes."""
 
 
-class Kept:
+class PartialResults:
     """Tensors that stand for the first images of a set, in one file.
 
     What cannot be read or is of another computation counts as nothing, and what cannot be written costs time at most.
@@ -52,17 +52,17 @@ class Kept:
         """Whether it is time to write again."""
         return time.monotonic() - self._written >= EVERY
 
-    def keep(self, done: int, tensors: Mapping[str, Tensor]) -> None:
+    def save(self, done: int, tensors: Mapping[str, Tensor]) -> None:
         """Writes the tensors of the first `done` images, whole or not at all."""
         copies = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         said = {"fields": self._fields, "done": str(done), "sha256": self._checksum(done, copies)}
         try:
             write_bytes(self.path, save(copies, said))
         except OSError:
-            self.drop()
+            self.remove()
         self._written = time.monotonic()
 
-    def drop(self) -> None:
+    def remove(self) -> None:
         """Removes the file: the computation is done."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
