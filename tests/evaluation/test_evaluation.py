@@ -12,7 +12,7 @@ from difflab.features import DigitsExtractor, to_uint8
 from difflab.metrics import Frechet, Inception
 from difflab.samplers import balanced_labels
 from difflab.sampling import InTurn
-from difflab.sampling.grid import grid_layout
+from difflab.sampling.formats import grid_layout
 from difflab.training.callbacks import EMACallback
 from tiny import CLASSES, Rows, fit, tiny_module
 

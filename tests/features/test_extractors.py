@@ -28,11 +28,11 @@ from difflab.features import (
     best_available,
     find_inception_weights,
 )
-from difflab.features.dinov2 import SHAPES, DinoV2Network, Shape, pillow_bicubic
 from difflab.features.fetching import SOURCES, FetchError, fetch
 from difflab.features.inception import CONVOLUTIONS, PREFIX
 from difflab.features.packaged import has_efficientnet_lite0
 from difflab.features.pretrained import KNOWN
+from difflab.features.transformers import SHAPES, DinoV2Network, Shape, pillow_bicubic
 from difflab.metrics import Gaussian, Moments, frechet_distance
 
 TheirInception = torch_fidelity_inception.FeatureExtractorInceptionV3
@@ -364,9 +364,9 @@ def test_clips_resize_is_that_of_cmmds_authors(random_clip, size):
 def test_models_are_named(random_clip, tmp_path):
     with pytest.raises(ValueError, match="model=vitg14: DINOv2 comes as vits14, vitb14, vitl14"):
         DinoV2Extractor("vitg14")
-    with pytest.raises(ValueError, match="model=rn50: there are vitb32, vitl14_336"):
+    with pytest.raises(ValueError, match="model=rn50: OpenAI's CLIP comes as vitb32, vitl14_336"):
         ClipExtractor("rn50")
-    with pytest.raises(ValueError, match="holds a CLIP for 224 pixels, vitl14_336 has 336"):
+    with pytest.raises(ValueError, match="it is for 224 pixels, vitl14_336 has 336"):
         ClipExtractor("vitl14_336", random_clip)
     with pytest.raises(
         FileNotFoundError, match="`difflab weights fetch dinov2_vitl14` \\(1218 MB, Meta's DINOv2 release"

@@ -13,7 +13,7 @@ from difflab.evaluation.results import declared, recognised
 from difflab.features.extractor import Identity
 from difflab.metrics import MetricInfo, Protocol
 from difflab.metrics.metric import Metric
-from difflab.metrics.metric_info import HeldOut
+from difflab.metrics.protocol import HeldOut
 from foreign import NAMES, Undeclared
 
 EARLIER = Path(__file__).parents[1] / "golden" / "results_without_info.json"

@@ -24,15 +24,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.config.groups import (
-    ConfigError,
-    check_choice,
-    choose,
-    command_words,
-    explain_choice,
-    explain_group,
-    whose,
-)
+from difflab.config.groups import ConfigError, check_choice, choose, command_words, explain_choice, explain_group, whose
 from difflab.config.near_keys import HYDRA_KEYS, children, explain_path, explain_top, path_among, unknown
 from difflab.config.paths import config_directory, is_group, search_words
 from difflab.config.trainer_arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer

@@ -24,8 +24,7 @@ from difflab.distributed.collective import rank, sum_over_processes, world_size
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
 from difflab.guidance import chained
-from difflab.metrics.metric_info import MetricInfo
-from difflab.metrics.protocol import Protocol, Value
+from difflab.metrics.protocol import MetricInfo, Protocol, Value
 from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress

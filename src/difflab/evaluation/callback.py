@@ -25,7 +25,7 @@ from difflab.metrics import MetricInfo, at_count
 from difflab.runs.saved_checkpoints import EVALUATED_STEP
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
-from difflab.sampling.grid import grid_of
+from difflab.sampling.formats import grid_of
 
 
 class TrackEvaluation(pl.Callback, ABC):

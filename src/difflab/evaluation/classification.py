@@ -17,7 +17,7 @@ from difflab.distributed.collective import sum_over_processes
 from difflab.evaluation.callback import TrackEvaluation
 from difflab.evaluation.in_training import Evaluation
 from difflab.metrics import MetricInfo, Protocol
-from difflab.metrics.metric_info import HeldOut
+from difflab.metrics.protocol import HeldOut
 from difflab.noise import ImageNoise
 from difflab.objectives import classification_terms
 from difflab.process import perturb

@@ -15,7 +15,7 @@ from difflab.evaluation.reference import ReferenceSource
 from difflab.evaluation.results import Measurement
 from difflab.features import to_uint8
 from difflab.metrics import MetricInfo, PairMetric, Pairs, Protocol, check_pairs
-from difflab.metrics.foreign import ForeignMetric
+from difflab.metrics.images import ForeignMetric
 from difflab.metrics.protocol import metric_fields
 
 
@@ -69,7 +69,8 @@ class ImageMetrics:
         Raises:
             ValueError: A metric compares with originals, and there are none.
         """
-        check_pairs([*self.pairs_of, *(one for one in self.foreign if one.needs_pairs)], pairs)
+        if of_pairs := [*self.pairs_of, *(one for one in self.foreign if one.needs_pairs)]:
+            check_pairs(of_pairs, pairs)
         self._num_images, self._pairs = num_images, pairs
 
     def to(self, device: torch.device | str) -> None:

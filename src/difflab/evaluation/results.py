@@ -1,9 +1,8 @@
-"""The numbers of an evaluation and their protocols, as results.json holds them; and what kind a number of an earlier version is.
+"""The numbers of an evaluation and their protocols, as results.json holds them and as a table shows them.
 
-What the numbers of earlier versions are, which were written without their `MetricInfo`.
-
-The protocol of such a number names metric and extractor. Each metric that comes with difflab is asked whether it gives exactly this name
-for this extractor, and its declaration then holds. A number that none of them gives is of another package: nobody guesses.
+Numbers of earlier versions were written without their `MetricInfo`. The protocol of such a number names metric and extractor. Each metric
+that comes with difflab is asked whether it gives exactly this name for this extractor, and its declaration then holds. A number that none
+of them gives is of another package: nobody guesses.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from difflab.metrics.metric_info import HeldOut, MetricInfo, counted
-from difflab.metrics.protocol import Protocol
+from difflab.formatting import aligned
+from difflab.metrics.protocol import HeldOut, MetricInfo, Protocol, at_count, counted
 from difflab.reading import FileError, parse_json, shown
 from difflab.reading.json import fields
 from difflab.runtime.invocation import program
@@ -89,6 +88,22 @@ class Measurement:
         low, high = (-math.inf, math.inf) if self.info is None else self.info.bounds
         return max(low, self.value - reach), min(high, self.value + reach)
 
+    @property
+    def name(self) -> str:
+        """The metric and the number of images, as tables have it: fid@10000."""
+        return at_count(self.metric, self.samples) if self.samples else self.metric
+
+    @property
+    def interval_text(self) -> str:
+        """The interval as tables have it; empty where there is none."""
+        interval = self.interval()
+        return "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
+
+    @property
+    def direction(self) -> str:
+        """Which way is better: lower, higher, or nothing where that is not known."""
+        return "" if self.info is None else self.info.direction
+
 
 def is_higher_better(measurement: Measurement) -> bool:
     """What its metric declares; a ValueError if it declares nothing, or that the number is neither good nor bad."""
@@ -138,7 +153,9 @@ def declared(measurement: Measurement, stated: MetricInfo | None, where: str, st
 class Results:
     """All numbers of one set of samples.
 
-    subject   what was measured and is no part of the protocol: run, step, seed, weights' hash, files
+    Attributes:
+        measurements: The numbers.
+        subject: What was measured and is no part of the protocol: run, step, seed, weights' hash, files.
     """
 
     measurements: list[Measurement]
@@ -180,6 +197,28 @@ class Results:
             raise ValueError(
                 f"{where} is no file of results, as {program('evaluate')} writes them ({error})"
             ) from error
+
+
+INTERVAL = (
+    "95 % interval: of this number's expectation over other samples of as many images from the same weights, the reference being fixed; "
+    "not of its limit for infinitely many images, and not over training seeds"
+)
+
+
+def results_table(results: Results, title: str) -> str:
+    """A line per number: value, interval, and the fingerprint of how it was measured. Below, what the intervals are of.
+
+    Args:
+        results: The numbers.
+        title: First line.
+    """
+    rows = [("metric", "value", "95 % interval", "better", "protocol")]
+    for m in results.measurements:
+        rows.append((m.name, f"{m.value:.4g}", m.interval_text, m.direction, m.protocol.fingerprint))
+    notes = [f"{m.name}: no number, since {m.why}" for m in results.measurements if m.why]
+    if any(m.interval() for m in results.measurements):
+        notes.append(INTERVAL)
+    return "\n".join([title, aligned(rows), *notes])
 
 
 def _kept(measurement: Measurement) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from difflab.evaluation.evaluator import NOTHING_TO_COMPARE_WITH, Evaluator
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.published import compare_with_targets, published_table, read_targets
 from difflab.evaluation.reference import ReferenceSource, reference_of_file
-from difflab.evaluation.results import Results
+from difflab.evaluation.results import Results, results_table
 from difflab.evaluation.sources import EvaluatedImages
-from difflab.evaluation.tables import results_table
 from difflab.evaluation.torch_fidelity import check_possible, compare, comparison
 from difflab.features import FeatureExtractor, FeatureSet, best_available
 from difflab.features.embed import copies_of, copies_within, digests_of_all
@@ -253,8 +252,8 @@ def show(measured: Measured) -> None:
     """Prints the numbers, what was published of them, and where they are."""
     images, results = measured.images, measured.results
     print(results_table(results, images.name))
-    targets = read_targets(images.model.get("target") or {}) if images.model is not None else []
-    if targets:
+    if images.model is not None and images.model.get("target"):
+        targets = read_targets(images.model["target"])
         compared = compare_with_targets(results, targets, images.about.get("step"))
         missing = [target for target in targets if target.metric not in {m.metric for m in results.measurements}]
         print(published_table(compared, missing))

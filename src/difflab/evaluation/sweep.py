@@ -27,10 +27,9 @@ from difflab.config.values import check_value
 from difflab.distributed import Processes
 from difflab.evaluation.front import Point, choose, draw_front
 from difflab.evaluation.options import EvaluationOptions
-from difflab.evaluation.results import Measurement, Results
+from difflab.evaluation.results import Measurement, Results, results_table
 from difflab.evaluation.run import Measured, build_evaluator, measure
 from difflab.evaluation.sources import GeneratedImages, folder_beside
-from difflab.evaluation.tables import results_table
 from difflab.evaluation.wandb import mirror_sweep
 from difflab.files import write_json
 from difflab.metrics import Protocol

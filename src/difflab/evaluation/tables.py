@@ -22,9 +22,9 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from difflab.evaluation.results import Measurement, Results, declared
+from difflab.evaluation.results import INTERVAL, Measurement, Results, declared
 from difflab.formatting import aligned
-from difflab.metrics import Difference, MetricInfo, ProtocolMismatch, at_count, check_comparable
+from difflab.metrics import Difference, MetricInfo, ProtocolMismatch, check_comparable
 from difflab.metrics.protocol import is_covered
 from difflab.reading import read_text
 
@@ -74,23 +74,6 @@ def variance_components(values: Sequence[float], std_errors: Sequence[float]) ->
     return VarianceComponents(mean, total, math.fsum(error**2 for error in std_errors) / seeds, seeds)
 
 
-INTERVAL = (
-    "95 % interval: of this number's expectation over other samples of as many images from the same weights, the reference being fixed; "
-    "not of its limit for infinitely many images, and not over training seeds"
-)
-
-
-def results_table(results: Results, title: str) -> str:
-    """A line per number: value, interval, and the fingerprint of how it was measured. Below, what the intervals are of."""
-    rows = [("metric", "value", "95 % interval", "better", "protocol")]
-    for m in results.measurements:
-        rows.append((_label(m), f"{m.value:.4g}", _interval(m), _way(m), m.protocol.fingerprint))
-    notes = [f"{_label(m)}: no number, since {m.why}" for m in results.measurements if m.why]
-    if any(m.interval() for m in results.measurements):
-        notes.append(INTERVAL)
-    return "\n".join([title, aligned(rows), *notes])
-
-
 def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
     """Several runs that differ in their training seed alone: the mean, and how much of the spread is the sampling's.
 
@@ -109,7 +92,7 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
         low, high = parts.interval() if first.info is None else parts.interval(bounds=first.info.bounds)
         rows.append(
             (
-                _label(first),
+                first.name,
                 f"{parts.mean:.4g}",
                 f"{low:.4g} .. {high:.4g}",
                 f"{math.sqrt(parts.training):.2g}",
@@ -146,16 +129,15 @@ def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mappin
         set[Difference](),
     )
     for first in common:
-        rows.append((_label(first), files[0], f"{first.value:.4g}", _interval(first), "", "", _way(first)))
+        rows.append((first.name, files[0], f"{first.value:.4g}", first.interval_text, "", "", first.direction))
         for file, other in zip(files[1:], results[1:], strict=True):
             m = declared(_nearest(other, first), infos.get(first.metric), file)
-            if _way(m) != _way(first):
-                raise ValueError(
-                    f"{first.metric} is not one metric: the better one is the {_way(first)} in {files[0]} and the {_way(m)} in {file}"
-                )
+            if m.direction != first.direction:
+                ways = f"the better one is the {first.direction} in {files[0]} and the {m.direction} in {file}"
+                raise ValueError(f"{first.metric} is not one metric: {ways}")
             noted |= set(_comparable(first, m, waived))
             rows.append(
-                ("", file, f"{m.value:.4g}", _interval(m), f"{m.value - first.value:+.4g}", _reach(first, m), "")
+                ("", file, f"{m.value:.4g}", m.interval_text, f"{m.value - first.value:+.4g}", _reach(first, m), "")
             )
     idle = [name for name in waived if not any(is_covered(difference.field, [name]) for difference in noted)]
     numberless = [
@@ -178,7 +160,7 @@ def _comparable(first: Measurement, second: Measurement, waived: Sequence[str]) 
     try:
         return check_comparable(first.protocol, second.protocol, waived)
     except ProtocolMismatch as error:
-        raise ValueError(f"{_label(first)} and {_label(second)}: {error}") from error
+        raise ValueError(f"{first.name} and {second.name}: {error}") from error
 
 
 def _place(path: Path) -> Path:
@@ -205,16 +187,3 @@ def _reach(a: Measurement, b: Measurement) -> str:
     if a.std_error is None or b.std_error is None:
         return ""
     return f"-/+ {1.96 * (a.std_error**2 + b.std_error**2) ** 0.5:.2g}"
-
-
-def _label(measurement: Measurement) -> str:
-    return at_count(measurement.metric, measurement.samples) if measurement.samples else measurement.metric
-
-
-def _interval(measurement: Measurement) -> str:
-    interval = measurement.interval()
-    return "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
-
-
-def _way(measurement: Measurement) -> str:
-    return "" if measurement.info is None else measurement.info.direction

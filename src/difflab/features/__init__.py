@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.features.clip import ClipExtractor
-    from difflab.features.dinov2 import DinoV2Extractor
     from difflab.features.extractor import (
         FeatureExtractor,
         Features,
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
         ThumbnailExtractor,
         best_available,
     )
+    from difflab.features.transformers import ClipExtractor, DinoV2Extractor
 
 __all__ = [
     "ClipExtractor",

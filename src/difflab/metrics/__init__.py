@@ -7,10 +7,10 @@ from difflab.on_demand import on_demand
 if TYPE_CHECKING:
     from difflab.metrics.frechet import ClassFrechet, Frechet, FrechetInfinity, SpatialFrechet
     from difflab.metrics.gaussian import FrechetDistance, Gaussian, Moments, frechet_distance
+    from difflab.metrics.images import PairMetric, Pairs, check_pairs
     from difflab.metrics.inception_score import Inception, InceptionOfSize
     from difflab.metrics.kernel import Cmmd, Kernel
     from difflab.metrics.metric import FeatureMetric, Metric, StreamedMetric
-    from difflab.metrics.metric_info import MetricInfo, at_count
     from difflab.metrics.needs import Needs, Reference, Replicates
     from difflab.metrics.paired import (
         Consistency,
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
         PeakSignalToNoise,
         StructuralSimilarity,
     )
-    from difflab.metrics.pairs import PairMetric, Pairs, check_pairs
     from difflab.metrics.precision_recall import DensityCoverage, HalfPrecisionRecall, PrecisionRecall
-    from difflab.metrics.protocol import Difference, Protocol, ProtocolMismatch, check_comparable
+    from difflab.metrics.protocol import Difference, MetricInfo, Protocol, ProtocolMismatch, at_count, check_comparable
 
 __all__ = [
     "ClassFrechet",

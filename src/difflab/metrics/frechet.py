@@ -21,8 +21,8 @@ from difflab.metrics.bootstrap import (
 )
 from difflab.metrics.gaussian import Gaussian, Moments, TooFewImagesWarning, frechet_distance, gaussian_of
 from difflab.metrics.metric import Metric, StreamedMetric
-from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
+from difflab.metrics.protocol import MetricInfo
 from difflab.noise import ImageNoise
 
 

@@ -25,8 +25,8 @@ from torch import Tensor
 from difflab.features.extractor import Features, FeatureSet, Identity
 from difflab.metrics.bootstrap import score_replicates, standard_error
 from difflab.metrics.metric import StreamedMetric
-from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
+from difflab.metrics.protocol import MetricInfo
 
 
 class _ScoreOfParts(StreamedMetric):

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from difflab.features.extractor import FeatureSet, Identity
 from difflab.metrics.metric import Metric
-from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.neighbours import both_features, slices
+from difflab.metrics.protocol import MetricInfo
 
 
 class Kernel(Metric):

@@ -1,4 +1,4 @@
-"""What a metric of a set of images is; metrics/pairs.py has those of an image and what it was drawn for.
+"""What a metric of a set of images is; metrics/images.py has those of an image and what it was drawn for.
 
 Both kinds are `torchmetrics.Metric`s: declared states, `update`, `compute`, synchronisation over processes, `plot`. They work in any
 LightningModule as well as in difflab's evaluation. What they add is what a comparison needs: the number of each image, so that order,
@@ -20,9 +20,8 @@ from torch import Tensor
 
 from difflab.distributed.collective import rank, sum_over_processes, world_size
 from difflab.features.extractor import Features, FeatureSet, Identity
-from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
-from difflab.metrics.protocol import Value
+from difflab.metrics.protocol import MetricInfo, Value
 
 
 class Declaring(torchmetrics.Metric):

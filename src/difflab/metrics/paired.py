@@ -12,9 +12,8 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from difflab.features.extractor import FeatureExtractor
-from difflab.metrics.metric_info import MetricInfo
-from difflab.metrics.pairs import PairMetric, Pairs
-from difflab.metrics.protocol import Value
+from difflab.metrics.images import PairMetric, Pairs
+from difflab.metrics.protocol import MetricInfo, Value
 
 
 class PeakSignalToNoise(PairMetric):

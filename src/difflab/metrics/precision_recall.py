@@ -42,7 +42,6 @@ from torch import Tensor
 
 from difflab.features.extractor import FeatureSet, Identity
 from difflab.metrics.metric import Metric
-from difflab.metrics.metric_info import MetricInfo
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.neighbours import (
     Cloud,
@@ -58,6 +57,7 @@ from difflab.metrics.neighbours import (
     slices,
     squared_distances,
 )
+from difflab.metrics.protocol import MetricInfo
 
 
 class _Shares(Metric):

@@ -113,7 +113,8 @@ def plan_job(
     _warn_of_empty(model, classes, torch.arange(options.first_seed, options.first_seed + drawn))
     compute = build(options.compute)
     small = None if before is None else Shards(before.folder.shards, before.count, options.first_seed)
-    upsampling = upsampling_of(options, config, model, small)
+    conditioned = bool(config.get("conditioning")) or options.low_res is not None
+    upsampling = upsampling_of(options, config, model, small) if conditioned else None
     job = SamplingJob(model, config, sampler, guidance, compute, classes, upsampling, out, options, drawn, before)
     job.check()
     if not options.overwrite:

@@ -22,7 +22,7 @@ from difflab.runs.agreement import own_code
 from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals
-from difflab.sampling.grid import grid_of
+from difflab.sampling.formats import grid_of
 from difflab.sampling.sample_set import SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
 from difflab.types import Condition

@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from difflab.studies.compare.comparison import ComparedMetric, Comparison, as_data, as_text, compare
     from difflab.studies.compare.run_groups import GivenRun, Group
 
-__all__ = ["ComparedMetric", "Comparison", "GivenRun", "Group", "as_data", "as_text", "compare"]
+__all__ = [
+    "ComparedMetric",
+    "Comparison",
+    "GivenRun",
+    "Group",
+    "as_data",
+    "as_text",
+    "compare",
+]
 
 on_demand(__name__)

@@ -13,7 +13,7 @@ import numpy as np
 
 from difflab.evaluation.results import recognised
 from difflab.metrics import MetricInfo, Protocol
-from difflab.metrics.metric_info import counted
+from difflab.metrics.protocol import counted
 from difflab.runs import RunDirectory
 from difflab.studies.history import IMAGES, Column, History
 from difflab.studies.report.costs import Trained
