@@ -2,8 +2,9 @@
 
     python -m benchmarks journeys train|evaluate|report
 
-A file counts when one of its functions ran, as `sys.setprofile` tells. Bodies of modules and classes, lambdas and comprehensions do not
-count: importing a file is not reading it. A person who follows the journey with a debugger walks through these files.
+A file of Python counts when one of its functions ran, as `sys.setprofile` tells. Bodies of modules and classes, lambdas and comprehensions
+do not count: importing a file is not reading it. Nor do the templates of the report's page, which are HTML and no step of the way. A person
+who follows the journey with a debugger walks through these files.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _trace(out: Path, words: Sequence[str]) -> None:
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event != "call" or not code.co_filename.startswith(SOURCE):
+        if event != "call" or not code.co_filename.startswith(SOURCE) or not code.co_filename.endswith(".py"):
             return
         if code.co_flags & inspect.CO_OPTIMIZED and not code.co_name.startswith("<"):
             ran.setdefault(code.co_filename.removeprefix(SOURCE), set()).add(code.co_qualname)

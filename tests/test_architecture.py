@@ -56,7 +56,7 @@ MACHINERY = {
     "features": {*BELOW_DATA, "distributed", "data"},
     "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
     "runs": {*TEXT_AND_FILES, "runtime", "distributed", "layout", "ema"},
-    "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "runs"},
+    "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "data", "runs", "config"},
     "config": {*BELOW_DATA, "distributed", "data", "runs", "cluster"},
     "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
     "checkpoints": MODELS - {"checkpoints"},

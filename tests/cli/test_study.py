@@ -16,7 +16,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.study import main, understood
 from difflab.cli.train import train
 from difflab.studies import StudyError, load_study
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.planning import Plan
 from difflab.studies.planning.planning import plan_study
 from running import SMALL, composed

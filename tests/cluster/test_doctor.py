@@ -14,17 +14,10 @@ from typing import Any
 import pytest
 
 from difflab.cli import doctor as command
-from difflab.cluster.doctor import (
-    Check,
-    Examination,
-    Finding,
-    Measured,
-    NotApplicableError,
-    Report,
-    Verdict,
-    examination,
-)
+from difflab.cluster.doctor import Check, Examination, Finding, Measured, NotApplicableError, Report, Verdict
+from difflab.cluster.doctor import check as examination
 from difflab.cluster.doctor.check import ok, warning, worst
+from difflab.cluster.doctor.examined_run import bytes_needed
 from difflab.config.run import composed_as_running
 from difflab.distributed import ALONE, Group, Placement, ProcessMissingError, placement
 from running import SMALL, train_small
@@ -134,7 +127,7 @@ def test_a_process_that_stays_away_from_a_barrier_has_a_name():
 PAIRS = """
 import os, sys, time
 from difflab.cluster import doctor
-from difflab.cluster.doctor import examination
+from difflab.cluster.doctor import check as examination
 from difflab.distributed import Group, Placement
 examination.GRACE = 2
 def hangs(self, group):
@@ -285,7 +278,7 @@ def test_disk_that_a_run_takes(tmp_path):
     checkpoint = max(p.stat().st_size for p in tmp_path.rglob("*.ckpt"))
     config = composed_as_running("train", [*SMALL, "checkpoint.keep_last=4", "eval.every=12", "network.width=32"])
     # best.ckpt is a second name of one of the four here, and may be a fifth file
-    assert command.bytes_needed(config) == pytest.approx(sum(taken.values()) + 2 * checkpoint, rel=0.1)
+    assert bytes_needed(config) == pytest.approx(sum(taken.values()) + 2 * checkpoint, rel=0.1)
 
 
 def test_places(monkeypatch):

@@ -33,10 +33,10 @@ from difflab.cluster.doctor import (
     Verdict,
     Versions,
     WandbLogin,
-    all_reduce,
     cluster_checks,
     versions,
 )
+from difflab.cluster.doctor import job_checks as all_reduce
 from difflab.cluster.doctor import machine_checks as gpus_file
 from difflab.distributed import ALONE, Group, Placement
 from difflab.training.sharding import DeepSpeed

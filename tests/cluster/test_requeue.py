@@ -5,8 +5,16 @@ import sys
 
 import pytest
 
-from difflab.cluster.attempts import Attempt, describe, first_death
-from difflab.cluster.exit_record import ProcessEnd, ends_recorded, process_ends, record_end, record_run
+from difflab.cluster.attempts import (
+    Attempt,
+    ProcessEnd,
+    describe,
+    ends_recorded,
+    first_death,
+    process_ends,
+    record_end,
+    record_run,
+)
 from difflab.cluster.requeue import decide, main, shell
 from running import train_small
 

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 
 from difflab.cluster.job import SlurmJob, seconds
 from difflab.cluster.launcher import SubmissionError
-from difflab.cluster.profile import Profile, load_profile, slurm_directory
+from difflab.cluster.slurm import Profile, load_profile, slurm_directory
 from running import SMALL, composed, train_small
 
 

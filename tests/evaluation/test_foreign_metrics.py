@@ -16,7 +16,7 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits
 from difflab.evaluation import Point, Results, choose, draw_front, on_front
 from difflab.evaluation.classification import HeldOutAccuracy
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.report import Markdown, ablation_table
 from difflab.studies.report.budgets import tradeoffs
 from difflab.studies.report.figure import forest, looks

@@ -317,7 +317,7 @@ def _study(folder: Path) -> object:
 
 
 def _profile(folder: Path) -> object:
-    from difflab.cluster.profile import load_profile
+    from difflab.cluster.slurm import load_profile
 
     return load_profile(str(folder / "profile.yaml")).shell()
 

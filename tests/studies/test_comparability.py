@@ -3,7 +3,7 @@
 import pytest
 
 from difflab.studies import StudyError
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.planning import RowPlan
 from fabricated import FACTS, PROTOCOL, finish, measured, planned, study
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from difflab.studies import StudyError
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.planning import RowPlan
 from difflab.studies.report import Markdown, ablation_table
 from difflab.studies.statistics import verdicts

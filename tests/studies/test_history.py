@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from difflab.runs import RunDirectory, RunLock, read_metrics
-from difflab.studies.cost import read_cost
 from difflab.studies.history import Flops, Hours, Images, Steps, read_history
+from difflab.studies.report.costs import read_cost
 from fabricated import FACTS
 
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from wandb_workspaces.reports.v2 import internal
 
 from difflab.runs.wandb import WandbError
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.report import Markdown, ablation_table
 from difflab.studies.report.wandb_page import report, save_report
 from difflab.studies.statistics import verdicts

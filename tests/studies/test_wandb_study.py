@@ -7,7 +7,7 @@ from wandb.proto import wandb_internal_pb2 as wandb_records
 
 from difflab.cli.study_results import is_mirrored
 from difflab.runs.wandb.offline_file import records
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.planning.plan_cache import Request
 from difflab.studies.report.wandb import mirror_study
 from difflab.studies.statistics import verdicts

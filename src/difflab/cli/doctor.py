@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from difflab.cluster.doctor import Check, Report
+    from difflab.cluster.doctor import Report
 
 EPILOG = """examples
   difflab doctor                                             this machine
@@ -48,13 +46,18 @@ def main() -> None:
 
 def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
     """(this process's rank, the report, whether a check hangs on in a thread)."""
+    from difflab.cli.endings import fail
     from difflab.cluster.doctor import Examination, Report
     from difflab.cluster.doctor.check import failed
+    from difflab.cluster.doctor.examined_run import checks_of
     from difflab.distributed import ALONE, Group, ProcessMissingError, placement
 
     place = ALONE
     with stdout_to_stderr():  # libraries greet on the standard output
-        checks = checks_of(overrides)
+        try:
+            checks = checks_of(overrides)
+        except (ValueError, RuntimeError) as error:  # of the configuration, or of the data
+            fail(" ".join(str(error).split()))
         try:
             place = placement()
             group = Group(place, patience=seconds / 2, arrival=2 * seconds)
@@ -65,74 +68,6 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
             advice = "look whether all processes were started and the nodes reach each other"
             return place.rank, Report(place.size, {}, {"processes": failed(str(error), advice)}), True
     return place.rank, report, examination.hanging
-
-
-def checks_of(overrides: list[str]) -> list[Check]:
-    """All checks, for the run that the arguments of a training command describe; what no argument names is not examined."""
-    from difflab.cli.endings import fail
-    from difflab.cluster import doctor as room
-    from difflab.config.build import target
-    from difflab.config.derived import divide
-    from difflab.config.run import composed_as_running
-    from difflab.config.training import complete
-    from difflab.data.stream import images_per_micro_batch
-    from difflab.distributed.world import process_count
-
-    try:
-        config = composed_as_running("train", overrides)
-        complete(config)
-        processes = divide(config, lambda here: here, target(config.launcher).starts_other_nodes)
-    except (ValueError, RuntimeError) as error:  # of the configuration, or of the data
-        fail(" ".join(str(error).split()))
-    trainer, data = config.trainer, config.data
-    run_named = any(override.lstrip("+").startswith("experiment=") for override in overrides)
-    data_named = run_named or any(override.startswith("data") for override in overrides)
-    here = process_count(trainer.accelerator, trainer.devices, 1)
-    images = images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
-    batch_bytes = images * data.channels * data.image_size**2
-    wandb = config.logger.get("wandb")
-    return [
-        room.Versions(target(config.strategy).packages),
-        room.GPUs(str(trainer.accelerator), here, str(trainer.precision)),
-        room.AllReduce(str(trainer.accelerator)),
-        room.SharedFolder(config.run.root),
-        room.DiskSpace(config.run.root, (lambda: bytes_needed(config)) if run_named else None),
-        room.DataReachable((lambda: first_images(config)) if data_named else None),
-        room.WandbLogin(None if wandb is None else str(wandb.mode)),
-        room.SlurmLimits(float(config.run.margin), processes if run_named else None),
-        room.ClockSkew(),
-        room.OpenFiles(data.num_workers),
-        room.SharedMemory(data.num_workers, batch_bytes, here),
-    ]
-
-
-def bytes_needed(config: DictConfig) -> int:
-    """What the run's checkpoints, snapshots and exported weights will take: everything in float32, Adam's two moments with it."""
-    import torch
-
-    from difflab.config.build import build
-
-    with torch.device("meta"):  # sizes without values
-        network = build(config.network)
-    weights = 4 * sum(p.numel() for p in network.parameters())
-    tracks, steps = len(config.ema), config.trainer.max_steps
-    kept = config.checkpoint.keep_last + 2  # the one that is being written, and the best
-    if config.checkpoint.milestone:
-        kept += steps // config.checkpoint.milestone
-    snapshots = tracks * (steps // config.ema_snapshots.every) if config.ema_snapshots.every else 0
-    return weights * (kept * (3 + tracks) + (1 + tracks) + snapshots)
-
-
-def first_images(config: DictConfig) -> tuple[int, list[int], str]:
-    """(how many images there are, the shape of one, a hash of the first and the last)."""
-    import hashlib
-
-    from difflab.config.build import build
-
-    dataset = build(config.data).dataset
-    images = dataset.images([0, len(dataset) - 1])
-    digest = hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
-    return len(dataset), list(images.shape[1:]), digest[:16]
 
 
 def show(report: Report, as_json: bool) -> None:
@@ -147,8 +82,8 @@ def show(report: Report, as_json: bool) -> None:
 
 def tell_job(report: Report) -> None:
     """What the job in which this is the beginning has to know: whether it can work at all, or which machines to leave out."""
+    from difflab.cluster.attempts import record_end
     from difflab.cluster.doctor import Verdict
-    from difflab.cluster.exit_record import record_end
 
     failures = {name: finding for name, finding in report.findings.items() if finding.verdict is Verdict.FAILED}
     if not failures:

@@ -39,7 +39,7 @@ def end(message: str, status: int, nodes: Sequence[str] = (), speaks: bool = Tru
         speaks: Whether it is this process that says why.
     """
     if "DIFFLAB_JOB" in os.environ:
-        from difflab.cluster.exit_record import record_end
+        from difflab.cluster.attempts import record_end
 
         record_end(status, error=message, nodes=nodes)
     if speaks:

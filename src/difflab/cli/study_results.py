@@ -16,8 +16,8 @@ from difflab.strict_json import dumps
 from difflab.studies import Evidence, StudyError, execution
 from difflab.studies.compare import as_data, as_text
 from difflab.studies.compare import compare as compared
+from difflab.studies.evidence import gather
 from difflab.studies.execution import look_at_runs
-from difflab.studies.gather import gather
 from difflab.studies.planning import Plan
 from difflab.studies.planning.plan_cache import Request, current_plan
 from difflab.studies.report import ablation_table

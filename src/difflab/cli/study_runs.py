@@ -13,8 +13,8 @@ from difflab.reading import read_json
 from difflab.runtime.invocation import command
 from difflab.strict_json import dumps
 from difflab.studies import execution as running
-from difflab.studies.cost import notes_of, told_notes
 from difflab.studies.execution import Executor, Launched, Planned, Pool, SlurmArray, StudyFolder
+from difflab.studies.execution.state import notes_of, told_notes
 from difflab.studies.planning import Plan
 from difflab.studies.planning.plan_cache import Request, current_plan, recall
 from difflab.studies.scale import Margin, read_margin

@@ -59,7 +59,7 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The finished run's score; None where it is not known here.
     """
-    from difflab.cluster.exit_record import ends_recorded
+    from difflab.cluster.attempts import ends_recorded
     from difflab.cluster.launcher import SubmissionError
     from difflab.config import derived as resolvers
     from difflab.config.build import one_line

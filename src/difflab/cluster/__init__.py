@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.cluster.executor import SlurmExecutor
     from difflab.cluster.job import SlurmJob
     from difflab.cluster.launcher import Launcher, Local, SubmissionError
-    from difflab.cluster.profile import Profile, load_profile
+    from difflab.cluster.slurm import Profile, SlurmExecutor, load_profile
 
 __all__ = [
     "Launcher",

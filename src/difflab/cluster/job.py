@@ -7,9 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from difflab.cluster.executor import SlurmExecutor
 from difflab.cluster.launcher import Launcher
-from difflab.cluster.profile import load_profile
+from difflab.cluster.slurm import SlurmExecutor, load_profile
 
 DURATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 DOCTOR = 'srun "${srun_options[@]}" "${container[@]}" "$python" -m difflab doctor "$@" "${arguments[@]}" || finish $?'

@@ -2,7 +2,7 @@
 
     python -m difflab.cluster.requeue <status of srun> [<what was being prepared>]        # finish() of slurm/train.sbatch
 
-It reads what the processes have left in $DIFFLAB_JOB (exit_record.py) and not the status alone: with --kill-on-bad-exit that is whichever
+It reads what the processes have left in $DIFFLAB_JOB (attempts.py) and not the status alone: with --kill-on-bad-exit that is whichever
 of 75, 137 and 143 comes first. It says what it found on the standard error, hence in the job's log, and prints lines of shell
 that do it. submitit requeues what its own handler has interrupted, and knows no failure, no progress and no node.
 """
@@ -20,8 +20,17 @@ from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from difflab.cluster.attempts import HOPELESS, SILENT, Attempt, attempt_of, describe, describe_preparation
-from difflab.cluster.exit_record import ProcessEnd, attempt_directory, process_ends
+from difflab.cluster.attempts import (
+    HOPELESS,
+    SILENT,
+    Attempt,
+    ProcessEnd,
+    attempt_directory,
+    attempt_of,
+    describe,
+    describe_preparation,
+    process_ends,
+)
 from difflab.distributed.placement import host
 from difflab.files import write_json
 from difflab.reading import read_json

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.studies.cost import Cost, read_cost
-    from difflab.studies.evidence import Arm, Evidence, Replicate
-    from difflab.studies.gather import gather
+    from difflab.studies.evidence import Arm, Evidence, Replicate, gather
     from difflab.studies.history import History, read_history
     from difflab.studies.nodes import CitedRow
     from difflab.studies.spec import Evaluation, Row, Study, StudyError, load_study, read_study
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Arm",
     "CitedRow",
-    "Cost",
     "Evaluation",
     "Evidence",
     "History",
@@ -25,7 +22,6 @@ __all__ = [
     "StudyError",
     "gather",
     "load_study",
-    "read_cost",
     "read_history",
     "read_study",
 ]

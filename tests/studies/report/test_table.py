@@ -23,7 +23,7 @@ from scipy.stats import ttest_rel
 
 from difflab.formatting import full
 from difflab.studies import StudyError, read_study
-from difflab.studies.gather import gather
+from difflab.studies.evidence import gather
 from difflab.studies.report import Csv, Html, Latex, Markdown, ablation_table, protocol_line
 from difflab.studies.statistics import verdicts
 from fabricated import PROTOCOL, finish, measured, planned, study

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.cluster.doctor.all_reduce import AllReduce
-    from difflab.cluster.doctor.check import Check, Finding, Measured, NotApplicableError, Report, Verdict
+    from difflab.cluster.doctor.check import Check, Examination, Finding, Measured, NotApplicableError, Report, Verdict
     from difflab.cluster.doctor.cluster_checks import ClockSkew, DataReachable, SharedFolder
-    from difflab.cluster.doctor.examination import Examination
+    from difflab.cluster.doctor.job_checks import AllReduce, SlurmLimits
     from difflab.cluster.doctor.machine_checks import DiskSpace, GPUs, OpenFiles, SharedMemory
-    from difflab.cluster.doctor.slurm_limits import SlurmLimits
     from difflab.cluster.doctor.versions import Versions, WandbLogin
 
 __all__ = [

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from difflab.cluster import SlurmExecutor, SlurmJob
-from difflab.cluster.profile import slurm_directory
+from difflab.cluster.slurm import slurm_directory
 from difflab.studies.execution.folder import StudyFolder, now
 from difflab.studies.execution.queue import (
     EVALUATE,

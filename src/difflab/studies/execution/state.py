@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
@@ -244,3 +244,26 @@ def _progress(state: State, run: Path, steps: int, batch: int) -> tuple[int, flo
     except OSError:  # it has not logged yet
         pass
     return step, None, None
+
+
+def notes_of(subject: Mapping[str, Any]) -> tuple[str, ...]:
+    """The notes of an evaluation, by the `subject` of its results.json."""
+    notes = subject.get("notes")
+    return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+
+def told_notes(of: Mapping[tuple[str, int], Sequence[str]]) -> list[str]:
+    """A sentence for each note, with the rows and seeds that have it.
+
+    Args:
+        of: (row, seed) -> notes.
+    """
+    rows: dict[str, dict[str, list[int]]] = {}
+    for (row, seed), notes in of.items():
+        for note in notes:
+            rows.setdefault(note, {}).setdefault(row, []).append(seed)
+    return [f"{note.rstrip('.')} (evaluations of {_named(found)})." for note, found in rows.items()]
+
+
+def _named(rows: Mapping[str, Sequence[int]]) -> str:
+    return "; ".join(f"{row}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for row, seeds in rows.items())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from difflab.studies.report.costs import Cost, read_cost
     from difflab.studies.report.page import write_report
     from difflab.studies.report.table import AblationTable, Estimate, Line, ablation_table, estimate
     from difflab.studies.report.table_markup import Html, Latex
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AblationTable",
+    "Cost",
     "Csv",
     "Estimate",
     "Html",
@@ -23,6 +25,7 @@ __all__ = [
     "ablation_table",
     "estimate",
     "protocol_line",
+    "read_cost",
     "write_report",
 ]
 

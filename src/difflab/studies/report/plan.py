@@ -9,12 +9,13 @@ from rich.table import Table
 
 from difflab.formatting import duration, prefixed
 from difflab.runtime.invocation import program
-from difflab.studies import CitedRow, execution
-from difflab.studies.cost import read_cost
-from difflab.studies.gather import gather
+from difflab.studies import execution
+from difflab.studies.evidence import gather
+from difflab.studies.nodes import CitedRow
 from difflab.studies.planning import Plan, RowPlan
 from difflab.studies.planning.confounds import changed_together
 from difflab.studies.planning.plan import cost_sentence
+from difflab.studies.report.costs import read_cost
 from difflab.studies.scale import Margin
 from difflab.studies.statistics import Pilot, pilot, pilots, power_by_row, power_sentence
 

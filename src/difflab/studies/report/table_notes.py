@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from difflab.evaluation import Target, compare_with_published
 from difflab.metrics import Difference, Protocol
-from difflab.studies.cost import told_notes
 from difflab.studies.evidence import Arm, Evidence
+from difflab.studies.execution.state import told_notes
 from difflab.studies.report.table import AblationTable, Line
 from difflab.studies.statistics import RULE
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from difflab.cluster.exit_record import record_end
+from difflab.cluster.attempts import record_end
 from difflab.data import DataError
 from difflab.files import WriteError, has_no_room
 from difflab.runs import CheckpointError, RunLostError, newest

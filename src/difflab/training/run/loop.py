@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from difflab.checkpoints.initial import InitialWeights
-from difflab.cluster.exit_record import record_run
+from difflab.cluster.attempts import record_run
 from difflab.config.keys import ConfigError
 from difflab.config.sweep_rows import Ended, works_on
 from difflab.config.trainer_arguments import check_accelerator

@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-from difflab.cluster.exit_record import record_end
+from difflab.cluster.attempts import record_end
 from difflab.distributed.meeting import meeting
 from difflab.distributed.placement import host
 from difflab.runtime.rank import is_beside_first
