@@ -29,7 +29,7 @@ from difflab.runtime.memory import keep_freed_memory
 from difflab.samplers import Sampler, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import linear
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall
 
 CLASSES = 10
@@ -92,7 +92,7 @@ def difflab(task: Task, compute: Compute = KernelByKernel()) -> Drawer:  # noqa:
 
     @torch.no_grad()
     def drawn() -> Tensor:
-        cond = Condition(label=seeds % task.classes) if task.classes else Condition()
+        cond = Condition(label=Label(seeds % task.classes)) if task.classes else Condition()
         denoise = chained(list(task.guidances), denoiser)
         return to_uint8(draw(denoise, denoiser.schedule, sampler, denoiser.image_shape, seeds, cond)).cpu()
 
@@ -110,7 +110,11 @@ def network_alone(task: Task) -> Drawer:
     KernelByKernel().prepare(network, task.device)
     x = torch.randn(task.rows, 3, task.size, task.size, device=task.device)
     time = torch.linspace(0, 999, task.rows, device=task.device)
-    cond = Condition(label=torch.arange(task.rows, device=task.device) % task.classes) if task.classes else Condition()
+    cond = (
+        Condition(label=Label(torch.arange(task.rows, device=task.device) % task.classes))
+        if task.classes
+        else Condition()
+    )
 
     @torch.no_grad()
     def called() -> Tensor:

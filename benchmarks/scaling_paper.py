@@ -20,7 +20,7 @@ from difflab.networks import Network
 from difflab.studies.planning import Workload
 from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 H100 = Cluster(
     rate=0.25 * 989e12,
@@ -56,7 +56,9 @@ def workload(name: str) -> Workload:
     with torch.device("meta"):
         network = build(architecture(flags_for(name))).to(torch.bfloat16)
     assert isinstance(network, Network)
-    return counted(network, Condition(label=torch.zeros(1, dtype=torch.long, device="meta")), repeated_blocks(network))
+    return counted(
+        network, Condition(label=Label(torch.zeros(1, dtype=torch.long, device="meta"))), repeated_blocks(network)
+    )
 
 
 def weak(work: Workload, cluster: Cluster, sharding: Sharding, n: int, at_a_time: int) -> tuple[Prediction, float]:

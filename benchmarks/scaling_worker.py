@@ -36,7 +36,7 @@ from difflab.distributed.collective import rank, world_size
 from difflab.runtime.console import quiet_lightning
 from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 
 class Stopwatch(pl.Callback):
@@ -174,7 +174,7 @@ def work(plan: dict[str, Any]) -> dict[str, Any]:
     resolvers.add_resolvers()
     config = composed("train", plan["overrides"])
     network = instantiate(config.module, _convert_="all").denoiser.network
-    found = counted(network, Condition(label=torch.zeros(1, dtype=torch.long)), repeated_blocks(network))
+    found = counted(network, Condition(label=Label(torch.zeros(1, dtype=torch.long))), repeated_blocks(network))
     return {"label": plan["label"], "work": vars(found)}
 
 

@@ -19,20 +19,23 @@ from source import FILES, ROOT, name, parsed
 PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 
 MATHEMATICS = {
-    "types": set(),
+    "attention": set(),
+    "condition_parts": set(),
+    "condition": {"attention", "condition_parts"},
+    "types": {"attention", "condition_parts", "condition"},
     "noise": set(),
     "layout": set(),
     "process": {"types"},
     "schedules": {"types", "process"},
     "parameterizations": {"types", "process", "schedules"},
     "variances": {"types", "process"},
-    "networks": {"types"},  # a network knows no diffusion
+    "networks": {"types", "former_names"},  # a network knows no diffusion
     "noisy_model": {"types", "schedules", "parameterizations", "networks"},
     "denoiser": {"types", "process", "schedules", "parameterizations", "variances", "networks", "noisy_model"},
     "classifier": {"types", "process", "schedules", "parameterizations", "networks", "noisy_model"},
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
-    "guidance": {"types", "process", "schedules", "variances"},
+    "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances"},
     "ema": {"layout"},
     "conditioning": {"types", "noise", "process", "schedules"},

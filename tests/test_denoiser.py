@@ -9,7 +9,7 @@ from difflab.networks.network import Network
 from difflab.parameterizations import Epsilon, Parameterization, Velocity
 from difflab.process import over, perturb
 from difflab.schedules import cosine, linear
-from difflab.types import Condition, Preconditioning
+from difflab.types import Condition, Label, Preconditioning
 from difflab.variances import FixedSmall, LearnedRange
 
 X_0, EPS = torch.from_numpy(np.random.RandomState(0).randn(2, 5, 3, 4, 4))
@@ -42,7 +42,7 @@ class Karras(Parameterization):
 
 def test_a_new_parameterization_is_four_coefficients():
     schedule, network = cosine(1000), Recorder()
-    denoiser, cond = Denoiser(network, schedule, Karras(), FixedSmall()), Condition(label=torch.arange(5))
+    denoiser, cond = Denoiser(network, schedule, Karras(), FixedSmall()), Condition(label=Label(torch.arange(5)))
     level = schedule(T)
     alpha, sigma = over(level.alpha, X_0), over(level.sigma, X_0)
     x_t = perturb(X_0, EPS, level)

@@ -22,7 +22,7 @@ from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
 from difflab.training import DiffusionModule
 from difflab.training.callbacks import EMACallback, GuidanceCallback, ObjectiveCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall
 
 CLASSES = 3
@@ -48,7 +48,11 @@ class TinyNetwork(Network):
         self.by_time = nn.Linear(1, 1)
 
     def forward(self, x: Tensor, time: Tensor, cond: Condition) -> Tensor:
-        label = torch.full((len(x),), CLASSES, device=x.device) if cond.label is None else cond.label % (CLASSES + 1)
+        label = (
+            torch.full((len(x),), CLASSES, device=x.device)
+            if Label.of(cond) is None
+            else Label.of(cond).number % (CLASSES + 1)
+        )
         bias = self.by_class(label) + self.by_time(time[:, None].to(x.dtype) / 1000)
         return self.conv(x) + bias[:, :, None, None]
 

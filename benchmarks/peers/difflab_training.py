@@ -22,7 +22,7 @@ from difflab.runs import RunDirectory, RunLock
 from difflab.runtime import Interruption
 from difflab.runtime.console import quiet_lightning
 from difflab.training.run.trainer import build_trainer
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 ENDLESS = 10**9
 """Steps to an end, an evaluation or a checkpoint: what these cost is measured elsewhere, and nobody else here has them."""
@@ -82,7 +82,7 @@ class DifflabTraining(Training):
             network = options.build("network")
             x = torch.zeros(1, network.in_channels, network.image_size, network.image_size)
             label = torch.zeros(1, dtype=torch.long) if options.config["data"]["num_classes"] else None
-            return Work.counted(network, lambda: network(x, torch.zeros(1), Condition(label=label)).sum())
+            return Work.counted(network, lambda: network(x, torch.zeros(1), Condition(label=Label(label))).sum())
 
     def run(self, steps: int) -> float:
         return self._turnstile.let_through(steps)

@@ -89,6 +89,7 @@ class Denoiser(NoisyModel):
     def raw(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
         """The network's output before it is read, as objectives want it."""
         level, c = self.coefficients(t)
+        cond = cond.at(t) if cond.controls else cond
         output = self.network(over(c.c_in, x_t) * x_t, c.c_noise, cond).to(x_t.dtype)
         if self.variance.channels == 0:
             return RawOutput(output, None, c, level)

@@ -12,26 +12,23 @@ only where they multiply an image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-NULL_LABEL = -1
-"""The label of an example whose class was dropped."""
-
-C = TypeVar("C", bound="Condition")
-
-ATTENTION_PLACES = range(-31, 32)
-"""Places that a self-attention can have in a network: 0 in its middle, -1, -2 ... before it, 1, 2 ... after it."""
-
-
-def attention_bit(place: int) -> int:
-    """The bit that stands for the self-attention at a place, among the 63 of an int64 that are not its sign."""
-    return 1 << (place - ATTENTION_PLACES.start)
+from difflab.attention import NO_CONTROLS as NO_CONTROLS
+from difflab.attention import AttentionControl as AttentionControl
+from difflab.attention import AttentionSite as AttentionSite
+from difflab.attention import Controls as Controls
+from difflab.condition import Condition as Condition
+from difflab.condition_parts import NULL_LABEL as NULL_LABEL
+from difflab.condition_parts import ConditionPart as ConditionPart
+from difflab.condition_parts import DroppablePart as DroppablePart
+from difflab.condition_parts import Embedding as Embedding
+from difflab.condition_parts import GivenImage as GivenImage
+from difflab.condition_parts import Label as Label
 
 
 class AlphaSigma(NamedTuple):
@@ -60,81 +57,6 @@ class Preconditioning(NamedTuple):
     c_out: Float64[Tensor, " b"]
     c_in: Float64[Tensor, " b"]
     c_noise: Float64[Tensor, " b"]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What the model is told besides (x_t, t). A field is absent (None) for a model that does not use it.
-
-    A subclass with further fields, each a tensor [B, ...] or None, is a condition of another kind: every operation here works on the fields
-    that the dataclass declares. One declared by `field(default=None, metadata={"null": value})` is dropped with the condition: its examples
-    are then filled with the value.
-
-    Attributes:
-        label: Class number per example; `NULL_LABEL` marks an example whose class was dropped.
-        image: Low-resolution image to be enlarged (super-resolution), [B, C, H, W]. It says what the task is, so `drop` leaves it.
-        level: Standard deviation of the noise that was added to `image` (conditioning augmentation), [B] float64; 0 for none.
-        identity_attention: Self-attentions whose map is the identity (perturbed-attention guidance), [B]: the sum of their
-            `attention_bit`s.
-    """
-
-    label: Int[Tensor, " b"] | None = field(default=None, metadata={"null": NULL_LABEL})
-    image: Float[Tensor, "b c h w"] | None = None
-    level: Float64[Tensor, " b"] | None = None
-    identity_attention: Int[Tensor, " b"] | None = None
-
-    @property
-    def is_droppable(self) -> bool:
-        """Whether there is anything that `drop` takes away, and so a null condition to guide away from."""
-        return bool(self._droppable())
-
-    def drop(self: C, mask: Tensor | None = None) -> C:
-        """The null condition: for every example, or for those where `mask` [B] is true."""
-        dropped = {}
-        for name, (value, null) in self._droppable().items():
-            filled = torch.full_like(value, null)
-            chosen = None if mask is None else mask.reshape(-1, *[1] * (value.ndim - 1))
-            dropped[name] = filled if chosen is None else torch.where(chosen, filled, value)
-        return replace(self, **dropped) if dropped else self
-
-    def __getitem__(self: C, index: Any) -> C:
-        """The condition of the selected examples."""
-        return self._map(lambda value: value[index])
-
-    def to(self: C, device: Any, non_blocking: bool = False) -> C:
-        return self._map(lambda value: value.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self: C) -> C:
-        return self._map(lambda value: value.pin_memory())
-
-    @staticmethod
-    def cat(conditions: Sequence[C]) -> C:
-        """Examples of several conditions of one kind after each other, as `torch.cat` does.
-
-        Raises:
-            ValueError: The conditions are of different kinds, or only some of them have a field.
-        """
-        first = conditions[0]
-        if len(kinds := {type(c).__name__ for c in conditions}) > 1:
-            raise ValueError(f"conditions of different kinds cannot be joined: {', '.join(sorted(kinds))}")
-        columns: dict[str, Tensor] = {}
-        for name in (f.name for f in fields(first)):
-            present = [value for c in conditions if (value := getattr(c, name)) is not None]
-            if present and len(present) < len(conditions):
-                raise ValueError(f"conditions with and without {name!r} cannot be joined")
-            if present:
-                columns[name] = torch.cat(present)
-        return replace(first, **columns)
-
-    def _map(self: C, function: Callable[[Tensor], Tensor]) -> C:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: function(value) for name, value in values.items() if value is not None})
-
-    def _droppable(self) -> dict[str, tuple[Tensor, float]]:
-        """Name -> what `drop` takes away, and what it puts there."""
-        declared = {f.name: f.metadata["null"] for f in fields(self) if "null" in f.metadata}
-        present = {name: getattr(self, name) for name in declared}
-        return {name: (value, declared[name]) for name, value in present.items() if value is not None}
 
 
 @dataclass(frozen=True)

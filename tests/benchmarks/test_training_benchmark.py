@@ -22,7 +22,7 @@ from torch import nn
 
 from benchmarks import training as training_benchmark
 from difflab.config.resolve import resolve_row
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 CPU = torch.device("cpu")
 WITH_CLASSES = replace(TINY, resample="biggan", num_classes=10, depth=2, attention_resolutions=(16, 8))
@@ -55,7 +55,7 @@ def test_the_plain_network_is_ours(architecture: Architecture):
     plain.take(network)
     x, step = torch.randn(2, 3, 16, 16, generator=source), torch.tensor([3.0, 700.0])
     label = torch.tensor([1, 9]) if architecture.num_classes else None
-    theirs, found = network(x, step, Condition(label=label)), plain(x, step, label)
+    theirs, found = network(x, step, Condition(label=Label(label))), plain(x, step, label)
     torch.testing.assert_close(found, theirs, rtol=1e-4, atol=1e-4)
     weight = torch.randn(x.shape, generator=source)
     (theirs * weight).sum().backward()

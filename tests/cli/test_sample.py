@@ -32,7 +32,7 @@ from difflab.sampling import SamplingOptions
 from difflab.sampling import job as set_plan
 from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import LearnedRange
 from running import Outcome, composed, sample_from, train_small
 
@@ -158,7 +158,7 @@ def test_a_released_model_is_sampled_as_its_flags_say(released, tmp_path):
     schedule = cosine(20, time_scale=1.0)
     denoiser = Denoiser(openai.load(released, FLAGS).network, schedule, Epsilon(), LearnedRange())
     seeds = torch.arange(4)
-    cond = Condition(label=seeds)
+    cond = Condition(label=Label(seeds))
     for sampler, folder in ((DDPM(UniformGrid(20), LearnedRange()), "own"), (DDIM(UniformGrid("ddim5")), "ddim")):
         if folder == "ddim":
             ddim = ["sampler=ddim", "sampler.grid.steps=ddim5"]

@@ -11,7 +11,7 @@ from difflab.conditioning.shrinks import Area, Bicubic
 from difflab.data import ArrayImages, HorizontalFlip, ImageData
 from difflab.noise import ImageNoise
 from difflab.schedules import cosine
-from difflab.types import Condition
+from difflab.types import Condition, GivenImage, Label
 
 NUMBER = torch.arange(6)
 X0 = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -42,10 +42,10 @@ def test_a_bicubic_edge_stays_within_the_range_of_images():
 
 
 def test_the_condition_is_made_of_the_image_and_keeps_its_class():
-    cond = low()(Condition(label=NUMBER), X0, ImageNoise(0, NUMBER))
-    assert torch.equal(cond.label, NUMBER)  # type: ignore[arg-type]
-    torch.testing.assert_close(cond.image, Area()(X0, 4))
-    assert cond.level is None
+    cond = low()(Condition(label=Label(NUMBER)), X0, ImageNoise(0, NUMBER))
+    assert torch.equal(Label.of(cond).number, NUMBER)
+    torch.testing.assert_close(GivenImage.of(cond).values, Area()(X0, 4))
+    assert GivenImage.of(cond).level is None
 
 
 def test_a_mirrored_image_has_a_mirrored_small_one():
@@ -53,11 +53,11 @@ def test_a_mirrored_image_has_a_mirrored_small_one():
     pixels = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     data = ImageData(ArrayImages(pixels), 8, 16, 3, 0, seed=3, augmentations=[HorizontalFlip()])
     batch = data.on_after_batch_transfer(data.stream[list(range(8))], 0)
-    small = low()(batch.cond, batch.x0, ImageNoise(3, batch.number)).image
+    small = low()(batch.cond, batch.x0, ImageNoise(3, batch.number)).get("image").values
     originals = Area()(pixels[data.stream.indices(batch.number)].float() / 127.5 - 1, 4)
-    mirrored = [not torch.allclose(a, b) for a, b in zip(small, originals, strict=True)]  # type: ignore[arg-type]
+    mirrored = [not torch.allclose(a, b) for a, b in zip(small, originals, strict=True)]
     assert 0 < sum(mirrored) < 8
-    for is_mirrored, one, original in zip(mirrored, small, originals, strict=True):  # type: ignore[arg-type]
+    for is_mirrored, one, original in zip(mirrored, small, originals, strict=True):
         torch.testing.assert_close(one, original.flip(-1) if is_mirrored else original)
 
 
@@ -67,10 +67,10 @@ def test_the_noise_on_small_images_does_not_depend_on_the_batch(augmentation):
     whole = conditioning(Condition(), X0, ImageNoise(7, NUMBER))
     for part in ([0, 1], [2, 3, 4], [5]):
         some = conditioning(Condition(), X0[part], ImageNoise(7, NUMBER[part]))
-        assert torch.equal(some.image, whole.image[part])  # type: ignore[index, arg-type]
-        assert torch.equal(some.level, whole.level[part])  # type: ignore[index, arg-type]
+        assert torch.equal(GivenImage.of(some).values, GivenImage.of(whole).values[part])
+        assert torch.equal(GivenImage.of(some).level, GivenImage.of(whole).level[part])
     other = conditioning(Condition(), X0, ImageNoise(8, NUMBER))
-    assert not torch.equal(whole.level, other.level)  # type: ignore[arg-type]
+    assert not torch.equal(GivenImage.of(whole).level, GivenImage.of(other).level)
 
 
 def test_added_noise_has_the_level_that_the_network_is_told():
@@ -100,14 +100,14 @@ def test_in_sampling_the_level_is_fixed_and_zero_trusts_the_image():
     noise = ImageNoise(0, NUMBER)
     small = Area()(X0, 4)
     trusted = low(AddedNoise(0.5, 0.0)).given(Condition(), small, noise)
-    assert torch.equal(trusted.image, small)  # type: ignore[arg-type]
-    assert trusted.level is not None
-    assert not trusted.level.any()
+    assert torch.equal(GivenImage.of(trusted).values, small)
+    assert GivenImage.of(trusted).level is not None
+    assert not GivenImage.of(trusted).level.any()
     noised = low(AddedNoise(0.5, 0.25)).given(Condition(), small, noise)
-    assert (noised.level == 0.25).all()  # type: ignore[union-attr]
-    assert ((noised.image - small).std() / 0.25).item() == pytest.approx(1, abs=0.1)  # type: ignore[operator]
+    assert (GivenImage.of(noised).level == 0.25).all()  # type: ignore[union-attr]
+    assert ((GivenImage.of(noised).values - small).std() / 0.25).item() == pytest.approx(1, abs=0.1)
     forward = low(ForwardNoise(cosine(1000), 1.0, 0.0)).given(Condition(), small, noise)
-    assert torch.equal(forward.image, small)  # type: ignore[arg-type]
+    assert torch.equal(GivenImage.of(forward).values, small)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from scipy.linalg import sqrtm
 
 from difflab.data import DataError, GaussianMixture, MixtureImages
 from difflab.noise import ImageNoise
-from difflab.types import AlphaSigma, Condition
+from difflab.types import AlphaSigma, Condition, Label
 
 MIXTURE = GaussianMixture.random(3, (1, 2, 2), spread=0.5, std=0.3, seed=4)
 
@@ -70,7 +70,7 @@ def test_the_optimal_denoiser_speaks_the_common_language():
 
     x_t, _, _ = inputs()
     t, label = torch.linspace(0.1, 0.9, 6).double(), torch.tensor([0, 1, 2, -1, 1, 0])
-    prediction = MIXTURE.denoiser(schedule)(x_t.float(), t, Condition(label=label))
+    prediction = MIXTURE.denoiser(schedule)(x_t.float(), t, Condition(label=Label(label)))
     assert prediction.x0.dtype == torch.float32
     torch.testing.assert_close(prediction.x0, MIXTURE.denoise(x_t.float(), 1 - t, t, label).float())
 

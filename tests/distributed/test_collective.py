@@ -14,7 +14,7 @@ from difflab.objectives import Simple
 from difflab.objectives.time_samplers import LossSecondMoment
 from difflab.objectives.weightings import Unweighted
 from difflab.training.callbacks import ObjectiveCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from tiny import CLASSES, Rows, losses_of, tiny_denoiser
 
 BATCH, STEPS = 24, 6
@@ -40,7 +40,7 @@ def train(process: int, processes: int, accumulate: int):
             start = step * BATCH + (part * processes + process) * micro
             number = torch.arange(start, start + micro)
             x_0 = ImageNoise(9, number).normal("images", (1, 4, 4)).float()
-            losses_of(socket, denoiser, x_0, Condition(label=number % CLASSES), ImageNoise(0, number))
+            losses_of(socket, denoiser, x_0, Condition(label=Label(number % CLASSES)), ImageNoise(0, number))
             trainer.global_step = step + (part == accumulate - 1)
             socket.on_train_batch_end(trainer, denoiser, None, None, 0)  # type: ignore[arg-type]
     return sampler.state_dict(), trainer.rows.rows, socket.state_dict()

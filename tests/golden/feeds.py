@@ -13,7 +13,7 @@ from difflab.networks.network import Network
 from difflab.noise import Noise
 from difflab.objectives.time_samplers import TimeDraw, TimeSampler
 from difflab.schedules import NoiseSchedule
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 
 class SuppliedNoise(Noise):
@@ -92,7 +92,9 @@ class FakeNetwork(Network):
         return self.model.ts
 
     def forward(self, x: Tensor, time: Tensor, cond: Condition) -> Tensor:
-        return self.model(x, time if self.table is None else self.table[time.long()], cond.label)
+        label = Label.of(cond)
+        number = None if label is None else label.number
+        return self.model(x, time if self.table is None else self.table[time.long()], number)
 
 
 class RecipeClassifier:

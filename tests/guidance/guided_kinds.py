@@ -25,24 +25,24 @@ from difflab.guidance import (
 )
 from difflab.guidance.scores import ChannelMeans
 from difflab.guidance.shapes import Cosine, Linear, NoiseLevelInterval, TimeInterval
+from difflab.networks.layers.attention import attend
 from difflab.schedules import cosine
-from difflab.types import Condition, Prediction, attention_bit
+from difflab.types import AttentionSite, Condition, Label, Prediction
 
 SCHEDULE = cosine(1000)
 X_T = torch.from_numpy(np.random.RandomState(0).randn(4, 3, 4, 4))
 T = torch.tensor([0.1, 0.4, 0.7, 0.9], dtype=torch.float64)
-COND = Condition(label=torch.tensor([1, 3, 5, 9]))
+COND = Condition(label=Label(torch.tensor([1, 3, 5, 9])))
 RED = ChannelMeans([0.4, -0.2, 0.1], 0.3)
 
 
 def smooth(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
     """Follows image, time, class and perturbation, between -1 and 1; its variance too."""
-    label = torch.zeros_like(t) if cond.label is None else cond.label.to(t)
-    bits = (
-        torch.zeros_like(t)
-        if cond.identity_attention is None
-        else (cond.identity_attention & attention_bit(0) != 0).to(t)
-    )
+    label = torch.zeros_like(t) if Label.of(cond) is None else Label.of(cond).number.to(t)
+    # two places of an image that look at each other alike see 1; the first one alone, looking at itself, sees 2
+    seen = torch.tensor([2.0, 0.0]).reshape(1, 1, 2, 1).expand(len(x_t), -1, -1, -1)
+    site = AttentionSite(0, False, (1, 2), t)
+    bits = attend(torch.zeros_like(seen), torch.zeros_like(seen), seen, site, cond.controls)[:, 0, 0, 0].to(t) - 1
     where = torch.linspace(-1, 1, x_t.shape[-1], dtype=x_t.dtype)  # so that the image's parts differ in their way
     told = [value.to(x_t)[:, None, None, None] for value in (label / 7, bits, t)]
     x_0 = torch.tanh(0.7 * x_t.roll(1, 3) + 0.3 * x_t + told[0] * where - 0.4 * told[1] * where**2 + told[2])

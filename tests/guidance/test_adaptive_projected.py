@@ -9,14 +9,14 @@ from difflab.noise import ImageNoise
 from difflab.samplers import DDIM, Heun
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import cosine
-from difflab.types import Condition, Prediction
+from difflab.types import Condition, Label, Prediction
 
 W = 3.0
 SCHEDULE = cosine(1000)
 
 
 def parts(x_t=X_T, t=T):
-    cond, uncond = smooth(x_t, t, COND).x0, smooth(x_t, t, COND.drop()).x0
+    cond, uncond = smooth(x_t, t, COND).x0, smooth(x_t, t, COND.null()).x0
     return cond, cond - uncond
 
 
@@ -77,7 +77,7 @@ def test_a_trajectory_begins_anew(sampler):
     def drawn(guided, seeds):
         noise = ImageNoise(0, seeds)
         x_T = noise.normal("x_T", (3, 4, 4))
-        return sampler(guided, SCHEDULE, x_T, Condition(label=seeds % 10), noise)
+        return sampler(guided, SCHEDULE, x_T, Condition(label=Label(seeds % 10)), noise)
 
     again = guidance(smooth)
     for seeds in (torch.arange(4), torch.arange(4, 8), torch.arange(6), torch.arange(3, 9)):
@@ -86,7 +86,7 @@ def test_a_trajectory_begins_anew(sampler):
         again,
         SCHEDULE,
         ImageNoise(0, torch.arange(6)).normal("x_T", (3, 4, 4)),
-        COND[[0, 1, 2, 3, 0, 1]],
+        COND.select([0, 1, 2, 3, 0, 1]),
         ImageNoise(0, torch.arange(6)),
     )
     with torch.no_grad():

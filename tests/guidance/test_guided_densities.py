@@ -23,7 +23,7 @@ from difflab.process import score_from_x0
 from difflab.samplers import DDIM, Heun
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import VarianceExploding, cosine
-from difflab.types import NULL_LABEL, Condition, Prediction
+from difflab.types import NULL_LABEL, Condition, Label, Prediction
 
 SCHEDULE = cosine(1000)
 MIXTURE = GaussianMixture.random(4, (1, 3, 3), spread=0.7, std=0.4, seed=5)
@@ -31,7 +31,7 @@ EXACT = MIXTURE.denoiser(SCHEDULE)
 TIMES = torch.tensor([0.05, 0.3, 0.5, 0.8, 0.98], dtype=torch.float64)
 X_T = torch.randn(5, 1, 3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 LABEL = torch.tensor([0, 1, 2, 3, 1])
-COND = Condition(label=LABEL)
+COND = Condition(label=Label(LABEL))
 
 
 def log_prob(x_t, labels):
@@ -56,7 +56,7 @@ def test_classifier_free_guidance_has_the_score_of_the_product(w):
 
 def test_an_unconditional_model_and_a_classifier_at_w_2_are_the_conditional_model():
     def unconditional(x_t, t, cond, /):
-        return EXACT(x_t, t, cond.drop())
+        return EXACT(x_t, t, cond.null())
 
     with torch.no_grad():
         guided = ClassifierGuidance(classify, SCHEDULE, 2.0)(unconditional)(X_T, TIMES, COND).x0
@@ -70,7 +70,7 @@ def test_a_conditional_model_and_a_classifier_are_classifier_free_guidance(w):
 
 
 def test_examples_without_a_class_are_left_alone_by_the_classifier():
-    cond = Condition(label=torch.where(torch.arange(5) % 2 == 0, NULL_LABEL, LABEL))
+    cond = Condition(label=Label(torch.where(torch.arange(5) % 2 == 0, NULL_LABEL, LABEL)))
     guided = ClassifierGuidance(classify, SCHEDULE, 3.0)(EXACT)(X_T, TIMES, cond).x0
     plain = EXACT(X_T, TIMES, cond).x0
     assert torch.equal(guided[::2], plain[::2])
@@ -84,7 +84,7 @@ def of_two_gaussians(schedule, there, other, s):
     conditional, unconditional = (gaussian_denoiser(schedule, mean, s) for mean in (there, other))
 
     def denoise(x_t, t, cond, /):
-        known = (cond.label >= 0)[:, None, None, None]
+        known = (Label.of(cond).number >= 0)[:, None, None, None]
         return Prediction(torch.where(known, conditional(x_t, t, cond).x0, unconditional(x_t, t, cond).x0))
 
     return denoise
@@ -104,7 +104,7 @@ def test_samples_of_two_gaussians_of_one_covariance_are_of_the_guided_gaussian(s
     noise = ImageNoise(0, torch.arange(4000))
     x_T = noise.normal("x_T", (1, 1, 1)) * float(torch.hypot(*schedule(sampler.grid(schedule)[-1:])))
     guided = ClassifierFree(w)(of_two_gaussians(schedule, there, other, s))
-    sample = sampler(guided, schedule, x_T, Condition(label=torch.zeros(4000, dtype=torch.long)), noise)
+    sample = sampler(guided, schedule, x_T, Condition(label=Label(torch.zeros(4000, dtype=torch.long))), noise)
     own = sampler(gaussian_denoiser(schedule, other + w * (there - other), s), schedule, x_T, Condition(), noise)
     torch.testing.assert_close(sample, own, rtol=0, atol=1e-9)
     assert sample.mean().item() == pytest.approx(1.4, abs=4 * s / 4000**0.5)

@@ -12,7 +12,7 @@ from difflab.process import over, posterior_mean
 from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import Chain, VariancePreserving
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedLarge, FixedSmall, Interpolated
 
 MIXTURE = GaussianMixture.random(components=3, shape=(1, 2, 2), spread=0.7, std=0.4, seed=1)
@@ -20,7 +20,7 @@ SCHEDULE = VariancePreserving()
 DENOISE = MIXTURE.denoiser(SCHEDULE)
 SEEDS = torch.arange(40)
 X_T = ImageNoise(5, SEEDS).normal("x_T", MIXTURE.shape)
-COND = Condition(label=SEEDS % 3)
+COND = Condition(label=Label(SEEDS % 3))
 NOISE = ImageNoise(7, SEEDS)
 SHIFTS = {"image": MeanShiftAtImage, "mean": MeanShiftAtMean}
 
@@ -54,7 +54,11 @@ def test_the_sampler_takes_the_steps_of_the_paper(where, variance):
         mean = posterior_mean(step, DENOISE(x, t, Condition()).x0, x)
         std = torch.exp(0.5 * variance.log_var(None, step, x))
         Sigma = over(step.posterior_var, x) if isinstance(variance, FixedSmall) else std**2
-        g = gradient_of(x, t, COND.label) if where == "image" else gradient_of(mean, s if i > 1 else t, COND.label)
+        g = (
+            gradient_of(x, t, Label.of(COND).number)
+            if where == "image"
+            else gradient_of(mean, s if i > 1 else t, Label.of(COND).number)
+        )
         mean = mean + (w - 1) * Sigma * g
         x = mean if i == 1 else mean + std * NOISE.normal("step", MIXTURE.shape, step=i)
     guided = SHIFTS[where](classify, SCHEDULE, grid, variance, w)(unconditional)

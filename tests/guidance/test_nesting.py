@@ -63,8 +63,8 @@ def test_an_image_does_not_depend_on_its_batch_mates(inner, outer):
     def guided(index):
         denoise = chained([ACTIVE[inner](), ACTIVE[outer]()], loud)
         with torch.no_grad():  # two times, for those who remember
-            denoise(X_T[index] + 1, T[index] + 0.05, COND[index])
-            return denoise(X_T[index], T[index], COND[index]).x0
+            denoise(X_T[index] + 1, T[index] + 0.05, COND.select(index))
+            return denoise(X_T[index], T[index], COND.select(index)).x0
 
     together = guided(torch.arange(4))
     for index in ([2], [3, 0]):

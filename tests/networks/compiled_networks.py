@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 
 from difflab.networks import CompiledBlocks, CompiledNetwork, Compute, UNet, initialise, layers
 from difflab.networks.layers.residual_block import Chain
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 TESTS = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def worked(network: nn.Module, batch: int = 3) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(batch, 1, 8, 8, generator=generator, requires_grad=True)
     torch.manual_seed(2)  # of dropout
-    out = network(x, torch.linspace(10, 900, batch), Condition(label=torch.arange(batch) % 3))
+    out = network(x, torch.linspace(10, 900, batch), Condition(label=Label(torch.arange(batch) % 3)))
     out.square().sum().backward()
     assert x.grad is not None
     gradients = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])

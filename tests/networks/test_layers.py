@@ -11,7 +11,7 @@ from difflab.networks.layers.attention import Pointwise
 from difflab.networks.layers.embeddings import TimeEmbedding, sinusoids
 from difflab.networks.layers.norms import group_count
 from difflab.networks.layers.resample import DoublingConv2d, double
-from difflab.types import NULL_LABEL, Condition
+from difflab.types import NULL_LABEL, Condition, Label
 
 
 def test_published_widths_have_32_groups_and_small_ones_no_group_of_one():
@@ -66,12 +66,12 @@ def test_times_stay_apart_in_half_precision():
 def test_strict_label_embedding_wants_a_class_for_every_example():
     embedding = LabelEmbedding(3, 4)
     label = torch.tensor([2, 0])
-    assert torch.equal(embedding(Condition(label=label)), embedding.weight[label])
+    assert torch.equal(embedding(Condition(label=Label(label))), embedding.weight[label])
     with pytest.raises(ValueError, match="the condition has none"):
         embedding(Condition())
     for wrong in (NULL_LABEL, 3):
         with pytest.raises(ValueError, match=r"labels must be 0 \.\. 2.*NullableLabelEmbedding"):
-            embedding(Condition(label=torch.tensor([0, wrong])))
+            embedding(Condition(label=Label(torch.tensor([0, wrong]))))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (4, 4)])

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 
 from difflab.networks.layers import LabelEmbedding, NullableLabelEmbedding
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 CONF = Path(__file__).parents[2] / "conf"
 ROOT = f"""
@@ -45,7 +45,7 @@ def test_each_part_makes_a_network_that_runs(group, name):
     narrow = ["network.attention.heads.channels=4"] if name.startswith("head_channels") else []
     network = network_of(f"network/{group}={name}", *narrow)
     torch.nn.init.ones_(network.conv_out.weight)
-    cond = Condition(label=torch.tensor([1, 2]))
+    cond = Condition(label=Label(torch.tensor([1, 2])))
     out = network(torch.randn(2, 1, 8, 8), torch.tensor([0.0, 999.0], dtype=torch.float64), cond)
     assert out.shape == (2, 2, 8, 8)
     assert out.any()

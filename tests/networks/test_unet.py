@@ -18,7 +18,8 @@ from difflab.networks.layers import (
     PoolResample,
     QKVFirstAttention,
 )
-from difflab.types import NULL_LABEL, Condition
+from difflab.networks.network import BlockCondition
+from difflab.types import NULL_LABEL, Condition, GivenImage, Label
 
 TINY = {
     "embedders": {},
@@ -80,7 +81,7 @@ def test_a_fresh_network_says_zero_and_its_blocks_add_nothing():
     network = UNet(8, 3, 3, **TINY)
     x, time, cond = inputs()
     assert not network(x, time, cond).any()
-    emb = torch.randn(3, 32)
+    emb = BlockCondition(torch.randn(3, 32))
     for block in (network.trunk.steps[0][0], *network.trunk.middle):
         channels = 8 if block is network.trunk.steps[0][0] else 16
         h = torch.randn(3, channels, 4, 4)
@@ -89,7 +90,7 @@ def test_a_fresh_network_says_zero_and_its_blocks_add_nothing():
 
 def test_residual_scale_multiplies_the_sum_of_each_residual_block():
     plain, scaled = tiny(), tiny(residual_scale=0.5)
-    h, emb = torch.randn(2, 8, 8, 8), torch.randn(2, 32)
+    h, emb = torch.randn(2, 8, 8, 8), BlockCondition(torch.randn(2, 32))
     block, scaled_block = plain.trunk.steps[0][0], scaled.trunk.steps[0][0]
     torch.testing.assert_close(scaled_block(h, emb), 0.5 * block(h, emb))
     attention, same = plain.trunk.middle[1], scaled.trunk.middle[1]
@@ -144,7 +145,7 @@ def test_attention_on_the_way_up_can_be_another():
 
 
 def test_layouts_of_attention_are_the_same_function_of_permuted_weights():
-    x, emb = torch.randn(2, 12, 4, 4), torch.zeros(2, 1)
+    x, emb = torch.randn(2, 12, 4, 4), BlockCondition(torch.zeros(2, 1))
     heads_first, qkv_first = (cls(12, HeadCount(3)) for cls in (HeadsFirstAttention, QKVFirstAttention))
     torch.nn.init.normal_(heads_first.out.weight)
     weights = heads_first.state_dict()
@@ -163,15 +164,15 @@ def test_attention_is_softmax_attention():
     q, k, v = (attention.qkv.weight @ tokens + attention.qkv.bias[:, None]).chunk(3, dim=1)
     weights = torch.softmax(q.transpose(1, 2) @ k / 8**0.5, dim=2)
     expected = h + (attention.out.weight @ (v @ weights.transpose(1, 2))).reshape(2, 8, 3, 5)
-    torch.testing.assert_close(attention(h, torch.zeros(2, 1)), expected)
+    torch.testing.assert_close(attention(h, BlockCondition(torch.zeros(2, 1))), expected)
 
 
 def test_dropped_labels_are_the_null_vector_and_nothing_else():
     network = tiny(embedders={"label": partial(NullableLabelEmbedding, 10)}).eval()
     x, time, _ = inputs(batch=4)
-    cond = Condition(label=torch.tensor([3, 9, 0, 3]))
+    cond = Condition(label=Label(torch.tensor([3, 9, 0, 3])))
     dropped = cond.drop(torch.tensor([True, False, True, False]))
-    out, partly, null = (network(x, time, c) for c in (cond, dropped, cond.drop()))
+    out, partly, null = (network(x, time, c) for c in (cond, dropped, cond.null()))
     kept = torch.tensor([False, True, False, True])
     torch.testing.assert_close(partly[kept], out[kept])
     torch.testing.assert_close(partly[~kept], null[~kept])
@@ -181,7 +182,7 @@ def test_dropped_labels_are_the_null_vector_and_nothing_else():
 
 def test_only_the_null_vector_learns_from_dropped_examples():
     embedding = NullableLabelEmbedding(5, 4)
-    embedding(Condition(label=torch.tensor([NULL_LABEL, 2, NULL_LABEL]))).sum().backward()
+    embedding(Condition(label=Label(torch.tensor([NULL_LABEL, 2, NULL_LABEL])))).sum().backward()
     assert embedding.weight.grad[:, 0].tolist() == [0, 0, 1, 0, 0, 2]
 
 
@@ -204,7 +205,7 @@ def test_small_image_is_enlarged_and_joined():
     x, time, _ = inputs()
     assert network.in_channels == 3
     constant = torch.linspace(-1, 1, 3).reshape(3, 1, 1, 1)
-    out = network(x, time, Condition(image=constant.expand(3, 1, 4, 4)))
+    out = network(x, time, Condition(image=GivenImage(constant.expand(3, 1, 4, 4))))
     torch.testing.assert_close(out, unet(torch.cat([x, constant.expand(3, 1, 8, 8)], dim=1), time, Condition()))
     with pytest.raises(ValueError, match="needs the small image"):
         network(x, time, Condition())

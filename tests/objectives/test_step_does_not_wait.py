@@ -19,7 +19,7 @@ from difflab.objectives.weightings import EDM, P2, SNR, MinSNR, TruncatedSNR, Un
 from difflab.parameterizations import X0, Epsilon, Velocity
 from difflab.schedules import ContinuousCosine, cosine
 from difflab.training.callbacks import ObjectiveCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall, LearnedRange
 from tiny import losses_of
 
@@ -72,7 +72,7 @@ def test_a_training_step_neither_reads_nor_sends_a_number(name):
     number = torch.arange(6, device=META)
 
     def step():
-        losses = losses_of(callback, denoiser, x_0, Condition(label=number % 3), ImageNoise(0, number))
+        losses = losses_of(callback, denoiser, x_0, Condition(label=Label(number % 3)), ImageNoise(0, number))
         losses.total.mean().backward()
         if objective.time_sampler.is_loss_aware:
             objective.time_sampler.update(losses.t, losses.terms["loss"].detach().double())

@@ -19,7 +19,7 @@ from difflab.process import perturb
 from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import Chain, cosine, linear
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import LearnedRange
 
 CASES = sorted({key.rsplit("/", 1)[0] for key in NUMBERS.files if key.startswith("e2e/") and "training" not in key})
@@ -36,7 +36,7 @@ def parts(case):
     kind, steps = process.split("|")
     schedule = {"linear": linear, "cosine": cosine}[kind](1000)
     denoiser = Denoiser(network_of(name).network, schedule, Epsilon(), LearnedRange())
-    return denoiser, UniformGrid(steps), Condition(label=torch.tensor([1, 9])) if "cls" in name else Condition()
+    return denoiser, UniformGrid(steps), Condition(label=Label(torch.tensor([1, 9]))) if "cls" in name else Condition()
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -79,13 +79,13 @@ def test_classifier_gradient_is_openais():
 def test_samples_guided_by_a_shift_of_the_mean_are_openais(case):
     """The recipes' cond_fn in place of a classifier's gradient, which without classes is that of class 0."""
     denoiser, grid, cond = parts(case)
-    label = torch.zeros(2, dtype=torch.long) if cond.label is None else cond.label
+    label = torch.zeros(2, dtype=torch.long) if Label.of(cond) is None else Label.of(cond).number
     classify = RecipeClassifier(lambda t: (t * 1000).round() - 1)
     shift = MeanShiftAtImage(classify, denoiser.schedule, grid, LearnedRange(), 2.0)
     noise = StepNoise(53000, batch=2, steps=len(grid(denoiser.schedule)) - 1)
     guided = chained([Clip(), shift], denoiser)
     x_T = torch.from_numpy(rs_randn(111, 2, 3, 16, 16))
-    x_0 = DDPM(grid, LearnedRange())(guided, denoiser.schedule, x_T, Condition(label=label), noise)
+    x_0 = DDPM(grid, LearnedRange())(guided, denoiser.schedule, x_T, Condition(label=Label(label)), noise)
     torch.testing.assert_close(x_0, stored(case, "ddpm_cond"), atol=5e-5, rtol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_the_noisy_classifier_is_openais():
     assert told is not None
     classifier = NoisyClassifier(network, linear(1000), Epsilon())
     t = (told.double() + 1) / 1000
-    cond = Condition(label=torch.tensor([0, 4, 9]))
+    cond = Condition(label=Label(torch.tensor([0, 4, 9])))
     x = torch.from_numpy(rs_randn(121, 3, 3, 16, 16))
     found = gradient(lambda image: class_log_probability(classifier, image, t, cond), x)
     torch.testing.assert_close(2 * found, stored("classifier_grad", "e01_attention/grad*2.0"), atol=1e-5, rtol=1e-5)

@@ -14,7 +14,7 @@ from difflab.samplers import DDIM, DDPM, Euler, Heun, draw, initial_noise
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.samplers.sampler import by_step
 from difflab.schedules import Chain, cosine, linear
-from difflab.types import AlphaSigma, Condition, Prediction
+from difflab.types import AlphaSigma, Condition, Label, Prediction
 from difflab.variances import FixedLarge, FixedSmall, LearnedRange
 
 SHAPE = (3, 4, 4)
@@ -84,8 +84,8 @@ class ClassNetwork(Network):
         self.by_class = nn.Embedding(4, 6)
 
     def forward(self, x, time, cond):
-        assert cond.label is not None
-        return self.conv(x) + (self.by_class(cond.label % 4) + time[:, None].to(x.dtype))[:, :, None, None]
+        assert Label.of(cond) is not None
+        return self.conv(x) + (self.by_class(Label.of(cond).number % 4) + time[:, None].to(x.dtype))[:, :, None, None]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_walk_reads_no_number_from_its_device(sampler):
     denoiser = Denoiser(ClassNetwork(), schedule, Epsilon(), LearnedRange()).to(device)
     guided = chained([ClassifierFree(3.0), Clip()], denoiser)
     seeds = torch.arange(5, device=device)
-    images = draw(guided, schedule, sampler, SHAPE, seeds, Condition(label=seeds % 3))
+    images = draw(guided, schedule, sampler, SHAPE, seeds, Condition(label=Label(seeds % 3)))
     assert images.device == device
     assert images.shape == (5, *SHAPE)
     with pytest.raises(RuntimeError):

@@ -15,7 +15,7 @@ from difflab.samplers import Heun, draw
 from difflab.samplers.grids import KarrasGrid
 from difflab.sampling import GivenImages, NoClasses, SampleSet, ShardFolder, Shards, UpsampledStage, draw_missing
 from difflab.schedules import EDM
-from difflab.types import Condition, Prediction
+from difflab.types import Condition, GivenImage, Prediction
 
 COUNT, BATCH = 16_000, 2000
 SMALL, LARGE = (1, 2, 2), (1, 4, 4)
@@ -46,11 +46,11 @@ class Exact:
         (alpha,), (sigma,) = (part.unique() for part in SCHEDULE(t))
         mean, covariance = self.mean.expand(len(x_t), -1), self.covariance
         if self.shrink is not None:
-            assert cond.image is not None
-            level = 0.0 if cond.level is None else float(cond.level[0])
+            assert GivenImage.of(cond) is not None
+            level = 0.0 if GivenImage.of(cond).level is None else float(GivenImage.of(cond).level[0])
             of_small = self.shrink @ covariance @ self.shrink.T + level**2 * torch.eye(4, dtype=torch.float64)
             gain = torch.linalg.solve(of_small, self.shrink @ covariance).T
-            mean = mean + (cond.image.double().flatten(1) - mean @ self.shrink.T) @ gain.T
+            mean = mean + (GivenImage.of(cond).values.double().flatten(1) - mean @ self.shrink.T) @ gain.T
             covariance = covariance - gain @ self.shrink @ covariance
         noised = alpha**2 * covariance + sigma**2 * torch.eye(len(covariance), dtype=torch.float64)
         back = torch.linalg.solve(noised, alpha * covariance)
@@ -123,7 +123,7 @@ def test_a_stage_has_noise_of_its_own():
         draw(nothing, SCHEDULE, SAMPLER, shape, seeds, cond)
         return seen[0].flatten(1)[:, :4].T
 
-    small, large = starts(SMALL, Condition()), starts(LARGE, Condition(image=torch.zeros(4000, 1, 2, 2)))
+    small, large = starts(SMALL, Condition()), starts(LARGE, Condition(image=GivenImage(torch.zeros(4000, 1, 2, 2))))
     by_itself = starts(LARGE, Condition())
     assert torch.corrcoef(torch.cat([small, by_itself]))[:4, 4:].abs().max() > 0.3, (
         "models that draw from noise alone share it"

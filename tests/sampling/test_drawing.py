@@ -20,7 +20,7 @@ from difflab.sampling import (
     classes_of,
     draw_missing,
 )
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ class Painter:
 
     def __call__(self, seeds: torch.Tensor, cond: Condition) -> torch.Tensor:
         self.batches.append(seeds.tolist())
-        label = torch.zeros_like(seeds) if cond.label is None else cond.label
+        label = torch.zeros_like(seeds) if Label.of(cond) is None else Label.of(cond).number
         ramp = torch.arange(3 * 4 * 4).reshape(1, 3, 4, 4)
         return ((ramp * (seeds[:, None, None, None] + 1) + 50 * label[:, None, None, None]) % 256).to(torch.uint8)
 
@@ -64,7 +64,7 @@ def paint(path, count, size=4, first=0, classes=None, stop=lambda: False, painte
 
 def expected(count, first=0):
     seeds = torch.arange(first, first + count)
-    return Painter()(seeds, Condition(label=seeds % 3)), seeds % 3
+    return Painter()(seeds, Condition(label=Label(seeds % 3))), seeds % 3
 
 
 def test_windows_of_seeds_are_equally_large_and_the_rest_is_not_shown(tmp_path):
@@ -280,14 +280,14 @@ def test_classes_by_number_list_and_file(tmp_path):
     seeds = torch.arange(3, 9)
 
     def labels(choice):
-        return classes_of(choice, num_classes=5, first_seed=3, num_samples=6)(seeds).label.tolist()
+        return classes_of(choice, num_classes=5, first_seed=3, num_samples=6)(seeds)["label"].number.tolist()
 
     assert labels(None) == [3, 4, 0, 1, 2, 3]
     assert labels(2) == [2] * 6
     assert labels([4, 1]) == [1, 4, 1, 4, 1, 4]
     np.save(tmp_path / "labels.npy", np.array([4, 4, 0, 1, 2, 3, 0], dtype=np.int32))
     assert labels(str(tmp_path / "labels.npy")) == [4, 4, 0, 1, 2, 3]
-    assert classes_of(None, 0, 3, 6)(seeds).label is None
+    assert not classes_of(None, 0, 3, 6)(seeds)
     descriptions = {
         classes_of(choice, 5, 3, 6).description for choice in (None, 2, [4, 1], str(tmp_path / "labels.npy"))
     }

@@ -30,7 +30,7 @@ from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
 from difflab.training import TrainedModule
-from difflab.types import Condition
+from difflab.types import Condition, GivenImage, Label
 from difflab.variances import LearnedRange
 from running import PowerCut, composed, differences, sample_from, saved_state
 
@@ -213,7 +213,7 @@ def test_a_released_upsampler_enlarges_a_file(upsampler, tmp_path, capsys):
     schedule = cosine(20, time_scale=1.0)
     denoiser = Denoiser(openai.load(upsampler, FLAGS).network, schedule, Epsilon(), LearnedRange())
     small = torch.nn.functional.interpolate(originals.float() / 127.5 - 1, (4, 4), mode="area")
-    cond = Condition(label=torch.tensor([4, 0, 9]), image=small)
+    cond = Condition(label=Label(torch.tensor([4, 0, 9])), image=GivenImage(small))
     sampler = DDPM(UniformGrid(20), LearnedRange())
     with torch.no_grad():
         expected = to_uint8(draw(Clip()(denoiser), schedule, sampler, (3, 16, 16), torch.arange(3), cond))

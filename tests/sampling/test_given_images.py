@@ -25,7 +25,7 @@ from difflab.samplers.grids import UniformGrid
 from difflab.sampling import GivenImages, InTurn, NoClasses, UpsampledImages
 from difflab.schedules import Tabulated, cosine
 from difflab.training.callbacks import ObjectiveCallback
-from difflab.types import Condition, Prediction
+from difflab.types import Condition, GivenImage, Label, Prediction
 from difflab.variances import FixedSmall
 from tiny import losses_of
 
@@ -71,8 +71,8 @@ def test_the_best_denoiser_draws_the_posterior_of_each_small_image():
 
     def denoise(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
         alpha, sigma = schedule(t[:1])
-        assert cond.image is not None
-        return Prediction(best(x_t, alpha, sigma, cond.image).reshape(x_t.shape).to(x_t.dtype))
+        assert GivenImage.of(cond) is not None
+        return Prediction(best(x_t, alpha, sigma, GivenImage.of(cond).values).reshape(x_t.shape).to(x_t.dtype))
 
     conditions = UpsampledImages(GivenImages(Floats(originals), LOW, (1, 4, 4)), NoClasses(), first_seed=0)
     seeds = torch.arange(4000)  # even seeds are drawn for image 0, odd ones for image 1
@@ -100,8 +100,8 @@ class Linear(Network):
         nn.init.zeros_(self.both.weight)
 
     def forward(self, x: Tensor, time: Tensor, cond: Condition) -> Tensor:
-        assert cond.image is not None
-        return self.both(torch.cat([x.flatten(1), cond.image.flatten(1)], dim=1)).reshape(x.shape)
+        assert GivenImage.of(cond) is not None
+        return self.both(torch.cat([x.flatten(1), GivenImage.of(cond).values.flatten(1)], dim=1)).reshape(x.shape)
 
 
 def test_training_finds_the_best_denoiser():
@@ -124,8 +124,8 @@ def test_training_finds_the_best_denoiser():
     cond = LOW(Condition(), x_0, ImageNoise(0, torch.arange(2000)))
     with torch.no_grad():
         learned = denoiser(x_t, torch.ones(2000, dtype=torch.float64), cond).x0.flatten(1).double()
-    assert cond.image is not None
-    optimum = best(x_t, alpha, sigma, cond.image)
+    assert GivenImage.of(cond) is not None
+    optimum = best(x_t, alpha, sigma, GivenImage.of(cond).values)
     blind = x_t.flatten(1).double() @ (alpha * C @ torch.linalg.inv(alpha**2 * C + sigma**2 * torch.eye(16).double())).T
     away = (learned - optimum).square().mean()
     assert away < 0.02 * (blind - optimum).square().mean()  # what the small image tells is worth fifty times more
@@ -141,23 +141,23 @@ def given(pixels: Tensor = PIXELS, labels: Tensor | None = LABELS, low: LowResol
 
 def test_image_i_is_drawn_for_given_image_i_and_its_class():
     cond = UpsampledImages(given(), None, first_seed=100)(torch.tensor([102, 100, 106]))
-    assert cond.label is not None
-    assert cond.image is not None
-    assert cond.label.tolist() == [4, 3, 1]  # the sixth is the first again after five
+    assert Label.of(cond) is not None
+    assert GivenImage.of(cond) is not None
+    assert Label.of(cond).number.tolist() == [4, 3, 1]  # the sixth is the first again after five
     x = PIXELS[[2, 0, 1]].float() / 127.5 - 1
-    torch.testing.assert_close(cond.image, x.reshape(3, 1, 4, 2, 4, 2).mean(dim=(3, 5)))
-    assert cond.level is None
+    torch.testing.assert_close(GivenImage.of(cond).values, x.reshape(3, 1, 4, 2, 4, 2).mean(dim=(3, 5)))
+    assert GivenImage.of(cond).level is None
     chosen = UpsampledImages(given(), InTurn([7], 10), first_seed=100)(torch.tensor([102, 100]))
-    assert chosen.label is not None
-    assert chosen.label.tolist() == [7, 7]
+    assert "label" in chosen
+    assert chosen["label"].number.tolist() == [7, 7]
 
 
 def test_small_images_are_taken_as_they_are():
     small = PIXELS[:, :, ::2, ::2]
     conditions = UpsampledImages(given(small), NoClasses(), 0)
     cond = conditions(torch.arange(5))
-    assert cond.image is not None
-    torch.testing.assert_close(cond.image, small.float() / 127.5 - 1)
+    assert GivenImage.of(cond) is not None
+    torch.testing.assert_close(GivenImage.of(cond).values, small.float() / 127.5 - 1)
     assert not conditions.given.has_originals
     assert conditions.shown(PIXELS, torch.arange(5)).shape == (5, 1, 8, 16)
 
@@ -166,9 +166,9 @@ def test_the_noise_on_a_given_image_belongs_to_the_seed():
     conditions = UpsampledImages(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, first_seed=0)
     whole = conditions(torch.arange(10))
     part = conditions(torch.tensor([7, 2]))
-    assert torch.equal(part.image, whole.image[[7, 2]])  # type: ignore[index, arg-type]
-    assert not torch.equal(whole.image[2], whole.image[7])  # type: ignore[index, arg-type]
-    assert (whole.level == 0.3).all()  # type: ignore[union-attr]
+    assert torch.equal(GivenImage.of(part).values, GivenImage.of(whole).values[[7, 2]])
+    assert not torch.equal(GivenImage.of(whole).values[2], GivenImage.of(whole).values[7])
+    assert (GivenImage.of(whole).level == 0.3).all()
 
 
 def test_a_picture_shows_small_image_result_and_original():

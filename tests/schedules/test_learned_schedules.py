@@ -20,7 +20,7 @@ from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import Chain, cosine, own_chain
 from difflab.training import DiffusionModule
 from difflab.training.callbacks import GuidanceCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedLarge, LearnedRange
 from learned import LearnedSchedule, UncertainHybrid
 from tiny import CLASSES, TinyNetwork, fit, tiny_module, weights
@@ -77,7 +77,7 @@ def test_training_moves_the_schedule(name):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_follow_the_weights(name):
     module, sampler = learned_module(), SAMPLERS[name]()
-    seeds, cond = torch.arange(4), Condition(label=torch.arange(4) % CLASSES)
+    seeds, cond = torch.arange(4), Condition(label=Label(torch.arange(4) % CLASSES))
 
     def drawn(denoiser):
         return draw(denoiser, denoiser.schedule, sampler, denoiser.image_shape, seeds, cond)
@@ -100,7 +100,7 @@ def test_the_gradient_of_the_bound_is_that_of_a_chain_built_by_hand():
 
     def bound():
         return module.objective.objective(
-            module.denoiser, x_0, Condition(label=torch.arange(6) % CLASSES), noise
+            module.denoiser, x_0, Condition(label=Label(torch.arange(6) % CLASSES)), noise
         ).total.mean()
 
     bound().backward()

@@ -17,18 +17,18 @@ from difflab.samplers import DDIM, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine, linear
 from difflab.training.callbacks import GuidanceCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall
 from tiny import CLASSES, TinyNetwork, fit, tiny_denoiser, tiny_module
 
 X = torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(1)) * 3
 T = torch.full((4,), 0.9, dtype=torch.float64)
-COND = Condition(label=torch.tensor([0, 1, 2, 0]))
+COND = Condition(label=Label(torch.tensor([0, 1, 2, 0])))
 
 
 def test_the_first_named_guidance_is_innermost():
     denoiser = tiny_denoiser()
-    cond, null = denoiser(X, T, COND).x0, denoiser(X, T, COND.drop()).x0
+    cond, null = denoiser(X, T, COND).x0, denoiser(X, T, COND.null()).x0
     unclipped = null + 7 * (cond - null)
     chains = {
         "clip last": ({"a": ClassifierFree(7.0), "b": Clip()}, unclipped.clamp(-1, 1)),
@@ -104,7 +104,7 @@ def test_a_wrapped_denoiser_remembers_nothing_of_another_batch():
 
     def drawn(seeds):
         with torch.no_grad():
-            denoise, cond = guidance.wrap_denoiser(denoiser), Condition(label=seeds % CLASSES)
+            denoise, cond = guidance.wrap_denoiser(denoiser), Condition(label=Label(seeds % CLASSES))
             return draw(denoise, denoiser.schedule, DDIM(UniformGrid(4)), denoiser.image_shape, seeds, cond)
 
     first = drawn(torch.arange(6))

@@ -16,7 +16,7 @@ from difflab.samplers import DDIM, balanced_labels
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine
 from difflab.training.callbacks import EMACallback, GuidanceCallback
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall
 from tiny import AtEachStep, TinyNetwork, fit, simple, tiny_denoiser, tiny_images, tiny_module, weights
 
@@ -133,7 +133,7 @@ def test_samples_are_guided_and_of_balanced_classes():
             inner = super().__call__(denoise)
 
             def spied(x_t, t, cond: Condition, /):
-                asked.append(cond.label)
+                asked.append(Label.of(cond).number)
                 return inner(x_t, t, cond)
 
             return spied

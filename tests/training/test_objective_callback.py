@@ -9,7 +9,7 @@ from difflab.objectives import Simple
 from difflab.objectives.time_samplers import LossSecondMoment, TimeSampler
 from difflab.objectives.weightings import Unweighted
 from difflab.training.callbacks import ObjectiveCallback
-from difflab.types import NULL_LABEL, Condition, Losses
+from difflab.types import NULL_LABEL, Condition, Label, Losses
 from tiny import CLASSES, Rows, fit, losses_of, simple, tiny_denoiser, tiny_images, tiny_module
 
 
@@ -100,12 +100,12 @@ def dropped_with(micro: int, share: float, count: int, seed: int = 0) -> torch.T
         batch = stream[next(batches)]
         x_0 = batch.x0.float() / 127.5 - 1
         losses_of(callback, denoiser, x_0, batch.cond, ImageNoise(seed, batch.number))
-        assert batch.cond.label is not None
-        kept = objective.calls[-1][1].label
+        assert Label.of(batch.cond) is not None
+        kept = Label.of(objective.calls[-1][1]).number
         assert kept is not None
         untouched = kept != NULL_LABEL
-        assert torch.equal(kept[untouched], batch.cond.label[untouched])
-    return torch.cat([cond.label == NULL_LABEL for _, cond, _ in objective.calls])  # type: ignore[operator]
+        assert torch.equal(kept[untouched], Label.of(batch.cond).number[untouched])
+    return torch.cat([Label.of(cond).number == NULL_LABEL for _, cond, _ in objective.calls])  # type: ignore[operator]
 
 
 def test_the_stated_share_of_conditions_is_dropped():
@@ -129,9 +129,9 @@ def test_dropping_is_independent_of_times_and_classes():
     callback, denoiser = ObjectiveCallback(objective, 1, 0.5), tiny_denoiser()
     number = torch.arange(3000)
     label = number % CLASSES
-    losses_of(callback, denoiser, torch.zeros(3000, 1, 4, 4), Condition(label=label), ImageNoise(0, number))
+    losses_of(callback, denoiser, torch.zeros(3000, 1, 4, 4), Condition(label=Label(label)), ImageNoise(0, number))
     _, cond, losses = objective.calls[0]
-    dropped = cond.label == NULL_LABEL
+    dropped = Label.of(cond).number == NULL_LABEL
     difference = losses.t[dropped].mean() - losses.t[~dropped].mean()
     assert abs(difference) < 5 * (1 / 12) ** 0.5 * (4 / 3000) ** 0.5
     for k in range(CLASSES):

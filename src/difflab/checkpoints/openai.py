@@ -30,7 +30,7 @@ from difflab.checkpoints.openai_networks import Architecture, architecture, buil
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.reading.archives import check_sums
 from difflab.reading.weights import read_checkpoint
-from difflab.types import Condition
+from difflab.types import Condition, GivenImage, Label
 
 __all__ = [
     "RELEASED",
@@ -90,7 +90,10 @@ class OpenAINetwork(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
-        return self.network(x, t.double(), Condition(label=y, image=low_res))
+        label = None if y is None else Label(y)
+        return self.network(
+            x, t.double(), Condition(label=label, image=None if low_res is None else GivenImage(low_res))
+        )
 
 
 def unet(flags: Flags) -> OpenAINetwork:

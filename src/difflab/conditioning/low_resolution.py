@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +11,7 @@ from difflab.conditioning.augmentations import Augmentation
 from difflab.conditioning.conditioning import Conditioning
 from difflab.conditioning.shrinks import Shrink
 from difflab.noise import Noise
-from difflab.types import Condition
+from difflab.types import Condition, GivenImage
 
 
 class LowResolution(Conditioning):
@@ -36,7 +35,7 @@ class LowResolution(Conditioning):
 
     def __call__(self, cond: Condition, x_0: Float[Tensor, "b c h w"], noise: Noise) -> Condition:
         image, level = self.augmentation(self.small(x_0), noise)
-        return replace(cond, image=image, level=level)
+        return cond.having(image=GivenImage(image, level))
 
     def small(self, x_0: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
         """The small form of images, without noise.
@@ -53,7 +52,7 @@ class LowResolution(Conditioning):
     def given(self, cond: Condition, image: Float[Tensor, "b c s s"], noise: Noise) -> Condition:
         """The condition for enlarging these small images: in sampling they get the augmentation's fixed amount of noise."""
         image, level = self.augmentation.in_sampling(image, noise)
-        return replace(cond, image=image, level=level)
+        return cond.having(image=GivenImage(image, level))
 
 
 def low_resolution_of(conditionings: Mapping[str, Conditioning]) -> LowResolution | None:

@@ -26,7 +26,7 @@ from torch import Tensor
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise, Noise
-from difflab.types import AlphaSigma, Condition, DenoiseFn, Prediction
+from difflab.types import AlphaSigma, Condition, DenoiseFn, Label, Prediction
 
 
 class Moments(NamedTuple):
@@ -111,8 +111,8 @@ class GaussianMixture:
         """The optimal denoiser under a noise schedule: what a perfectly trained model would be."""
 
         def denoise(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            alpha, sigma = schedule(t)
-            return Prediction(self.denoise(x_t, alpha, sigma, cond.label).to(x_t.dtype))
+            (alpha, sigma), label = schedule(t), Label.of(cond)
+            return Prediction(self.denoise(x_t, alpha, sigma, None if label is None else label.number).to(x_t.dtype))
 
         return denoise
 

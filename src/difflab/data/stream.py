@@ -22,7 +22,7 @@ from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise
-from difflab.types import Batch, Condition
+from difflab.types import Batch, Condition, Label
 
 
 def images_per_micro_batch(batch_size: int, world_size: int, accumulate: int) -> int:
@@ -116,4 +116,4 @@ class TrainingStream(Dataset[Batch]):
         x_0 = self.dataset.images(index)
         for augment in self.augmentations:
             x_0 = augment(x_0, ImageNoise(self.seed, number))
-        return Batch(x_0, Condition() if self.labels is None else Condition(label=self.labels[index]), number)
+        return Batch(x_0, Condition() if self.labels is None else Condition(label=Label(self.labels[index])), number)

@@ -30,7 +30,7 @@ from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress
 from difflab.sampling.job import SamplingJob
 from difflab.schedules import Chain
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 Step = tuple[float, Tensor, Tensor, Tensor]
 """(t, term of the bound, squared error of x_0, squared error of eps), [B] each: an `objectives.BoundStep`."""
@@ -174,7 +174,7 @@ def measure_bound(count: int, job: SamplingJob, evaluator: Evaluator, processes:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
-            cond = Condition(label=None if labels is None else labels[index].to(processes.device))
+            cond = Condition(label=None if labels is None else Label(labels[index].to(processes.device)))
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
             if job.upsampling is not None:
                 low_resolution = job.upsampling.low_resolution

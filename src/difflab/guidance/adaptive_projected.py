@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from difflab.guidance.guidance import Guidance, with_and_without
+from difflab.former_names import Neutral
+from difflab.guidance.guidance import NOTHING, Guidance, with_and_without
 from difflab.types import Condition, DenoiseFn, Prediction
 
 
@@ -30,7 +34,14 @@ class AdaptiveProjected(Guidance):
 
     needs_null_condition = True
 
-    def __init__(self, scale: float, eta: float, norm_threshold: float, momentum: float):
+    def __init__(
+        self,
+        scale: float,
+        eta: float,
+        norm_threshold: float,
+        momentum: float,
+        null: Neutral[Mapping[str, Any]] = NOTHING,
+    ):
         if not norm_threshold > 0:
             raise ValueError(f"norm_threshold = {norm_threshold} must be above 0; .inf is no threshold")
         if not abs(momentum) < 1:
@@ -41,6 +52,7 @@ class AdaptiveProjected(Guidance):
         self.eta = eta
         self.norm_threshold = norm_threshold
         self.momentum = momentum
+        self.null = dict(null)
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
@@ -48,13 +60,14 @@ class AdaptiveProjected(Guidance):
         remembered = _Momentum(self.momentum)
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            conditional, unconditional = with_and_without(denoise, x_t, t, cond)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.null)
             d = remembered.added(conditional.x0 - unconditional.x0, t)
-            length = torch.linalg.vector_norm(d, dim=(1, 2, 3), keepdim=True)
+            dims = tuple(range(1, d.ndim))
+            length = torch.linalg.vector_norm(d, dim=dims, keepdim=True)
             d = d * (self.norm_threshold / length).clamp(max=1)
             along = conditional.x0.double()
-            squared = along.square().sum(dim=(1, 2, 3), keepdim=True)
-            share = (d.double() * along).sum(dim=(1, 2, 3), keepdim=True) / torch.where(squared == 0, 1, squared)
+            squared = along.square().sum(dim=dims, keepdim=True)
+            share = (d.double() * along).sum(dim=dims, keepdim=True) / torch.where(squared == 0, 1, squared)
             # in float64 as the paper's code: most of d may be parallel, and what is left of it small
             parallel = (share * along).to(d.dtype)
             update = d + (self.eta - 1) * parallel
@@ -78,13 +91,13 @@ class _Momentum:
             self._began, self._time = torch.full_like(t, -torch.inf), t
             self._before = self._now = torch.zeros_like(difference)
         anew, moved = t >= self._began, t != self._time
-        before = torch.where(_as_images(moved), self._now, self._before)
-        self._before = torch.where(_as_images(anew), 0, before)
+        before = torch.where(_as_images(moved, self._now), self._now, self._before)
+        self._before = torch.where(_as_images(anew, self._before), 0, before)
         self._began = torch.where(anew, t, self._began)
         now = difference + self._beta * self._before
         self._time, self._now = t, now.detach()  # what is remembered is not differentiated at a later time
         return now
 
 
-def _as_images(mask: Tensor) -> Tensor:
-    return mask[:, None, None, None]
+def _as_images(mask: Tensor, images: Tensor) -> Tensor:
+    return mask.reshape(-1, *[1] * (images.ndim - 1))

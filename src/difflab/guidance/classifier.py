@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from difflab.guidance.guidance import Guidance, gradient
 from difflab.process import over
 from difflab.schedules import NoiseSchedule
-from difflab.types import ClassifyFn, Condition, DenoiseFn, Prediction
+from difflab.types import ClassifyFn, Condition, DenoiseFn, Label, Prediction
 
 
 def class_log_probability(
@@ -30,12 +30,12 @@ def class_log_probability(
     Raises:
         ValueError: The condition has no classes.
     """
-    label = cond.label
+    label = Label.of(cond)
     if label is None:
-        raise ValueError("guidance by a classifier needs to know the class of every image: Condition(label=...)")
+        raise ValueError("guidance by a classifier needs to know the class of every image: Condition(label=Label(...))")
     logits = F.log_softmax(classify(x, t).to(x.dtype), dim=1)
-    chosen = logits.gather(1, label.clamp(min=0)[:, None])[:, 0]
-    return torch.where(label < 0, 0, chosen)
+    chosen = logits.gather(1, label.number.clamp(min=0)[:, None])[:, 0]
+    return torch.where(label.number < 0, 0, chosen)
 
 
 class ClassifierGuidance(Guidance):

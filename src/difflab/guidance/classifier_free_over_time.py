@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 
-from difflab.guidance.guidance import Guidance, extrapolated, with_and_without
+from difflab.former_names import Neutral
+from difflab.guidance.guidance import NOTHING, Guidance, extrapolated, with_and_without
 from difflab.guidance.shapes import Shape
 from difflab.types import Condition, DenoiseFn, Prediction
 
@@ -20,13 +24,15 @@ class ClassifierFreeOverTime(Guidance):
     Args:
         scale: w.
         shape: t -> [B].
+        null: See `ClassifierFree`.
     """
 
     needs_null_condition = True
 
-    def __init__(self, scale: float, shape: Shape):
+    def __init__(self, scale: float, shape: Shape, null: Neutral[Mapping[str, Any]] = NOTHING):
         self.scale = scale
         self.shape = shape
+        self.null = dict(null)
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
@@ -36,7 +42,7 @@ class ClassifierFreeOverTime(Guidance):
             share = self.shape(t)
             if self.shape.vanishes and not share.any():
                 return denoise(x_t, t, cond)
-            conditional, unconditional = with_and_without(denoise, x_t, t, cond)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.null)
             return extrapolated(conditional, unconditional.x0, 1 + (self.scale - 1) * share)
 
         return guided

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class Guidance(ABC):
             conditions dropped.
         needs_label: Whether every image must have a class.
         bounds_x0: Whether it keeps the prediction within bounds, as is done for the likelihood of an unguided model as well.
-        attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.ATTENTION_PLACES`.
+        attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.AttentionSite`.
         models: Name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its weights in
             the protocol of a number.
     """
@@ -69,25 +70,38 @@ def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Predic
     return Prediction(torch.lerp(worse, better.x0, weight), better.variance_fraction)
 
 
-def with_and_without(denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition) -> tuple[Prediction, Prediction]:
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No part of the null condition is given: what can be dropped is dropped."""
+
+
+def with_and_without(
+    denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition, null: Mapping[str, Any] = NOTHING
+) -> tuple[Prediction, Prediction]:
     """The predictions under a condition and under its null condition.
+
+    Args:
+        denoise: What predicts.
+        x_t: The images, [B, C, H, W].
+        t: Their times, [B].
+        cond: The condition.
+        null: Name -> value that a part of the null condition has in place of being dropped.
 
     Raises:
         ValueError: Nothing in the condition can be dropped.
     """
-    if not cond.is_droppable:
+    if not cond.is_droppable and not null:
         raise ValueError(NOT_DROPPABLE)
-    return in_one_batch(denoise, x_t, t, cond, cond.drop())
+    conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.null(instead=null))
+    return conditional, unconditional
 
 
-def in_one_batch(
-    denoise: DenoiseFn, x_t: Tensor, t: Tensor, first: Condition, second: Condition
-) -> tuple[Prediction, Prediction]:
-    """The predictions of the same images under two conditions, from one batch of twice the size."""
-    both = denoise(torch.cat([x_t, x_t]), torch.cat([t, t]), Condition.cat([first, second]))
-    x_0, fraction = both.x0.chunk(2), both.variance_fraction
-    fractions = (None, None) if fraction is None else fraction.chunk(2)
-    return Prediction(x_0[0], fractions[0]), Prediction(x_0[1], fractions[1])
+def in_one_batch(denoise: DenoiseFn, x_t: Tensor, t: Tensor, *conditions: Condition) -> list[Prediction]:
+    """The predictions of the same images under several conditions, from one batch of so many times the size."""
+    count = len(conditions)
+    together = denoise(torch.cat([x_t] * count), torch.cat([t] * count), Condition.cat(conditions))
+    fraction = together.variance_fraction
+    fractions = [None] * count if fraction is None else fraction.chunk(count)
+    return [Prediction(x_0, f) for x_0, f in zip(together.x0.chunk(count), fractions, strict=True)]
 
 
 def gradient(values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

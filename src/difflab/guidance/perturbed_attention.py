@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from difflab.attention import IdentityAttention
 from difflab.guidance.guidance import Guidance, extrapolated, in_one_batch
-from difflab.types import ATTENTION_PLACES, Condition, DenoiseFn, Prediction, attention_bit
+from difflab.types import Condition, DenoiseFn, Prediction
 
 
 class PerturbedAttention(Guidance):
@@ -26,26 +25,18 @@ class PerturbedAttention(Guidance):
     """
 
     def __init__(self, scale: float, places: Sequence[int]):
-        if not places or not set(places) <= set(ATTENTION_PLACES):
-            raise ValueError(
-                f"places = {list(places)}: expected some of {ATTENTION_PLACES[0]} .. {ATTENTION_PLACES[-1]}, as [0] for the attention "
-                "in the middle"
-            )
+        if not places:
+            raise ValueError("places = [] perturbs no attention: [0] is that in the middle")
         self.scale = scale
         self.attention_places = frozenset(places)
-        self._bits = sum(attention_bit(place) for place in self.attention_places)
+        self._identity = IdentityAttention(self.attention_places)
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
             return denoise
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            before = cond.identity_attention
-            if before is None:
-                before = torch.zeros(len(x_t), dtype=torch.int64, device=x_t.device)
-            plain = replace(cond, identity_attention=before)
-            perturbed = replace(cond, identity_attention=before | self._bits)
-            whole, worse = in_one_batch(denoise, x_t, t, plain, perturbed)
+            whole, worse = in_one_batch(denoise, x_t, t, cond, cond.controlled(self._identity))
             return extrapolated(whole, worse.x0, self.scale)
 
         return guided

@@ -12,7 +12,7 @@ from difflab.networks.layers.pooling import Pooling
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.trunk import Trunk
-from difflab.networks.network import Network
+from difflab.networks.network import BlockCondition, Network
 from difflab.networks.unet import EMBEDDING_MULTIPLE
 from difflab.types import Condition
 
@@ -82,5 +82,5 @@ class Encoder(Network):
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition | None = None
     ) -> Float[Tensor, "b o"]:
-        emb = F.silu(self.time_embedding(time))
+        emb = BlockCondition(F.silu(self.time_embedding(time)))
         return self.pooling(self.trunk(x.to(self.trunk.conv_in.weight.dtype), emb)).to(x.dtype)

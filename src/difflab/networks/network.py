@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from difflab.types import Condition
+from difflab.types import NO_CONTROLS, Condition, Controls
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,8 +38,9 @@ class Network(nn.Module, ABC):
         in_channels: Channels of x.
         out_channels: Channels of the output: those of x, twice as many if it speaks of a variance too; number of classes.
         image_size: Side of x.
-        condition_channels: Channels of the image that it must be told, `cond.image`; 0 if it reads none.
-        attention_places: Places of the self-attentions that obey `cond.identity_attention`, among `difflab.types.ATTENTION_PLACES`.
+        condition_channels: Channels of the `Image` that it must be told; 0 if it reads none.
+        attention_places: Places of the self-attentions that ask the condition's `AttentionControl`s: 0 in its middle, -1, -2 ... before it,
+            1, 2 ... after it.
         sizes: Whole numbers of the constructor that make it larger, by which a row can be made equal to another one, and the multiples
             of each that are tried.
     """
@@ -63,6 +65,58 @@ class Network(nn.Module, ABC):
             time: How noisy they are, in the network's own numbers.
             cond: What else it is told of them.
         """
+
+
+@dataclass(frozen=True)
+class BlockCondition:
+    """What each block of a network is told besides the features: the condition, embedded.
+
+    Attributes:
+        vector: [B, E], of time and condition.
+        tokens: [B, N, D], for cross-attention; None where nothing of the condition is a sequence.
+        mask: [B, N] bool, which tokens are there; None for all.
+        controls: Of the attention maps.
+        t: [B] float64, the time of the call, for the controls.
+    """
+
+    vector: Float[Tensor, "b e"]
+    tokens: Float[Tensor, "b n d"] | None = None
+    mask: Bool[Tensor, "b n"] | None = None
+    controls: Controls = NO_CONTROLS
+    t: Float64[Tensor, " b"] | None = None
+
+
+def block_condition(
+    time: Float[Tensor, "b e"],
+    embedders: nn.ModuleDict,
+    cond: Condition,
+    activation: Callable[[Tensor], Tensor] = lambda vector: vector,
+) -> BlockCondition:
+    """The condition as the blocks of a network are told it, whatever it is made of.
+
+    Vectors are added to that of time, in the order of the embedders; tokens stand after each other.
+
+    Args:
+        time: The embedding of time.
+        embedders: Name -> module(cond) -> `Embedding`, or a vector [B, E].
+        cond: The condition.
+        activation: Of the sum of vectors, if every block begins with it: once is enough.
+    """
+    vector, sequences = time, []
+    for embedder in embedders.values():
+        embedding = cond.embedded(embedder)
+        if embedding.vector is not None:
+            vector = vector + embedding.vector
+        if embedding.tokens is not None:
+            sequences.append(embedding)
+    vector = activation(vector)
+    if not sequences:
+        return BlockCondition(vector, controls=cond.controls, t=cond.t)
+    tokens = torch.cat([e.tokens for e in sequences if e.tokens is not None], dim=1)
+    mask = None
+    if any(e.mask is not None for e in sequences):
+        mask = torch.cat([e.present for e in sequences], dim=1)
+    return BlockCondition(vector, tokens, mask, cond.controls, cond.t)
 
 
 @runtime_checkable

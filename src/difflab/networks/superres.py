@@ -7,11 +7,11 @@ from torch import Tensor
 from difflab.networks.layers.resample import BilinearEnlargement, Enlargement
 from difflab.networks.network import Network
 from difflab.networks.unet import UNet
-from difflab.types import Condition
+from difflab.types import Condition, GivenImage
 
 
 class SuperRes(Network):
-    """The network F(x, time, cond) = UNet([x, enlarge(cond.image)], time, cond).
+    """The network F(x, time, cond) = UNet([x, enlarge(image)], time, cond).
 
     Args:
         unet: With as many more input channels as the small image has.
@@ -36,7 +36,8 @@ class SuperRes(Network):
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o h w"]:
-        if cond.image is None:
-            raise ValueError("a super-resolution network needs the small image: Condition(image=...)")
-        enlarged = self.enlarge(cond.image.to(x.dtype), (x.shape[2], x.shape[3]))
+        small = GivenImage.of(cond)
+        if small is None:
+            raise ValueError("a super-resolution network needs the small image: Condition(image=GivenImage(...))")
+        enlarged = self.enlarge(small.values.to(x.dtype), (x.shape[2], x.shape[3]))
         return self.unet(torch.cat([x, enlarged], dim=1), time, cond)

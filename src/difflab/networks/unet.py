@@ -17,7 +17,7 @@ from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import Chain, ResidualBlock
 from difflab.networks.layers.trunk import Trunk
-from difflab.networks.network import Network, zeroed
+from difflab.networks.network import Network, block_condition, zeroed
 from difflab.types import Condition
 
 EMBEDDING_MULTIPLE = 4
@@ -34,7 +34,8 @@ class UNet(Network):
         image_size: Side of the square training images (other sizes that the levels divide work too).
         in_channels: Channels of the image.
         out_channels: Channels of the result: those of the image, and as many again for a learned variance.
-        embedders: Name -> (dim=) -> module(cond) -> [B, dim], added to the embedding of time.
+        embedders: Name -> (dim=) -> module(cond) -> vector [B, dim], added to the embedding of time, or `Embedding` with tokens for
+            cross-attention.
         norm: (channels, emb_dim) -> module(h, emb): AdaptiveGroupNorm, AdditiveGroupNorm.
         resample: Between levels: BigGANResample, ConvResample, PoolResample.
         attention: (channels) -> module(h, emb): HeadsFirstAttention, QKVFirstAttention.
@@ -111,13 +112,10 @@ class UNet(Network):
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o h w"]:
-        emb = self.time_embedding(time)
-        for embedder in self.embedders.values():
-            emb = emb + embedder(cond)
-        emb = F.silu(emb)  # every block begins with it; once is enough
-        *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb, cond.identity_attention)
+        emb = block_condition(self.time_embedding(time), self.embedders, cond, activation=F.silu)
+        *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb)
         for step in self.up:
-            h = step(torch.cat([h, features.pop()], dim=1), emb, cond.identity_attention)
+            h = step(torch.cat([h, features.pop()], dim=1), emb)
         return self.conv_out(F.silu(self.norm_out(h).to(h.dtype))).to(x.dtype)
 
 

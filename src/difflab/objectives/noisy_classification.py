@@ -12,7 +12,7 @@ from difflab.noise import Noise
 from difflab.objectives.objective import Objective
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.process import perturb
-from difflab.types import Condition, Losses
+from difflab.types import Condition, Label, Losses
 
 
 class NoisyClassification(Objective[NoisyClassifier]):
@@ -26,11 +26,12 @@ class NoisyClassification(Objective[NoisyClassifier]):
         self.time_sampler = time_sampler
 
     def __call__(self, model: NoisyClassifier, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
-        if cond.label is None:
+        label = Label.of(cond)
+        if label is None:
             raise ValueError("a classifier learns from classes, and these images have none: choose labelled data")
         t, importance = self.time_sampler(noise, model.schedule)
         eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
-        terms = classification_terms(model(perturb(x_0, eps, model.schedule(t)), t), cond.label)
+        terms = classification_terms(model(perturb(x_0, eps, model.schedule(t)), t), label.number)
         return Losses(importance.to(terms["loss"]) * terms["loss"], t, terms)
 
     def check(self, model: NoisyClassifier) -> None:

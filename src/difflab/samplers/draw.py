@@ -11,7 +11,7 @@ from torch import Tensor
 from difflab.noise import ImageNoise
 from difflab.samplers.sampler import Sampler, initial_noise
 from difflab.schedules import NoiseSchedule
-from difflab.types import Condition, DenoiseFn
+from difflab.types import Condition, DenoiseFn, GivenImage, Label
 
 
 def draw(
@@ -44,7 +44,7 @@ def draw(
 
 def balanced_labels(seeds: Int[Tensor, " b"], num_classes: int) -> Condition:
     """The class i mod K for image i, so any run of seeds is balanced; no label where there are no classes."""
-    return Condition(label=seeds % num_classes) if num_classes else Condition()
+    return Condition(label=Label(seeds % num_classes)) if num_classes else Condition()
 
 
 def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
@@ -66,4 +66,4 @@ def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[
 
 def _stream(shape: tuple[int, int, int], cond: Condition) -> int:
     """Which of the noises of a seed an image gets: 0; where a smaller image is enlarged the height, which differs from stage to stage."""
-    return 0 if cond.image is None else shape[1]
+    return 0 if GivenImage.of(cond) is None else shape[1]

@@ -76,7 +76,7 @@ class Sampler(ABC):
     ) -> Float[Tensor, "b c h w"]:
         """Samples from noise x_T."""
         x = x_T
-        for step in self.trajectory(denoise, schedule, x_T, cond, noise):
+        for step in self.trajectory(denoise, schedule, x_T, cond.kept(), noise):
             x = step.x_s
         return x
 

@@ -35,6 +35,7 @@ from difflab.sampling.job import SamplingJob
 from difflab.sampling.options import SamplingOptions
 from difflab.sampling.shards import Shards
 from difflab.training.callbacks import GuidanceCallback
+from difflab.types import Label
 
 
 def processes_of(options: SamplingOptions) -> Processes:
@@ -175,8 +176,8 @@ def _warn_of_empty(model: LoadedModel, classes: Classes, seeds: Tensor) -> None:
     """Names the classes that are drawn and of which the run had no image."""
     starts = RunDirectory(model.file.parent.parent).starts()
     empty = set(starts[-1].get("empty_classes", ())) if starts and model.num_classes else set()
-    labels = classes(seeds).label if empty else None
-    drawn = [] if labels is None else labels.unique().tolist()
+    label = Label.of(classes(seeds)) if empty else None
+    drawn = [] if label is None else label.number.unique().tolist()
     unlearnt = [str(number) for number in drawn if number in empty]
     if unlearnt:
         warn(

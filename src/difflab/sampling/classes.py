@@ -15,7 +15,7 @@ from torch import Tensor
 
 from difflab.conditioning import Conditions
 from difflab.reading.arrays import read_array
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 
 class Classes(Conditions):
@@ -68,7 +68,7 @@ class InTurn(Classes):
         self.columns = len(classes) if len(classes) > 1 else 0
 
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
-        return Condition(label=self._classes.to(seeds.device)[seeds % len(self._classes)])
+        return Condition(label=Label(self._classes.to(seeds.device)[seeds % len(self._classes)]))
 
 
 class Listed(Classes):
@@ -88,7 +88,7 @@ class Listed(Classes):
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
         # what lies beyond the list is padding, which needs some label
         position = (seeds - self._first_seed) % len(self._labels)
-        return Condition(label=self._labels.to(seeds.device)[position])
+        return Condition(label=Label(self._labels.to(seeds.device)[position]))
 
 
 def classes_of(

@@ -24,7 +24,7 @@ from difflab.noise import ImageNoise
 from difflab.runtime.invocation import program
 from difflab.sampling.options import SamplingOptions
 from difflab.sampling.sample_set import PLAN_FILE, read_set
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 
 class GivenImages:
@@ -119,7 +119,7 @@ class UpsampledImages(Conditions):
         return low_resolution.given(classes(seeds), self.given.small(index), ImageNoise(low_resolution.size, seeds))
 
     def _own(self, seeds: Tensor) -> Condition:
-        return Condition(label=self.given.labels(seeds - self._first_seed).to(seeds.device))
+        return Condition(label=Label(self.given.labels(seeds - self._first_seed).to(seeds.device)))
 
     def shown(self, images: UInt8[Tensor, "b c h w"], seeds: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w2"]:
         """Small image, result and, where it is known, original, from left to right."""

@@ -25,7 +25,7 @@ from difflab.runtime.signals import DRAWING, KEEPING, signals
 from difflab.sampling.formats import grid_of
 from difflab.sampling.sample_set import SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
-from difflab.types import Condition
+from difflab.types import Condition, Label
 
 if TYPE_CHECKING:
     from difflab.sampling.formats import Format
@@ -109,8 +109,8 @@ def _drawn(folder: SampleSet, k: int, seeds: Tensor, cond: Condition, draw_batch
     """Draws and writes a shard; what went wrong, or None."""
     window = f"seeds {int(seeds[0])} .. {int(seeds[-1])}"
     try:
-        images = draw_batch(seeds, cond)
-        folder.shards.write(k, images.cpu(), None if cond.label is None else cond.label.cpu())
+        images, label = draw_batch(seeds, cond), Label.of(cond)
+        folder.shards.write(k, images.cpu(), None if label is None else label.number.cpu())
     except torch.OutOfMemoryError:
         return f"{window}: the device has not enough memory for batches of {len(seeds)}; give a smaller batch_size"
     except OSError as error:

@@ -1,17 +1,18 @@
 """Self-attention over all places of an image, and how its channels are divided into heads."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.norms import GroupNorm
-from difflab.networks.network import zeroed
-from difflab.types import attention_bit
+from difflab.networks.network import BlockCondition, zeroed
+from difflab.types import AttentionSite, Controls
 
 
 class Pointwise(nn.Linear):
@@ -70,15 +71,12 @@ class SelfAttention(nn.Module, ABC):
     h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head. The two layouts of
     the projection's channels are equal as models, but weights trained in one are not those of the other.
 
-    For an example of whose `identity` this layer is part the map is the identity instead of the softmax: v alone (perturbed-attention
-    guidance, arXiv 2403.17377). It is asked for with the image, so that nothing of it outlives the call.
-
     Args:
         channels: Channels of the image.
         heads: Channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`.
 
     Attributes:
-        place: Where it is in the network, told by it: see `difflab.types.ATTENTION_PLACES`.
+        place: Where it is in the network, told by it: see `AttentionSite`.
     """
 
     def __init__(self, channels: int, heads: Callable[[int], int]):
@@ -93,17 +91,92 @@ class SelfAttention(nn.Module, ABC):
     def split(self, qkv: Float[Tensor, "b n c3"]) -> tuple[Tensor, Tensor, Tensor]:
         """The projection's channels as q, k, v, each [B, N, heads, head channels]."""
 
-    def forward(
-        self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
-    ) -> Float[Tensor, "b c h w"]:
+    def forward(self, h: Float[Tensor, "b c *size"], emb: BlockCondition) -> Float[Tensor, "b c *size"]:
         tokens = self.qkv(self.norm(h).to(h.dtype)).flatten(2).transpose(1, 2)
         q, k, v = (part.transpose(1, 2) for part in self.split(tokens))
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        if identity is not None:
-            here = (identity & attention_bit(self.place)) != 0
-            mixed = torch.where(here[:, None, None, None], v, mixed)
+        site = AttentionSite(self.place, False, tuple(h.shape[2:]), emb.t)
+        mixed = attend(q, k, v, site, emb.controls)
         mixed = mixed.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, h.shape[2:])
         return h + self.out(mixed)
+
+
+class CrossAttention(nn.Module):
+    """Attention of every pixel to the tokens of the condition (Rombach et al. 2022, arXiv 2112.10752, section 3.3).
+
+    h + Linear(Attention(q, k, v)) with q = Linear(GroupNorm(h)) and k, v = Linear(tokens). Tokens that are masked out are not looked at. It
+    begins as the identity.
+
+    Args:
+        channels: Channels of the image.
+        heads: Channels -> number of heads.
+        token_dim: Size of a token.
+
+    Attributes:
+        place: That of the self-attention before it.
+    """
+
+    def __init__(self, channels: int, heads: Callable[[int], int], token_dim: int):
+        super().__init__()
+        self.heads = heads(channels)
+        self.place = 0
+        self.norm = GroupNorm(channels)
+        self.q = Pointwise(channels, channels)
+        self.kv = nn.Linear(token_dim, 2 * channels)
+        self.out = zeroed(Pointwise(channels, channels))
+
+    def forward(self, h: Float[Tensor, "b c *size"], emb: BlockCondition) -> Float[Tensor, "b c *size"]:
+        if emb.tokens is None:
+            raise ValueError(
+                "the network has cross-attention, but no embedder of its condition gives tokens: choose one that does, or leave "
+                "cross_attention out"
+            )
+        q = self.q(self.norm(h).to(h.dtype)).flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
+        k, v = self.kv(emb.tokens.to(h.dtype)).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        site = AttentionSite(self.place, True, tuple(h.shape[2:]), emb.t)
+        mixed = attend(q, k, v, site, emb.controls, emb.mask)
+        return h + self.out(mixed.transpose(2, 3).flatten(1, 2).unflatten(2, h.shape[2:]))
+
+
+def attend(
+    q: Float[Tensor, "b heads n d"],
+    k: Float[Tensor, "b heads m d"],
+    v: Float[Tensor, "b heads m d"],
+    site: AttentionSite,
+    controls: Controls,
+    mask: Bool[Tensor, "b m"] | None = None,
+) -> Float[Tensor, "b heads n d"]:
+    """softmax(q k^T / sqrt(d)) v, the maps as the controls that concern this layer will have them.
+
+    Args:
+        q: Queries.
+        k: Keys.
+        v: Values.
+        site: Which layer it is, and when.
+        controls: Of the condition. Without one that concerns the layer this is torch's fused kernel.
+        mask: Which keys are there; None for all.
+
+    Raises:
+        ValueError: The controls are those of equal shares of the batch, and it cannot be divided so.
+    """
+    where = None if mask is None else mask[:, None, None, :]
+    if not controls or not controls.concern(site):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=where)
+    if controls.shares:
+        count = len(controls.shares)
+        if len(q) % count:
+            raise ValueError(f"attention of {len(q)} examples cannot be controlled in {count} equal shares")
+        masks = [None] * count if mask is None else list(mask.chunk(count))
+        times = [None] * count if site.t is None else list(site.t.chunk(count))
+        parts = zip(q.chunk(count), k.chunk(count), v.chunk(count), times, controls.shares, masks, strict=True)
+        return torch.cat([attend(q, k, v, site._replace(t=t), own, m) for q, k, v, t, own, m in parts])
+    logits = (q.float() @ k.float().transpose(2, 3)) / math.sqrt(q.shape[-1])
+    if where is not None:
+        logits = logits.masked_fill(~where, -torch.inf)
+    probabilities = logits.softmax(-1)
+    for control in controls.own:
+        if control.concerns(site):
+            probabilities = control(site, probabilities)
+    return probabilities.to(v.dtype) @ v
 
 
 class HeadsFirstAttention(SelfAttention):

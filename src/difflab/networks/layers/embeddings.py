@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.network import zeroed
-from difflab.types import NULL_LABEL, Condition
+from difflab.types import NULL_LABEL, Condition, GivenImage, Label
 
 _LONGEST_PERIOD = 10_000
 
@@ -77,17 +77,19 @@ class LabelEmbedding(nn.Module):
         nn.init.normal_(self.weight)
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
-        if cond.label is None:
+        label = Label.of(cond)
+        if label is None:
             raise ValueError(
                 "the network was built for class labels, but the condition has none; "
                 "give labels, or build it with NullableLabelEmbedding"
             )
-        if cond.label.device.type == "cpu" and ((cond.label < 0) | (cond.label >= self.num_classes)).any():
+        number = label.number
+        if number.device.type == "cpu" and ((number < 0) | (number >= self.num_classes)).any():
             raise ValueError(
-                f"labels must be 0 .. {self.num_classes - 1}, got {cond.label.tolist()}; {NULL_LABEL} is a dropped label, "
+                f"labels must be 0 .. {self.num_classes - 1}, got {number.tolist()}; {NULL_LABEL} is a dropped label, "
                 "for which only NullableLabelEmbedding has a vector"
             )
-        return F.embedding(cond.label, self.weight)
+        return F.embedding(number, self.weight)
 
 
 class NullableLabelEmbedding(nn.Module):
@@ -112,10 +114,11 @@ class NullableLabelEmbedding(nn.Module):
         nn.init.normal_(self.weight)
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
-        if cond.label is None:
+        label = Label.of(cond)
+        if label is None:
             return self.weight[-1:]
         # the last row; other numbers that are no class stay wrong and fail in the lookup
-        return F.embedding(torch.where(cond.label == NULL_LABEL, self.num_classes, cond.label), self.weight)
+        return F.embedding(torch.where(label.number == NULL_LABEL, self.num_classes, label.number), self.weight)
 
 
 SINUSOIDS = 128
@@ -136,10 +139,11 @@ class LevelEmbedding(nn.Module):
         self.output = zeroed(nn.Linear(dim, dim))
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
-        if cond.level is None:
+        image = GivenImage.of(cond)
+        if image is None or image.level is None:
             raise ValueError(
                 "the network was built to be told how much noise is on the small image, but the condition does not say: choose an "
                 "augmentation of it, such as conditioning/augmentation@conditioning.low_resolution.augmentation=added_noise, or leave "
                 "the embedder `level` out"
             )
-        return self.output(F.silu(self.embedding(self.scale * cond.level)))
+        return self.output(F.silu(self.embedding(self.scale * image.level)))

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.networks.network import BlockCondition
+
 
 @runtime_checkable
 class BlockFactory(Protocol):
@@ -83,7 +85,7 @@ class _ConvDown(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
-    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         return self.conv(h)
 
 
@@ -92,7 +94,7 @@ class _ConvUp(nn.Module):
         super().__init__()
         self.conv = DoublingConv2d(channels, channels)
 
-    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         return self.conv(h)
 
 
@@ -107,12 +109,12 @@ class ConvResample(Resample):
 
 
 class _PoolDown(nn.Module):
-    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         return halve(h)
 
 
 class _RepeatUp(nn.Module):
-    def forward(self, h: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         return double(h)
 
 

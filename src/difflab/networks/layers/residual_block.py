@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from difflab.networks.layers.attention import SelfAttention
 from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.resample import DoublingConv2d, double
-from difflab.networks.network import zeroed
+from difflab.networks.network import BlockCondition, zeroed
 
 
 class Chain(nn.ModuleList):
-    """Layers one after the other, h -> block_n(... block_1(h, emb) ..., emb). Attentions are told `identity` as well, where there is one.
+    """Layers one after the other, h -> block_n(... block_1(h, emb) ..., emb).
 
     Args:
         blocks: The layers, each (h, emb) -> h.
@@ -28,11 +27,10 @@ class Chain(nn.ModuleList):
         super().__init__(blocks)
         self.gradient_checkpointing = gradient_checkpointing
 
-    def forward(self, h: Tensor, emb: Tensor, identity: Tensor | None = None) -> Tensor:
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for block in self:
-            told = (emb, identity) if identity is not None and isinstance(block, SelfAttention) else (emb,)
-            h = checkpoint(block, h, *told, use_reentrant=False) if recompute else block(h, *told)
+            h = checkpoint(block, h, emb, use_reentrant=False) if recompute else block(h, emb)
         return h
 
 
@@ -78,9 +76,9 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         self.dropout, self.residual_scale, self.resize = dropout, residual_scale, resize
 
-    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b d i j"]:
+    def forward(self, h: Float[Tensor, "b c h w"], emb: BlockCondition) -> Float[Tensor, "b d i j"]:
         branch = self.conv_in(self.resize_in(F.silu(self.norm_in(h).to(h.dtype))))
-        branch = F.silu(self.norm_out(branch, emb))
+        branch = F.silu(self.norm_out(branch, emb.vector))
         branch = self.conv_out(F.dropout(branch, self.dropout, self.training))
         total = self.skip(self.resize(h)) + branch
         # a product with one would cost a pass over the image

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from difflab.networks.layers.resample import BlockFactory, Resample
 from difflab.networks.layers.residual_block import Chain
+from difflab.networks.network import BlockCondition
 
 
 class Trunk(nn.Module):
@@ -78,15 +79,12 @@ class Trunk(nn.Module):
         self.features.append(ch)
         self.memory_format: torch.memory_format | None = None
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"], identity: Int[Tensor, " b"] | None = None
-    ) -> list[Tensor]:
+    def forward(self, x: Float[Tensor, "b c h w"], emb: BlockCondition) -> list[Tensor]:
         """The image after conv_in, after every step, and after the middle.
 
         Args:
             x: The images.
-            emb: The activated embedding of time and condition.
-            identity: See `SelfAttention`.
+            emb: What the blocks are told of time and condition.
 
         Raises:
             ValueError: The levels do not divide the images' height and width.
@@ -100,8 +98,8 @@ class Trunk(nn.Module):
         x = x.contiguous(memory_format=self.memory_format or fastest_format(x.device))
         features = [self.conv_in(x)]  # all others follow it
         for step in self.steps:
-            features.append(step(features[-1], emb, identity))
-        features.append(self.middle(features[-1], emb, identity))
+            features.append(step(features[-1], emb))
+        features.append(self.middle(features[-1], emb))
         return features
 
 

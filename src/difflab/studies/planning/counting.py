@@ -18,7 +18,7 @@ from difflab.networks import Network
 from difflab.noise import Noise
 from difflab.samplers import Sampler
 from difflab.schedules import NoiseSchedule
-from difflab.types import Condition, Prediction
+from difflab.types import Condition, GivenImage, Label, Prediction
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def count_network(network: Network, classes: int) -> NetworkCount:
         classes: Classes that it is conditioned on; 0 for none.
     """
     device = next(network.parameters()).device
+    channels, level = network.condition_channels, torch.zeros(1, dtype=torch.float64, device=device)
     # a small image of one pixel is enlarged as any other; a level says that it is noised
     cond = Condition(
-        label=torch.zeros(1, dtype=torch.long, device=device) if classes else None,
-        image=torch.zeros(1, channels, 1, 1, device=device) if (channels := network.condition_channels) else None,
-        level=torch.zeros(1, dtype=torch.float64, device=device) if network.condition_channels else None,
+        label=Label(torch.zeros(1, dtype=torch.long, device=device)) if classes else None,
+        image=GivenImage(torch.zeros(1, channels, 1, 1, device=device), level) if channels else None,
     )
     size, flops = network.image_size, FlopCounterMode(display=False)
     try:
@@ -169,7 +169,7 @@ def half_life_images(averaging: Averaging, steps: int, batch: int) -> float:
     return batch * math.log(0.5) / math.log(beta) if beta > 0 else 0.0
 
 
-_LABEL = Condition(label=torch.zeros(1, dtype=torch.long))
+_LABEL = Condition(label=Label(torch.zeros(1, dtype=torch.long)))
 
 
 class _Counting:

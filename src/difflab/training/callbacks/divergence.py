@@ -247,14 +247,14 @@ class DivergenceCallback(pl.Callback):
 
     def _report(self, path: Path, step: _Step) -> None:
         """Everything that is needed to repeat the step: the micro-batch, its times, the seed and where the weights are."""
-        label = step.batch.cond.label
+        cond = step.batch.cond.to("cpu")
         known = {
             "step": step.number,
             "seed": step.module.seed,
             "gradient_norm": float(step.norm),
             "number": step.batch.number.cpu(),
             "x0": step.batch.x0.cpu(),
-            "label": None if label is None else label.cpu(),
+            "cond": {name: part.tensors for name, part in cond.items()},
             "t": step.losses.t.cpu(),
             "loss": step.losses.total.detach().cpu(),
         }
