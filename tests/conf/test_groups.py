@@ -56,6 +56,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "conditioning/shrink": (shrinks, shrinks.Shrink),
     "conditioning/augmentation": (augmentations, augmentations.Augmentation),
     "network/attention": (layers, layers.SelfAttention),
+    "network/cross_attention": (layers, layers.CrossAttention),
     "network/pooling": (layers, layers.Pooling),
     "extractor": (features, features.FeatureExtractor),
     "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),

@@ -107,10 +107,10 @@ def test_one_that_is_not_droppable_is_refused_before_and_while_sampling(name, co
 def test_what_is_guided_away_from_can_be_given(name):
     """A negative prompt; the other parts are dropped as ever."""
     kinds = {
-        "classifier_free": lambda w, null: ClassifierFree(w, null),
-        "over_time": lambda w, null: ClassifierFreeOverTime(w, Constant(), null),
-        "rescaled": lambda w, null: RescaledClassifierFree(w, 0.0, null),
-        "adaptive_projected": lambda w, null: AdaptiveProjected(w, 1.0, torch.inf, 0.0, null),
+        "classifier_free": lambda w, negative: ClassifierFree(w, negative),
+        "over_time": lambda w, negative: ClassifierFreeOverTime(w, Constant(), negative),
+        "rescaled": lambda w, negative: RescaledClassifierFree(w, 0.0, negative),
+        "adaptive_projected": lambda w, negative: AdaptiveProjected(w, 1.0, torch.inf, 0.0, negative),
     }
     cond = CAPTIONS.having(label=Label(torch.tensor([0, 1, 2, 3])))
     conditional, negative = denoise(X, T, cond).x0, denoise(X, T, cond.null(instead={"caption": -0.5})).x0
@@ -153,5 +153,5 @@ def test_scales_of_one_are_the_conditional_model_exactly_and_cost_nothing():
     assert calls == [8, 12]
     with pytest.raises(ValueError, match=r"scale = \{\} guides by no part"):
         ClassifierFree({})
-    with pytest.raises(ValueError, match="null gives 'label', and scale has no w for it: caption"):
+    with pytest.raises(ValueError, match="negative gives 'label', and scale has no w for it: caption"):
         ClassifierFree({"caption": 2.0}, {"label": 3})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from difflab.former_names import Neutral
-from difflab.guidance.guidance import NOTHING, Guidance, with_and_without
+from difflab.guidance.guidance import Guidance, with_and_without
 from difflab.types import Condition, DenoiseFn, Prediction
 
 
@@ -40,7 +40,7 @@ class AdaptiveProjected(Guidance):
         eta: float,
         norm_threshold: float,
         momentum: float,
-        null: Neutral[Mapping[str, Any]] = NOTHING,
+        negative: Neutral[Mapping[str, Any] | None] = None,
     ):
         if not norm_threshold > 0:
             raise ValueError(f"norm_threshold = {norm_threshold} must be above 0; .inf is no threshold")
@@ -52,7 +52,7 @@ class AdaptiveProjected(Guidance):
         self.eta = eta
         self.norm_threshold = norm_threshold
         self.momentum = momentum
-        self.null = dict(null)
+        self.negative = dict(negative or {})
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
@@ -60,7 +60,7 @@ class AdaptiveProjected(Guidance):
         remembered = _Momentum(self.momentum)
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.null)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.negative)
             d = remembered.added(conditional.x0 - unconditional.x0, t)
             dims = tuple(range(1, d.ndim))
             length = torch.linalg.vector_norm(d, dim=dims, keepdim=True)

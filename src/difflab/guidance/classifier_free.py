@@ -10,7 +10,7 @@ from torch import Tensor
 
 from difflab.former_names import Neutral
 from difflab.guidance.classifier_free_over_time import ClassifierFreeOverTime
-from difflab.guidance.guidance import NOTHING, Guidance, in_one_batch
+from difflab.guidance.guidance import Guidance, in_one_batch
 from difflab.guidance.shapes import Constant
 from difflab.types import Condition, DenoiseFn, Prediction
 
@@ -32,23 +32,23 @@ class ClassifierFree(Guidance):
 
     Args:
         scale: w, of the whole condition; or name of a part -> w.
-        null: Name -> value that a part of the null condition has in place of being dropped: another class, a negative prompt.
+        negative: Name -> value that a part of the null condition has in place of being dropped: another class, a negative prompt.
     """
 
     needs_null_condition = True
 
-    def __init__(self, scale: float | Mapping[str, float], null: Neutral[Mapping[str, Any]] = NOTHING):
+    def __init__(self, scale: float | Mapping[str, float], negative: Neutral[Mapping[str, Any] | None] = None):
         self.scale = scale
-        self.null = dict(null)
+        self.negative = dict(negative or {})
         if isinstance(scale, Mapping):
             if not scale:
                 raise ValueError("scale = {} guides by no part of the condition: give a number, or name -> w")
-            if stray := [name for name in self.null if name not in scale]:
-                raise ValueError(f"null gives {stray[0]!r}, and scale has no w for it: {', '.join(scale)}")
+            if stray := [name for name in self.negative if name not in scale]:
+                raise ValueError(f"negative gives {stray[0]!r}, and scale has no w for it: {', '.join(scale)}")
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if not isinstance(self.scale, Mapping):
-            return ClassifierFreeOverTime(self.scale, Constant(), self.null)(denoise)
+            return ClassifierFreeOverTime(self.scale, Constant(), self.negative)(denoise)
         names, w = list(self.scale), list(self.scale.values())
         # of D_0 .. D_n
         factors = [w[0], *(after - before for before, after in pairwise(w)), 1 - w[-1]]
@@ -66,4 +66,4 @@ class ClassifierFree(Guidance):
         return guided
 
     def _without(self, cond: Condition, names: Sequence[str]) -> Condition:
-        return cond.null(names, {name: value for name, value in self.null.items() if name in names})
+        return cond.null(names, {name: value for name, value in self.negative.items() if name in names})

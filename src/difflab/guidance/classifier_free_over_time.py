@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from difflab.former_names import Neutral
-from difflab.guidance.guidance import NOTHING, Guidance, extrapolated, with_and_without
+from difflab.guidance.guidance import Guidance, extrapolated, with_and_without
 from difflab.guidance.shapes import Shape
 from difflab.types import Condition, DenoiseFn, Prediction
 
@@ -24,15 +24,15 @@ class ClassifierFreeOverTime(Guidance):
     Args:
         scale: w.
         shape: t -> [B].
-        null: See `ClassifierFree`.
+        negative: See `ClassifierFree`.
     """
 
     needs_null_condition = True
 
-    def __init__(self, scale: float, shape: Shape, null: Neutral[Mapping[str, Any]] = NOTHING):
+    def __init__(self, scale: float, shape: Shape, negative: Neutral[Mapping[str, Any] | None] = None):
         self.scale = scale
         self.shape = shape
-        self.null = dict(null)
+        self.negative = dict(negative or {})
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
@@ -42,7 +42,7 @@ class ClassifierFreeOverTime(Guidance):
             share = self.shape(t)
             if self.shape.vanishes and not share.any():
                 return denoise(x_t, t, cond)
-            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.null)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.negative)
             return extrapolated(conditional, unconditional.x0, 1 + (self.scale - 1) * share)
 
         return guided

@@ -75,7 +75,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def with_and_without(
-    denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition, null: Mapping[str, Any] = NOTHING
+    denoise: DenoiseFn, x_t: Tensor, t: Tensor, cond: Condition, negative: Mapping[str, Any] = NOTHING
 ) -> tuple[Prediction, Prediction]:
     """The predictions under a condition and under its null condition.
 
@@ -84,14 +84,14 @@ def with_and_without(
         x_t: The images, [B, C, H, W].
         t: Their times, [B].
         cond: The condition.
-        null: Name -> value that a part of the null condition has in place of being dropped.
+        negative: Name -> value that a part of the null condition has in place of being dropped.
 
     Raises:
         ValueError: Nothing in the condition can be dropped.
     """
-    if not cond.is_droppable and not null:
+    if not cond.is_droppable and not negative:
         raise ValueError(NOT_DROPPABLE)
-    conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.null(instead=null))
+    conditional, unconditional = in_one_batch(denoise, x_t, t, cond, cond.null(instead=negative))
     return conditional, unconditional
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from difflab.former_names import Neutral
-from difflab.guidance.guidance import NOTHING, Guidance, extrapolated, with_and_without
+from difflab.guidance.guidance import Guidance, extrapolated, with_and_without
 from difflab.types import Condition, DenoiseFn, Prediction
 
 
@@ -26,19 +26,19 @@ class RescaledClassifierFree(Guidance):
 
     needs_null_condition = True
 
-    def __init__(self, scale: float, phi: float, null: Neutral[Mapping[str, Any]] = NOTHING):
+    def __init__(self, scale: float, phi: float, negative: Neutral[Mapping[str, Any] | None] = None):
         if not 0 <= phi <= 1:
             raise ValueError(f"phi = {phi} is a share of the rescaled prediction: choose one from 0 to 1")
         self.scale = scale
         self.phi = phi
-        self.null = dict(null)
+        self.negative = dict(negative or {})
 
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         if self.scale == 1:
             return denoise
 
         def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
-            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.null)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.negative)
             prediction = extrapolated(conditional, unconditional.x0, self.scale)
             ratio = _std(conditional.x0) / _std(prediction.x0).clamp(min=torch.finfo(x_t.dtype).tiny)
             return Prediction(torch.lerp(prediction.x0, ratio * prediction.x0, self.phi), prediction.variance_fraction)

@@ -5,18 +5,20 @@ With other settings it is that of DDPM (arXiv 2006.11239) and Improved DDPM (arX
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from difflab.networks.layers.attention import SelfAttention
+from difflab.former_names import Neutral
+from difflab.networks.layers.attention import Attention
 from difflab.networks.layers.embeddings import TimeEmbedding
 from difflab.networks.layers.norms import GroupNorm
 from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import Chain, ResidualBlock
-from difflab.networks.layers.trunk import Trunk
+from difflab.networks.layers.trunk import Trunk, attentions
 from difflab.networks.network import Network, block_condition, zeroed
 from difflab.types import Condition
 
@@ -43,10 +45,14 @@ class UNet(Network):
         width: Channels of a level with multiplier 1.
         channel_mult: Level i has width * channel_mult[i] channels.
         depth: Residual blocks per level.
-        attention_resolutions: Image sizes at which there is attention (always also in the middle).
+        attention_resolutions: Image sizes at which there is attention.
         dropout: Probability, in the residual blocks.
         residual_scale: Factor of the sum in a residual block: 1, or 1 / sqrt(2).
         gradient_checkpointing: Less memory, about a third more computation, the same gradients.
+        cross_attention: (channels) -> module(h, emb) after each attention over the image, which looks at the condition's tokens
+            (`CrossAttention`); None for none.
+        middle_attention: Whether there is attention in the middle. Without it, and with attention_resolutions=[], there is none at all.
+        skips: Whether the way up sees the images that the trunk left. Without them the network is an autoencoder.
     """
 
     def __init__(
@@ -67,6 +73,9 @@ class UNet(Network):
         dropout: float = 0.0,
         residual_scale: float = 1.0,
         gradient_checkpointing: bool = False,
+        cross_attention: Neutral[Callable[[int], nn.Module] | None] = None,
+        middle_attention: Neutral[bool] = True,
+        skips: Neutral[bool] = True,
     ):
         super().__init__()
         if out_channels < 1:
@@ -93,14 +102,17 @@ class UNet(Network):
             attention,
             resample,
             gradient_checkpointing,
+            cross_attention,
+            middle_attention,
         )
+        self.skips = skips
         ch, left, steps = trunk.features[-1], trunk.features[:-1], []
         for level in reversed(range(len(trunk.channels))):
             for i in range(depth + 1):
-                blocks: list[nn.Module] = [block(ch + left.pop(), trunk.channels[level])]
+                blocks: list[nn.Module] = [block(ch + (left.pop() if skips else 0), trunk.channels[level])]
                 ch = trunk.channels[level]
                 if trunk.resolutions[level] in trunk.attention_resolutions:
-                    blocks.append(up_attention(ch))
+                    blocks += attentions(ch, up_attention, cross_attention)
                 if level and i == depth:
                     blocks.append(resample.up(ch, block))
                 steps.append(Chain(blocks, gradient_checkpointing))
@@ -115,14 +127,21 @@ class UNet(Network):
         emb = block_condition(self.time_embedding(time), self.embedders, cond, activation=F.silu)
         *features, h = self.trunk(x.to(self.conv_out.weight.dtype), emb)
         for step in self.up:
-            h = step(torch.cat([h, features.pop()], dim=1), emb)
+            h = step(torch.cat([h, features.pop()], dim=1) if self.skips else h, emb)
         return self.conv_out(F.silu(self.norm_out(h).to(h.dtype))).to(x.dtype)
 
 
 def _placed(parts: Sequence[nn.Module]) -> frozenset[int]:
-    """Tells the self-attentions before, in and after the middle their places, and returns these."""
-    before, middle, after = ([layer for layer in part.modules() if isinstance(layer, SelfAttention)] for part in parts)
-    places = [*range(-len(before), 0), *range(len(middle)), *range(1, 1 + len(after))]
-    for place, layer in zip(places, [*before, *middle, *after], strict=True):
-        layer.place = place
-    return frozenset(places)
+    """Tells the attentions before, in and after the middle their places, and returns these.
+
+    What looks at the condition has the place of the attention over the image before it.
+    """
+    looks = [[layer for layer in part.modules() if isinstance(layer, Attention)] for part in parts]
+    counts = [sum(not layer.is_cross for layer in part) for part in looks]
+    places = iter([*range(-counts[0], 0), *range(counts[1]), *range(1, 1 + counts[2])])
+    found = []
+    for layer in chain(*looks):
+        if not layer.is_cross:
+            found.append(next(places))
+        layer.place = found[-1]
+    return frozenset(found)

@@ -86,7 +86,7 @@ class SamplingOptions:
             of_model=True,
             staged=True,
             protocol=(*_GUIDANCE, "classes"),  # a classifier brings its classes along
-            inside={"classifier_free.scale": Finite},
+            inside={"classifier_free.scale": Finite | Mapping[str, Finite]},
             refers=True,
             named=True,
         ),

@@ -1,6 +1,7 @@
 """The parts of the networks, swapped by name in a configuration."""
 
 from difflab.networks.layers.attention import (
+    CrossAttention,
     HeadCount,
     HeadsFirstAttention,
     HeadWidth,
@@ -25,6 +26,7 @@ from difflab.networks.layers.resample import (
     Enlargement,
     PoolResample,
     Resample,
+    TransposedResample,
 )
 from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.trunk import Trunk
@@ -38,6 +40,7 @@ __all__ = [
     "BigGANResample",
     "BilinearEnlargement",
     "ConvResample",
+    "CrossAttention",
     "Enlargement",
     "GroupNorm",
     "HeadCount",
@@ -56,5 +59,6 @@ __all__ = [
     "SelfAttention",
     "SpatialPooling",
     "TimeEmbedding",
+    "TransposedResample",
     "Trunk",
 ]

@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,19 @@ class HeadWidth:
         return channels // self.channels
 
 
-class SelfAttention(nn.Module, ABC):
+class Attention(nn.Module, ABC):
+    """A layer that looks around, and asks the condition's controls.
+
+    Attributes:
+        place: Where it is in the network, told by it: see `AttentionSite`.
+        is_cross: Whether it looks at the tokens of the condition, not at places of the image.
+    """
+
+    place: int = 0
+    is_cross: ClassVar[bool]
+
+
+class SelfAttention(Attention):
     """Self-attention over pixels (arXiv 2105.05233, section 3).
 
     h + Linear(Attention(q, k, v)) with q, k, v = Linear(GroupNorm(h)), softmax(q k^T / sqrt(head channels)) v per head. The two layouts of
@@ -74,15 +87,13 @@ class SelfAttention(nn.Module, ABC):
     Args:
         channels: Channels of the image.
         heads: Channels -> number of heads: `HeadCount(4)` or `HeadWidth(64)`.
-
-    Attributes:
-        place: Where it is in the network, told by it: see `AttentionSite`.
     """
+
+    is_cross = False
 
     def __init__(self, channels: int, heads: Callable[[int], int]):
         super().__init__()
         self.heads = heads(channels)
-        self.place = 0
         self.norm = GroupNorm(channels)
         self.qkv = Pointwise(channels, 3 * channels)
         self.out = zeroed(Pointwise(channels, channels))
@@ -94,13 +105,13 @@ class SelfAttention(nn.Module, ABC):
     def forward(self, h: Float[Tensor, "b c *size"], emb: BlockCondition) -> Float[Tensor, "b c *size"]:
         tokens = self.qkv(self.norm(h).to(h.dtype)).flatten(2).transpose(1, 2)
         q, k, v = (part.transpose(1, 2) for part in self.split(tokens))
-        site = AttentionSite(self.place, False, tuple(h.shape[2:]), emb.t)
+        site = AttentionSite(self.place, self.is_cross, tuple(h.shape[2:]), emb.t)
         mixed = attend(q, k, v, site, emb.controls)
         mixed = mixed.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, h.shape[2:])
         return h + self.out(mixed)
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(Attention):
     """Attention of every pixel to the tokens of the condition (Rombach et al. 2022, arXiv 2112.10752, section 3.3).
 
     h + Linear(Attention(q, k, v)) with q = Linear(GroupNorm(h)) and k, v = Linear(tokens). Tokens that are masked out are not looked at. It
@@ -110,15 +121,13 @@ class CrossAttention(nn.Module):
         channels: Channels of the image.
         heads: Channels -> number of heads.
         token_dim: Size of a token.
-
-    Attributes:
-        place: That of the self-attention before it.
     """
+
+    is_cross = True
 
     def __init__(self, channels: int, heads: Callable[[int], int], token_dim: int):
         super().__init__()
         self.heads = heads(channels)
-        self.place = 0
         self.norm = GroupNorm(channels)
         self.q = Pointwise(channels, channels)
         self.kv = nn.Linear(token_dim, 2 * channels)
@@ -132,7 +141,7 @@ class CrossAttention(nn.Module):
             )
         q = self.q(self.norm(h).to(h.dtype)).flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
         k, v = self.kv(emb.tokens.to(h.dtype)).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        site = AttentionSite(self.place, True, tuple(h.shape[2:]), emb.t)
+        site = AttentionSite(self.place, self.is_cross, tuple(h.shape[2:]), emb.t)
         mixed = attend(q, k, v, site, emb.controls, emb.mask)
         return h + self.out(mixed.transpose(2, 3).flatten(1, 2).unflatten(2, h.shape[2:]))
 

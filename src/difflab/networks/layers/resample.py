@@ -108,6 +108,25 @@ class ConvResample(Resample):
         return _ConvUp(channels)
 
 
+class _TransposedUp(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
+
+    def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
+        return self.conv(h)
+
+
+class TransposedResample(Resample):
+    """Down: a 3x3 convolution of stride 2. Up: a transposed 4x4 convolution of stride 2 (the UNets of many reimplementations)."""
+
+    def down(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _ConvDown(channels)
+
+    def up(self, channels: int, block: BlockFactory) -> nn.Module:
+        return _TransposedUp(channels)
+
+
 class _PoolDown(nn.Module):
     def forward(self, h: Tensor, emb: BlockCondition) -> Tensor:
         return halve(h)

@@ -27,6 +27,8 @@ class Trunk(nn.Module):
         attention: Makes the attention for a number of channels.
         resample: Makes what is between the levels.
         gradient_checkpointing: See `Chain`.
+        cross_attention: Makes the attention to the tokens of the condition for a number of channels; None for none.
+        middle_attention: Whether there is attention in the middle.
 
     Attributes:
         resolutions: Image size of each level.
@@ -47,6 +49,8 @@ class Trunk(nn.Module):
         attention: Callable[[int], nn.Module],
         resample: Resample,
         gradient_checkpointing: bool,
+        cross_attention: Callable[[int], nn.Module] | None = None,
+        middle_attention: bool = True,
     ):
         super().__init__()
         if in_channels < 1 or depth < 1:
@@ -68,14 +72,15 @@ class Trunk(nn.Module):
             for _ in range(depth):
                 blocks, ch = [block(ch, out)], out
                 if resolution in self.attention_resolutions:
-                    blocks.append(attention(ch))
+                    blocks += attentions(ch, attention, cross_attention)
                 steps.append(Chain(blocks, gradient_checkpointing))
                 self.features.append(ch)
             if level + 1 < len(self.channels):
                 steps.append(Chain([resample.down(ch, block)], gradient_checkpointing))
                 self.features.append(ch)
         self.steps = nn.ModuleList(steps)
-        self.middle = Chain([block(ch, ch), attention(ch), block(ch, ch)], gradient_checkpointing)
+        looks = attentions(ch, attention, cross_attention) if middle_attention else []
+        self.middle = Chain([block(ch, ch), *looks, block(ch, ch)], gradient_checkpointing)
         self.features.append(ch)
         self.memory_format: torch.memory_format | None = None
 
@@ -101,6 +106,13 @@ class Trunk(nn.Module):
             features.append(step(features[-1], emb))
         features.append(self.middle(features[-1], emb))
         return features
+
+
+def attentions(
+    channels: int, attention: Callable[[int], nn.Module], cross_attention: Callable[[int], nn.Module] | None
+) -> list[nn.Module]:
+    """What looks around at a place of a network: over the image, then over the tokens of the condition."""
+    return [attention(channels), *([cross_attention(channels)] if cross_attention else [])]
 
 
 def fastest_format(device: torch.device) -> torch.memory_format:
