@@ -12,13 +12,13 @@ from guided import GOLDEN, MEANS, SCHEDULES
 from difflab.denoiser import Denoiser
 from difflab.samplers.grids import Grid, UniformGrid
 from difflab.schedules import Chain, NoiseSchedule, Tabulated
-from difflab.types import Condition
+from difflab.types import Condition, Label
 from difflab.variances import FixedSmall, LearnedRange
 
 ARRAYS = np.load(GOLDEN / "gd_loops.npz")
 FACTS = json.loads((GOLDEN / "gd.json").read_text(encoding="utf-8"))
 X_T, Y = torch.from_numpy(ARRAYS["in/xT"]), torch.from_numpy(ARRAYS["in/y"])
-COND = Condition(label=Y)
+COND = Condition(label=Label(Y))
 
 
 class WholeChain(Grid):

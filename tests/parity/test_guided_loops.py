@@ -16,7 +16,7 @@ from difflab.process import eps_from_x0
 from difflab.samplers import DDIM, DDPM, Sampler
 from difflab.samplers.grids import Grid, UniformGrid
 from difflab.schedules import Chain, NoiseSchedule, Tabulated
-from difflab.types import Condition, Label
+from difflab.types import Condition
 from one_pass import each
 
 MODELS = sorted({key.split("/rescale")[0] + "/" + key.split("/")[3] for key in ARRAYS.files if "/rescale=" in key})
