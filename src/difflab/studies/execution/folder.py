@@ -204,3 +204,11 @@ def tail(path: Path, size: int = 32_768) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def is_whole(results: Path) -> bool:
+    """Whether results are there, and complete."""
+    try:
+        return "measurements" in read_json(results)
+    except (OSError, ValueError, TypeError):
+        return False

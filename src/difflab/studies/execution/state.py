@@ -16,9 +16,9 @@ from difflab.runs.metrics_file import rows_from_end
 from difflab.runs.names import identity_of
 from difflab.runtime import REQUEUE_EXIT_CODE
 from difflab.runtime.child_processes import BUSY_EXIT_CODE
-from difflab.studies.execution.folder import Record, StudyFolder, is_held, last_error, read_record
+from difflab.studies.execution.folder import Record, StudyFolder, is_held, is_whole, last_error, read_record
 from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, ask, newest, read_submissions
-from difflab.studies.execution.tasks import Planned, evaluation_key, is_whole
+from difflab.studies.execution.tasks import Planned, evaluation_key
 from difflab.studies.planning.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
@@ -74,32 +74,13 @@ def states(plan: Planned, queue: Queue | None = None) -> list[CellState]:
         plan: Tells where its runs are.
         queue: What waits or runs; None asks for it.
     """
-    folder, queue = StudyFolder(plan.root.resolve()), ask(plan.root) if queue is None else queue
-    submissions = read_submissions(folder)
-    trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
-    rows = {cell.training: cell.row for cell in reversed(plan.cells)}
-    known = frozenset(training.identity for training in plan.trainings)
-    runs = {t.number: t.directory for t in plan.trainings}
-    trainings = {
-        t.number: _training(
-            t,
-            runs[t.number],
-            folder,
-            folder.log(t.name.rpartition("/")[2], t.seed),
-            queue,
-            trained.get(t.identity),
-            known,
-        )
-        for t in plan.trainings
-        if t.number in rows
-    }
+    root, runs = plan.root.resolve(), {t.number: t.directory for t in plan.trainings}
+    done = {cell for cell in plan.cells if is_whole(runs[cell.training] / cell.folder / "results.json")}
+    unfinished = [cell for cell in plan.cells if cell not in done]
+    known = _unfinished(plan, unfinished, runs, ask(root) if queue is None else queue) if unfinished else {}
     found = []
     for cell in plan.cells:
-        training, run, state = plan.training(cell), runs[cell.training], trainings[cell.training]
-        if is_whole(run / cell.folder / "results.json"):
-            state = _Found("done")
-        elif state.state == "trained":
-            state = _evaluation(cell, training.identity, folder, queue, evaluated.get(training.identity))
+        training, run, state = plan.training(cell), runs[cell.training], known.get(cell, _Found("done"))
         step, speed, left = _progress(state.state, run, training.steps, plan.batch(cell.row))
         found.append(
             CellState(
@@ -117,6 +98,26 @@ def states(plan: Planned, queue: Queue | None = None) -> list[CellState]:
                 state.diverged,
             )
         )
+    return found
+
+
+def _unfinished(plan: Planned, cells: Sequence[Cell], runs: Mapping[int, Path], queue: Queue) -> dict[Cell, _Found]:
+    """The states of cells that have no result; of a training that several of them have in common it is found once."""
+    folder = StudyFolder(plan.root.resolve())
+    submissions = read_submissions(folder)
+    trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
+    known = frozenset(training.identity for training in plan.trainings)
+    trainings: dict[int, _Found] = {}
+    found = {}
+    for cell in cells:
+        of = plan.training(cell)
+        if of.number not in trainings:
+            log, run = folder.log(of.name.rpartition("/")[2], of.seed), runs[of.number]
+            trainings[of.number] = _training(of, run, folder, log, queue, trained.get(of.identity), known)
+        state = trainings[of.number]
+        if state.state == "trained":
+            state = _evaluation(cell, of.identity, folder, queue, evaluated.get(of.identity))
+        found[cell] = state
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from difflab.files import write_json
 from difflab.reading import read_json
 from difflab.runs import attempt_directory
-from difflab.studies.execution.folder import StudyFolder
+from difflab.studies.execution.folder import StudyFolder, is_whole
 from difflab.studies.planning.plan import Cell, Training
 
 OPTIONS = 3
@@ -139,14 +139,6 @@ class Executor(ABC):
 
 def evaluation_key(identity: str, folder: str) -> str:
     return f"{identity}.{Path(folder).name}"
-
-
-def is_whole(results: Path) -> bool:
-    """Whether results are there, and complete."""
-    try:
-        return "measurements" in read_json(results)
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def freeze(plan: Planned, retried: Mapping[str, Sequence[str]]) -> dict[str, TrainingTask]:
