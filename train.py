@@ -1,7 +1,7 @@
 """python train.py +experiment=cosine_adagn   (see --help)"""
 
 if __name__ == "__main__":
-    from difflab.runtime.stop_signals import withhold
+    from difflab.runtime.signals import withhold
 
     withhold()  # first of all: until they can be answered
     from difflab.cli.main import program

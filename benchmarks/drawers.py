@@ -25,7 +25,7 @@ from difflab.networks.layers.embeddings import NullableLabelEmbedding
 from difflab.networks.layers.norms import AdditiveGroupNorm
 from difflab.networks.layers.resample import ConvResample
 from difflab.parameterizations import Epsilon
-from difflab.runtime.memory import keep_freed_memory
+from difflab.runtime.process import keep_freed_memory
 from difflab.samplers import Sampler, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import linear

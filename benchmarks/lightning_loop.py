@@ -18,12 +18,13 @@ from torch import Tensor
 from benchmarks.bare_loop import BareLoop, PlainTorch
 from benchmarks.loop_task import Task
 from difflab.evaluation import ScoresCallback, TrackEvaluation
-from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock, SnapshotCallback
+from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock
 from difflab.runtime import Interruption
 from difflab.runtime.console import quiet_lightning
 from difflab.training import DiffusionModule
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, Stop, ThroughputCallback
 from difflab.training.run.pulse import Pulse
+from difflab.training.run.trainer import SnapshotCallback
 
 NEVER = 10**9
 

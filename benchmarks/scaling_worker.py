@@ -32,7 +32,7 @@ from torch.distributed.tensor import DTensor
 from difflab.config import derived as resolvers
 from difflab.config.derived import divide
 from difflab.config.keys import composed
-from difflab.distributed.collective import rank, world_size
+from difflab.distributed.group import rank, world_size
 from difflab.runtime.console import quiet_lightning
 from difflab.studies.planning.counting import counted
 from difflab.training.sharding.fsdp import repeated_blocks
@@ -126,7 +126,7 @@ def held(trainer: pl.Trainer, module: Any) -> dict[str, int]:
     if type(zero).__name__ == "ZeROStrategy":
         optimizer = zero._plain
         copies = [
-            piece for piece in zero.layout.flat_pieces() if piece.data_ptr() not in {w.data_ptr() for w in weights}
+            piece for piece in zero.sharding.flat_pieces() if piece.data_ptr() not in {w.data_ptr() for w in weights}
         ]
     moments = [
         _own(v) for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor) and v.dim()

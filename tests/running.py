@@ -13,8 +13,8 @@ from omegaconf import DictConfig, open_dict
 from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.config import derived as resolvers
+from difflab.config.options import gathered
 from difflab.config.paths import config_directory
-from difflab.config.stages import gathered
 from difflab.config.words import readable
 from difflab.runs import RunDirectory, newest
 from difflab.training import TrainedModule

@@ -24,7 +24,7 @@ MATHEMATICS = {
     "condition": {"attention", "condition_parts"},
     "types": {"attention", "condition_parts", "condition"},
     "noise": set(),
-    "layout": set(),
+    "sharding": set(),
     "process": {"types"},
     "schedules": {"types", "process"},
     "parameterizations": {"types", "process", "schedules"},
@@ -37,16 +37,15 @@ MATHEMATICS = {
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances"},
-    "ema": {"layout"},
+    "ema": {"sharding"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
-TEXT_AND_FILES = {"strict_json", "files", "formatting", "reading", "former_names", "on_demand", "suggest"}
+TEXT_AND_FILES = {"files", "formatting", "reading", "former_names", "on_demand", "suggest"}
 BELOW_DATA = {*TEXT_AND_FILES, "runtime", "types", "noise"}
 NUMBERS = {*BELOW_DATA, "distributed", "data", "features", "metrics"}
 MODELS = {*MATHEMATICS, *NUMBERS, "runs", "config", "training", "checkpoints"}
 MACHINERY = {
-    "strict_json": set(),
-    "files": {"strict_json"},
+    "files": {"reading"},
     "formatting": set(),
     "suggest": set(),
     "reading": set(),
@@ -58,7 +57,7 @@ MACHINERY = {
     "data": BELOW_DATA,
     "features": {*BELOW_DATA, "distributed", "data"},
     "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
-    "runs": {*TEXT_AND_FILES, "runtime", "distributed", "layout", "ema"},
+    "runs": {*TEXT_AND_FILES, "runtime", "distributed", "sharding", "ema"},
     "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "data", "runs", "config"},
     "config": {*BELOW_DATA, "distributed", "data", "runs", "cluster"},
     "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
@@ -274,9 +273,7 @@ def test_a_file_is_one_idea():
 
 
 SHORT = {
-    "runtime/stop_signals.py": "imported before anything else, so that a signal during the imports is not lost",
     "data/errors.py": "a line for the user, without torch",
-    "runs/wandb/content.py": "what W&B shows, without W&B",
     "suggest.py": "near words, for all packages",
 }
 """Files below 40 lines that are no choice of a group, and why they stand alone."""

@@ -39,8 +39,8 @@ from difflab.runs.identity import WHERE_AND_HOW
 from difflab.runs import identity
 import difflab.runs
 print(callable(identity), difflab.runs.identity is identity)
-from difflab.runs import names
-print(type(names).__name__)
+from difflab.runs import listing
+print(type(listing).__name__)
 """
     assert said(code).split() == ["True", "True", "module"]
 

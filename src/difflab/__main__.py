@@ -1,6 +1,6 @@
 """`python -m difflab <command>`, the same as `difflab <command>`."""
 
-from difflab.runtime.stop_signals import withhold
+from difflab.runtime.signals import withhold
 
 withhold()  # first of all: until they can be answered
 

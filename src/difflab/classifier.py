@@ -34,10 +34,7 @@ class NoisyClassifier(NoisyModel):
                 f"{type(parameterization).__name__} has no finite input for the network at t = 1 of this schedule: use "
                 "parameterization=epsilon, or a schedule that keeps some signal"
             )
-
-    @property
-    def num_classes(self) -> int:
-        return self.network.out_channels
+        self.num_classes = network.out_channels
 
     def forward(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"]) -> Float[Tensor, "b k"]:
         _, c = self.coefficients(t)

@@ -79,7 +79,12 @@ class NoisyModel(nn.Module, ABC):
         network: F(c_in x_t, c_noise, cond).
         schedule: t -> (alpha, sigma); one that is a module learns with the network.
         parameterization: How the network is fed (c_in, c_noise), and how a denoiser's is read.
+
+    Attributes:
+        num_classes: Classes that it tells apart; 0 for none.
     """
+
+    num_classes: int = 0
 
     def __init__(self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization):
         super().__init__()

@@ -10,6 +10,10 @@ that to whoever wants one plain file of it. Instead
     on_demand(__name__)
 
 lists for people and type checkers as ever, and `from difflab.runs import identity` then imports difflab.runs.identity alone.
+
+`lazy_loader`, the library for this, is not used: its `attach_stub` reads the list from a second file beside each `__init__`, a `.pyi`, and
+its `attach` from a mapping that type checkers do not see, to be repeated for them. Under both, a function that bears the name of its
+module, as `identity` here, is hidden by the module once that is imported.
 """
 
 from __future__ import annotations

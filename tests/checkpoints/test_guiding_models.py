@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.checkpoints.frozen import frozen_denoiser
+from difflab.checkpoints.load import frozen_denoiser
 from difflab.config.keys import ConfigError
 from difflab.config.options import read_options
 from difflab.config.resolve import resolve_row

@@ -11,8 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from difflab.checkpoints import openai
-from difflab.checkpoints.frozen import frozen_classifier
-from difflab.checkpoints.load import load_model
+from difflab.checkpoints.load import frozen_classifier, load_model
 from difflab.config.keys import ConfigError
 from difflab.runs.export import weights_sha256
 from difflab.schedules import linear

@@ -11,8 +11,8 @@ import difflab
 from difflab.cli import main as entry
 from difflab.cli import sample, train
 from difflab.cli.entry import help_text
+from difflab.config.options import gathered
 from difflab.config.paths import config_directory, listing
-from difflab.config.stages import gathered
 from running import composed
 
 ROOT = Path(__file__).parents[2]

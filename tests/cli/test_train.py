@@ -22,7 +22,7 @@ from difflab.ema import initial_share
 from difflab.features import to_uint8
 from difflab.guidance import Clip
 from difflab.runs import read_metrics
-from difflab.runs.names import identity_of, run_id
+from difflab.runs.listing import identity_of, run_id
 from difflab.samplers import DDIM, balanced_labels, draw
 from difflab.samplers.grids import UniformGrid
 from running import Outcome, composed, sample_from, train_small, train_until

@@ -152,7 +152,7 @@ def test_a_misspelt_name_of_a_part_is_found(composed):
 
 
 def test_a_part_in_a_file_of_the_current_folder_is_told_how_it_is_found(tmp_path, monkeypatch):
-    from difflab.config.keys import check_callable
+    from difflab.config.build import check_callable
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nobodys_callback.py").touch()

@@ -12,7 +12,7 @@ import running
 from difflab.cli.train import train
 from difflab.config.arguments import check_arguments
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain
-from difflab.config.place import check_place
+from difflab.config.training import check_place
 from difflab.config.unchosen import drop_unchosen
 from difflab.config.values import Fraction, Limits, Matching, Positive, RunValues, Seeds, Word, check_values
 from one_pass import each

@@ -5,10 +5,10 @@ import inspect
 import pytest
 import pytorch_lightning as pl
 
+from difflab.config.arguments import SET_ELSEWHERE
 from difflab.config.keys import ConfigError
 from difflab.config.resolve import resolve_row
-from difflab.config.trainer_arguments import SET_ELSEWHERE
-from difflab.runs.names import run_id
+from difflab.runs.listing import run_id
 from running import SHORT, SMALL, train_small
 
 TAKEN = {

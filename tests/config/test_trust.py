@@ -15,8 +15,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
-from difflab.checkpoints.load import load_model
+from difflab.checkpoints.load import frozen_classifier, frozen_denoiser, load_model
 from difflab.cli.evaluate import evaluate
 from difflab.config.keys import ConfigError, compose_or_explain, composing
 from difflab.config.trust import packages_of, read_back, trust, trusted

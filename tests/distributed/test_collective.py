@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from difflab.distributed.collective import from_first_process, gathered, rank, sum_over_processes, world_size
+from difflab.distributed.group import from_first_process, gathered, rank, sum_over_processes, world_size
 from difflab.noise import ImageNoise
 from difflab.objectives import Simple
 from difflab.objectives.time_samplers import LossSecondMoment

@@ -4,7 +4,7 @@ import pytest
 
 from difflab.distributed.placement import ALONE, host, idle_tasks, placement, started_shape
 from difflab.distributed.world import StepOfSlurm, environment
-from difflab.runtime.rank import is_beside_first, launched_rank
+from difflab.runtime.process import is_beside_first, launched_rank
 
 BATCH = {"SLURM_JOB_ID": "12345", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "interactive"}
 STEP = BATCH | {

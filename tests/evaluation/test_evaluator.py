@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from difflab.distributed.collective import from_first_process
+from difflab.distributed.group import from_first_process
 from difflab.evaluation import Evaluator
 from difflab.evaluation.reference import ReferenceSource
 from difflab.features import DigitsExtractor

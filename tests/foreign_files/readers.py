@@ -344,7 +344,7 @@ def _set_of_images(folder: Path) -> object:
 
 def _info_of(path: Path) -> object:
     from difflab.data.packing import describe
-    from difflab.data.packing.description import as_text
+    from difflab.data.packing.file_source import as_text
 
     return as_text(describe(str(path)))
 

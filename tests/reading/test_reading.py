@@ -15,9 +15,8 @@ from safetensors.torch import save_file
 
 from difflab.reading import FileError, parse_json, parse_yaml, read_bytes, read_json, read_text, read_yaml, shown
 from difflab.reading.archives import check_inside, open_zip, read_member
-from difflab.reading.arrays import parse_array
+from difflab.reading.arrays import parse_array, read_checkpoint, read_safetensors
 from difflab.reading.json import fields
-from difflab.reading.weights import read_checkpoint, read_safetensors
 
 
 def refusal(read, *arguments) -> str:

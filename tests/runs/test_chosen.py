@@ -7,9 +7,8 @@ import zipfile
 import pytest
 
 from difflab.distributed.meeting import Meeting
-from difflab.runs import agreement as chosen
-from difflab.runs.agreement import OlderStateError, chosen_checkpoint, own_code
-from difflab.runs.saved_checkpoints import table_of
+from difflab.runs import saved_checkpoints as chosen
+from difflab.runs.saved_checkpoints import OlderStateError, chosen_checkpoint, own_code, table_of
 
 
 def checkpoint(folder, step: int, content: str = "a"):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from difflab.checkpoints.run_weights import run_weights
+from difflab.config.arguments import known_to_loggers
 from difflab.config.resolve import resolve_row
-from difflab.config.trainer_arguments import known_to_loggers
 from difflab.runs import RunDirectory, info
-from difflab.runs.names import SeveralRunsError, attempt_directory, found_run, identity_of, run_id
+from difflab.runs.listing import SeveralRunsError, attempt_directory, found_run, identity_of, run_id
 from running import SHORT, sample_from, train_small
 
 

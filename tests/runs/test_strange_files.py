@@ -10,7 +10,7 @@ from difflab.cli.runs import info as info_command
 from difflab.reading import FileError
 from difflab.runs import RunDirectory, newest, rollback_count
 from difflab.runs.info import as_text, info
-from difflab.runs.names import attempt_directory, identity_of
+from difflab.runs.listing import attempt_directory, identity_of
 from difflab.runs.saved_checkpoints import MARK, set_aside, step_of, unfit_for
 from running import differences, saved_state, train_small
 

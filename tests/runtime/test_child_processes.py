@@ -11,7 +11,7 @@ from processes import is_gone
 
 PARENT = """
 import multiprocessing, signal, sys, time
-from difflab.runtime.child_processes import end_with_parent, kill_workers_at_exit
+from difflab.runtime.process import end_with_parent, kill_workers_at_exit
 
 context = multiprocessing.get_context("fork")
 ready = context.Event()
@@ -50,9 +50,9 @@ def test_a_child_ends_with_a_parent_that_is_killed():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of Linux")
 def test_a_child_whose_parent_was_gone_before_ends_at_once():
-    program = "from difflab.runtime.child_processes import end_with_parent; end_with_parent(parent=1 << 22)"
+    program = "from difflab.runtime.process import end_with_parent; end_with_parent(parent=1 << 22)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
-    alive = f"from difflab.runtime.child_processes import end_with_parent; end_with_parent(parent={os.getpid()})"
+    alive = f"from difflab.runtime.process import end_with_parent; end_with_parent(parent={os.getpid()})"
     assert subprocess.run([sys.executable, "-c", alive], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import json, resource, sys
 import torch
-from difflab.runtime.memory import keep_freed_memory
+from difflab.runtime.process import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else False
 x = torch.randn(12_000_000)  # 48 MB: above 32 MiB the C library maps anew however often the same has been freed
 def faults():

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from difflab.runtime.memory import spared
+from difflab.runtime.process import spared
 
 ENDING = """
 import atexit, gc, threading, time
-from difflab.runtime.memory import end_at_once
+from difflab.runtime.process import end_at_once
 
 class Cycle:
     def __init__(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from difflab.data.file_store import cache_directory, cache_root
-from difflab.runtime.home import find_home, temporary_home
+from difflab.runtime.invocation import find_home, temporary_home
 
 VARIABLES = ("HOME", "XDG_CACHE_HOME", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "MPLCONFIGDIR", "DIFFLAB_CACHE")
 

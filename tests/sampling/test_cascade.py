@@ -19,8 +19,8 @@ from difflab.cli.evaluate import evaluate
 from difflab.cli.sample import sample
 from difflab.cli.train import train
 from difflab.config.keys import ConfigError
+from difflab.config.options import gathered, stage_words
 from difflab.config.run import read_words
-from difflab.config.stages import gathered, stage_words
 from difflab.files import WriteError
 from difflab.runs import RunDirectory
 from difflab.sampling import SamplingOptions, ShardFolder, images_of_stages

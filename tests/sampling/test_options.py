@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from difflab.config.groups import ConfigError
-from difflab.config.options import keys_of, read_options, with_values
-from difflab.config.stages import options_of_stages, stage_words
+from difflab.config.options import keys_of, options_of_stages, read_options, stage_words, with_values
 from difflab.reading import read_yaml
 from difflab.sampling import SamplingOptions
 from difflab.sampling.options import PROTOCOL_FIELDS

@@ -9,8 +9,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from difflab.config.keys import compose_or_explain, composing
+from difflab.config.options import gathered, of_first_stage, stage_words
 from difflab.config.resolve import resolve_row
-from difflab.config.stages import gathered, of_first_stage, stage_words
 from difflab.evaluation import read_targets
 from difflab.evaluation.published import Target
 from difflab.sampling import SamplingOptions

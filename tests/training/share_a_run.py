@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from difflab.cli.train import train
 from difflab.training import DiffusionModule
-from difflab.training.sharding.deepspeed_shards import PartitionedLayout
-from difflab.training.sharding.fsdp import ShardedLayout
+from difflab.training.sharding.deepspeed_shards import ZeRO3Sharding
+from difflab.training.sharding.fsdp import FSDPSharding
 from running import SMALL, composed
 
 
@@ -46,16 +46,16 @@ def layouts() -> None:
             self.one = nn.Parameter(torch.randn(1))
             self.four = nn.Parameter(torch.randn(4, 2))
 
-    def holds(layout, module, whole):
-        shares = layout.share(module, whole)
+    def holds(sharding, module, whole):
+        shares = sharding.shard(module, whole)
         count = torch.tensor([sum(float((share != 0).sum()) for share in shares.values())])
         dist.all_reduce(count)
         assert int(count) == sum(value.numel() for value in whole.values()), "every element once"
-        back = layout.whole(module, shares)
+        back = sharding.gather(module, shares)
         if dist.get_rank() == 0:
             assert all(torch.equal(back[name], value) for name, value in whole.items())
-        layout.put(module, {name: 2 * share for name, share in shares.items()})
-        doubled = layout.whole(module, layout.shares(module))
+        sharding.load(module, {name: 2 * share for name, share in shares.items()})
+        doubled = sharding.gather(module, sharding.local_shards(module))
         if dist.get_rank() == 0:
             assert all(torch.equal(doubled[name], 2 * value) for name, value in whole.items())
 
@@ -63,7 +63,7 @@ def layouts() -> None:
     module = Odd()
     whole = {name: torch.randn(p.shape) for name, p in module.named_parameters()}
     fully_shard(module, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
-    holds(ShardedLayout(), module, whole)
+    holds(FSDPSharding(), module, whole)
 
     module = Odd()
     for p in module.parameters():
@@ -73,7 +73,7 @@ def layouts() -> None:
         persistent_parameters=[],
         parameter_offload=SimpleNamespace(partition_all_parameters=lambda: None),
     )
-    holds(PartitionedLayout(optimizer), module, whole)
+    holds(ZeRO3Sharding(optimizer), module, whole)
 
 
 def die(rank: int, step: int) -> None:

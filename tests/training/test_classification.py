@@ -10,7 +10,7 @@ from difflab.noise import ImageNoise
 from difflab.objectives import classification_terms
 from difflab.process import perturb
 from difflab.schedules import cosine
-from difflab.training.callbacks.objective import time_quarter
+from difflab.training.callbacks.sockets import time_quarter
 
 K = 7
 IMAGES = ArrayImages(

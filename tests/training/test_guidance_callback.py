@@ -12,6 +12,7 @@ from difflab.guidance import (
     Clip,
     PerturbedAttention,
 )
+from difflab.noisy_model import NoisyModel
 from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM, draw
 from difflab.samplers.grids import UniformGrid
@@ -111,3 +112,15 @@ def test_a_wrapped_denoiser_remembers_nothing_of_another_batch():
     drawn(torch.arange(6, 12))
     assert torch.equal(drawn(torch.arange(6)), first)
     torch.testing.assert_close(drawn(torch.arange(2, 4)), first[2:4], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_of_ones_own_says_how_many_classes_it_tells_apart():
+    class Own(NoisyModel):
+        num_classes = 7
+
+        def forward(self, x_t, t):
+            return torch.zeros(len(x_t), 7)
+
+    own = Own(TinyNetwork(), cosine(20), Epsilon())
+    assert GuidanceCallback({"own": ClassifierGuidance(own, own.schedule, 2.0)}).num_classes == 7
+    assert GuidanceCallback({"clip": Clip()}).num_classes == 0

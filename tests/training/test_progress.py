@@ -10,7 +10,6 @@ from rich.console import Console
 import difflab.data.module
 import difflab.runs.checkpoints
 import difflab.training.callbacks.progress
-import difflab.training.callbacks.throughput
 from difflab.data import ArrayImages, ImageData
 from difflab.ema import Constant
 from difflab.evaluation import EvaluationCallback, ScoresCallback, TrackEvaluation
@@ -210,7 +209,7 @@ class SlowWork(TrackEvaluation):
 
 def test_the_speed_is_that_of_the_clock_between_steps_and_says_how_much_was_waiting(monkeypatch, tmp_path):
     clock = Clock()
-    for module in (difflab.training.callbacks.throughput, difflab.data.module, difflab.runs.checkpoints):
+    for module in (difflab.training.callbacks.progress, difflab.data.module, difflab.runs.checkpoints):
         monkeypatch.setattr(module, "time", clock)
     pixels = torch.zeros(17, 1, 4, 4, dtype=torch.uint8)
     SlowImages.clock = SlowWork.clock = clock

@@ -13,8 +13,8 @@ from difflab.config.derived import divide
 from difflab.data import DataError
 from difflab.distributed.placement import started_shape
 from difflab.distributed.world import process_count
-from difflab.layout import check_no_scalars
 from difflab.runs import RunDirectory
+from difflab.sharding import check_no_scalars
 from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
 from learned import CHOSEN, LearnedSchedule
 from running import composed, differences, saved_state, train_small
@@ -302,6 +302,19 @@ ADAM = torch.optim.AdamW
 def test_what_cannot_work_is_said_before_anything_runs(make, processes, precision, optimizer, message):
     with pytest.raises(ValueError, match=message):
         make().check(processes, precision, optimizer)
+
+
+@needs_deepspeed
+def test_an_optimizer_of_ones_own_says_that_it_may_see_flat_pieces():
+    class Own(torch.optim.SGD):
+        pass
+
+    class Elementwise(Own):
+        treats_elements_alike = True
+
+    with pytest.raises(ValueError, match="treats_elements_alike = True"):
+        DeepSpeed({"stage": 2}).check(2, "32-true", Own)
+    DeepSpeed({"stage": 2}).check(2, "32-true", Elementwise)
 
 
 @pytest.mark.parametrize("strategy", [Automatic(), DDP(), FSDP()])

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.checkpoints.frozen import frozen_classifier, frozen_denoiser
     from difflab.checkpoints.initial import GivenWeights
+    from difflab.checkpoints.load import frozen_classifier, frozen_denoiser
 
 __all__ = [
     "GivenWeights",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from difflab.checkpoints.run_weights import run_weights
 from difflab.config.groups import ConfigError
 from difflab.reading import FileError, shown
-from difflab.reading.weights import read_checkpoint
+from difflab.reading.arrays import read_checkpoint
 from difflab.runs import RunDirectory
 from difflab.runs.export import model_weights, read_exported, read_run, weights_sha256
 from difflab.suggest import near_name

@@ -29,7 +29,7 @@ from difflab.checkpoints.openai_flags import (
 from difflab.checkpoints.openai_networks import Architecture, architecture, build
 from difflab.networks import Encoder, SuperRes, UNet
 from difflab.reading.archives import check_sums
-from difflab.reading.weights import read_checkpoint
+from difflab.reading.arrays import read_checkpoint
 from difflab.types import Condition, GivenImage, Label
 
 __all__ = [

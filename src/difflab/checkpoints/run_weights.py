@@ -15,11 +15,9 @@ from difflab.config.groups import ConfigError
 from difflab.config.trust import read_back
 from difflab.reading import read_text, shown
 from difflab.reading.json import fields
-from difflab.runs import reconstruct
-from difflab.runs.agreement import chosen_checkpoint
-from difflab.runs.export import model_weights, read_exported, read_run
-from difflab.runs.names import SeveralRunsError, found_run, is_run
-from difflab.runs.saved_checkpoints import is_whole
+from difflab.runs.export import model_weights, read_exported, read_run, reconstruct
+from difflab.runs.listing import SeveralRunsError, found_run, is_run
+from difflab.runs.saved_checkpoints import chosen_checkpoint, is_whole
 from difflab.training import TrainedModule
 
 _being_read: set[Path] = set()

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from string import Template
 
+from difflab.reading.json import dumps
 from difflab.runtime.invocation import command, program
-from difflab.strict_json import dumps
 
 HELP = """$program: packs data sets into shards, and tells what they are
 
@@ -95,7 +95,7 @@ def _pack(path: str, out: str, words: list[str]) -> None:
 
 def _info(path: str, as_json: bool) -> None:
     from difflab.data.packing import describe
-    from difflab.data.packing.description import as_text
+    from difflab.data.packing.file_source import as_text
     from difflab.reading import printable
 
     facts = describe(path)

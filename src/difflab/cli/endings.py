@@ -14,7 +14,7 @@ from difflab.config.sweep_rows import Ended
 def fail(message: str, status: int = 2) -> NoReturn:
     """One line to the standard error, by one of the processes, and an exit status: the one given where all processes fail so, 1 where
     others do not, which is the fault of a machine."""
-    from difflab.runtime.rank import launched_together
+    from difflab.runtime.process import launched_together
 
     speaks, nodes = True, ()
     if launched_together():
@@ -73,7 +73,7 @@ def ends_in_a_line(place: str = "") -> Iterator[None]:
         place: Where the images lie, said before the line of a command that was stopped; "" for nowhere in particular.
     """
     from difflab.config.build import one_line
-    from difflab.runs.agreement import OlderStateError
+    from difflab.runs.saved_checkpoints import OlderStateError
     from difflab.runtime import REQUEUE_EXIT_CODE, launched_rank
     from difflab.sampling import SamplingError, SamplingStopped
 

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from difflab.cli.endings import fail
 from difflab.config.paths import config_directories, config_files, is_group
-from difflab.runtime.home import check_surroundings
-from difflab.runtime.invocation import command, program
-from difflab.runtime.memory import end_at_once, spared
-from difflab.runtime.rank import end_with_first
+from difflab.runtime.invocation import check_surroundings, command, program
+from difflab.runtime.process import end_at_once, end_with_first, spared
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -90,7 +90,7 @@ def checked(config: DictConfig) -> tuple[EvaluationOptions, list[SamplingOptions
         ConfigError: What can be known to be wrong before anything is read.
     """
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.stages import options_of_stages
+    from difflab.config.options import options_of_stages
     from difflab.config.unchosen import drop_unchosen
     from difflab.evaluation.options import evaluation_options
     from difflab.evaluation.wandb import check_mirror
@@ -120,7 +120,7 @@ def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trus
     from difflab.evaluation.sources import evaluated_images
     from difflab.evaluation.tables import seeds_table
     from difflab.evaluation.wandb import mirror_evaluation
-    from difflab.runs.agreement import own_code
+    from difflab.runs.saved_checkpoints import own_code
     from difflab.sampling.build import processes_of
     from difflab.studies.compare.run_groups import GivenRun, check_replicates
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from difflab import __version__
-from difflab.runtime.output import is_unread, keep_outputs
+from difflab.runtime.console import is_unread, keep_outputs
 from difflab.runtime.signals import BRIEF, KEEPING, WRITING, Stage, signals, starting
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
 
 if TYPE_CHECKING:
     from difflab.runs.listing import ListedRun
@@ -34,8 +34,7 @@ def main() -> None:
     """The command line of `difflab runs`."""
     from difflab.cli.endings import fail
     from difflab.cli.entry import Words, arguments
-    from difflab.runs.listing import ListedRun, listed, settings
-    from difflab.runs.names import ROOT
+    from difflab.runs.listing import ROOT, ListedRun, listed, settings
 
     words = Words(HELP)
     words.add_argument("words", metavar="[FOLDER] [key=value ...]", nargs="*")
@@ -61,7 +60,7 @@ def info() -> None:
     """The command line of `difflab info`."""
     from difflab.cli.endings import fail
     from difflab.cli.entry import Words, arguments
-    from difflab.runtime.memory import end_at_once, spared
+    from difflab.runtime.process import end_at_once, spared
 
     end_at_once()
     words = Words(INFO)
@@ -74,7 +73,7 @@ def info() -> None:
     with spared():
         from difflab.runs.info import as_text as told
         from difflab.runs.info import info as known
-        from difflab.runs.names import found_run
+        from difflab.runs.listing import found_run
     try:
         facts = known(found_run(given.run))
     except ValueError as error:

@@ -88,7 +88,7 @@ def checked(config: DictConfig) -> Sequence[SamplingOptions]:
         ConfigError: What can be known to be wrong before anything is read.
     """
     from difflab.config.keys import check_nothing_missing
-    from difflab.config.stages import options_of_stages
+    from difflab.config.options import options_of_stages
     from difflab.config.values import Folder, check_value
     from difflab.evaluation.wandb import check_mirror
     from difflab.sampling import SamplingOptions
@@ -109,7 +109,7 @@ def _sample(config: DictConfig) -> None:
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
     from difflab.evaluation.wandb import mirror_samples
-    from difflab.runs.agreement import own_code
+    from difflab.runs.saved_checkpoints import own_code
     from difflab.runtime import launched_rank
     from difflab.sampling.build import plan_stages, processes_of
     from difflab.sampling.draw import draw_job, write_drawn

@@ -72,8 +72,8 @@ def main() -> None:
     """The command line of study.py."""
     from difflab.cli.endings import fail
     from difflab.cli.entry import arguments, wants_help
-    from difflab.runtime.home import check_surroundings
-    from difflab.runtime.memory import end_at_once, spared
+    from difflab.runtime.invocation import check_surroundings
+    from difflab.runtime.process import end_at_once, spared
 
     words = arguments()
     if not words or wants_help(words):

@@ -11,8 +11,8 @@ from difflab.cli.entry import Words
 from difflab.files import write_text
 from difflab.metrics import MetricInfo
 from difflab.reading import parse_yaml, printable
+from difflab.reading.json import dumps
 from difflab.runtime.invocation import installation
-from difflab.strict_json import dumps
 from difflab.studies import Evidence, StudyError, execution
 from difflab.studies.compare import as_data, as_text
 from difflab.studies.compare import compare as compared

@@ -10,8 +10,8 @@ from contextlib import suppress
 from rich.console import Console
 
 from difflab.reading import read_json
+from difflab.reading.json import dumps
 from difflab.runtime.invocation import command
-from difflab.strict_json import dumps
 from difflab.studies import execution as running
 from difflab.studies.execution import Executor, Launched, Planned, Pool, SlurmArray, StudyFolder
 from difflab.studies.execution.state import notes_of, told_notes

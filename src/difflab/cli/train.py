@@ -68,7 +68,7 @@ def train(config: DictConfig) -> float | None:
     from difflab.data import DataError
     from difflab.files import WriteError
     from difflab.runs import RunBusyError
-    from difflab.runs.agreement import OlderStateError
+    from difflab.runs.saved_checkpoints import OlderStateError
     from difflab.runtime.console import quiet_lightning
     from difflab.runtime.signals import signals, starting
     from difflab.training.run.loop import TrainingRun

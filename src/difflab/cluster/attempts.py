@@ -22,8 +22,7 @@ from typing import Any
 from difflab.distributed.placement import host
 from difflab.files import write_json, write_text
 from difflab.reading import read_json
-from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
-from difflab.runtime.rank import launched_rank
+from difflab.runtime.process import REQUEUE_EXIT_CODE, launched_rank
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from difflab.cluster.attempts import (
 from difflab.distributed.placement import host
 from difflab.files import write_json
 from difflab.reading import read_json
-from difflab.runtime.child_processes import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
+from difflab.runtime.process import BUSY_EXIT_CODE, REQUEUE_EXIT_CODE
 
 WITHOUT_PROGRESS = 3
 """Starts in a row that may fail without a new checkpoint."""

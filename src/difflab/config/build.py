@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
-from collections.abc import Iterator, Mapping
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import hydra.utils
@@ -19,6 +25,7 @@ from omegaconf.errors import (
 
 from difflab.config.groups import ConfigError, is_typed
 from difflab.config.near_keys import lacking
+from difflab.runtime.invocation import installation_of, missing_package
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 """An interpolation that is another node of the configuration, and nothing else."""
@@ -168,3 +175,56 @@ def _leads_somewhere(config: DictConfig, path: str) -> bool:
         return OmegaConf.select(config, path, throw_on_missing=False) is not None
     except OmegaConfBaseException:
         return False
+
+
+def _lies_here(target: str) -> str:
+    """What to do where a name begins with a module of the current folder, which Python does not look into; "" elsewhere."""
+    top = target.partition(".")[0]
+    if not top or not (
+        os.path.isfile(f"{top}.py") or os.path.isdir(top)
+    ):  # pathlib's raise for a name that is too long
+        return ""
+    if top in sys.modules or find_spec(top) is not None:
+        return ""
+    return f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command"
+
+
+def check_callable(target: str, path: str) -> Callable[..., Any]:
+    """What a `_target_` names; a ConfigError where it names nothing that makes a part."""
+    try:
+        function = hydra.utils.get_object(target)
+    except Exception as error:
+        if package := missing_package(error, target):
+            raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
+        reason = " ".join(str(error).split()) if target else "it is empty"
+        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){_lies_here(target)}") from error
+    if not callable(function):
+        raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
+    return function
+
+
+def arguments_of(function: Callable[..., Any]) -> list[str] | None:
+    """Names of a constructor's arguments; None if it takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # as of dict: it does not say
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]
+
+
+@cache
+def annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Argument -> annotation; none where they cannot be told."""
+    try:
+        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)  # type: ignore[misc]
+    except Exception:  # names that only a type checker sees
+        return {}
+    return {name: hint for name, hint in hints.items() if name != "return"}
+
+
+@cache
+def mappings_of(function: Callable[..., Any]) -> frozenset[str]:
+    """Arguments that are mappings, whose keys are names of the user's choice."""
+    return frozenset(name for name, hint in annotations_of(function).items() if typing.get_origin(hint) is Mapping)

@@ -20,7 +20,7 @@ from difflab.config.build import build, plain
 from difflab.config.groups import ConfigError
 from difflab.config.values import Positive, check_values
 from difflab.reading import parse_json
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
 
 
 def add_resolvers() -> None:

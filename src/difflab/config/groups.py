@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,14 @@ def is_global(group: str) -> bool:
 
 def _packages(group: str) -> set[str]:
     """Where the choices of a group stand in the configuration, as their first lines say."""
-    lines = [path.read_text(encoding="utf-8").partition("\n")[0] for path in config_files(group, "*.yaml").values()]
+    lines = map(_first_line, config_files(group, "*.yaml").values())
     return {line.removeprefix("# @package ") for line in lines if line.startswith("# @package ")}
+
+
+@cache
+def _first_line(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().rstrip("\n")
 
 
 def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) -> None:

@@ -7,11 +7,8 @@ configuration is compared with what can use it: the constructor's arguments of t
 from __future__ import annotations
 
 import inspect
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -20,23 +17,28 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.config.groups import ConfigError, check_choice, choose, command_words, explain_choice, explain_group, whose
+from difflab.config.arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
+from difflab.config.build import arguments_of, check_callable, mappings_of
+from difflab.config.groups import (
+    ConfigError,
+    check_choice,
+    choose,
+    command_words,
+    explain_choice,
+    explain_group,
+    takes_several,
+    whose,
+)
 from difflab.config.near_keys import HYDRA_KEYS, children, explain_path, explain_top, path_among, unknown
 from difflab.config.paths import config_directory, is_group, search_words
-from difflab.config.trainer_arguments import KNOWN_TO_CALLBACKS, KNOWN_TO_LOGGERS, SAVE_DIR, check_trainer
 from difflab.config.words import as_meant, readable, short_for
 from difflab.runs.identity import ONLY_WATCHES
-from difflab.runtime.invocation import installation_of, missing_package
 
-SEVERAL = ("ema", "guidance", "embedder", "conditioning", "callbacks", "logger", "metric")
-"""Groups of which several parts can be chosen, each under its name."""
-
-FREE_NAMES = frozenset({*SEVERAL, "evaluation.pair_metrics", "evaluation.metrics", "target"})
-"""Nodes whose keys are names of the user's choice."""
+FREE_NAMES = frozenset({"target"})
+"""Nodes of no part whose keys are names of the user's choice. Those of parts are known by the annotations of their arguments."""
 
 READ = frozenset({"trainer", "data"})
 """Parts whose keys are read by others as well: none of them can be deleted."""
@@ -150,7 +152,8 @@ def check_keys(config: DictConfig, base: DictConfig) -> None:
             continue
         if key not in config:
             raise ConfigError(f"{key} is needed: leave ~{key} out")
-        _check_node(config._get_node(key), base._get_node(key), str(key))
+        free = key in FREE_NAMES or takes_several(str(key))
+        _check_node(config._get_node(key), base._get_node(key), str(key), free)
     if "trainer" in base:
         check_trainer(config.trainer, base.trainer)
 
@@ -175,22 +178,23 @@ def _missing(node: DictConfig | ListConfig, path: str) -> list[str]:
     return found
 
 
-def _check_node(node: Any, base: Any, path: str) -> None:
+def _check_node(node: Any, base: Any, path: str, free: bool = False) -> None:
+    """Checks a node and what is below it; `free` is whether its keys are names of the user's choice."""
     if isinstance(node, ListConfig) and not node._is_interpolation() and not node._is_none():
         for i in range(len(node)):
             _check_node(node._get_node(i), None, f"{path}[{i}]")
-    if isinstance(base, DictConfig) and path not in FREE_NAMES and not base._is_none():
+    if isinstance(base, DictConfig) and not free and not base._is_none():
         _check_like(node, base, path)
     if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_missing() or node._is_none():
         return
-    keys = [str(key) for key in node]
+    keys, named = [str(key) for key in node], frozenset[str]()
     if "_target_" in keys:
         function = check_callable(str(node._get_node("_target_")), path)
-        allowed = _arguments(function)
+        allowed, named = arguments_of(function), mappings_of(function)
         if "_partial_" not in keys:
             _check_given(function, [*keys, *_KNOWN_TO.get(path.partition(".")[0], ())], path)
         user = f"{path} ({str(node._get_node('_target_')).rsplit('.', 1)[-1]})"
-    elif path in FREE_NAMES or not isinstance(base, DictConfig):
+    elif free or not isinstance(base, DictConfig):
         allowed, user = None, path
     else:
         allowed, user = [str(key) for key in base], path
@@ -203,12 +207,12 @@ def _check_node(node: Any, base: Any, path: str) -> None:
         base = None  # of another part, whose inside is no model for this one's
     for key in keys:
         inner = base._get_node(key) if isinstance(base, DictConfig) and key in base else None
-        _check_node(node._get_node(key), inner, f"{path}.{key}")
+        _check_node(node._get_node(key), inner, f"{path}.{key}", key in named)
 
 
 def unused_keys(part: DictConfig, path: str) -> list[str]:
     """The keys of a node with a `_target_` that what it names does not take."""
-    allowed = _arguments(check_callable(str(part._get_node("_target_")), path))
+    allowed = arguments_of(check_callable(str(part._get_node("_target_")), path))
     return [] if allowed is None else _beyond([str(key) for key in part], allowed, path)
 
 
@@ -242,40 +246,3 @@ def _check_given(function: Callable[..., Any], keys: Sequence[str], path: str) -
     for p in parameters:
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in keys:
             raise ConfigError(f"{path} ({function.__name__}) needs {p.name}: add {path}.{p.name}=...")
-
-
-def _lies_here(target: str) -> str:
-    """What to do where a name begins with a module of the current folder, which Python does not look into; "" elsewhere."""
-    top = target.partition(".")[0]
-    if not top or not (
-        os.path.isfile(f"{top}.py") or os.path.isdir(top)
-    ):  # pathlib's raise for a name that is too long
-        return ""
-    if top in sys.modules or find_spec(top) is not None:
-        return ""
-    return f": {top} lies in this folder, where Python looks with PYTHONPATH=. before the command"
-
-
-def check_callable(target: str, path: str) -> Callable[..., Any]:
-    """What a `_target_` names; a ConfigError where it names nothing that makes a part."""
-    try:
-        function = get_object(target)
-    except Exception as error:
-        if package := missing_package(error, target):
-            raise ConfigError(f"{path}: {target} needs the package {package}: {installation_of(package)}") from error
-        reason = " ".join(str(error).split()) if target else "it is empty"
-        raise ConfigError(f"{path}._target_: there is no {target} ({reason}){_lies_here(target)}") from error
-    if not callable(function):
-        raise ConfigError(f"{path}._target_={target} is a {type(function).__name__}, and makes nothing: name a class")
-    return function
-
-
-def _arguments(function: Callable[..., Any]) -> list[str] | None:
-    """Names of a constructor's arguments; None if it takes any."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # as of dict: it does not say
-        return None
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return [p.name for p in parameters]

@@ -24,8 +24,7 @@ from hydra.experimental.callback import Callback
 from difflab.config.keys import ConfigError, compose_or_explain
 from difflab.config.paths import config_directory
 from difflab.config.sweep_rows import Ended, Row, RowEnd, is_stopped, read_rows, stop, swept
-from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
-from difflab.runtime.rank import launched_rank
+from difflab.runtime.process import REQUEUE_EXIT_CODE, launched_rank
 from difflab.runtime.signals import Stage, signals
 
 if TYPE_CHECKING:

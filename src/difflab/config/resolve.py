@@ -20,13 +20,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.config import derived as resolvers
-from difflab.config.arguments import check_arguments
+from difflab.config.arguments import check_arguments, check_trainer
 from difflab.config.derived import BatchValues, count_classes
 from difflab.config.keys import ConfigError, check_keys, check_nothing_missing, compose_or_explain, composing
 from difflab.config.options import read_options
 from difflab.config.paths import is_group
 from difflab.config.resolved import Path, ResolvedConfig, dotted, leaves
-from difflab.config.trainer_arguments import check_trainer
 from difflab.config.unchosen import drop_unchosen
 from difflab.config.values import RunValues, Seeds, check_values
 from difflab.config.words import as_meant, readable

@@ -27,8 +27,8 @@ from difflab.config import derived as resolvers
 from difflab.config.groups import ConfigError
 from difflab.config.keys import compose_or_explain
 from difflab.config.near_keys import path_among
+from difflab.config.options import gathered
 from difflab.config.paths import config_directory, search_words
-from difflab.config.stages import gathered
 from difflab.config.words import as_meant, readable
 from difflab.reading import read_yaml
 from difflab.runtime.invocation import lacking

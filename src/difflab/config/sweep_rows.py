@@ -1,7 +1,5 @@
 """The rows of a sweep (-m): each runs whatever became of the others, and leaves a note of how it ended.
 
-The rows of a sweep (-m): each runs whatever became of the others, and leaves a note of how it ended.
-
 A note is a file, <folder>/<number>.json, since a row may be run by another process or on another machine, and may be killed.
 """
 
@@ -20,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.files import write_json
 from difflab.reading import read_json
-from difflab.runtime.child_processes import REQUEUE_EXIT_CODE, end_with_parent
-from difflab.runtime.rank import launched_rank
+from difflab.runtime.process import REQUEUE_EXIT_CODE, end_with_parent, launched_rank
 from difflab.runtime.signals import signals
 
 if TYPE_CHECKING:

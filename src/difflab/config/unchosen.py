@@ -12,8 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from difflab.config.groups import ConfigError, choose, command_words, direct_choices, is_global, is_typed
-from difflab.config.keys import SEVERAL, composing, unused_keys
+from difflab.config.groups import ConfigError, choose, command_words, direct_choices, is_global, is_typed, takes_several
+from difflab.config.keys import composing, unused_keys
 from difflab.config.near_keys import children, has_entries, parts, unknown
 from difflab.config.paths import config_files, is_group, search_words
 from difflab.data.errors import warn
@@ -35,7 +35,7 @@ def drop_unchosen(config: DictConfig) -> None:
         ConfigError: A name or a key is wrong whatever is chosen.
     """
     name_as_now(config)
-    for group in SEVERAL:
+    for group in [str(key) for key in config if takes_several(str(key))]:
         node = config.get(group)
         if not isinstance(node, DictConfig):
             continue

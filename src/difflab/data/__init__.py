@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.data.arrays import ArrayImages, InMemoryImages
-    from difflab.data.augmentation import Augmentation, HorizontalFlip, RandomCrop
-    from difflab.data.dataset import ImageDataset, ImageSet, ImageSource
+    from difflab.data.dataset import ArrayImages, ImageDataset, ImageSet, ImageSource, InMemoryImages
     from difflab.data.encoded import EncodedImages, FileImages
     from difflab.data.errors import DataError
     from difflab.data.folder import ImageFolder, ImageZip
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from difflab.data.npz import NpzImages
     from difflab.data.shards import ShardedImages, ShardedLatents
     from difflab.data.source_kind import SourceKind, kind_of, open_image_set
-    from difflab.data.stream import GlobalBatches, TrainingStream
+    from difflab.data.stream import Augmentation, GlobalBatches, HorizontalFlip, RandomCrop, TrainingStream
     from difflab.data.subset import AllButEveryNth, EveryNth, Shuffled
 
 __all__ = [

@@ -20,7 +20,7 @@ from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import REPLACE, SCALED, ImageFileError, Picture, Trait, examined
 from difflab.data.shard_index import digest_of, hash_of
 from difflab.reading import parse_json
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
 
 LIMIT = "DIFFLAB_DECODED_IMAGES"
 """Environment variable: of how many images of a set, evenly spread, the pixels are decoded; of the others the header is looked at.

@@ -20,7 +20,7 @@ from difflab.data.errors import DataError, warn
 from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import ImageFileError, Trait, adm_crop, decoded, examined
 from difflab.reading import parse_json
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
 
 _MODES = {1: "L", 3: "RGB"}
 

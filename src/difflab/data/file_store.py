@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from difflab.data.errors import DataError, warn
 from difflab.files import write_text
-from difflab.runtime.home import temporary_home
+from difflab.runtime.invocation import temporary_home
 
 
 def cache_root() -> Path:

@@ -14,14 +14,13 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from difflab.data.augmentation import Augmentation
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError, some, warn
-from difflab.data.stream import GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
+from difflab.data.stream import Augmentation, GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.data.subset import at_most
 from difflab.former_names import Neutral
-from difflab.runtime.child_processes import end_with_parent, kill_workers_at_exit
-from difflab.runtime.stop_signals import SIGNALS, release, withhold
+from difflab.runtime.process import end_with_parent, kill_workers_at_exit
+from difflab.runtime.signals import SIGNALS, release, withhold
 from difflab.types import Batch
 
 

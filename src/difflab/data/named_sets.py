@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad as pad_edges
 
-from difflab.data.arrays import InMemoryImages
+from difflab.data.dataset import InMemoryImages
 from difflab.data.errors import DataError
 from difflab.reading import read_json
 

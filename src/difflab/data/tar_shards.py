@@ -18,8 +18,8 @@ from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import EXTENSIONS, unreadable
 from difflab.data.labels import LARGEST_LIST, check_class, check_names
 from difflab.reading import parse_json, shown
+from difflab.reading.json import dumps
 from difflab.runtime.foreign_code import file_stamps
-from difflab.strict_json import dumps
 
 OPEN_AT_ONCE = 128
 """Files that are kept open: opening one costs a round trip on a shared file system, and a process may not keep very many."""

@@ -22,8 +22,8 @@ from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
 
 from difflab.distributed.group import Group, ProcessMissingError
 from difflab.distributed.placement import Placement, placement
-from difflab.runtime.rank import launched_rank
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
+from difflab.runtime.process import launched_rank
 
 PATIENCE = 600.0
 """Seconds that processes may be apart: imports and data sets are read from slow file systems."""

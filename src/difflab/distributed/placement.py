@@ -7,7 +7,7 @@ import platform
 import re
 from dataclasses import dataclass
 
-from difflab.runtime.rank import in_step
+from difflab.runtime.process import in_step
 
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
 """Variables by which mpirun (Open MPI, MVAPICH, MPICH and Intel's) says how many processes it has started."""

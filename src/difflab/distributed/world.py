@@ -15,8 +15,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from difflab.distributed.meeting import meeting
 from difflab.distributed.placement import ALONE, Placement, placement, started_shape
-from difflab.runtime.memory import keep_freed_memory
-from difflab.runtime.rank import SLACK
+from difflab.runtime.process import SLACK, keep_freed_memory
 from difflab.runtime.signals import KEEPING, signals
 
 

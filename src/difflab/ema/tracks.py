@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, _foreach_lerp_, nn  # pyright: ignore[reportPrivateImportUsage]
 
 from difflab.ema.averaging import Averaging
-from difflab.layout import Layout, WholeLayout
+from difflab.sharding import Sharding, Unsharded
 
 ONLINE = "online"
 """Name of the weights themselves, as they come from the optimizer."""
@@ -22,20 +22,20 @@ class Tracks:
         averagings: Name -> how that track averages; none is an empty mapping.
 
     Attributes:
-        layout: How the weights lie over the processes.
-        shadows: This process's shares of the averages: track -> name of a weight -> its average.
+        sharding: How the weights are sharded over the processes.
+        shadows: This process's shards of the averages: track -> name of a weight -> its average.
     """
 
     def __init__(self, averagings: Mapping[str, Averaging]):
         if ONLINE in averagings:
             raise ValueError(f"an EMA cannot be called {ONLINE!r}: that is the name of the weights themselves")
         self.averagings = dict(averagings)
-        self.layout: Layout = WholeLayout()
+        self.sharding: Sharding = Unsharded()
         self.step = 0
         self._module: nn.Module | None = None
         self._loaded: dict[
             str, dict[str, Tensor]
-        ] = {}  # whole averages of a checkpoint, until start() takes shares of them
+        ] = {}  # whole averages of a checkpoint, until start() takes shards of them
         self.shadows: dict[str, dict[str, Tensor]] = {}
         self._in_turn: list[Tensor] = []  # the shadows of the first weight, then those of the second ...
 
@@ -47,10 +47,10 @@ class Tracks:
     def start(self, module: nn.Module) -> None:
         """Begins every track at the module's weights; goes on with tracks that are there already, on the module's device."""
         self._module = module
-        now = self.layout.shares(module)
+        now = self.sharding.local_shards(module)
         for name in self.averagings:
             if name in self._loaded:
-                self.shadows[name] = self.layout.share(module, self._loaded.pop(name))
+                self.shadows[name] = self.sharding.shard(module, self._loaded.pop(name))
             kept = self.shadows.get(name)
             self.shadows[name] = {
                 key: (w.clone().float() if kept is None else kept[key].to(w.device)) for key, w in now.items()
@@ -63,7 +63,7 @@ class Tracks:
         self.step += 1
         shares = [1 - averaging.beta(self.step) for averaging in self.averagings.values()]
         if shares:
-            weights = [w.float() for w in self.layout.shares(module).values()]
+            weights = [w.float() for w in self.sharding.local_shards(module).values()]
             each = [w for w in weights for _ in shares]
             _foreach_lerp_(self._in_turn, each, shares * len(weights))
 
@@ -79,19 +79,19 @@ class Tracks:
         if track == ONLINE:
             yield
             return
-        own = {key: w.clone() for key, w in self.layout.shares(module).items()}
+        own = {key: w.clone() for key, w in self.sharding.local_shards(module).items()}
         try:
-            self.layout.put(module, self.shadows[track])
+            self.sharding.load(module, self.shadows[track])
             yield
         finally:
-            self.layout.put(module, own)
+            self.sharding.load(module, own)
 
     def whole(self, track: str) -> dict[str, Tensor]:
         """An average as it is on one process; all processes ask together."""
         if track in self._loaded:
             return self._loaded[track]
         assert self._module is not None, "nothing is averaged before start()"
-        return self.layout.whole(self._module, self.shadows[track])
+        return self.sharding.gather(self._module, self.shadows[track])
 
     def state_dict(self) -> dict[str, object]:
         return {"step": self.step, "shadows": {name: self.whole(name) for name in (self._loaded or self.shadows)}}

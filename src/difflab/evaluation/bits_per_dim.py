@@ -20,7 +20,7 @@ from torch import Tensor
 
 from difflab.data.subset import Spread
 from difflab.distributed import Processes
-from difflab.distributed.collective import rank, sum_over_processes, world_size
+from difflab.distributed.group import rank, sum_over_processes, world_size
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
 from difflab.guidance import chained

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from difflab.conditioning import Conditions
-from difflab.distributed.collective import sum_over_processes
+from difflab.distributed.group import sum_over_processes
 from difflab.ema import ONLINE, youth
 from difflab.evaluation.evaluator import Evaluator
 from difflab.features import to_uint8

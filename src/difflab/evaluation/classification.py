@@ -13,7 +13,7 @@ from torch import Tensor
 
 from difflab.classifier import NoisyClassifier
 from difflab.data import DataError, ImageDataset
-from difflab.distributed.collective import sum_over_processes
+from difflab.distributed.group import sum_over_processes
 from difflab.evaluation.callback import TrackEvaluation
 from difflab.evaluation.in_training import Evaluation
 from difflab.metrics import MetricInfo, Protocol
@@ -23,7 +23,7 @@ from difflab.objectives import classification_terms
 from difflab.process import perturb
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
-from difflab.training.callbacks.objective import ObjectiveCallback, time_quarter
+from difflab.training.callbacks.sockets import ObjectiveCallback, time_quarter
 
 if TYPE_CHECKING:
     from difflab.data import ImageData

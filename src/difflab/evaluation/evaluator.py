@@ -28,7 +28,7 @@ from torch import Tensor
 from difflab.data.dataset import LabelledSource
 from difflab.data.file_store import cache_directory
 from difflab.distributed import Processes
-from difflab.distributed.collective import sum_over_processes
+from difflab.distributed.group import sum_over_processes
 from difflab.evaluation.image_metrics import ImageMetrics
 from difflab.evaluation.reference import (
     FeatureReference,

@@ -10,7 +10,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from difflab.data.dataset import ImageSource
-from difflab.distributed.collective import rank, world_size
+from difflab.distributed.group import rank, world_size
 from difflab.evaluation.reference import ReferenceSource
 from difflab.evaluation.results import Measurement
 from difflab.features import to_uint8

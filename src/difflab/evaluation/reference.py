@@ -21,7 +21,7 @@ from difflab.data import kind_of, open_image_set
 from difflab.data.dataset import ImageSource, LabelledSource
 from difflab.data.source_kind import RUN, STATISTICS_NPZ
 from difflab.data.subset import spread
-from difflab.distributed.collective import from_first_process, rank, world_size
+from difflab.distributed.group import from_first_process, rank, world_size
 from difflab.evaluation.statistics_file import StatisticsCache, open_statistics
 from difflab.features.embed import prefetched
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8

@@ -19,9 +19,8 @@ from scipy.stats import t as student
 from difflab.formatting import aligned
 from difflab.metrics.protocol import HeldOut, MetricInfo, Protocol, at_count, counted
 from difflab.reading import FileError, parse_json, shown
-from difflab.reading.json import fields
+from difflab.reading.json import dumps, fields, in_words, restored
 from difflab.runtime.invocation import program
-from difflab.strict_json import dumps, in_words, restored
 
 
 def recognised(metric: str, protocol: Protocol) -> MetricInfo | None:

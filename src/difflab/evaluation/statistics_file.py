@@ -38,7 +38,7 @@ from difflab.features.extractor import FeatureExtractor, Identity
 from difflab.files import atomic_file, write_bytes
 from difflab.metrics.gaussian import Gaussian
 from difflab.reading import shown
-from difflab.reading.weights import opened_safetensors
+from difflab.reading.arrays import opened_safetensors
 
 _SUFFIXES = {"features": "", "spatial": "_s"}
 """Column -> what follows mu and sigma in the arrays' names."""

@@ -33,7 +33,7 @@ from difflab.evaluation.sources import GeneratedImages, folder_beside
 from difflab.evaluation.wandb import mirror_sweep
 from difflab.files import write_json
 from difflab.metrics import Protocol
-from difflab.runs.wandb.content import Table
+from difflab.runs.wandb.after_training import Table
 from difflab.runtime.invocation import installation
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job

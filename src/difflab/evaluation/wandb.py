@@ -18,9 +18,8 @@ from difflab.config.groups import ConfigError
 from difflab.data.errors import warn
 from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
-from difflab.runs.names import run_id
-from difflab.runs.wandb.after_training import mirror_nodes, tell
-from difflab.runs.wandb.content import Content, Table
+from difflab.runs.listing import run_id
+from difflab.runs.wandb.after_training import Content, Table, mirror_nodes, tell
 
 if TYPE_CHECKING:
     from difflab.evaluation.results import Measurement

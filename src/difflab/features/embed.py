@@ -37,11 +37,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from difflab.data.dataset import ImageSource, LabelledSource, pixel_digest
-from difflab.distributed.collective import rank, sum_over_processes, world_size
+from difflab.distributed.group import rank, sum_over_processes, world_size
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
 from difflab.features.partial import PartialResults
 from difflab.files import write_bytes
-from difflab.reading.weights import opened_safetensors
+from difflab.reading.arrays import opened_safetensors
 
 Request = TypeVar("Request")
 Item = TypeVar("Item")

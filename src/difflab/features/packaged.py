@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from difflab.features.extractor import FeatureExtractor, Features, Identity, as_rgb
 from difflab.features.inception import FILES, InceptionExtractor, find_inception_weights
-from difflab.reading.weights import read_checkpoint, read_safetensors
+from difflab.reading.arrays import read_checkpoint, read_safetensors
 from difflab.runtime.invocation import installation
 
 WEIGHTS = Path(__file__).parent / "weights" / "digits.safetensors"

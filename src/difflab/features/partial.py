@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from difflab.files import write_bytes
-from difflab.reading.weights import opened_safetensors
+from difflab.reading.arrays import opened_safetensors
 
 EVERY = 20.0
 """Seconds between two writes."""

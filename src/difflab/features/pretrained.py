@@ -31,8 +31,8 @@ from torch import Tensor
 from difflab.data.file_store import cache_root
 from difflab.reading import FileError
 from difflab.reading.archives import open_zip, read_member
+from difflab.reading.arrays import read_checkpoint, read_safetensors
 from difflab.reading.text import reason
-from difflab.reading.weights import read_checkpoint, read_safetensors
 
 _SOURCE = 2**24
 """Bytes of a source in a TorchScript archive, at most."""

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
-from difflab.distributed.collective import sum_over_processes
+from difflab.distributed.group import sum_over_processes
 from difflab.features.extractor import FeatureSet
 
 

@@ -18,7 +18,7 @@ import torchmetrics
 from jaxtyping import Int
 from torch import Tensor
 
-from difflab.distributed.collective import rank, sum_over_processes, world_size
+from difflab.distributed.group import rank, sum_over_processes, world_size
 from difflab.features.extractor import Features, FeatureSet, Identity
 from difflab.metrics.needs import Counterpart, Needs, Reference, Replicates
 from difflab.metrics.protocol import MetricInfo, Value

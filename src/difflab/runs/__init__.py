@@ -9,13 +9,12 @@ if TYPE_CHECKING:
     from difflab.runs.directory import RunDirectory
     from difflab.runs.identity import identity
     from difflab.runs.info import info
+    from difflab.runs.listing import attempt_directory
     from difflab.runs.lock import RunBusyError, RunLock, RunLostError
     from difflab.runs.metrics_file import read_metrics
     from difflab.runs.metrics_log import MetricsLog
-    from difflab.runs.names import attempt_directory
     from difflab.runs.provenance import provenance
     from difflab.runs.saved_checkpoints import newest, roll_back, rollback_count
-    from difflab.runs.snapshots import SnapshotCallback, reconstruct
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -27,14 +26,12 @@ __all__ = [
     "RunDirectory",
     "RunLock",
     "RunLostError",
-    "SnapshotCallback",
     "attempt_directory",
     "identity",
     "info",
     "newest",
     "provenance",
     "read_metrics",
-    "reconstruct",
     "roll_back",
     "rollback_count",
 ]

@@ -11,7 +11,8 @@ from typing import Any
 
 from difflab.files import WriteError, atomic_file, link, make_folder, write_json
 from difflab.reading import FileError
-from difflab.reading.weights import read_checkpoint
+from difflab.reading.arrays import read_checkpoint
+from difflab.reading.json import dumps
 from difflab.runs.checkpoints import AtomicCheckpointIO, CheckpointError
 from difflab.runs.directory import RunDirectory
 from difflab.runs.identity import course, course_code, differ_in_length_alone
@@ -19,7 +20,6 @@ from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import end_of_step, lines, row_of
 from difflab.runs.provenance import recorded_code
 from difflab.runs.saved_checkpoints import EVALUATED_STEP, MARK, is_whole, mark_of, saved, step_of
-from difflab.strict_json import dumps
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def take_over(
     Returns:
         Sentences about it for the user.
     """
-    from difflab.runs.names import run_id
+    from difflab.runs.listing import run_id
     from difflab.runs.saved_checkpoints import newest
 
     anew = course.config["run"]["restart"] or run_id(run.path) != name

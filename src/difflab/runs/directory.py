@@ -10,10 +10,9 @@ from typing import Any
 from difflab.files import clear_remains, move, write_json, write_text
 from difflab.former_names import present
 from difflab.reading import FileError, read_json, read_yaml
-from difflab.reading.json import fields, is_a
+from difflab.reading.json import fields, in_words, is_a
 from difflab.runs.lock import RunLock
 from difflab.runs.metrics_file import lines_from_end, row_of
-from difflab.strict_json import in_words
 
 _log = logging.getLogger(__name__)
 

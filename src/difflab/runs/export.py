@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import difflab
+from difflab.ema import PostHoc
 from difflab.files import WriteError, atomic_file
 from difflab.reading import FileError
-from difflab.reading.json import fields
-from difflab.reading.weights import opened_safetensors, read_checkpoint
-from difflab.strict_json import dumps
+from difflab.reading.arrays import opened_safetensors, read_checkpoint
+from difflab.reading.json import dumps, fields
 
 _WEIGHTS, _HEADER = "weights_sha256", "header_sha256"
 """Names in the header."""
@@ -95,6 +95,21 @@ def read_exported(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             _damaged(path, f"its weights have the sha256 {found[:12]}, written were {header[_WEIGHTS][:12]}")
         )
     return weights, header
+
+
+def reconstruct(directory: str | Path, std: float) -> tuple[dict[str, Tensor], int]:
+    """The average of the wanted length at the last snapshot's step, and that step."""
+    paths = sorted(Path(directory).glob("step-*-std-*.safetensors"))
+    if not paths:
+        raise ValueError(
+            f"there are no snapshots in {directory}: train with 'ema=[power_function]' (better with two lengths) and "
+            "ema_snapshots.every > 0 to reconstruct averages afterwards"
+        )
+    steps = [int(path.stem.split("-")[1]) for path in paths]
+    stds = [float(path.stem.split("-")[3]) for path in paths]
+    posthoc = PostHoc(std)
+    coefficients = posthoc.coefficients(steps, stds, max(steps))
+    return posthoc.combine([read_exported(path)[0] for path in paths], coefficients), max(steps)
 
 
 def read_header(path: str | Path) -> dict[str, str]:

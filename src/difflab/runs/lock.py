@@ -13,7 +13,7 @@ from pathlib import Path
 
 from difflab.files import WriteError, make_folder
 from difflab.runs.holder import Holder
-from difflab.runtime.child_processes import BUSY_EXIT_CODE
+from difflab.runtime.process import BUSY_EXIT_CODE
 
 _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _SETTLING = 2.0

@@ -12,8 +12,8 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from difflab.files import append_text, atomic_file, flush
+from difflab.reading.json import dumps
 from difflab.runs.metrics_file import end_of_step, lines, lines_from_end, row_of
-from difflab.strict_json import dumps
 
 _log = logging.getLogger(__name__)
 

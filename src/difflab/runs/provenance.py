@@ -18,7 +18,7 @@ import torch
 
 import difflab
 from difflab.runs.directory import RunDirectory
-from difflab.runs.names import identity_of
+from difflab.runs.listing import identity_of
 from difflab.runtime.foreign_code import ForeignCode
 
 PACKAGES = (

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
     from difflab.runtime.interruption import Interrupted, Interruption
-    from difflab.runtime.rank import launched_rank
+    from difflab.runtime.process import REQUEUE_EXIT_CODE, launched_rank
 
 __all__ = [
     "REQUEUE_EXIT_CODE",

@@ -1,4 +1,4 @@
-"""Signals, from the first moment of a process to its last.
+"""Signals that ask a process to stop: who hears them, from the first moment of a process to its last.
 
 Imports take seconds, and SLURM may speak a minute before it acts; so a command takes the signals over before it imports anything large, and
 this module imports the standard library alone. What a signal does depends on what the process is at:
@@ -24,9 +24,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from difflab.runtime.child_processes import REQUEUE_EXIT_CODE
-from difflab.runtime.rank import is_beside_first, launched_rank
-from difflab.runtime.stop_signals import SIGNALS, release
+from difflab.runtime.process import REQUEUE_EXIT_CODE, is_beside_first, launched_rank
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
+
+
+def withhold() -> set[int]:
+    """From now on they wait, for this thread and for the processes that it starts; returns which of all signals waited before."""
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS))
+
+
+def release() -> None:
+    """They come, those first that have waited."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
 
 RESPECTED = (signal.SIGHUP, signal.SIGINT)
 """Signals that stay ignored if whoever started the process wants so: by nohup, or in the background of a script."""

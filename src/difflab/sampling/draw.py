@@ -14,11 +14,11 @@ from torchvision.utils import save_image
 
 from difflab.conditioning import Conditions
 from difflab.distributed import Processes
-from difflab.distributed.collective import first_text, from_first_process, rank, sum_over_processes, world_size
+from difflab.distributed.group import first_text, from_first_process, rank, sum_over_processes, world_size
 from difflab.distributed.meeting import meeting
 from difflab.distributed.world import PATIENCE
 from difflab.files import atomic_file
-from difflab.runs.agreement import own_code
+from difflab.runs.saved_checkpoints import own_code
 from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals

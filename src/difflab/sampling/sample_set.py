@@ -22,10 +22,9 @@ from difflab.files import WriteError, clear_remains, make_folder, write_json
 from difflab.metrics import Difference, Protocol
 from difflab.reading import FileError, read_json
 from difflab.reading.archives import check_inside
-from difflab.reading.json import fields
+from difflab.reading.json import fields, in_words, restored
 from difflab.sampling.options import PROTOCOL_FIELDS
 from difflab.sampling.shards import ShardFolder
-from difflab.strict_json import in_words, restored
 
 
 class SamplingError(ValueError):

@@ -18,7 +18,7 @@ from torch import Tensor
 from difflab.data.dataset import content_of, fingerprint_of, pixel_digest
 from difflab.files import write_bytes
 from difflab.reading import FileError
-from difflab.reading.weights import opened_safetensors
+from difflab.reading.arrays import opened_safetensors
 
 
 class ShardFolder:

@@ -18,15 +18,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
-from difflab.layout import Layout, WholeLayout
 from difflab.networks import Compute, KernelByKernel
 from difflab.noise import ImageNoise
 from difflab.noisy_model import NoisyModel, check_shares_schedule, held
 from difflab.objectives import Objective
 from difflab.samplers import Sampler, draw
-from difflab.training.callbacks.ema import EMACallback
-from difflab.training.callbacks.guidance import GuidanceCallback
-from difflab.training.callbacks.objective import ObjectiveCallback
+from difflab.sharding import Sharding, Unsharded
+from difflab.training.callbacks.sockets import EMACallback, GuidanceCallback, ObjectiveCallback
 from difflab.types import Batch, Condition, Losses
 
 _ROLLBACK_STRIDE = 1_000_003
@@ -73,12 +71,12 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.ema = ema
         self.seed = seed
         self.rollbacks = rollbacks
-        self.layout: Layout = WholeLayout()
+        self.sharding: Sharding = Unsharded()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
         self._compute = compute
         self._prepared = False
-        _check_optimization(optimizer, lr_schedule, self.layout.groups(model)[0])
+        _check_optimization(optimizer, lr_schedule, self.sharding.groups(model)[0])
 
     @property
     @abstractmethod
@@ -89,9 +87,9 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     def configure_callbacks(self) -> list[pl.Callback]:
         """The sockets."""
 
-    def lie_as(self, layout: Layout) -> None:
-        """Told by a strategy that gives each process only a share of the weights."""
-        self.layout = self.ema.tracks.layout = layout
+    def shard_as(self, sharding: Sharding) -> None:
+        """Called by a strategy that gives each process only a shard of the weights."""
+        self.sharding = self.ema.tracks.sharding = sharding
 
     def configure_model(self) -> None:
         if not self._prepared:  # Lightning may ask again
@@ -105,7 +103,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
             self._trainer is not None and self._trainer.scaler is not None
         )  # there is no Trainer in a loop of one's own
         fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
-        groups = self.layout.groups(self.model)
+        groups = self.sharding.groups(self.model)
         weights: Any = groups[0] if len(groups) == 1 else [{"params": group} for group in groups]
         optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
         return {
@@ -133,12 +131,12 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clips as Lightning does, also where the weights are of several kinds, which torch does not clip together."""
-        groups = self.layout.groups(self.model)
+        groups = self.sharding.groups(self.model)
         if len(groups) == 1 or not gradient_clip_val:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         by_value = gradient_clip_algorithm == "value"
-        norm = None if by_value else self.layout.gradient_norm(self.model)
+        norm = None if by_value else self.sharding.gradient_norm(self.model)
         for group in groups:
             if norm is None:
                 nn.utils.clip_grad_value_(group, gradient_clip_val)

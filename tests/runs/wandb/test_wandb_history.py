@@ -14,7 +14,7 @@ import psutil
 from offline_runs import OFFLINE, SHORT, check_every_line_is_there_once, history, records, summarised
 
 from difflab.cli.evaluate import evaluate
-from difflab.runs.names import run_id
+from difflab.runs.listing import run_id
 from difflab.runs.wandb.mirror import STEP
 from running import composed, train_small, train_until
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from difflab.distributed.group import Group, ProcessMissingError
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
 
 
 class Verdict(StrEnum):

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.data.packing.description import describe
-    from difflab.data.packing.encoder_cache import cached_latents
-    from difflab.data.packing.file_source import FileSource, open_source
+    from difflab.data.packing.file_source import FileSource, describe, open_source
     from difflab.data.packing.formats import Example, Mds, Parquet, ShardFormat, WebDataset
-    from difflab.data.packing.pack import pack
+    from difflab.data.packing.pack import cached_latents, pack
     from difflab.data.packing.preparation import ArrayFile, AsItIs, PackSource, Preparation, ResizedPng
 
 __all__ = [

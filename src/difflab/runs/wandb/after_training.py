@@ -1,19 +1,52 @@
-"""The W&B run of a run directory, after its training."""
+"""Results that are made after training, shown in the W&B run of the training: what W&B shows of them, and who sends it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difflab.reading import read_yaml
 from difflab.runs.directory import RunDirectory
+from difflab.runs.listing import run_id
 from difflab.runs.loggers import what
-from difflab.runs.names import run_id
 from difflab.runs.provenance import without_diffs
 
 if TYPE_CHECKING:
     from difflab.runs.wandb.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of W&B.
+
+    Attributes:
+        columns: Their names.
+        rows: Of plain values; a path is a picture.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is shown of results.
+
+    Attributes:
+        numbers: For the summary.
+        tables: By name.
+        pictures: Name -> file and caption.
+        pages: Name -> HTML file.
+    """
+
+    numbers: Mapping[str, float | str | None] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    pictures: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    pages: Mapping[str, Path] = field(default_factory=dict)
+
 
 _log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from difflab.reading import FileError, read_json, read_text
 from difflab.runs.directory import RunDirectory
 from difflab.runs.export import export_all, read_header, read_run
 from difflab.runs.identity import code_of
+from difflab.runs.listing import identity_of, run_id
 from difflab.runs.loggers import what
 from difflab.runs.metrics_file import rows_from_end
-from difflab.runs.names import identity_of, run_id
 from difflab.runs.saved_checkpoints import saved, step_of
 
 _log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import wandb
 from difflab.files import make_folder
 from difflab.runs.directory import RunDirectory
 from difflab.runs.loggers import Aside, what
+from difflab.runs.wandb.after_training import Content
 from difflab.runs.wandb.artifacts import without_secrets
-from difflab.runs.wandb.content import Content
 from difflab.runs.wandb.description import Description, said_earlier, write_place
 from difflab.runs.wandb.service import WandbService
 

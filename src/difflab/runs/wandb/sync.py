@@ -1,15 +1,8 @@
-"""Offline W&B runs, uploaded from a machine that has a way out: each piece once.
-
-What an offline W&B run has on disk.
-
-A `.wandb` file is a log in LevelDB's format (blocks of 32 KiB, each record cut into chunks with checksum, length and kind) of protobuf
-records. W&B writes it from a process of its own, so after a crash the file itself tells what was kept, and no one else.
-"""
+"""Offline W&B runs, uploaded from a machine that has a way out: each piece once."""
 
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 from collections import Counter
@@ -25,10 +18,6 @@ from difflab.reading import FileError, parse_json
 from difflab.runs.lock import RunLock
 from difflab.runs.wandb.offline_file import cut_torn_tail, holds_a_run
 from difflab.runs.wandb.service import WandbError, check_login
-
-_FILE_HEADER, _CHUNK_HEADER = struct.Struct("<4sHB"), struct.Struct("<IHB")
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
-
 
 COMMAND = (sys.executable, "-m", "wandb")
 

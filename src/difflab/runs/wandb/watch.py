@@ -14,7 +14,6 @@ import torch
 import wandb
 from torch import Tensor
 
-from difflab.layout import WholeLayout
 from difflab.runs.directory import RunDirectory
 from difflab.runs.metrics_file import rows
 
@@ -48,7 +47,7 @@ class WatchCallback(pl.Callback):
         self._lock = threading.Lock()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if type(pl_module.layout) is not WholeLayout:
+        if not pl_module.sharding.gradients_are_whole:
             self._every = None
             _log.warning(
                 "logger.wandb.watch=%s is left out: with this strategy gradients lie in parts over the processes. One process and "

@@ -14,8 +14,8 @@ from difflab.evaluation.results import declared, recognised
 from difflab.metrics import Difference, MetricInfo, Protocol, ProtocolMismatch, check_comparable
 from difflab.metrics.protocol import is_covered
 from difflab.reading import read_text
+from difflab.reading.json import restored
 from difflab.runs import RunDirectory
-from difflab.strict_json import restored
 from difflab.studies.compare.run_groups import GivenRun
 from difflab.studies.spec import StudyError
 

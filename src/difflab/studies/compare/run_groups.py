@@ -12,7 +12,7 @@ from difflab.config.resolved import dotted, leaves
 from difflab.reading import FileError
 from difflab.runs import RunDirectory
 from difflab.runs.identity import JUDGED_BY, WHERE_AND_HOW
-from difflab.runs.names import SeveralRunsError, found_run
+from difflab.runs.listing import SeveralRunsError, found_run
 from difflab.runtime.invocation import command
 from difflab.studies.history import History, read_history
 from difflab.studies.planning.confounds import ConfigDifference, differences

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from difflab.reading import read_json
 from difflab.runs import RunDirectory, RunLock
+from difflab.runs.listing import identity_of
 from difflab.runs.metrics_file import rows_from_end
-from difflab.runs.names import identity_of
 from difflab.runtime import REQUEUE_EXIT_CODE
-from difflab.runtime.child_processes import BUSY_EXIT_CODE
+from difflab.runtime.process import BUSY_EXIT_CODE
 from difflab.studies.execution.folder import Record, StudyFolder, is_held, is_whole, last_error, read_record
 from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, ask, newest, read_submissions
 from difflab.studies.execution.tasks import Planned, evaluation_key

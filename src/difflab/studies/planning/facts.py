@@ -16,9 +16,9 @@ import torch
 from difflab.checkpoints.load import LoadedModel
 from difflab.config.build import build
 from difflab.config.keys import ConfigError
+from difflab.config.options import of_first_stage
 from difflab.config.resolve import resolve_options, resolve_row
 from difflab.config.resolved import ResolvedConfig, dotted, leaves
-from difflab.config.stages import of_first_stage
 from difflab.networks import Network
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import plan_job

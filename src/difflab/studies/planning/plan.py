@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.formatting import prefixed
-from difflab.runs.names import attempt_directory
+from difflab.runs.listing import attempt_directory
 from difflab.studies.spec import Study
 
 SECONDS_PER_HOUR = 3600

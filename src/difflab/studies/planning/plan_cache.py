@@ -25,8 +25,8 @@ from difflab.config.paths import config_directories
 from difflab.data.file_store import cache_directory
 from difflab.files import WriteError, write_json
 from difflab.reading import read_json
+from difflab.reading.json import in_words, restored
 from difflab.runtime.foreign_code import file_stamp, file_stamps, foreign_code
-from difflab.strict_json import in_words, restored
 from difflab.studies.planning.plan import Cell, Facts, Plan, RowPlan, Training
 from difflab.studies.spec import Study, load_study
 

@@ -14,11 +14,10 @@ from typing import Any
 from difflab.checkpoints.initial import InitialWeights
 from difflab.config.build import build
 from difflab.config.keys import ConfigError
-from difflab.config.options import keys_of
+from difflab.config.options import gathered, keys_of, stage_words
 from difflab.config.paths import search_words
 from difflab.config.resolve import resolve_options, resolve_row
 from difflab.config.resolved import ResolvedConfig, with_seed
-from difflab.config.stages import gathered, stage_words
 from difflab.config.trust import packages_of
 from difflab.config.words import as_meant
 from difflab.evaluation.options import EvaluationOptions

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from difflab.runs.names import run_id
-from difflab.runs.wandb.after_training import mirror_nodes
-from difflab.runs.wandb.content import Content, Table
+from difflab.runs.listing import run_id
+from difflab.runs.wandb.after_training import Content, Table, mirror_nodes
 from difflab.studies.evidence import Evidence
 from difflab.studies.planning import Plan
 from difflab.studies.report.table import ablation_table

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difflab.runs import RunDirectory
-from difflab.runs.names import run_id
+from difflab.runs.listing import run_id
 from difflab.runs.wandb import WandbError
 from difflab.runs.wandb.description import keeps_best
 from difflab.runs.wandb.service import check_login

@@ -184,7 +184,7 @@ class DivergenceCallback(pl.Callback):
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: Any, optimizer: Any) -> None:
         self._look()
-        norm = pl_module.layout.gradient_norm(pl_module.model)
+        norm = pl_module.sharding.gradient_norm(pl_module.model)
         if (trainer.global_step + 1) % self.log_every == 0:
             self._log(trainer, norm)
         batch, losses = pl_module.last_batch, pl_module.last_losses

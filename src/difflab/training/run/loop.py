@@ -11,9 +11,9 @@ import torch
 
 from difflab.checkpoints.initial import InitialWeights
 from difflab.cluster.attempts import record_run
+from difflab.config.arguments import check_accelerator
 from difflab.config.keys import ConfigError
 from difflab.config.sweep_rows import Ended, works_on
-from difflab.config.trainer_arguments import check_accelerator
 from difflab.config.training import TrainingOptions
 from difflab.data.errors import warn
 from difflab.distributed.meeting import meeting
@@ -21,20 +21,28 @@ from difflab.distributed.placement import idle_tasks
 from difflab.distributed.world import connect
 from difflab.files import WriteError
 from difflab.networks import initialise
-from difflab.reading.weights import read_checkpoint
+from difflab.reading.arrays import read_checkpoint
 from difflab.runs import MetricsLog, RunDirectory, RunLock, identity, newest, provenance, roll_back
-from difflab.runs.agreement import chosen_checkpoint, chosen_directory, chosen_end, chosen_rollbacks, own_code
 from difflab.runs.continuation import Course, take_over
 from difflab.runs.export import export_all
 from difflab.runs.identity import code_of
 from difflab.runs.provenance import changed_content, changes, new_code, without_diffs
-from difflab.runs.saved_checkpoints import set_aside, step_of, unfit_for
+from difflab.runs.saved_checkpoints import (
+    chosen_checkpoint,
+    chosen_directory,
+    chosen_end,
+    chosen_rollbacks,
+    own_code,
+    set_aside,
+    step_of,
+    unfit_for,
+)
 from difflab.runs.wandb.after_training import catch_up
 from difflab.runs.wandb.description import wandb_place
 from difflab.runtime import Interruption, launched_rank
 from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
-from difflab.runtime.rank import SLACK
+from difflab.runtime.process import SLACK
 from difflab.runtime.signals import TRAINING, signals
 from difflab.training.run import summary
 from difflab.training.run.exit_status import ExitStatus, fit

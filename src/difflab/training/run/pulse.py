@@ -21,8 +21,8 @@ from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[re
 from difflab.cluster.attempts import record_end
 from difflab.distributed.meeting import meeting
 from difflab.distributed.placement import host
-from difflab.runtime.rank import is_beside_first
-from difflab.strict_json import dumps
+from difflab.reading.json import dumps
+from difflab.runtime.process import is_beside_first
 
 
 @dataclass(frozen=True)

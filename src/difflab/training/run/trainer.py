@@ -3,24 +3,72 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from difflab.config.trainer_arguments import given_callbacks, given_loggers
+import pytorch_lightning as pl
+
+from difflab.config.arguments import given_callbacks, given_loggers
 from difflab.data import DataError, ImageData
 from difflab.distributed.world import environment
 from difflab.evaluation import ScoresCallback
 from difflab.evaluation.callback import EvaluatedFitLoop
-from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock, SnapshotCallback
+from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock
+from difflab.runs.export import export_weights
 from difflab.runtime import Interruption, launched_rank
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
 from difflab.training.module import TrainedModule
 from difflab.training.run.pulse import Pulse
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
-
     from difflab.config.training import TrainingOptions
     from difflab.evaluation.in_training import Evaluation
+
+
+class SnapshotCallback(pl.Callback):
+    """Writes every average that post-hoc EMA can combine at intervals to <directory>/step-<step>-std-<std>.safetensors.
+
+    Lightning's restart from a checkpoint writes the same files again; they are the same to the bit.
+
+    Args:
+        every: Optimizer steps between snapshots; 0 for none.
+        directory: Where they go.
+        config: The run's configuration, for the files' headers.
+    """
+
+    def __init__(self, every: int, directory: str | Path, config: str):
+        self.every = every
+        self.directory = Path(directory)
+        self.config = config
+        self._seen_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._seen_step = trainer.global_step
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._write(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        # at the start of the next step the averages have taken in the last one
+        self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        step = trainer.global_step
+        if step == self._seen_step:
+            return
+        self._seen_step = step
+        if not self.every or (step % self.every and step != trainer.max_steps):
+            return
+        tracks = pl_module.ema.tracks
+        for name, averaging in tracks.averagings.items():
+            if averaging.snapshot_std is not None:
+                path = self.directory / f"step-{step:08d}-std-{averaging.snapshot_std:g}.safetensors"
+                average = tracks.whole(name)  # every process takes part
+                if trainer.is_global_zero:
+                    export_weights(path, average, name, step, self.config)
 
 
 def build_trainer(

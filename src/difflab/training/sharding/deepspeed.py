@@ -1,7 +1,5 @@
 """DeepSpeed's ZeRO for Lightning, on GPUs and on CPUs, with checkpoints that are those of one process.
 
-DeepSpeed's ZeRO for Lightning, on GPUs and on CPUs, with checkpoints that are those of one process.
-
 Lightning's own DeepSpeedStrategy wants GPUs, casts every input (the noise levels too) to the network's precision, and writes a folder of
 shards that only the same strategy on as many processes reads.
 """
@@ -20,17 +18,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy, Strategy
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
-from difflab.layout import trainable
 from difflab.runtime.invocation import installation
-from difflab.runtime.rank import SLACK
+from difflab.runtime.process import SLACK
+from difflab.sharding import trainable
 from difflab.suggest import suggestion
-from difflab.training.module import TrainedModule
-from difflab.training.sharding.deepspeed_shards import PartitionedLayout, ReplicatedLayout, ZeROLayout
+from difflab.training.sharding.deepspeed_shards import ZeRO2Sharding, ZeRO3Sharding, ZeROSharding
 from difflab.training.sharding.strategy import (
+    ShardedStrategy,
     TrainingStrategy,
     by_name,
     canonical,
@@ -40,11 +38,12 @@ from difflab.training.sharding.strategy import (
 )
 
 
-class ZeROStrategy(DDPStrategy):
-    """Processes, their group and their collectives are DDP's; gradients, optimizer state and weights are DeepSpeed's.
+class ZeROStrategy(ShardedStrategy):
+    """Gradients, optimizer state and weights are DeepSpeed's.
 
-    zero      DeepSpeed's `zero_optimization` section
-    timeout   how long a process waits for the others
+    Args:
+        zero: DeepSpeed's `zero_optimization` section.
+        timeout: How long a process waits for the others.
     """
 
     def __init__(self, zero: Mapping[str, Any], timeout: timedelta):
@@ -52,16 +51,8 @@ class ZeROStrategy(DDPStrategy):
         self.zero = dict(zero)
         self.engine: Any = None
 
-    @property
-    def restore_checkpoint_after_setup(self) -> bool:
-        return True  # shares are taken of what is loaded
-
     def setup(self, trainer: pl.Trainer) -> None:
-        module = self._module()
-        assert self.accelerator is not None
-        self.accelerator.setup(trainer)
-        self.precision_plugin.convert_module(module)
-        self.model_to_device()
+        module = self.placed(trainer)
         self.setup_optimizers(trainer)
         (optimizer,) = self.optimizers
         deepspeed = imported(self.root_device)
@@ -78,9 +69,9 @@ class ZeROStrategy(DDPStrategy):
         self.model = self.engine
         self.optimizers = [self.engine.optimizer]  # whose groups are those of the plain one: schedules go on working
         self._plain: Optimizer = optimizer
-        kind = PartitionedLayout if self.zero["stage"] == 3 else ReplicatedLayout
-        self.layout: ZeROLayout = kind(self.engine.optimizer)
-        module.lie_as(self.layout)
+        kind = ZeRO3Sharding if self.zero["stage"] == 3 else ZeRO2Sharding
+        self.sharding: ZeROSharding = kind(self.engine.optimizer)
+        module.shard_as(self.sharding)
         self.setup_precision_plugin()
         self.barrier()
 
@@ -92,24 +83,24 @@ class ZeROStrategy(DDPStrategy):
         self.engine.set_gradient_accumulation_boundary(True)
 
     def backward(self, closure_loss: Tensor, optimizer: Optimizer | None, *args: Any, **kwargs: Any) -> Tensor:
-        loss = self.precision_plugin.pre_backward(closure_loss, self._module())
+        loss = self.precision_plugin.pre_backward(closure_loss, self.module)
         self.engine.backward(loss, scale_wrt_gas=False)  # Lightning has divided by the accumulated batches
-        return self.precision_plugin.post_backward(loss, self._module())
+        return self.precision_plugin.post_backward(loss, self.module)
 
     def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **kwargs: Any) -> Any:
         step: Any = _EngineStep(self.engine)
-        return self.precision_plugin.optimizer_step(step, model=model or self._module(), closure=closure)
+        return self.precision_plugin.optimizer_step(step, model=model or self.module, closure=closure)
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """All weights on the host, on process 0 alone."""
-        module = self._module()
-        weights = self.layout.whole(module, self.layout.shares(module))
+        module = self.module
+        weights = self.sharding.gather(module, self.sharding.local_shards(module))
         if not self.is_global_zero:
             return {}
         return {name: value.cpu() for name, value in {**module.state_dict(), **weights}.items()}
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        module = self._module()
+        module = self.module
         saved = checkpoint["state_dict"]
         weights = trainable(module)
         missing, unknown = module.state_dict().keys() - saved.keys(), saved.keys() - module.state_dict().keys()
@@ -117,7 +108,7 @@ class ZeROStrategy(DDPStrategy):
             raise ValueError(
                 f"the checkpoint is not of this model: missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
-        self.layout.put(module, self.layout.share(module, {name: saved[name] for name in weights}))
+        self.sharding.load(module, self.sharding.shard(module, {name: saved[name] for name in weights}))
         for name, buffer in module.named_buffers():
             if name in saved:
                 buffer.copy_(saved[name])
@@ -126,7 +117,7 @@ class ZeROStrategy(DDPStrategy):
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         from deepspeed.utils.tensor_fragment import safe_get_full_optimizer_state
 
-        weights = trainable(self._module())
+        weights = trainable(self.module)
         states: dict[str, dict[str, Any]] = {name: {} for name in weights}
         flat = next(iter(self._plain.state.values()), {})
         for key, value in flat.items():
@@ -138,19 +129,19 @@ class ZeROStrategy(DDPStrategy):
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (saved,) = checkpoint["optimizer_states"]
-        weights = trainable(self._module())
+        weights = trainable(self.module)
         states = by_name(list(weights), saved)
         first = next(iter(states.values()))
-        for piece in self.layout.flat_pieces():
+        for piece in self.sharding.flat_pieces():
             self._plain.state[piece] = {
                 key: torch.zeros_like(piece) if value.dim() else value.clone() for key, value in first.items()
             }
-        self.layout.link_state()
+        self.sharding.link_state()
         take_options(saved, self._plain)
         for key, value in first.items():
             for name, p in weights.items():
                 if value.dim():
-                    self.layout.put_state(p, states[name][key].to(self.root_device), key)
+                    self.sharding.load_state(p, states[name][key].to(self.root_device), key)
 
     def _config(self, trainer: pl.Trainer) -> dict[str, Any]:
         """DeepSpeed's configuration. Batches are cut elsewhere: the sizes here only have to agree with each other."""
@@ -165,11 +156,6 @@ class ZeROStrategy(DDPStrategy):
             "torch_autocast": {"enabled": half, "dtype": "bfloat16", "lower_precision_safe_modules": []},
             "steps_per_print": 2**31 - 1,
         }
-
-    def _module(self) -> TrainedModule:
-        module = self.lightning_module
-        assert isinstance(module, TrainedModule)
-        return module
 
 
 class _EngineStep:
@@ -217,15 +203,17 @@ ELEMENTWISE = (
     optim.RMSprop,
     optim.SGD,
 )
-"""Optimizers that treat every element alike: ZeRO shows them flat pieces of all weights."""
+"""torch's optimizers that treat every element alike: ZeRO shows them flat pieces of all weights. One of your own says so of itself, by
+`treats_elements_alike = True`."""
 
 
 class DeepSpeed(TrainingStrategy):
     """ZeRO (arXiv 1910.02054) by DeepSpeed: stage 1 divides the optimizer state over the processes, 2 also the gradients, 3 also the
     weights. The network computes in trainer.precision, weights and optimizer state are float32.
 
-    zero      DeepSpeed's own `zero_optimization` section: stage, offload_optimizer, offload_param, bucket sizes ...
-    timeout   minutes that a process waits for the others before it fails
+    Args:
+        zero: DeepSpeed's own `zero_optimization` section: stage, offload_optimizer, offload_param, bucket sizes ...
+        timeout: Minutes that a process waits for the others before it fails.
     """
 
     packages = ("deepspeed",)
@@ -241,18 +229,17 @@ class DeepSpeed(TrainingStrategy):
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision(f"deepspeed_{self.zero['stage']}", precision)
-        if optimizer not in ELEMENTWISE:
+        if not getattr(optimizer, "treats_elements_alike", optimizer in ELEMENTWISE):
             known = ", ".join(one.__name__ for one in ELEMENTWISE)
             raise ValueError(
                 f"strategy=deepspeed_{self.zero['stage']} cuts the weights into flat pieces, which "
-                f"{optimizer.__name__} may not treat as it treats whole weights: use one of {known}, or strategy=ddp or fsdp"
+                f"{optimizer.__name__} may not treat as it treats whole weights: use one of {known}, strategy=ddp or fsdp, "
+                "or say treats_elements_alike = True in a class of your own that does"
             )
 
         check_section(self.zero)
 
     def lightning(self, processes: int) -> Strategy:
-        pass  # imports DeepSpeed
-
         return ZeROStrategy(self.zero, self.timeout + SLACK)
 
 

@@ -1,4 +1,4 @@
-"""Where weights and gradients are under DeepSpeed's ZeRO."""
+"""How DeepSpeed's ZeRO shards weights and gradients."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, _foreach_copy_, nn  # pyright: ignore[reportPrivateImportUsage]
 
-from difflab.layout import Layout, WholeLayout, trainable
+from difflab.sharding import Sharding, WholeWeights, trainable
 
 
-class ZeROLayout(Layout):
-    """A layout that also knows what DeepSpeed's optimizer steps on."""
+class ZeROSharding(Sharding):
+    """A sharding that also knows what DeepSpeed's optimizer steps on.
+
+    Args:
+        optimizer: DeepSpeed's.
+    """
+
+    def __init__(self, optimizer: Any):
+        self.optimizer = optimizer
 
     @abstractmethod
     def flat_pieces(self) -> list[Tensor]:
@@ -25,34 +32,12 @@ class ZeROLayout(Layout):
         """Tells DeepSpeed that the plain optimizer's state has been made for all pieces."""
 
     @abstractmethod
-    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+    def load_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
         """Gives the plain optimizer's quantity `key` of a weight the values of a tensor of its shape."""
 
 
-class ReplicatedLayout(ZeROLayout):
-    """Stages 1 and 2: every process has all weights; gradients and optimizer state are divided.
-
-    optimizer   DeepSpeed's
-    """
-
-    def __init__(self, optimizer: Any):
-        self.optimizer = optimizer
-        self._weights = WholeLayout()
-
-    def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
-        return self._weights.groups(module)
-
-    def shares(self, module: nn.Module) -> dict[str, Tensor]:
-        return self._weights.shares(module)
-
-    def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
-        self._weights.put(module, shares)
-
-    def share(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self._weights.share(module, whole)
-
-    def whole(self, module: nn.Module, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self._weights.whole(module, shares)
+class ZeRO2Sharding(WholeWeights, ZeROSharding):
+    """Stages 1 and 2: every process has all weights; gradients and optimizer state are divided."""
 
     def gradient_norm(self, module: nn.Module) -> Tensor:
         return _finite_or_nan(self.optimizer.scaled_global_norm())
@@ -63,47 +48,42 @@ class ReplicatedLayout(ZeROLayout):
     def link_state(self) -> None:
         self.optimizer._lazy_init_hp_params_optimizer_state()
 
-    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+    def load_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
         from deepspeed.utils.tensor_fragment import safe_set_full_optimizer_state
 
         safe_set_full_optimizer_state(weight, whole, key)
 
 
-class PartitionedLayout(ZeROLayout):
+class ZeRO3Sharding(ZeROSharding):
     """Stage 3: a weight of n elements is flattened, filled up to W ceil(n / W) elements, and each of W processes has one W-th. Small
     weights are besides kept whole everywhere, as copies.
-
-    optimizer   DeepSpeed's
     """
-
-    def __init__(self, optimizer: Any):
-        self.optimizer = optimizer
 
     def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
         return [list(trainable(module).values())]
 
-    def shares(self, module: nn.Module) -> dict[str, Tensor]:
+    def local_shards(self, module: nn.Module) -> dict[str, Tensor]:
         return {name: _partition(p).data for name, p in trainable(module).items()}
 
     @torch.no_grad()
-    def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
+    def load(self, module: nn.Module, shards: Mapping[str, Tensor]) -> None:
         self.optimizer.parameter_offload.partition_all_parameters()
-        weights = self.shares(module)
-        _foreach_copy_(list(weights.values()), [shares[name] for name in weights])
+        weights = self.local_shards(module)
+        _foreach_copy_(list(weights.values()), [shards[name] for name in weights])
         copies = self.optimizer.persistent_parameters
         if copies:
             copies[0].all_gather(copies)
 
-    def share(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: _cut(whole[name], _partition(p)) for name, p in trainable(module).items()}
 
-    def whole(self, module: nn.Module, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def gather(self, module: nn.Module, shards: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = {}
         for name, p in trainable(module).items():
             device, shape = self.optimizer.device, _shape(p)
-            share = shares[name].to(device)
-            together = torch.empty(dist.get_world_size() * share.numel(), dtype=share.dtype, device=device)
-            dist.all_gather_into_tensor(together, share)
+            mine = shards[name].to(device)
+            together = torch.empty(dist.get_world_size() * mine.numel(), dtype=mine.dtype, device=device)
+            dist.all_gather_into_tensor(together, mine)
             if dist.get_rank() == 0:
                 found[name] = together[: shape.numel()].view(shape).cpu()
         return found
@@ -119,7 +99,7 @@ class PartitionedLayout(ZeROLayout):
     def link_state(self) -> None:
         return  # it is found by piece
 
-    def put_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
+    def load_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:
         from deepspeed.utils.tensor_fragment import safe_set_local_optimizer_state
 
         # DeepSpeed's own cut of a whole tensor fails where its elements are no multiple of the processes
@@ -137,10 +117,10 @@ def _shape(p: Any) -> torch.Size:
 def _cut(whole: Tensor, like: Tensor) -> Tensor:
     """This process's W-th of a flattened tensor."""
     flat, count, first = whole.flatten(), like.numel(), dist.get_rank() * like.numel()
-    share = torch.zeros(count, dtype=torch.float32, device=like.device)
+    shard = torch.zeros(count, dtype=torch.float32, device=like.device)
     mine = flat[first : first + count]
-    share[: mine.numel()] = mine.to(like.device)
-    return share
+    shard[: mine.numel()] = mine.to(like.device)
+    return shard
 
 
 def _finite_or_nan(norm: Tensor) -> Tensor:

@@ -1,9 +1,5 @@
 """FSDP2 for Lightning, with checkpoints that are those of one process.
 
-FSDP2 for Lightning, with checkpoints that are those of one process.
-
-FSDP2 for Lightning, with checkpoints that are those of one process.
-
 Lightning's own ModelParallelStrategy leaves the cutting to the module and reads and writes checkpoints of its own kinds.
 """
 
@@ -16,18 +12,17 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, _foreach_copy_, nn  # pyright: ignore[reportPrivateImportUsage]
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from difflab.distributed.collective import sum_over_processes
-from difflab.layout import Layout, trainable
-from difflab.runtime.rank import SLACK
-from difflab.training.module import TrainedModule
+from difflab.distributed.group import sum_over_processes
+from difflab.runtime.process import SLACK
+from difflab.sharding import Sharding, trainable
 from difflab.training.sharding.strategy import (
+    ShardedStrategy,
     TrainingStrategy,
     by_name,
     canonical,
@@ -38,8 +33,8 @@ from difflab.training.sharding.strategy import (
 )
 
 
-class ShardedLayout(Layout):
-    """A process's share is its piece of the DTensor, with no elements where there is less to cut than there are processes.
+class FSDPSharding(Sharding):
+    """A process's shard is its piece of the DTensor, with no elements where there is less to cut than there are processes.
 
     Weights outside of the network (a schedule that learns) are few, and every process has them whole.
     """
@@ -48,21 +43,21 @@ class ShardedLayout(Layout):
         cut_up: list[nn.Parameter] = [p for p in trainable(module).values() if isinstance(p, DTensor)]
         return [group for group in (cut_up, kept_whole(module)) if group]
 
-    def shares(self, module: nn.Module) -> dict[str, Tensor]:
+    def local_shards(self, module: nn.Module) -> dict[str, Tensor]:
         return {name: local(p).detach() for name, p in between_steps(module).items()}
 
     @torch.no_grad()
-    def put(self, module: nn.Module, shares: Mapping[str, Tensor]) -> None:
-        weights = self.shares(module)
-        _foreach_copy_(list(weights.values()), [shares[name] for name in weights])
+    def load(self, module: nn.Module, shards: Mapping[str, Tensor]) -> None:
+        weights = self.local_shards(module)
+        _foreach_copy_(list(weights.values()), [shards[name] for name in weights])
 
-    def share(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: local(cut(whole[name], p)) for name, p in between_steps(module).items()}
 
-    def whole(self, module: nn.Module, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def gather(self, module: nn.Module, shards: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = {}
         for name, p in between_steps(module).items():
-            together = joined(shares[name], p)
+            together = joined(shards[name], p)
             if dist.get_rank() == 0:
                 found[name] = together
         return found
@@ -102,44 +97,36 @@ def cut(whole: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def joined(share: Tensor, like: Tensor) -> Tensor:
+def joined(shard: Tensor, like: Tensor) -> Tensor:
     """The tensor of a weight's shape whose pieces the processes hold, on the host."""
     if not isinstance(like, DTensor):
-        return share.detach().cpu()
+        return shard.detach().cpu()
     placed = DTensor.from_local(
-        share.detach(), like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+        shard.detach(), like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
     )
     return placed.full_tensor().cpu()
 
 
-class FullyShardedStrategy(DDPStrategy):
-    """Processes, their group and their collectives are DDP's; the model is not wrapped but its network cut in place. Weights of the model
+class FullyShardedStrategy(ShardedStrategy):
+    """The model is not wrapped but its network cut in place. Weights of the model
     outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
     """
 
-    @property
-    def restore_checkpoint_after_setup(self) -> bool:
-        return True  # shares are taken of what is loaded
-
     def setup(self, trainer: pl.Trainer) -> None:
-        module = self._module()
-        assert self.accelerator is not None
-        self.accelerator.setup(trainer)
-        self.precision_plugin.convert_module(module)
-        self.model_to_device()
+        module = self.placed(trainer)
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
         network = module.model.network
         for block in repeated_blocks(network):
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
         fully_shard(network, mesh=mesh, reshard_after_forward=True)  # what the blocks have left over
-        module.lie_as(ShardedLayout())
+        module.shard_as(FSDPSharding())
         self.setup_optimizers(trainer)
         self.setup_precision_plugin()
         self.barrier()
 
     def post_backward(self, closure_loss: Tensor) -> None:
         """Averages the gradients of weights that are not cut. What earlier micro-batches left there is equal everywhere and stays."""
-        weights = kept_whole(self._module().model)
+        weights = kept_whole(self.module.model)
         if not weights:
             return
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
@@ -151,7 +138,7 @@ class FullyShardedStrategy(DDPStrategy):
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """All weights on the host, on process 0 alone."""
-        module = self._module()
+        module = self.module
         between_steps(module)
         found = {}
         for name, value in module.state_dict().items():
@@ -162,7 +149,7 @@ class FullyShardedStrategy(DDPStrategy):
 
     @torch.no_grad()
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        module = self._module()
+        module = self.module
         mine = module.state_dict()
         given = {
             name: cut(value, mine[name]) if isinstance(mine.get(name), DTensor) else value
@@ -172,7 +159,7 @@ class FullyShardedStrategy(DDPStrategy):
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         plain = optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-        weights = between_steps(self._module())
+        weights = between_steps(self.module)
         states: dict[str, dict[str, Any]] = {name: {} for name in weights}
         for name, p in weights.items():
             for key, value in plain.state.get(p, {}).items():
@@ -183,16 +170,11 @@ class FullyShardedStrategy(DDPStrategy):
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (optimizer,), (saved,) = self.optimizers, checkpoint["optimizer_states"]
-        weights = between_steps(self._module())
+        weights = between_steps(self.module)
         for name, state in by_name(list(weights), saved).items():
             p = weights[name]
             optimizer.state[p] = {key: cut(v, p) if is_elementwise(key, v, p) else v for key, v in state.items()}
         take_options(saved, optimizer)
-
-    def _module(self) -> TrainedModule:
-        module = self.lightning_module
-        assert isinstance(module, TrainedModule)
-        return module
 
 
 def repeated_blocks(module: nn.Module) -> list[nn.Module]:
@@ -210,7 +192,8 @@ class FSDP(TrainingStrategy):
     """Each process keeps 1/W of the weights, gradients and optimizer state; a block's weights come together while it computes
     (torch's FSDP2, `fully_shard`).
 
-    timeout   minutes that a process waits for the others before it fails
+    Args:
+        timeout: Minutes that a process waits for the others before it fails.
     """
 
     def __init__(self, timeout: float = 30):

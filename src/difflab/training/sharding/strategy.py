@@ -4,7 +4,7 @@ The one form of optimizer state in checkpoints: that of torch's optimizer on one
 
     {"state": {i: {"step": ..., "exp_avg": whole tensor, ...}}, "param_groups": [{"lr": ..., "params": [0, 1, ...]}]}
 
-i counts the trained parameters in their order. Sharding strategies gather it when saving and take their shares when loading, so a
+i counts the trained parameters in their order. Sharding strategies gather it when saving and take their shards when loading, so a
 checkpoint does not tell which strategy wrote it.
 """
 
@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
 from torch.optim import Optimizer
 
-from difflab.layout import check_no_scalars
-from difflab.runtime.rank import SLACK
+from difflab.runtime.process import SLACK
+from difflab.sharding import check_no_scalars
 from difflab.training.module import TrainedModule
 
 
@@ -95,8 +96,9 @@ class Single(TrainingStrategy):
 class DDP(TrainingStrategy):
     """Every process has the whole model; gradients are averaged while the backward pass goes on (torch's DistributedDataParallel).
 
-    find_unused_parameters   needed by networks of which a step uses only a part; costs a walk through the graph
-    timeout                  minutes that a process waits for the others before it fails
+    Args:
+        find_unused_parameters: Needed by networks of which a step uses only a part; costs a walk through the graph.
+        timeout: Minutes that a process waits for the others before it fails.
     """
 
     def __init__(self, find_unused_parameters: bool = False, timeout: float = 30):
@@ -122,6 +124,29 @@ class Automatic(TrainingStrategy):
 
     def lightning(self, processes: int) -> Strategy | str:
         return "auto" if processes == 1 else DDP().lightning(processes)
+
+
+class ShardedStrategy(DDPStrategy):
+    """Processes, their group and their collectives are DDP's; a subclass says what each process keeps of the model."""
+
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        return True  # shards are taken of what is loaded
+
+    @property
+    def module(self) -> TrainedModule[Any]:
+        """What is trained."""
+        module = self.lightning_module
+        assert isinstance(module, TrainedModule)
+        return module
+
+    def placed(self, trainer: pl.Trainer) -> TrainedModule[Any]:
+        """The module on this process's device, still whole: how `setup` begins."""
+        assert self.accelerator is not None
+        self.accelerator.setup(trainer)
+        self.precision_plugin.convert_module(self.module)
+        self.model_to_device()
+        return self.module
 
 
 ParameterStates = Mapping[str, Mapping[str, Any]]

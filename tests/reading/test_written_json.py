@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from difflab import strict_json
+from difflab.reading import json as written_json
 from source import FILES, name, parsed
 
 KEYS = {"config/arguments.py", "studies/planning/planning.py", "config/values.py"}
@@ -15,10 +15,10 @@ KEYS = {"config/arguments.py", "studies/planning/planning.py", "config/values.py
 
 def test_numbers_that_are_none_are_null_and_settings_come_back():
     content = {"a": [1.5, math.nan, (math.inf,)], "b": {"c": -math.inf}}
-    assert strict_json.dumps(content) == '{"a": [1.5, null, [null]], "b": {"c": null}}'
-    words = strict_json.in_words(content)
+    assert written_json.dumps(content) == '{"a": [1.5, null, [null]], "b": {"c": null}}'
+    words = written_json.in_words(content)
     assert json.dumps(words, allow_nan=False) == '{"a": [1.5, "NaN", ["Infinity"]], "b": {"c": "-Infinity"}}'
-    back = strict_json.restored(words)
+    back = written_json.restored(words)
     assert back["b"] == content["b"]
     assert math.isnan(back["a"][1])
 
@@ -33,7 +33,7 @@ def test_nothing_is_written_in_another_way():
             is_hashed = "sort_keys" in said
             if not is_hashed and "allow_nan" not in said and name(path) not in KEYS:
                 wrong.append(f"{name(path)}:{node.lineno}")
-    assert not wrong, f"write by difflab.strict_json: {', '.join(wrong)}"
+    assert not wrong, f"write by difflab.reading.json: {', '.join(wrong)}"
 
 
 def test_the_log_of_a_run_is_json(tmp_path):

@@ -1,23 +1,28 @@
-"""The socket of the objective."""
+"""The three sockets of a module: objective, averaged weights and guidance, each an adapter of an object that does not know Lightning."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.conditioning import Conditioning
-from difflab.distributed.collective import gathered, rank, sum_over_processes
+from difflab.denoiser import Denoiser
+from difflab.distributed.group import gathered, rank, sum_over_processes
+from difflab.ema import Averaging, Tracks
 from difflab.former_names import Neutral
+from difflab.guidance import Guidance, chained
+from difflab.guidance.guidance import NOT_DROPPABLE
 from difflab.noise import Noise
-from difflab.noisy_model import NoisyModel
+from difflab.noisy_model import NoisyModel, check_shares_schedule
 from difflab.objectives import Objective
-from difflab.types import Condition, Losses
+from difflab.types import Condition, DenoiseFn, Losses
 
 M = TypeVar("M", bound=NoisyModel)
 
@@ -156,3 +161,128 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
 def time_quarter(t: Tensor, quarters: int) -> Tensor:
     """The part of time, 0 (the cleanest) .. quarters - 1, in which each t lies; its upper end belongs to it."""
     return (t * quarters).ceil().clamp(1, quarters).long() - 1
+
+
+class EMACallback(pl.Callback):
+    """Keeps any number of averages of the weights, updated after each optimizer step (not each micro-batch).
+
+    averagings   name -> averaging; empty for none
+    """
+
+    def __init__(self, averagings: Mapping[str, Averaging]):
+        self.tracks = Tracks(averagings)
+        self._seen_step = 0
+
+    def applied_to(self, model: NoisyModel, track: str) -> AbstractContextManager[None]:
+        """The model with the weights of a track, within the context."""
+        return self.tracks.applied_to(model, track)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._seen_step = trainer.global_step
+        self.tracks.start(pl_module.model)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step > self._seen_step:
+            self._seen_step = trainer.global_step
+            self.tracks.update(pl_module.model)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.tracks.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.tracks.load_state_dict(state_dict)
+
+
+_LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)
+"""Times at which schedules are compared."""
+
+
+class GuidanceCallback(pl.Callback):
+    """Wraps the denoiser for sampling.
+
+    Networks that the guidances bring along belong neither to the module that trains nor to its checkpoints.
+
+    Args:
+        guidances: Name -> guidance, the first innermost; empty for none.
+    """
+
+    def __init__(self, guidances: Mapping[str, Guidance]):
+        self.guidances = dict(guidances)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that a guiding classifier tells apart, with which a model without classes can be guided; 0 for none."""
+        return max((model.num_classes for _, model in self._noisy_models()), default=0)
+
+    def check(self, condition_dropout: float) -> None:
+        """Raises a ValueError if a model trained with this share of dropped conditions cannot be guided so."""
+        for name, guidance in self.guidances.items():
+            if guidance.needs_null_condition and condition_dropout == 0:
+                raise ValueError(
+                    f"guidance {name!r} asks the model for its prediction without a condition, which it learns only if conditions are "
+                    "dropped in training: set condition_dropout=0.1, or leave the guidance out"
+                )
+
+    def check_model(self, denoiser: Denoiser, num_classes: int) -> None:
+        """Raises a ValueError if this denoiser, drawing images of so many classes, cannot be guided so."""
+        for name, guidance in self.guidances.items():
+            if guidance.needs_label and not num_classes:
+                raise ValueError(f"guidance {name!r} needs to know the class of each image, and these have none")
+            check_shares_schedule(f"guidance.{name}", guidance, denoiser.schedule)
+            there = denoiser.network.attention_places
+            if not guidance.attention_places <= there:
+                raise ValueError(
+                    f"guidance.{name}.places = {sorted(guidance.attention_places)}: {type(denoiser.network).__name__} has self-attention "
+                    f"at {sorted(there) or 'no place'}"
+                )
+        for where, model in self._noisy_models():
+            _check_fits(where, model, denoiser)
+
+    def check_condition(self, denoise: DenoiseFn, condition: Callable[[], Condition]) -> None:
+        """Raises a ValueError if images that are drawn for conditions like this one cannot be guided so.
+
+        Args:
+            denoise: What is guided.
+            condition: Makes the condition; called only where a guidance depends on it.
+        """
+        for name, guidance in self.guidances.items():
+            if not guidance.needs_null_condition or guidance(denoise) is denoise:  # without effect at scale 1
+                continue
+            if not condition().is_droppable:
+                raise ValueError(f"guidance {name!r}: {NOT_DROPPABLE}")
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        self.check_model(pl_module.denoiser, pl_module.num_classes)
+        self.to(trainer.strategy.root_device)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the networks that the guidances bring along."""
+        for _, model in self._brought():
+            model.to(device)
+
+    def wrap_denoiser(self, denoise: DenoiseFn) -> DenoiseFn:
+        """The guided denoiser, for one batch: a guidance may remember the times before."""
+        return chained(list(self.guidances.values()), denoise)
+
+    def _brought(self) -> Iterator[tuple[str, nn.Module]]:
+        for name, guidance in self.guidances.items():
+            for part, model in guidance.models.items():
+                yield f"guidance.{name}.{part}", model
+
+    def _noisy_models(self) -> Iterator[tuple[str, NoisyModel]]:
+        """Those of them that are asked about x_t, and not about images without noise."""
+        yield from ((where, model) for where, model in self._brought() if isinstance(model, NoisyModel))
+
+
+def _check_fits(where: str, model: NoisyModel, denoiser: Denoiser) -> None:
+    """A ValueError if the two do not see the same x_t."""
+    if model.image_shape != denoiser.image_shape:
+        raise ValueError(
+            f"{where} is for images {model.image_shape}, the model that it guides for {denoiser.image_shape}"
+        )
+    for mine, own in zip(model.schedule(_LOOKED_AT), denoiser.schedule(_LOOKED_AT), strict=True):
+        if not torch.allclose(mine, own, rtol=1e-3, atol=1e-5):
+            raise ValueError(
+                f"{where} was trained along another noise schedule than the model that it guides, so at the same time t it expects another "
+                f"amount of noise: choose one trained with the same schedule"
+            )
