@@ -29,9 +29,10 @@ class Launcher(ABC):
     def launch(self, work: Callable[[], float | None], overrides: Sequence[str], name: str) -> float | None:
         """Has the work done; returns its score, None if that is not known yet.
 
-        work        does it in this process and returns the score
-        overrides   the command line's, from which another process can do the same work
-        name        of the run, for people
+        Args:
+            work: Does it in this process and returns the score.
+            overrides: The command line's, from which another process can do the same work.
+            name: Of the run, for people.
         """
 
 

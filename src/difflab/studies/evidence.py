@@ -26,9 +26,10 @@ from difflab.studies.spec import Row, Study, StudyError
 class Replicate:
     """A row at one seed, finished.
 
-    run           directory of the run
-    measurements  metric -> the number that evaluate.py found
-    notes         what evaluate.py had to say of them
+    Attributes:
+        run: Directory of the run.
+        measurements: Metric -> the number that evaluate.py found.
+        notes: What evaluate.py had to say of them.
     """
 
     seed: int
@@ -41,13 +42,14 @@ class Replicate:
 class Arm:
     """A row with what was found.
 
-    config      resolved, at the first seed
-    replicates  by seed, in the study's order; those that are not finished are absent
-    missing     the seeds without a result that may still come
-    diverged    the seeds whose training has diverged: they have no number and count against the row
-    published   metric -> number of the source
-    follows     see RowPlan
-    explains    see RowPlan
+    Attributes:
+        config: Resolved, at the first seed.
+        replicates: By seed, in the study's order; those that are not finished are absent.
+        missing: The seeds without a result that may still come.
+        diverged: The seeds whose training has diverged: they have no number and count against the row.
+        published: Metric -> number of the source.
+        follows: See RowPlan.
+        explains: See RowPlan.
     """
 
     row: Row

@@ -31,9 +31,10 @@ _STEP = re.compile(rb'\{"step": (\d{1,15}),')
 class History:
     """The lines of a metrics.jsonl as columns.
 
-    run      directory of the run
-    steps    [L] ascending
-    columns  name -> [L], NaN at the steps at which it was not logged: train/loss, train/loss_q1, eval/<track>/<metric>@<N> ...
+    Attributes:
+        run: Directory of the run.
+        steps: [L] ascending.
+        columns: Name -> [L], NaN at the steps at which it was not logged: train/loss, train/loss_q1, eval/<track>/<metric>@<N> ...
     """
 
     run: Path
@@ -111,7 +112,8 @@ def _count(path: Path) -> int:
 class Axis(ABC):
     """What a curve is drawn against.
 
-    label   of the axis
+    Attributes:
+        label: Of the axis.
     """
 
     label: str

@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """decides    the metric of the verdict
-    metrics    that are reported, the deciding one among them
-    overrides  of evaluate.py
-    info       metric -> what kind of number it is, of those whose results do not say it themselves
+    """How a study's runs are evaluated.
+
+    Attributes:
+        decides: The metric of the verdict.
+        metrics: That are reported, the deciding one among them.
+        overrides: Of evaluate.py.
+        info: Metric -> what kind of number it is, of those whose results do not say it themselves.
     """
 
     decides: str
@@ -49,10 +52,11 @@ class Evaluation:
 class Row:
     """A line of the table.
 
-    change     what it may differ in from the row `against`: keys of the resolved configuration, or draw.<key>
-    overrides  of train.py, after the study's
-    draw       of evaluate.py, after the study's
-    published  metric -> the number that a source gives; empty where the experiment's own `target` holds
+    Attributes:
+        change: What it may differ in from the row `against`: keys of the resolved configuration, or draw.<key>.
+        overrides: Of train.py, after the study's.
+        draw: Of evaluate.py, after the study's.
+        published: Metric -> the number that a source gives; empty where the experiment's own `target` holds.
     """
 
     name: str
@@ -69,10 +73,11 @@ class Row:
 class Study:
     """See the module's example.
 
-    rows      by name, in the table's order: those that run
-    margins   metric -> the difference that is of no interest
-    cited     published results that stand beside them, by name
-    file      that it was read from
+    Attributes:
+        rows: By name, in the table's order: those that run.
+        margins: Metric -> the difference that is of no interest.
+        cited: Published results that stand beside them, by name.
+        file: That it was read from.
     """
 
     name: str
@@ -130,8 +135,9 @@ def load_study(path: str | Path) -> Study:
 def read_study(node: Any, name: str, where: str) -> Study:
     """A study from the content of its file.
 
-    name    where the file gives none
-    where   is named in errors
+    Args:
+        name: Where the file gives none.
+        where: Is named in errors.
     """
     node = mapping(node, where, _KEYS["study"])
     for key in ("question", "baseline", "seeds", "evaluation", "rows"):

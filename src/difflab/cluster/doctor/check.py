@@ -124,8 +124,9 @@ class Measured:
 class Check(ABC):
     """A check. What is measured and how it is judged are apart, so that every judgement can be tried without the broken machine.
 
-    name     of what is examined
-    remedy   what to look at if a process cannot measure at all, or hangs
+    Attributes:
+        name: Of what is examined.
+        remedy: What to look at if a process cannot measure at all, or hangs.
     """
 
     name: str

@@ -25,7 +25,11 @@ from difflab.studies.statistics.groups import GroupDifference, group_difference
 
 @dataclass(frozen=True)
 class ComparedMetric:
-    """differences   number of the group -> its difference to the first group; empty where there is one group only"""
+    """A metric of all runs, and by how much their groups differ in it.
+
+    Attributes:
+        differences: Number of the group -> its difference to the first group; empty where there is one group only.
+    """
 
     matched: Matched
     differences: Mapping[int, GroupDifference]
@@ -33,11 +37,14 @@ class ComparedMetric:
 
 @dataclass(frozen=True)
 class Comparison:
-    """groups     runs that differ in their seed alone are one
-    config     number of the group -> what its configuration differs in from the first group's
-    metrics    that all runs have, measured alike
-    refused    metric -> why its numbers are not compared
-    notes      what a reader has to know besides
+    """Runs side by side.
+
+    Attributes:
+        groups: Runs that differ in their seed alone are one.
+        config: Number of the group -> what its configuration differs in from the first group's.
+        metrics: That all runs have, measured alike.
+        refused: Metric -> why its numbers are not compared.
+        notes: What a reader has to know besides.
     """
 
     groups: list[Group]
@@ -54,12 +61,15 @@ class Comparison:
 def compare(
     paths: Sequence[str | Path], waive: Collection[str] = (), stated: Mapping[str, MetricInfo] = MappingProxyType({})
 ) -> Comparison:
-    """paths   of run directories
-    waive   fields of the protocol that may differ
-    stated  metric -> what kind of number it is, of those whose results do not say it
+    """Compares runs.
 
     Runs whose numbers were measured differently keep their configurations and samples side by side; `refused` says of each metric why it
     is not compared. A StudyError if a path is no run, or if nobody says which way a metric is better.
+
+    Args:
+        paths: Of run directories.
+        waive: Fields of the protocol that may differ.
+        stated: Metric -> what kind of number it is, of those whose results do not say it.
     """
     groups = grouped(read_runs(paths))
     first, others = groups[0], groups[1:]

@@ -25,7 +25,11 @@ SAMPLING_SEEDS = "seeds"
 
 @dataclass(frozen=True)
 class Number:
-    """origin   where it comes from, in words"""
+    """A number of a run.
+
+    Attributes:
+        origin: Where it comes from, in words.
+    """
 
     measurement: Measurement
     origin: str
@@ -35,8 +39,9 @@ class Number:
 class Matched:
     """A metric, measured alike in all runs.
 
-    numbers   name of the run -> its number
-    waived    differences that were accepted
+    Attributes:
+        numbers: Name of the run -> its number.
+        waived: Differences that were accepted.
     """
 
     metric: str
@@ -46,8 +51,11 @@ class Matched:
 
 @dataclass(frozen=True)
 class Matches:
-    """refused   metric -> how it was measured differently
-    partial   metrics that some run lacks
+    """What of several runs can be compared, and what cannot.
+
+    Attributes:
+        refused: Metric -> how it was measured differently.
+        partial: Metrics that some run lacks.
     """
 
     found: list[Matched]
@@ -56,8 +64,11 @@ class Matches:
 
 
 def matches(runs: Sequence[GivenRun], waived: Collection[str], stated: Mapping[str, MetricInfo]) -> Matches:
-    """waived   fields of the protocol that may differ
-    stated   metric -> what kind of number it is, of those whose results do not say it
+    """The numbers of several runs that were measured alike.
+
+    Args:
+        waived: Fields of the protocol that may differ.
+        stated: Metric -> what kind of number it is, of those whose results do not say it.
     """
     evaluated, training = {r.name: _evaluated(r) for r in runs}, {r.name: _while_training(r) for r in runs}
     metrics = dict.fromkeys(

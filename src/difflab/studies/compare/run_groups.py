@@ -24,8 +24,11 @@ WIRING = "module"
 
 @dataclass(frozen=True)
 class GivenRun:
-    """name    <experiment>/<identity>
-    config  resolved, as the run has it
+    """A run that somebody names.
+
+    Attributes:
+        name: <experiment>/<identity>.
+        config: Resolved, as the run has it.
     """
 
     path: Path
@@ -52,8 +55,9 @@ class GivenRun:
 class Group:
     """Runs that differ in their seed alone.
 
-    number   1 for the one that the others are compared with
-    runs     by seed
+    Attributes:
+        number: 1 for the one that the others are compared with.
+        runs: By seed.
     """
 
     number: int

@@ -49,7 +49,9 @@ def as_json(found: Sequence[CellState]) -> dict[str, Any]:
 def table(found: Sequence[CellState], width: int, height: int | None = None) -> RenderableType:
     """The rows, and a line of totals.
 
-    width, height   of the terminal. Where not all rows have room, those in which something runs or has failed come first
+    Args:
+        width: Of the terminal. Where not all rows have room, those in which something runs or has failed come first.
+        height: Likewise.
     """
     wide = width >= _NARROW
     grid = Table(expand=wide, box=None, pad_edge=False, header_style="bold")

@@ -28,9 +28,12 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class ConfigDifference:
-    """key    dotted, as network.channel_mult[2]
-    before    in the first configuration
-    after     in the second
+    """A key in which two configurations differ.
+
+    Attributes:
+        key: Dotted, as network.channel_mult[2].
+        before: In the first configuration.
+        after: In the second.
     """
 
     key: str
@@ -62,7 +65,8 @@ def differences(
 ) -> list[ConfigDifference]:
     """All differences, in the order of the second configuration. A part that was swapped for another class differs as a whole.
 
-    ignored   dotted keys of nodes that are passed over
+    Args:
+        ignored: Dotted keys of nodes that are passed over.
     """
     return _nodes(before, after, "", ignored)
 
@@ -102,9 +106,10 @@ IGNORED = WHERE_AND_HOW | {"module"}
 class Changes:
     """The differences of a row from the one that it is compared with.
 
-    declared   covered by the row's `change`
-    follows    computed in both rows by the same reference, hence from something that is declared
-    confounds  the others
+    Attributes:
+        declared: Covered by the row's `change`.
+        follows: Computed in both rows by the same reference, hence from something that is declared.
+        confounds: The others.
     """
 
     declared: tuple[ConfigDifference, ...]
@@ -121,8 +126,10 @@ def compare(
 ) -> Changes:
     """Sorts the differences of two rows.
 
-    change              declared keys; each covers all that lies below it
-    draw, against_draw  the rows' overrides of evaluate.py
+    Args:
+        change: Declared keys; each covers all that lies below it.
+        draw: The rows' overrides of evaluate.py.
+        against_draw: Likewise.
     """
     found = differences(against.config, config.config, IGNORED)
     found += differences(drawing(against_draw), drawing(draw), frozenset())
@@ -143,7 +150,8 @@ def check_row(
     """The comparison of a row with the one that it names in `against`; a StudyError if it has confounds, or if something declared is the
     same in both.
 
-    matched   keys that `match` has set, which may differ as well
+    Args:
+        matched: Keys that `match` has set, which may differ as well.
     """
     known = _known(config.config, against_config.config, drawing(row.draw), drawing(against.draw))
     for key in row.change:

@@ -76,12 +76,13 @@ class Facts:
 class Training:
     """A run of train.py. Rows that differ in how they draw alone share it.
 
-    number     position among the plan's trainings; of a job array, too
-    name       run.name: <study>/<row> of the first row that needs it
-    identity   of the run (difflab.runs.identity)
-    parent     the folder of its attempts: <run.root>/<run.name>
-    overrides  the whole command line of train.py, as ("+experiment=...", "seed=1", ...)
-    steps      optimizer steps to its end
+    Attributes:
+        number: Position among the plan's trainings; of a job array, too.
+        name: Run.name: <study>/<row> of the first row that needs it.
+        identity: Of the run (difflab.runs.identity).
+        parent: The folder of its attempts: <run.root>/<run.name>.
+        overrides: The whole command line of train.py, as ("+experiment=...", "seed=1", ...).
+        steps: Optimizer steps to its end.
     """
 
     number: int
@@ -102,9 +103,10 @@ class Training:
 class Cell:
     """One row at one seed.
 
-    training   number of the training that it draws from
-    overrides  of evaluate.py, all but checkpoint= and out=, which follow from the training's directory
-    folder     of its results within the run: evaluations/<hash of the overrides>
+    Attributes:
+        training: Number of the training that it draws from.
+        overrides: Of evaluate.py, all but checkpoint= and out=, which follow from the training's directory.
+        folder: Of its results within the run: evaluations/<hash of the overrides>.
     """
 
     row: str
@@ -143,9 +145,12 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """root        <run.root>/<study>: everything that belongs to the study
-    lacking     why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are
-    unmeasured  why evaluations will not give what the study reports, as weights that are not at hand; None if they will
+    """What a study has to run.
+
+    Attributes:
+        root: <run.root>/<study>: everything that belongs to the study.
+        lacking: Why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are.
+        unmeasured: Why evaluations will not give what the study reports, as weights that are not at hand; None if they will.
     """
 
     study: Study

@@ -84,9 +84,10 @@ GIVEN = {
 def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str) -> Plan:
     """A StudyError names the row and the key in which something is wrong.
 
-    extra   overrides of train.py that the command gives to all rows
-    match   params or flops: what each row is made equal to the baseline in; None leaves rows as they are
-    solve   the key that is set for that, network.width or network.depth
+    Args:
+        extra: Overrides of train.py that the command gives to all rows.
+        match: Params or flops: what each row is made equal to the baseline in; None leaves rows as they are.
+        solve: The key that is set for that, network.width or network.depth.
     """
     for override in as_meant(
         "train", (*study.overrides, *extra, *(w for row in study.rows.values() for w in row.overrides))

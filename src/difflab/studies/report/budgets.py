@@ -24,8 +24,11 @@ BUDGETS: dict[str, Axis] = {"steps": Steps(), "images": Images(), "FLOPs": Flops
 
 @dataclass(frozen=True)
 class RowSpeedup:
-    """column   of the log that was followed
-    by        budget -> what was found
+    """How much less a row needs for what its reference has at its end.
+
+    Attributes:
+        column: Of the log that was followed.
+        by: Budget -> what was found.
     """
 
     row: Trained
@@ -43,7 +46,8 @@ def speedups(
 ) -> list[RowSpeedup]:
     """Of the rows that are trained otherwise than their reference and logged the deciding metric while they trained.
 
-    histories   first row of a training -> seed -> what it logged
+    Args:
+        histories: First row of a training -> seed -> what it logged.
     """
     of, found = {name: one for one in rows for name in one.rows}, []
     for row in rows:
@@ -103,7 +107,11 @@ class TimeLoss:
 
 @dataclass(frozen=True)
 class TimeLosses:
-    """unlike   label -> the parts in which its loss is another one than its reference's: such losses cannot be compared"""
+    """Losses of the rows over the time t.
+
+    Attributes:
+        unlike: Label -> the parts in which its loss is another one than its reference's: such losses cannot be compared.
+    """
 
     plot: Plot | None
     losses: Sequence[TimeLoss]
@@ -117,7 +125,11 @@ def at_the_end(history: History, name: str) -> float | None:
 
 
 def time_losses(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]], alpha: float) -> TimeLosses:
-    """histories   first row of a training -> seed -> what it logged"""
+    """The losses by quarters of t, of all rows.
+
+    Args:
+        histories: First row of a training -> seed -> what it logged.
+    """
     of = {name: one for one in rows for name in one.rows}
     found, unlike = [], dict[str, list[str]]()
     for row in rows:

@@ -23,17 +23,18 @@ NO_END, AT_WORK = "killed", "running"
 class Cost:
     """From provenance.json.
 
-    starts       how often it was started
-    outcomes     of each start: complete, interrupted, diverged, went back, failed, killed (no end on record), running
-    preemptions  starts that were interrupted or killed and followed by another one
-    seconds      of all starts that have an end, evaluations during training included
-    untimed      starts without an end: their time is in no sum
-    hosts        on which it ran
-    gpus         name -> how many the last start saw on its first host; empty on a CPU
-    commits      of difflab, in order, each once
-    code         the same for people: of a start without a commit, as of an installed package, its version
-    packages     name -> version, of the last start
-    data_images  of the data set; None where the last start did not write it down
+    Attributes:
+        starts: How often it was started.
+        outcomes: Of each start: complete, interrupted, diverged, went back, failed, killed (no end on record), running.
+        preemptions: Starts that were interrupted or killed and followed by another one.
+        seconds: Of all starts that have an end, evaluations during training included.
+        untimed: Starts without an end: their time is in no sum.
+        hosts: On which it ran.
+        gpus: Name -> how many the last start saw on its first host; empty on a CPU.
+        commits: Of difflab, in order, each once.
+        code: The same for people: of a start without a commit, as of an installed package, its version.
+        packages: Name -> version, of the last start.
+        data_images: Of the data set; None where the last start did not write it down.
     """
 
     starts: int
@@ -82,10 +83,13 @@ NAMED = 4
 
 @dataclass(frozen=True)
 class Trained:
-    """rows   by name; the first one gives look, facts and configuration
-    label  of all of them
-    runs   seed -> directory, those that have begun
-    track  by whose weights the first row is judged; None as long as it is not
+    """Rows that have their trainings in common.
+
+    Attributes:
+        rows: By name; the first one gives look, facts and configuration.
+        label: Of all of them.
+        runs: Seed -> directory, those that have begun.
+        track: By whose weights the first row is judged; None as long as it is not.
     """
 
     rows: tuple[str, ...]
@@ -128,7 +132,11 @@ def _joined(labels: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """detail   how far it is, or why it failed"""
+    """A row at a seed without a result.
+
+    Attributes:
+        detail: How far it is, or why it failed.
+    """
 
     row: str
     label: str
@@ -191,7 +199,9 @@ class RowCost:
     """Of all seeds of a row.
 
     hours    of the clock, over all starts, evaluations during training included
-    speed    images per second: the median over the lines of all logs
+
+    Attributes:
+        speed: Images per second: the median over the lines of all logs.
     """
 
     row: Trained
@@ -246,7 +256,11 @@ class RowCost:
 
 
 def costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> list[RowCost]:
-    """histories   first row of a training -> seed -> what it logged"""
+    """What the trainings of all rows took, in the table's order.
+
+    Args:
+        histories: First row of a training -> seed -> what it logged.
+    """
     found = []
     for row in rows:
         speeds = [history.curve(SPEED)[1] for history in histories[row.rows[0]].values()]

@@ -110,7 +110,8 @@ def curves(
 ) -> dict[str, Any]:
     """{} where nothing was logged. Else what curves.js reads.
 
-    histories   first row of a training -> seed -> what it logged
+    Args:
+        histories: First row of a training -> seed -> what it logged.
     """
     logged = {name for seeds in histories.values() for one in seeds.values() for name in one.columns}
     (track,) = [row.track for row in rows if baseline in row.rows]
@@ -138,7 +139,8 @@ def curves(
 def ordered(names: set[str], decides: str, track: str | None) -> list[str]:
     """The deciding metric first, other evaluations, then the losses, each before its quarters.
 
-    track   comes before others
+    Args:
+        track: Comes before others.
     """
 
     def rank(name: str) -> tuple[bool, bool, bool, bool, str]:

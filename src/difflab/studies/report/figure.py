@@ -26,8 +26,12 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "he
 
 @dataclass(frozen=True)
 class Look:
-    """colour   name of a variable of the style sheet, without its dashes
-    dash, mark  as plots.js draws them; rows that share a colour differ in them
+    """How a row is drawn, the same in all figures.
+
+    Attributes:
+        colour: Name of a variable of the style sheet, without its dashes.
+        dash: As plots.js draws them; rows that share a colour differ in them.
+        mark: Likewise.
     """
 
     colour: str

@@ -30,8 +30,9 @@ PATIENCE = ((None, None), (None, 12), (None, 6), (768, 12), (512, 8), (384, 6), 
 class Source:
     """The trainings of a row.
 
-    runs   seed -> directory
-    track  whose grids are shown, if there are any of it
+    Attributes:
+        runs: Seed -> directory.
+        track: Whose grids are shown, if there are any of it.
     """
 
     label: str
@@ -42,7 +43,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Panel:
-    """files   seed -> step -> picture"""
+    """The pictures of a row.
+
+    Attributes:
+        files: Seed -> step -> picture.
+    """
 
     label: str
     look: Look
@@ -52,9 +57,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Grids:
-    """seeds, steps   that can be chosen
-    images         "<number of the panel>/<seed>/<step>" -> data URI
-    note           what was left out or made smaller, in words; "" if nothing was
+    """The page's pictures.
+
+    Attributes:
+        seeds: That can be chosen.
+        steps: Likewise.
+        images: "<number of the panel>/<seed>/<step>" -> data URI.
+        note: What was left out or made smaller, in words; "" if nothing was.
     """
 
     panels: Sequence[Panel] = ()

@@ -216,8 +216,9 @@ def write_report(
 ) -> Path:
     """Writes the page, whole or not at all; where it is.
 
-    states    of all cells of the study
-    written   the date that the page bears; today's if None
+    Args:
+        states: Of all cells of the study.
+        written: The date that the page bears; today's if None.
     """
     path = Path(path)
     write_text(path, _rendered(content(evidence, states), written or date.today()))

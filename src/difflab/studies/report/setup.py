@@ -17,8 +17,12 @@ DECLARED, FOLLOWS, UNDECLARED = "declared", "follows", "not declared"
 
 @dataclass(frozen=True)
 class Change:
-    """before, after   in words
-    why             declared, follows (computed from what is declared), or not declared
+    """A difference of a row, in words.
+
+    Attributes:
+        before: In words.
+        after: Likewise.
+        why: Declared, follows (computed from what is declared), or not declared.
     """
 
     key: str
@@ -29,7 +33,11 @@ class Change:
 
 @dataclass(frozen=True)
 class RowChanges:
-    """together   declared changes that come together, so that none of them can be given the credit; empty for one alone"""
+    """What a row changes.
+
+    Attributes:
+        together: Declared changes that come together, so that none of them can be given the credit; empty for one alone.
+    """
 
     arm: Arm
     against: Arm
@@ -64,9 +72,10 @@ OF_A_SEED = ("seeds",)
 class MetricProtocol:
     """Of one metric.
 
-    shared        field -> value that all rows have
-    differing     field -> row -> value
-    fingerprints  row -> that of its protocol without `OF_A_SEED`
+    Attributes:
+        shared: Field -> value that all rows have.
+        differing: Field -> row -> value.
+        fingerprints: Row -> that of its protocol without `OF_A_SEED`.
     """
 
     metric: str

@@ -32,7 +32,11 @@ from difflab.studies.statistics.paired import half_width
 
 @dataclass(frozen=True)
 class Mark:
-    """symbol   one character; a letter is raised"""
+    """A sign beside a number, with its meaning.
+
+    Attributes:
+        symbol: One character; a letter is raised.
+    """
 
     symbol: str
     meaning: str
@@ -66,9 +70,13 @@ def in_order(marks: Iterable[Mark]) -> list[Mark]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """value     mean over the seeds
-    low, high  of the interval; None where there is none
-    seeds      how many; the interval of a single one is that of sampling
+    """A number with its interval.
+
+    Attributes:
+        value: Mean over the seeds.
+        low: Of the interval; None where there is none.
+        high: Likewise.
+        seeds: How many; the interval of a single one is that of sampling.
     """
 
     value: float
@@ -107,11 +115,12 @@ def estimate(measured: Iterable[Measurement], alpha: float) -> Estimate | None:
 class Line:
     """A row of the study.
 
-    arm              what it is, and what was found of it
-    estimates        metric -> its number; None without a finished seed
-    verdict          on its difference to `against`; None for the baseline
-    published        metric -> number of the source
-    published_delta  metric -> the source's number less that of `against`, where both were published
+    Attributes:
+        arm: What it is, and what was found of it.
+        estimates: Metric -> its number; None without a finished seed.
+        verdict: On its difference to `against`; None for the baseline.
+        published: Metric -> number of the source.
+        published_delta: Metric -> the source's number less that of `against`, where both were published.
     """
 
     arm: Arm
@@ -123,15 +132,22 @@ class Line:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """lines   by row, in the study's order"""
+    """A study's rows with their numbers.
+
+    Attributes:
+        lines: By row, in the study's order.
+    """
 
     evidence: Evidence
     lines: Mapping[str, Line]
 
 
 def ablation_table(evidence: Evidence, verdicts: Mapping[str, Verdict], allow_missing: bool = False) -> AblationTable:
-    """verdicts        row -> on the deciding metric; of all rows but the baseline
-    allow_missing   whether rows may lack seeds; they then say how many they have. A StudyError names them otherwise
+    """The table of a study's evidence.
+
+    Args:
+        verdicts: Row -> on the deciding metric; of all rows but the baseline.
+        allow_missing: Whether rows may lack seeds; they then say how many they have. A StudyError names them otherwise.
     """
     study = evidence.study
     lacking = {name: arm.missing for name, arm in evidence.arms.items() if arm.missing}

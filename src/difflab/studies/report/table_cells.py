@@ -19,10 +19,13 @@ from difflab.studies.statistics import Outcome
 
 @dataclass(frozen=True)
 class Content:
-    """text     of the number, or words
-    spread   text of the half-width
-    value    the number in full
-    strong   significantly better
+    """A cell.
+
+    Attributes:
+        text: Of the number, or words.
+        spread: Text of the half-width.
+        value: The number in full.
+        strong: Significantly better.
     """
 
     text: str
@@ -34,10 +37,13 @@ class Content:
 
 @dataclass(frozen=True)
 class Column:
-    """head       what stands above it
-    field      the column of the CSV in which the number stands in full
-    metric     the metric of the CSV's line; None where it is that of the verdict
-    is_number  of its cells
+    """A column.
+
+    Attributes:
+        head: What stands above it.
+        field: The column of the CSV in which the number stands in full.
+        metric: The metric of the CSV's line; None where it is that of the verdict.
+        is_number: Of its cells.
     """
 
     head: str
@@ -48,10 +54,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """names   of the rows
-    cells   [rows][columns]
-    marks   those that occur
-    notes   further lines below the table
+    """A table as texts.
+
+    Attributes:
+        names: Of the rows.
+        cells: [rows][columns].
+        marks: Those that occur.
+        notes: Further lines below the table.
     """
 
     columns: list[Column]

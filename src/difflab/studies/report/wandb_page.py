@@ -38,10 +38,11 @@ TITLE_LENGTH = 128
 class Logged:
     """What the runs sent to W&B.
 
-    losses       train/loss, train/loss_q1, train/vlb ...
-    scores       eval/<track>/<metric>@<N>
-    with_images  those of both that stand in a line with train/images: W&B draws over it what was logged with it
-    pictures     samples/<track>
+    Attributes:
+        losses: Train/loss, train/loss_q1, train/vlb ...
+        scores: Eval/<track>/<metric>@<N>.
+        with_images: Those of both that stand in a line with train/images: W&B draws over it what was logged with it.
+        pictures: Samples/<track>.
     """
 
     losses: tuple[str, ...]
@@ -85,8 +86,9 @@ def report(evidence: Evidence, verdicts: Mapping[str, Verdict], entity: str, pro
     Its runs are those whose numbers the table has, by their ids: a row that was changed since leaves older runs of the same name in the
     project. They are grouped by config.row, hence bands are over seeds (mean -/+ standard error).
 
-    verdicts  row -> on the deciding metric
-    project   of W&B, where the study's runs are
+    Args:
+        verdicts: Row -> on the deciding metric.
+        project: Of W&B, where the study's runs are.
     """
     wr = _library()
     study = evidence.study
@@ -118,7 +120,8 @@ def report(evidence: Evidence, verdicts: Mapping[str, Verdict], entity: str, pro
 def save_report(evidence: Evidence, verdicts: Mapping[str, Verdict], entity: str | None, project: str) -> str:
     """Saves a new report and gives its address.
 
-    entity   None for the user's default
+    Args:
+        entity: None for the user's default.
     """
     _library()
     check_login()

@@ -49,7 +49,8 @@ class Curve:
 class Band:
     """x, mean; low and high are empty for one seed.
 
-    seeds   behind each value
+    Attributes:
+        seeds: Behind each value.
     """
 
     x: tuple[float, ...]
@@ -107,8 +108,11 @@ def _band(
 
 @dataclass(frozen=True)
 class Reach:
-    """x       where the curve comes to the target for good, or None
-    reason  why there is none: "never", "before the first point", "no target"; empty if there is one
+    """Where a curve comes to a target.
+
+    Attributes:
+        x: Where the curve comes to the target for good, or None.
+        reason: Why there is none: "never", "before the first point", "no target"; empty if there is one.
     """
 
     x: float | None
@@ -117,7 +121,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class SeedSpeedup:
-    """ratio   x of the baseline / x of the row; None where one of them was not seen"""
+    """The speed-up at one seed.
+
+    Attributes:
+        ratio: X of the baseline / x of the row; None where one of them was not seen.
+    """
 
     target: float
     row: Reach
@@ -127,10 +135,13 @@ class SeedSpeedup:
 
 @dataclass(frozen=True)
 class Speedup:
-    """seeds     seed -> what was found
-    ratio     geometric mean; None if a seed has none
-    interval  of level 1 - alpha; None without ratio or with one seed
-    sentence  the same in words
+    """The speed-up over all seeds.
+
+    Attributes:
+        seeds: Seed -> what was found.
+        ratio: Geometric mean; None if a seed has none.
+        interval: Of level 1 - alpha; None without ratio or with one seed.
+        sentence: The same in words.
     """
 
     seeds: Mapping[int, SeedSpeedup]
@@ -159,7 +170,9 @@ def reach(curve: Curve, target: float, info: MetricInfo) -> Reach:
 def speedup(row: Mapping[int, Curve], baseline: Mapping[int, Curve], info: MetricInfo, alpha: float = 0.05) -> Speedup:
     """Over the seeds that both have.
 
-    row, baseline   seed -> the metric against compute, one unit for both
+    Args:
+        row: Seed -> the metric against compute, one unit for both.
+        baseline: Likewise.
     """
     seeds = {}
     for seed in row:

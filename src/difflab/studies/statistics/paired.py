@@ -48,9 +48,10 @@ def half_width(value: float, limits: tuple[float, float] | None) -> float | None
 class Pairing:
     """What common random numbers bought.
 
-    unpaired_std_error  of the mean difference, had the arms been independent (Welch)
-    correlation         of the arms over the seeds; None where an arm has one value at all seeds
-    variance_ratio      paired / unpaired; None where neither arm varies
+    Attributes:
+        unpaired_std_error: Of the mean difference, had the arms been independent (Welch).
+        correlation: Of the arms over the seeds; None where an arm has one value at all seeds.
+        variance_ratio: Paired / unpaired; None where neither arm varies.
     """
 
     unpaired_std_error: float

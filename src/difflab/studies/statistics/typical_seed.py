@@ -47,7 +47,8 @@ from difflab.studies.statistics.paired import PairedDifference
 def holm(p: Mapping[str, float | None]) -> dict[str, float | None]:
     """Adjusted p of each row: the row is significant at alpha if it is <= alpha. None stays None.
 
-    p   row -> p of its own test, or None
+    Args:
+        p: Row -> p of its own test, or None.
     """
     tested = np.array([1.0 if value is None else value for value in p.values()])
     order = np.argsort(tested)
