@@ -78,7 +78,7 @@ FRAMEWORKS = {
     "torchmetrics": {"metrics"},
     "torch_fidelity": {"features", "evaluation"},
     "hydra": {"config"},
-    "omegaconf": {"config", "cli"},
+    "omegaconf": {"config"},
     "submitit": {"cluster", "studies", "config"},
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},

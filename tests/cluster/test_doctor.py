@@ -17,7 +17,7 @@ from difflab.cli import doctor as command
 from difflab.cluster.doctor import Check, Examination, Finding, Measured, NotApplicableError, Report, Verdict
 from difflab.cluster.doctor import check as examination
 from difflab.cluster.doctor.check import ok, warning, worst
-from difflab.cluster.doctor.examined_run import bytes_needed
+from difflab.cluster.doctor.run_checks import bytes_needed
 from difflab.config.run import composed_as_running
 from difflab.distributed import ALONE, Group, Placement, ProcessMissingError, placement
 from running import SMALL, train_small

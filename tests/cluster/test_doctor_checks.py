@@ -34,10 +34,10 @@ from difflab.cluster.doctor import (
     Versions,
     WandbLogin,
     cluster_checks,
-    versions,
 )
 from difflab.cluster.doctor import job_checks as all_reduce
 from difflab.cluster.doctor import machine_checks as gpus_file
+from difflab.cluster.doctor import run_checks as versions
 from difflab.distributed import ALONE, Group, Placement
 from difflab.training.sharding import DeepSpeed
 

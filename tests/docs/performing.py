@@ -180,7 +180,7 @@ def _read_data(arguments: Sequence[str]) -> None:
 
 
 def _read_doctor(arguments: Sequence[str]) -> None:
-    from difflab.cluster.doctor.examined_run import checks_of
+    from difflab.cluster.doctor.run_checks import checks_of
 
     assert checks_of([word for word in arguments if not word.startswith("--")])
 

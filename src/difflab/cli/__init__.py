@@ -1,4 +1,4 @@
-"""Compose -> instantiate -> run. The only place that sees a DictConfig."""
+"""The commands: each parses its words, has config/ compose and check them, calls and prints."""
 
 import io
 import sys

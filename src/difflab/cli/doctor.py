@@ -49,7 +49,7 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
     from difflab.cli.endings import fail
     from difflab.cluster.doctor import Examination, Report
     from difflab.cluster.doctor.check import failed
-    from difflab.cluster.doctor.examined_run import checks_of
+    from difflab.cluster.doctor.run_checks import checks_of
     from difflab.distributed import ALONE, Group, ProcessMissingError, placement
 
     place = ALONE

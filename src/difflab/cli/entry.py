@@ -15,7 +15,7 @@ from difflab.runtime.invocation import check_surroundings, command, program
 from difflab.runtime.process import end_at_once, end_with_first, spared
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from difflab.config.run import DictConfig
 
 NEEDED = ("difflab.training.module", "difflab.data", "difflab.metrics", "difflab.runs")
 """By every command that has a configuration: torch, Lightning and most of difflab."""

@@ -19,7 +19,7 @@ HELP = """$program: from a question to a table with error bars
   $study STUDY launch               runs what is missing or was interrupted, in the background; again: goes on
   $study STUDY status [--json]      done, running, queued, failed; --watch refreshes
   $study STUDY cancel | retry       stops what runs (it saves) | runs what has failed once more
-  $study STUDY table                the ablation table: format=markdown|latex|csv|html [out=FILE.tex]
+  $study STUDY table                the ablation table: format=markdown|text|latex|csv|html [out=FILE.tex]
   $study STUDY report               one HTML page: out=FILE; also in W&B where the runs are (not with logger=none)
   $study STUDY report --wandb       a W&B report of the runs instead
   $study STUDY sync                 uploads offline W&B runs, once each

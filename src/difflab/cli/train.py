@@ -8,7 +8,7 @@ from difflab.cli.endings import ended_together, fail
 from difflab.cli.entry import arguments, help_text, run_hydra, wants_help
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from difflab.config.run import DictConfig
 
 EXAMPLES = [
     ("train +experiment=cosine_adagn", "the headline run on the embedded digits, minutes on a laptop"),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from difflab.cluster.doctor.cluster_checks import ClockSkew, DataReachable, SharedFolder
     from difflab.cluster.doctor.job_checks import AllReduce, SlurmLimits
     from difflab.cluster.doctor.machine_checks import DiskSpace, GPUs, OpenFiles, SharedMemory
-    from difflab.cluster.doctor.versions import Versions, WandbLogin
+    from difflab.cluster.doctor.run_checks import Versions, WandbLogin
 
 __all__ = [
     "AllReduce",
