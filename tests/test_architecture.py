@@ -344,7 +344,7 @@ def test_text_is_utf_8_and_not_what_the_locale_says():
 WRITTEN_ELSEWHERE = {
     "files.py": "the one way in which files are written",
     "data/packing/formats.py": "a shard beside its place, which pack.py moves there",
-    "features/fetching.py": "a download that goes on where it was interrupted, until it is moved to its place",
+    "features/pretrained.py": "a download that goes on where it was interrupted, until it is moved to its place",
     "runs/wandb/sync.py": "what another program says, into a temporary folder",
     "studies/execution/local.py": "the log of a process, which it writes itself",
     "studies/execution/worker.py": "the log of a process, which it writes itself",

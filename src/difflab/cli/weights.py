@@ -12,7 +12,7 @@ def main() -> None:
     """The command line of `difflab weights`."""
     from difflab.cli.endings import fail
     from difflab.cli.entry import Words
-    from difflab.features.fetching import FetchError
+    from difflab.features.pretrained import FetchError
 
     words = Words(USAGE)
     verbs = words.add_subparsers(dest="verb", metavar="fetch", parser_class=Words)
@@ -52,8 +52,7 @@ def fetch_by_name(name: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from difflab.features.fetching import SOURCES, FetchError, alternatives, fetch
-    from difflab.features.pretrained import KNOWN
+    from difflab.features.pretrained import KNOWN, SOURCES, FetchError, fetch
 
     if name not in KNOWN:
         raise ValueError(f"{name}: no such weights; {suggestion(name, KNOWN)}")
@@ -64,7 +63,6 @@ def fetch_by_name(name: str) -> None:
             task = bar.add_task(name, total=weight.megabytes * 1e6)
             path = fetch(weight, SOURCES[name], lambda count: bar.update(task, completed=count))
     except FetchError as error:
-        others = alternatives(weight) if weight.kind == "inception" else []
-        instead = f". Try instead {' or '.join(other.how for other in others)}" if others else ""
+        instead = f". Try instead {KNOWN[weight.alternative].how}" if weight.alternative else ""
         raise FetchError(f"{error}{instead}") from error
     print(path)

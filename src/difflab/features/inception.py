@@ -28,7 +28,8 @@ from torch import Tensor
 
 from difflab.features.extractor import FeatureExtractor, Features, Identity, as_rgb
 from difflab.features.inception_network import InceptionNetwork
-from difflab.features.pretrained import KNOWN, find, read_tensors, require
+from difflab.features.pretrained import KNOWN, find, require
+from difflab.reading.arrays import read_tensors
 
 _TOP = {
     "conv": "Conv2d_1a_3x3",

