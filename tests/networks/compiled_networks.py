@@ -1,6 +1,7 @@
 """Networks compiled and not, side by side; prints as JSON how far apart they are and how often was compiled.
 
-A program of its own, since torch.compile would trace the checks of shapes that the tests install as well.
+compiled_networks.py with|without [OVERRIDE ...]: given overrides of train.py, it trains with them as well. A program of its own, since
+torch.compile would trace the checks of shapes that the tests install as well.
 """
 
 import json
@@ -117,6 +118,19 @@ def with_kernels() -> dict:
     }
 
 
+def trained(overrides: list[str]) -> None:
+    sys.path.insert(0, str(TESTS))
+    from difflab.cli.train import train
+    from running import composed
+
+    torch._dynamo.reset()
+    train(composed("train", *overrides))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({"without": without_kernels, "with": with_kernels}[sys.argv[1]]()))
+    kernels, *overrides = sys.argv[1:]
+    found = {"without": without_kernels, "with": with_kernels}[kernels]()
+    if overrides:
+        trained(overrides)
+    print(json.dumps(found))

@@ -16,26 +16,34 @@ from running import SMALL, saved_state, train_small
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 
-
-def printed(*command: str, **environment: str) -> str:
-    """The last line that a program prints."""
+def compiled_networks(what: str, cache: Path, *overrides: str) -> dict:
     inherited = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, encoding="utf-8", env=inherited | environment
+        [sys.executable, Path(__file__).with_name("compiled_networks.py"), what, *overrides],
+        capture_output=True,
+        encoding="utf-8",
+        env=inherited | {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def compiled_networks(what: str, cache: Path) -> dict:
-    return json.loads(printed(str(Path(__file__).with_name("compiled_networks.py")), what, XDG_CACHE_HOME=str(cache)))
+# a size of batch in training and one in sampling: each further one compiles all blocks anew
+CHANGES = ("trainer.max_steps=3", "network.dropout=0.2", "eval.num_samples=16", "eval.batch_size=16", "eval.grid=10")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    return compiled_networks("without", tmp_path_factory.mktemp("cache"))
+def runs(tmp_path_factory):
+    """Where a compiled run goes."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def found(runs, tmp_path_factory):
+    """What one process finds, which trains as well: to load the compiler takes as long as some of its work."""
+    words = (*SMALL, f"run.root={runs}", *CHANGES, "compute=compiled_blocks", "compute.backend=aot_eager")
+    return compiled_networks("without", tmp_path_factory.mktemp("cache"), *words)
 
 
 def test_output_and_gradients_stay(found):
@@ -74,25 +82,11 @@ def test_what_torch_does_not_know_is_refused(arguments, message):
         CompiledBlocks(**arguments)
 
 
-def test_a_compiled_run_is_the_same_run(tmp_path):
+def test_a_compiled_run_is_the_same_run(found, runs, tmp_path):
     """Identity and weights are those of the run that is not compiled: it may be compiled today and not tomorrow."""
-    # a size of batch in training and one in sampling: each further one compiles all blocks anew
-    changes = (
-        "trainer.max_steps=3",
-        "network.dropout=0.2",
-        "eval.num_samples=16",
-        "eval.batch_size=16",
-        "eval.grid=10",
-    )
-    plain = train_small(tmp_path / "plain", *changes)
-    words = (
-        *SMALL,
-        f"run.root={tmp_path / 'compiled'}",
-        *changes,
-        "compute=compiled_blocks",
-        "compute.backend=aot_eager",
-    )
-    compiled = RunDirectory(printed(str(ROOT / "train.py"), *words, OMP_NUM_THREADS="1"))
+    plain = train_small(tmp_path, *CHANGES)
+    (config,) = runs.glob("*/*/config.yaml")
+    compiled = RunDirectory(config.parent)
     assert compiled.path.name == plain.run.path.name
     weights = saved_state(compiled)["state_dict"]
     for name, value in saved_state(plain.run)["state_dict"].items():
