@@ -1,4 +1,4 @@
-"""python data.py pack SOURCE OUT format=webdataset   (see --help)"""
+"""python data.py pack SOURCE OUT format=webdataset   (see --help)."""
 
 if __name__ == "__main__":
     from difflab.runtime.signals import withhold

@@ -1,4 +1,4 @@
-"""python evaluate.py checkpoint=<run> | samples=<images>   (see --help)"""
+"""python evaluate.py checkpoint=<run> | samples=<images>   (see --help)."""
 
 if __name__ == "__main__":
     from difflab.runtime.signals import withhold

@@ -1,4 +1,4 @@
-"""python sample.py checkpoint=<run directory, checkpoint or openai:path>   (see --help)"""
+"""python sample.py checkpoint=<run directory, checkpoint or openai:path>   (see --help)."""
 
 if __name__ == "__main__":
     from difflab.runtime.signals import withhold

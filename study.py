@@ -1,4 +1,4 @@
-"""python study.py <study> plan | launch | status | table | report ...   (see --help)"""
+"""python study.py <study> plan | launch | status | table | report ...   (see --help)."""
 
 if __name__ == "__main__":
     from difflab.runtime.signals import withhold

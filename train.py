@@ -1,4 +1,4 @@
-"""python train.py +experiment=cosine_adagn   (see --help)"""
+"""python train.py +experiment=cosine_adagn   (see --help)."""
 
 if __name__ == "__main__":
     from difflab.runtime.signals import withhold

@@ -87,6 +87,8 @@ class Project(ABC):
 
 
 class Difflab(Project):
+    """difflab, from images in memory."""
+
     def __init__(self, task: Task):
         self.extractor = InceptionExtractor(task.weights).to(task.device)
         self._images, self._folder, self._batch = ArrayImages(task.images), task.folder / "features", task.batch
@@ -101,6 +103,8 @@ class Difflab(Project):
 
 
 class TorchFidelity(Project):
+    """torch-fidelity."""
+
     modules = ("torch_fidelity",)
 
     def __init__(self, task: Task):
@@ -134,6 +138,8 @@ class TorchFidelity(Project):
 
 
 class Torchmetrics(Project):
+    """torchmetrics, with torch-fidelity's network."""
+
     modules = ("torchmetrics", "torch_fidelity")
 
     def __init__(self, task: Task):
@@ -159,6 +165,8 @@ class Torchmetrics(Project):
 
 
 class PytorchFid(Project):
+    """pytorch-fid."""
+
     modules = ("pytorch_fid",)
 
     def __init__(self, task: Task):
@@ -187,6 +195,8 @@ class PytorchFid(Project):
 
 
 class CleanFid(Project):
+    """clean-fid."""
+
     modules = ("cleanfid",)
 
     def __init__(self, task: Task):

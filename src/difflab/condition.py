@@ -129,8 +129,9 @@ class Condition(Mapping[str, ConditionPart]):
 
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
-        """Examples of several conditions after each other, as `torch.cat` does. They have the same parts, and where there are attention
-        controls the same number of examples.
+        """Examples of several conditions after each other, as `torch.cat` does.
+
+        They have the same parts, and where there are attention controls the same number of examples.
 
         Raises:
             ValueError: Some have a part that others lack.

@@ -35,8 +35,9 @@ class Source:
 
 
 class GivenWeights:
-    """Weights of a run, of a file or of a released model, put into a model before its first step. Its optimizer is fresh, and its EMAs
-    begin at these weights.
+    """Weights of a run, of a file or of a released model, put into a model before its first step.
+
+    Its optimizer is fresh, and its EMAs begin at these weights.
 
     Args:
         checkpoint: A run's directory, a .ckpt or .safetensors file of one, a .safetensors or .pt file of weights by our names, or

@@ -57,11 +57,16 @@ class LoadedModel:
 
 
 def load_model(name: str, track: str | None, flags: str | None, posthoc_std: float | None) -> LoadedModel:
-    """The model that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+    """The model that `checkpoint=<name>` means.
 
-    track         which weights of a run; None for its first EMA track
-    flags         of a released model
-    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    Args:
+        name: A run, one of its files, or openai:<path>.
+        track: Which weights of a run; None for its first EMA track.
+        flags: Of a released model.
+        posthoc_std: Length of an average to reconstruct from a run's snapshots instead.
+
+    Raises:
+        ConfigError: The name means no model; the message says what is wrong with it.
     """
     if name.startswith("openai:"):
         if track is not None or posthoc_std is not None:
@@ -176,11 +181,12 @@ def _small_image(network: Network, flags: str) -> dict[str, Any]:
 
 
 def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | None = None) -> NoisyClassifier:
-    """The classifier that `checkpoint` names, without gradients: a run of module=classifier, its .ckpt or .safetensors file, or
-    openai:<path> of one of guided-diffusion's.
+    """The classifier that `checkpoint` names, without gradients.
 
-    track   EMA track of a run, or online; None for its first track
-    flags   of one of guided-diffusion's, where the file's name does not tell them
+    Args:
+        checkpoint: A run of module=classifier, its .ckpt or .safetensors file, or openai:<path> of one of guided-diffusion's.
+        track: EMA track of a run, or online; None for its first track.
+        flags: Of one of guided-diffusion's, where the file's name does not tell them.
     """
     try:
         if checkpoint.startswith("openai:"):
@@ -232,9 +238,11 @@ def frozen_denoiser(
 ) -> Denoiser:
     """The denoiser that `checkpoint` names, as sample.py names one, without gradients.
 
-    track         EMA track of a run, or online; None for its first track
-    flags         of a released model
-    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    Args:
+        checkpoint: A run, one of its files, or openai:<path>.
+        track: EMA track of a run, or online; None for its first track.
+        flags: Of a released model.
+        posthoc_std: Length of an average to reconstruct from a run's snapshots instead.
     """
     try:
         with once(checkpoint):

@@ -80,9 +80,10 @@ _ENCODER_ENDS = {
 class OpenAINetwork(nn.Module):
     """Called as OpenAI calls its networks: (x, t, y) or, for super-resolution, (x, t, y, low_res).
 
-    t        OpenAI's own time values, such as 0 .. 999 of any dtype
-    y        class labels, for a class-conditional network
-    network  the network inside, to the rest of difflab
+    Attributes:
+        t: OpenAI's own time values, such as 0 .. 999 of any dtype.
+        y: Class labels, for a class-conditional network.
+        network: The network inside, to the rest of difflab.
     """
 
     def __init__(self, network: UNet | SuperRes | Encoder):

@@ -140,13 +140,14 @@ RELEASED: dict[str, str] = IMPROVED | {
 class DiffusionFlags:
     """What the flags say of the diffusion process around a network.
 
-    noise_schedule            "linear" or "cosine"
-    diffusion_steps           T
-    learn_sigma               the network's second half is the variance fraction (learned range), else it is fixed
-    sigma_small               a fixed variance is the posterior's, else beta
-    predict_xstart            the network predicts x_0, else epsilon
-    timestep_respacing        as "250" or "ddim25"; empty for all steps
-    rescale_timesteps         the network is given t * 1000 / T instead of t
+    Attributes:
+        noise_schedule: "linear" or "cosine".
+        diffusion_steps: T.
+        learn_sigma: The network's second half is the variance fraction (learned range), else it is fixed.
+        sigma_small: a fixed variance is the posterior's, else beta.
+        predict_xstart: The network predicts x_0, else epsilon.
+        timestep_respacing: As "250" or "ddim25"; empty for all steps.
+        rescale_timesteps: The network is given t * 1000 / T instead of t.
     """
 
     noise_schedule: str

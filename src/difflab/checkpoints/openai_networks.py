@@ -1,5 +1,8 @@
-"""OpenAI's constructor arguments in our words: `Architecture` holds what guided-diffusion's classes UNetModel, SuperResModel and
-EncoderUNetModel are built from, `architecture` makes one from command-line flags, `build` makes our network of it."""
+"""OpenAI's constructor arguments in our words.
+
+`Architecture` holds what guided-diffusion's classes UNetModel, SuperResModel and EncoderUNetModel are built from, `architecture` makes one
+from command-line flags, `build` makes our network of it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -59,9 +62,10 @@ _SUPERRES_CHANNEL_MULT: dict[int, tuple[float, ...]] = {
 class Architecture:
     """Arguments of OpenAI's network classes under their names and with their defaults.
 
-    cls                    UNetModel, SuperResModel or EncoderUNetModel
-    attention_resolutions  by what the image has been divided where there is attention (not the image size that is left)
-    in_channels            of the image; SuperResModel adds those of the small one
+    Attributes:
+        cls: UNetModel, SuperResModel or EncoderUNetModel.
+        attention_resolutions: By what the image has been divided where there is attention (not the image size that is left).
+        in_channels: Of the image; SuperResModel adds those of the small one.
     """
 
     cls: str
@@ -87,8 +91,12 @@ class Architecture:
 
 
 def architecture(flags: Flags) -> Architecture:
-    """From command-line flags, or from the constructor's arguments under OpenAI's names (recognised by `model_channels`; the class
-    is then `cls`, by default EncoderUNetModel where `pool` is given and else UNetModel)."""
+    """The architecture that flags describe.
+
+    Args:
+        flags: Command-line flags, or the constructor's arguments under OpenAI's names (recognised by `model_channels`; the class is then
+            `cls`, by default EncoderUNetModel where `pool` is given and else UNetModel).
+    """
     if isinstance(flags, Mapping) and "model_channels" in flags:
         names = {field.name for field in fields(Architecture)}
         if unknown := sorted(set(flags) - names):

@@ -40,11 +40,12 @@ def once(name: str) -> Iterator[None]:
 class RunWeights:
     """Weights of the model of a run.
 
-    config    the run's configuration, of which nothing but parts that are trusted can be built
-    weights   by the names that the model gives them
-    track     which of the run's weights these are
-    file      where they lie; a directory for those that were put together from several files
-    step      after how many optimizer steps
+    Attributes:
+        config: The run's configuration, of which nothing but parts that are trusted can be built.
+        weights: By the names that the model gives them.
+        track: Which of the run's weights these are.
+        file: Where they lie; a directory for those that were put together from several files.
+        step: After how many optimizer steps.
     """
 
     config: Mapping[str, Any]
@@ -55,10 +56,15 @@ class RunWeights:
 
 
 def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunWeights:
-    """The weights that `checkpoint=<name>` means. A ConfigError says what is wrong with the name.
+    """The weights that `checkpoint=<name>` means.
 
-    track         which weights of a run, an EMA or online; None for its first EMA
-    posthoc_std   length of an average to reconstruct from a run's snapshots instead
+    Args:
+        name: A run, or one of its files.
+        track: Which weights of a run, an EMA or online; None for its first EMA.
+        posthoc_std: Length of an average to reconstruct from a run's snapshots instead.
+
+    Raises:
+        ConfigError: The name means no weights; the message says what is wrong with it.
     """
     try:
         path = found_run(name)

@@ -12,8 +12,10 @@ from difflab.config.sweep_rows import Ended
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
-    """One line to the standard error, by one of the processes, and an exit status: the one given where all processes fail so, 1 where
-    others do not, which is the fault of a machine."""
+    """One line to the standard error, by one of the processes, and an exit status.
+
+    It is the one given where all processes fail so, 1 where others do not, which is the fault of a machine.
+    """
     from difflab.runtime.process import launched_together
 
     speaks, nodes = True, ()

@@ -155,8 +155,10 @@ def main() -> None:
 
 
 def shell(decision: Decision) -> list[str]:
-    """Lines of shell that do it. Requeuing ends the script politely first: it stays on to say which nodes to leave out, which SLURM takes
-    only for a job that waits."""
+    """Lines of shell that do it.
+
+    Requeuing ends the script politely first: it stays on to say which nodes to leave out, which SLURM takes only for a job that waits.
+    """
     if not decision.again:
         return [f"exit {decision.status}"]
     job = job_name()

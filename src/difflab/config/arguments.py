@@ -184,7 +184,7 @@ def _told(
 
 
 def _check_monitor(name: str, node: Mapping[str, Any], nodes: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-    """A ConfigError for a score that nobody logs. (A callback of the user's may log others.)"""
+    """A ConfigError for a score that nobody logs. (A callback of the user's may log others.)."""
     watched = node.get("monitor")
     own = any(not str(one["_target_"]).startswith("pytorch_lightning.") for one in nodes.values())
     if isinstance(watched, str) and watched not in scores and (not own or watched.startswith("eval/")):

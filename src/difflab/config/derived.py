@@ -24,15 +24,16 @@ from difflab.reading.json import dumps
 
 
 def add_resolvers() -> None:
-    """Makes the resolvers known to OmegaConf:
+    """Makes the resolvers known to OmegaConf.
 
-    ${product:a,b,...}               a * b * ...
-    ${largest:a,b,...}               the largest of them
-    ${out_channels:c,${variance}}    output channels of a network for images of c channels and a variance
-    ${experiment_name:}              the experiment that was chosen, or "default"
-    ${python:}                       the interpreter that runs this
-    ${oc.env:NAME,default}           a variable of the environment, as in OmegaConf; but not one that is called a secret: config.yaml, W&B
-                                     and results.json would hold its value
+        ${product:a,b,...}               a * b * ...
+        ${largest:a,b,...}               the largest of them
+        ${out_channels:c,${variance}}    output channels of a network for images of c channels and a variance
+        ${experiment_name:}              the experiment that was chosen, or "default"
+        ${python:}                       the interpreter that runs this
+        ${oc.env:NAME,default}           a variable of the environment, as in OmegaConf
+
+    A variable that is called a secret is refused: config.yaml, W&B and results.json would hold its value.
     """
     OmegaConf.register_new_resolver("product", lambda *factors: math.prod(factors), replace=True)
     OmegaConf.register_new_resolver("largest", lambda *values: max(values), replace=True)

@@ -140,9 +140,14 @@ _ensure_used, Overrides.ensure_overrides_used = Overrides.ensure_overrides_used,
 
 
 def check_keys(config: DictConfig, base: DictConfig) -> None:
-    """Raises a ConfigError for a key that nothing uses, and for one that is needed and was deleted.
+    """Checks that every key is used, and that none which is needed was deleted.
 
-    base   the same configuration without an experiment: what keys there are outside of constructors' arguments
+    Args:
+        config: The configuration.
+        base: The same without an experiment: what keys there are outside of constructors' arguments.
+
+    Raises:
+        ConfigError: A key is not used, or missing; the message names it.
     """
     for key in config:
         if str(key) not in base:

@@ -227,8 +227,10 @@ def _words(config: DictConfig) -> list[str]:
 
 
 def _with_words(config: DictConfig, command: str, words: list[str], stage: int) -> DictConfig:
-    """The configuration in which what the stage's own words speak of is as they say. They are read after the words of all stages, as on a
-    command line of their own."""
+    """The configuration in which what the stage's own words speak of is as they say.
+
+    They are read after the words of all stages, as on a command line of their own.
+    """
     common = [
         word
         for word in command_words()

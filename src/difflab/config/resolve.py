@@ -37,7 +37,8 @@ WIRING = "module"
 def resolve_row(overrides: Sequence[str]) -> ResolvedConfig:
     """What `train.py <overrides>` would run, with the checks that it makes before it starts. A ConfigError says what is wrong.
 
-    overrides   of the whole command line, as ("+experiment=cosine_adagn", "network.width=64"); any seed will do, see `with_seed`
+    Args:
+        overrides: Of the whole command line, as ("+experiment=cosine_adagn", "network.width=64"); any seed will do, see `with_seed`.
     """
     resolvers.add_resolvers()
     overrides = as_meant("train", overrides)
@@ -90,9 +91,12 @@ def resolve_options(command: str, words: Sequence[str], *options: type) -> tuple
 
 
 class _Composition(NamedTuple):
-    """config   without what is not chosen, its keys checked
-    hydra       what Hydra says of itself
-    seeded      where the seed stands; empty if something is missing without which that cannot be told
+    """A configuration that was composed for a row.
+
+    Attributes:
+        config: Without what is not chosen, its keys checked.
+        hydra: What Hydra says of itself.
+        seeded: Where the seed stands; empty if something is missing without which that cannot be told.
     """
 
     config: DictConfig
@@ -126,8 +130,11 @@ def _entries(value: Any) -> list[Any]:
 
 
 def _with_values(choices: tuple[str, ...], values: Sequence[Override]) -> _Composition | None:
-    """The choices' composition with these values. None if one of them does not fit, stands for a part, or replaces the seed where it is
-    referred to: what holds for the choices need then not hold."""
+    """The choices' composition with these values.
+
+    None if one of them does not fit, stands for a part, or replaces the seed where it is referred to: what holds for the choices need then
+    not hold.
+    """
     config, hydra, seeded = _composition(choices)
     changed = {override.key_or_group for override in values} - {"seed"}
     if not seeded or any(dotted(path[:length]) in changed for path in seeded for length in range(1, len(path) + 1)):

@@ -40,7 +40,7 @@ def with_seed(resolved: ResolvedConfig, seed: int) -> dict[str, Any]:
 
 
 def dotted(path: Path) -> str:
-    """("a", "b", 0, "c") -> a.b[0].c"""
+    """("a", "b", 0, "c") -> a.b[0].c."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
 

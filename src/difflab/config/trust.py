@@ -132,8 +132,10 @@ def _checked(name: Any, where: str) -> str:
 
 
 def _targets(node: DictConfig | ListConfig, path: str, file: Path) -> Iterator[tuple[str, str]]:
-    """(dotted path, `_target_`) of all parts, wherever in a node. A ConfigError for what no run writes: a reference, or a strange word to
-    Hydra."""
+    """(dotted path, `_target_`) of all parts, wherever in a node.
+
+    A ConfigError for what no run writes: a reference, or a strange word to Hydra.
+    """
     keys: list[Any] = list(range(len(node))) if isinstance(node, ListConfig) else list(node)
     for key in keys:
         value: Any = node._get_node(key)

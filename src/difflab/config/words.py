@@ -205,6 +205,7 @@ _GIVEN = re.compile(r"\+*init_from=(?P<value>.+)")
 
 def readable(words: Sequence[str]) -> list[str]:
     """The words with such values in quotes, group=none for group=[], and init_from=weights init_from.checkpoint=RUN for init_from=RUN.
+
     What Hydra can read, and what is wrong in another way, stays.
 
     A choice of `debug` goes last: the experiment would undo it otherwise.

@@ -20,12 +20,17 @@ from difflab.data.errors import DataError
 class ImageDataset(ABC):
     """N images [C, H, W] with H = W = `image_size`, and perhaps a class each.
 
-    labels       [N] int64 in 0 .. num_classes - 1, or None
-    class_names  one name per class; empty without labels
-    are_pictures whether they can be looked at and compared as pictures: latents need their decoder for that
-    own_extractor  dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do
-
     Whatever brings the images to this size is deterministic and done here. What is random (flips) is an `Augmentation`.
+
+    Args:
+        image_size: Side of the images.
+        channels: Channels of the images.
+        labels: [N] int64 in 0 .. num_classes - 1, or None.
+        class_names: One name per class; empty without labels.
+
+    Attributes:
+        are_pictures: Whether they can be looked at and compared as pictures: latents need their decoder for that.
+        own_extractor: Dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do.
     """
 
     own_extractor: ClassVar[str] = ""
@@ -62,8 +67,10 @@ class ImageDataset(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that training can see: pixels after preprocessing (or the files' content and how it is
-        preprocessed), labels and the names of the classes."""
+        """A hash of all that training can see.
+
+        That is pixels after preprocessing (or the files' content and how it is preprocessed), labels and the names of the classes.
+        """
         return self._fingerprint
 
     @cached_property
@@ -103,9 +110,10 @@ class LabelledSource(ImageSource, Protocol):
 class ImageSet(ABC):
     """N images [C, H, W] that were all looked at once: what is damaged, mixed or out of range was refused before.
 
-    shape        (C, H, W)
-    labels       [N] int64 classes 0, 1, ..., or None
-    fingerprint  a hash of pixels, order and labels: the same for an npz, a folder, a zip and tar shards of the same images
+    Attributes:
+        shape: (C, H, W).
+        labels: [N] int64 classes 0, 1, ..., or None.
+        fingerprint: a hash of pixels, order and labels: the same for an npz, a folder, a zip and tar shards of the same images.
     """
 
     def __init__(self, shape: tuple[int, int, int], count: int, labels: Int[Tensor, " n"] | None, content: str):
@@ -193,9 +201,10 @@ class InMemoryImages(ImageDataset):
 class ArrayImages(InMemoryImages):
     """A data set made of a tensor of pixels: for a notebook, and for data that no reader here knows.
 
-    pixels       [N, C, H, H] uint8
-    labels       [N], or None
-    class_names  defaults to "0", "1", ...
+    Args:
+        pixels: [N, C, H, H] uint8.
+        labels: [N], or None.
+        class_names: Defaults to "0", "1", ...
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor | None = None, class_names: Sequence[str] | None = None):

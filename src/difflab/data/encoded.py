@@ -87,8 +87,9 @@ class EncodedImages(ImageDataset):
 
 
 class FileImages(ImageSet):
-    """Images that are decoded when they are asked for. All must have the size and the channels of the first, and none may be
-    transparent: on which ground it was meant to lie is not known.
+    """Images that are decoded when they are asked for.
+
+    All must have the size and the channels of the first, and none may be transparent: on which ground it was meant to lie is not known.
 
     Args:
         files: Where they lie.

@@ -21,8 +21,9 @@ _SHOWN = 3
 
 
 class FolderFiles(FileStore):
-    """The files of a folder and of all folders below it. Links to folders and files are followed; a link to a folder that it lies in
-    is not. Names with a leading dot are left out.
+    """The files of a folder and of all folders below it.
+
+    Links to folders and files are followed; a link to a folder that it lies in is not. Names with a leading dot are left out.
 
     Args:
         root: The folder.
@@ -104,9 +105,10 @@ def _printable(name: str) -> str:
 class ImageFolder(EncodedImages):
     """Image files below a folder. Classes: dataset.json if there is one (as in `ImageZip`), else the first sub-folders.
 
-    root        the folder, searched recursively; names with a leading dot are ignored
-    image_size  side to which every image is resized and centre-cropped
-    channels    3 colour, 1 grey
+    Args:
+        root: The folder, searched recursively; names with a leading dot are ignored.
+        image_size: Side to which every image is resized and centre-cropped.
+        channels: 3 colour, 1 grey.
     """
 
     def __init__(self, root: str | Path, image_size: int, channels: int = 3):
@@ -126,7 +128,11 @@ _UTF8 = 0x800
 
 
 class ZipFiles(FileStore):
-    """path   the archive"""
+    """The files of a zip archive.
+
+    Args:
+        path: The archive.
+    """
 
     def __init__(self, path: Path):
         self.path, self.name = path, str(path)
@@ -169,12 +175,15 @@ class ZipFiles(FileStore):
 
 
 class ImageZip(EncodedImages):
-    """Image files in a zip; classes from its dataset.json, {"labels": [["00000/img00000000.png", 6], ...]} or null
-    (Karras et al. 2022), and without that file from the first sub-folders.
+    """Image files in a zip.
 
-    path        the archive
-    image_size  side to which every image is resized and centre-cropped
-    channels    3 colour, 1 grey
+    Classes are from its dataset.json, {"labels": [["00000/img00000000.png", 6], ...]} or null (Karras et al. 2022), and without that file
+    from the first sub-folders.
+
+    Args:
+        path: The archive.
+        image_size: Side to which every image is resized and centre-cropped.
+        channels: 3 colour, 1 grey.
     """
 
     def __init__(self, path: str | Path, image_size: int, channels: int = 3):

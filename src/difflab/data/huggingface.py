@@ -22,8 +22,9 @@ from difflab.runtime.invocation import installation
 class HuggingFaceRows(FileStore):
     """The arguments are those of `HuggingFaceImages`.
 
-    labels       [N], or None
-    class_names  empty without labels
+    Attributes:
+        labels: [N], or None.
+        class_names: Empty without labels.
     """
 
     def __init__(self, name: str, split: str, image_column: str, label_column: str | None):
@@ -105,12 +106,13 @@ def _labels(rows: Any, column: str, name: str) -> tuple[Tensor, list[str]]:
 class HuggingFaceImages(EncodedImages):
     """A split of a data set that `datasets.load_dataset(name)` finds: on the hub, in its cache, or in a local folder.
 
-    name          e.g. uoft-cs/cifar10, or the path of a folder of parquet files
-    split         e.g. train, test, train[:10%]
-    image_column  the column of images
-    label_column  the column of class numbers; None for images without classes
-    image_size    side to which every image is resized and centre-cropped
-    channels      3 colour, 1 grey
+    Args:
+        name: e.g. uoft-cs/cifar10, or the path of a folder of parquet files.
+        split: e.g. train, test, train[:10%].
+        image_column: The column of images.
+        label_column: The column of class numbers; None for images without classes.
+        image_size: Side to which every image is resized and centre-cropped.
+        channels: 3 colour, 1 grey.
     """
 
     def __init__(

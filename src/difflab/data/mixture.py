@@ -39,9 +39,10 @@ class Moments(NamedTuple):
 class GaussianMixture:
     """sum_k pi_k N(mu_k, s^2 I) over images; everything in float64.
 
-    means    [K, C, H, W], a tensor or nested lists
-    weights  [K], positive; scaled to sum to one
-    std      s, the standard deviation of every component
+    Args:
+        means: [K, C, H, W], a tensor or nested lists.
+        weights: [K], positive; scaled to sum to one.
+        std: s, the standard deviation of every component.
 
     A class label is the number of a component: given labels [B], x_0 is drawn from that component alone; a negative
     label (the null class) stands for the whole mixture.
@@ -124,7 +125,7 @@ class GaussianMixture:
         return Moments(mean, between + self.std**2 * torch.eye(len(mean), dtype=torch.float64))
 
     def frechet_distance(self, mean: Float64[Tensor, " d"], covariance: Float64[Tensor, "d d"]) -> float:
-        """Squared 2-Wasserstein distance between Gaussians of the mixture's moments and of the given ones:
+        """Squared 2-Wasserstein distance between Gaussians of the mixture's moments and of the given ones.
 
         |m_1 - m_2|^2 + tr( S_1 + S_2 - 2 (S_1^1/2 S_2 S_1^1/2)^1/2 )      (Dowson and Landau 1982, eq. 4)
         """

@@ -27,19 +27,20 @@ from difflab.types import Batch
 class ImageData(pl.LightningDataModule):
     """An endless stream of training batches, the same on any number of processes and after any restart.
 
-    dataset        where the images come from
-    batch_size     images per optimizer step, over all processes and accumulated batches
-    image_size     side, channels, number of classes: what the network is built for, checked against the data set
-    channels
-    num_classes    0: the model is told no classes, whether the data set has them or not
-    seed           of the order of images and of the augmentations
-    micro_batch    images that a process takes at a time; None: its whole share of the batch. The trainer's accumulation has to agree
-    num_workers    processes that load images, per training process; 0 loads in the training process
-    augmentations  applied to training images in this order
-    max_images     images that there are at most, spread evenly over the data set; None: all
+    The Trainer needs `use_distributed_sampler=False` (the stream is split here) and `check_val_every_n_epoch=None` (there is no last
+    batch). Where training goes on after a restart follows from the trainer's own counters.
 
-    The Trainer needs `use_distributed_sampler=False` (the stream is split here) and `check_val_every_n_epoch=None` (there is
-    no last batch). Where training goes on after a restart follows from the trainer's own counters.
+    Args:
+        dataset: Where the images come from.
+        batch_size: Images per optimizer step, over all processes and accumulated batches.
+        image_size: Side of the images: what the network is built for, checked against the data set, as are channels and classes.
+        channels: Channels of the images.
+        num_classes: Number of classes; 0: the model is told no classes, whether the data set has them or not.
+        seed: Of the order of images and of the augmentations.
+        micro_batch: Images that a process takes at a time; None: its whole share of the batch. The trainer's accumulation has to agree.
+        num_workers: Processes that load images, per training process; 0 loads in the training process.
+        augmentations: Applied to training images in this order.
+        max_images: Images that there are at most, spread evenly over the data set; None: all.
     """
 
     def __init__(
@@ -146,8 +147,11 @@ class ImageData(pl.LightningDataModule):
 
 
 class _Reported(Dataset["Batch | DataError"]):
-    """Batches; in the place of one that cannot be read, the error, as an item. Raised in a worker, it would come with a traceback in its
-    message; and here, too, it would come while the step before is still to be done."""
+    """Batches; in the place of one that cannot be read, the error, as an item.
+
+    Raised in a worker, it would come with a traceback in its message; and here, too, it would come while the step before is still to be
+    done.
+    """
 
     def __init__(self, stream: TrainingStream):
         self._stream = stream
@@ -205,9 +209,11 @@ def _context(workers: int) -> BaseContext | None:
 
 
 def _begin_worker(worker: int) -> None:
-    """SLURM signals every process of a job step, and a terminal every process of a command. What to do about it is the training process's
-    decision; a worker that ran its handlers, or died, would spoil it. It ends with that process, however that ends. (torch itself limits
-    a worker to one thread.)"""
+    """SLURM signals every process of a job step, and a terminal every process of a command.
+
+    What to do about it is the training process's decision; a worker that ran its handlers, or died, would spoil it. It ends with that
+    process, however that ends. (torch itself limits a worker to one thread.)
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     release()

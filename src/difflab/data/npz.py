@@ -152,11 +152,13 @@ IMAGES, LABELS = "arr_0", "arr_1"
 
 
 class NpzImages(ImageSet):
-    """arr_0 [N, H, W, C] uint8 and perhaps arr_1 [N] classes (guided-diffusion, scripts/image_sample.py). Other arrays (mu, sigma, ... of
-    ADM's reference batches) are left alone. Images are read by seeking: memory does not grow with N.
+    """arr_0 [N, H, W, C] uint8 and perhaps arr_1 [N] classes (guided-diffusion, scripts/image_sample.py).
 
-    path         the file
-    value_range  what black and white are in an array of floats, as (-1, 1) or (0, 1); integers are 0..255
+    Other arrays (mu, sigma, ... of ADM's reference batches) are left alone. Images are read by seeking: memory does not grow with N.
+
+    Args:
+        path: The file.
+        value_range: What black and white are in an array of floats, as (-1, 1) or (0, 1); integers are 0..255.
     """
 
     def __init__(self, path: str | Path, value_range: Sequence[float] | None = None):

@@ -16,13 +16,15 @@ _ROUNDING = 1e-5
 
 
 class PixelValues:
-    """[n, ...] of some type -> uint8.
+    """Pixels of some type, [n, ...] -> uint8.
 
-    Integers must lie in 0..255. Floating-point numbers need `value_range` = (low, high), usually (-1, 1) or (0, 1); they become
-    round(255 (x - low) / (high - low)), which for (-1, 1) is what `metrics.to_uint8` does with samples.
+    Integers must lie in 0..255. Floating-point numbers need `value_range` = (low, high), usually (-1, 1) or (0, 1); they become round(255
+    (x - low) / (high - low)), which for (-1, 1) is what `metrics.to_uint8` does with samples.
 
-    dtype  of what will come
-    where  what an error calls image i
+    Args:
+        dtype: Of what will come.
+        value_range: What black and white are; None for integers.
+        where: What an error calls image i.
     """
 
     def __init__(self, dtype: np.dtype, value_range: Sequence[float] | None, where: Callable[[int], str]):

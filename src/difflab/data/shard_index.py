@@ -53,8 +53,9 @@ _KINDS_OF_SHARD: dict[str, type | tuple[type, ...]] = {
 class Shard:
     """A file that holds examples: each one's content is `sizes[i]` bytes from `offsets[i]` on, whatever the format around it.
 
-    names   of the examples in the source
-    labels  a class number each, or None
+    Attributes:
+        names: Of the examples in the source.
+        labels: a class number each, or None.
     """
 
     file: str
@@ -70,12 +71,13 @@ class Shard:
 class ShardIndex:
     """A packed data set.
 
-    format      webdataset, mds, parquet: what other programs call it
-    source      what it was packed from, for people
-    image_size  side to which images were resized and cropped; None: files are as they were
-    shape       [C, H, W] of arrays that are no images (latents); None for images
-    content     `hash_of` the names and contents: that of the source
-    plan        hash of the source's state and of the settings, by which the same command is recognized
+    Attributes:
+        format: Webdataset, mds, parquet: what other programs call it.
+        source: What it was packed from, for people.
+        image_size: Side to which images were resized and cropped; None: files are as they were.
+        shape: [C, H, W] of arrays that are no images (latents); None for images.
+        content: `hash_of` the names and contents: that of the source.
+        plan: Hash of the source's state and of the settings, by which the same command is recognized.
     """
 
     format: str

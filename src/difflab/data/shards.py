@@ -24,8 +24,9 @@ from difflab.reading.arrays import parse_array
 class PackedFiles(FileStore):
     """Names are "0", "1", ...: the index's own names stay on disk, where a million of them belong.
 
-    folder   of the shards
-    index    what they hold, which was checked
+    Args:
+        folder: Of the shards.
+        index: What they hold, which was checked.
     """
 
     def __init__(self, folder: Path, index: ShardIndex):
@@ -57,15 +58,16 @@ class PackedFiles(FileStore):
 
 
 class ShardedImages(EncodedImages):
-    """A data set that `difflab data pack` made (WebDataset, MDS or Parquet: the index says where each image lies), or anybody's
-    WebDataset shards with a .cls file per image, whose headers are then read once.
+    """A data set that `difflab data pack` made, or anybody's WebDataset shards with a .cls file per image.
 
-    An image is one read at a known place, so every order is possible and nothing has to fit into memory. The fingerprint of a
-    packed set is that of the folder or zip it was packed from, unless images were resized.
+    Of its own shards (WebDataset, MDS or Parquet) the index says where each image lies; of others the headers are read once. An image is
+    one read at a known place, so every order is possible and nothing has to fit into memory. The fingerprint of a packed set is that of the
+    folder or zip it was packed from, unless images were resized.
 
-    root        the folder of shards
-    image_size  side to which every image is resized and centre-cropped
-    channels    3 colour, 1 grey
+    Args:
+        root: The folder of shards.
+        image_size: Side to which every image is resized and centre-cropped.
+        channels: 3 colour, 1 grey.
     """
 
     def __init__(self, root: str | Path, image_size: int, channels: int = 3):
@@ -104,7 +106,8 @@ class ShardedImages(EncodedImages):
 class ShardedLatents(ImageDataset):
     """Arrays [C, H, H] that `difflab data pack` or `cached_latents` put into shards, as float32 and in the units they have.
 
-    root   the folder of shards
+    Args:
+        root: The folder of shards.
     """
 
     def __init__(self, root: str | Path):
@@ -127,7 +130,7 @@ class ShardedLatents(ImageDataset):
         return self._length
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
-        """[n, C, H, W] float32"""
+        """[n, C, H, W] float32."""
         return torch.stack([self._array(str(index)) for index in torch.as_tensor(indices).tolist()])
 
     def hash_content(self) -> str:

@@ -159,6 +159,8 @@ _REMEDIES = {
 def open_image_set(path: str | Path, value_range: Sequence[float] | None = None) -> ImageSet:
     """The images of an npz, a folder, a zip or tar shards, checked to the last pixel (once; the result is remembered).
 
-    value_range   what black and white are in an npz of floats, as (-1, 1) or (0, 1)
+    Args:
+        path: Where they lie.
+        value_range: What black and white are in an npz of floats, as (-1, 1) or (0, 1).
     """
     return kind_of(path).images(Path(path), value_range)

@@ -27,8 +27,10 @@ from difflab.types import Batch, Condition, Label
 
 
 class Augmentation(ABC):
-    """images [B, C, H, W] -> images of the same shape and type, random through `noise` alone: what happens to image number n
-    depends on (seed, n), not on the batch, the worker or the process it is in."""
+    """Images [B, C, H, W] -> images of the same shape and type, random through `noise` alone.
+
+    What happens to image number n depends on (seed, n), not on the batch, the worker or the process it is in.
+    """
 
     @property
     def described(self) -> str:
@@ -54,13 +56,14 @@ class HorizontalFlip(Augmentation):
 
 
 class RandomCrop(Augmentation):
-    """A square part of each image, its side uniform in [min_share, 1] of the whole and its place uniform, enlarged to the size of the
-    image (bilinear).
+    """A square part of each image, enlarged to the size of the image (bilinear).
 
-    ADM's classifiers are trained on such parts with min_share = 0.8 (Dhariwal and Nichol 2021, appendix H). Their code cuts them from
-    the original files and so enlarges nothing; here images have their size before anything random happens to them.
+    Its side is uniform in [min_share, 1] of the whole and its place uniform. ADM's classifiers are trained on such parts with min_share =
+    0.8 (Dhariwal and Nichol 2021, appendix H). Their code cuts them from the original files and so enlarges nothing; here images have their
+    size before anything random happens to them.
 
-    min_share   smallest side of a part, as a share of the image's
+    Args:
+        min_share: Smallest side of a part, as a share of the image's.
     """
 
     def __init__(self, min_share: float = 0.8):
@@ -147,7 +150,11 @@ class GlobalBatches:
 class TrainingStream(Dataset[Batch]):
     """Image numbers -> their batch, images as the data set has them (uint8 for pixels).
 
-    labels  what the model is told of each image of the data set: [N], or None
+    Args:
+        dataset: The images.
+        labels: What the model is told of each image of the data set: [N], or None.
+        seed: Of the order and of the augmentations.
+        augmentations: What is done to each image, in this order.
     """
 
     def __init__(

@@ -69,8 +69,9 @@ class Part(ImageDataset):
 class EveryNth(Part):
     """Images 0, n, 2n, ... of a data set: to be kept from training.
 
-    dataset   the whole
-    n         one in so many
+    Args:
+        dataset: The whole.
+        n: One in so many.
     """
 
     def __init__(self, dataset: ImageDataset, n: int):
@@ -80,8 +81,9 @@ class EveryNth(Part):
 class AllButEveryNth(Part):
     """The images that `EveryNth` leaves: to be trained on.
 
-    dataset   the whole
-    n         one in so many is left out
+    Args:
+        dataset: The whole.
+        n: One in so many is left out.
     """
 
     def __init__(self, dataset: ImageDataset, n: int):

@@ -85,9 +85,10 @@ class TarShards(FileStore):
 
     The headers of all files are read once and remembered until a shard changes.
 
-    path    a folder of shards, or one shard
-    names   of the images, shard first
-    labels  [N] int64, or None if no example has a class
+    Attributes:
+        path: a folder of shards, or one shard.
+        names: Of the images, shard first.
+        labels: [N] int64, or None if no example has a class.
     """
 
     def __init__(self, path: Path):

@@ -75,9 +75,10 @@ class ProcessMissingError(Exception):
 class Group:
     """This process and the others.
 
-    place     of this process
-    patience  seconds to wait for another process at a barrier
-    arrival   seconds that processes may start apart
+    Args:
+        place: Of this process.
+        patience: Seconds to wait for another process at a barrier.
+        arrival: Seconds that processes may start apart.
 
     Attributes: `hosts` by rank of those that have come, `missing` ranks.
     """

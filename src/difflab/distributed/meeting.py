@@ -83,7 +83,8 @@ def judge(
 
     Args:
         reports: By rank.
-        missing: Ranks that have not come within `patience` seconds.
+        missing: Ranks that have not come.
+        patience: Seconds for which they were waited for.
     """
     if missing:
         hosts = ", ".join(dict.fromkeys(report.host for report in reports.values()))

@@ -17,10 +17,12 @@ MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
 class Placement:
     """The place of a process.
 
-    started_by      torchrun, srun or "" for a process alone
-    address, port   where the processes meet
-    hosted          whether somebody else (torchrun's agent) keeps the meeting place
-    occasion        tells this start from others that meet in the same place
+    Attributes:
+        started_by: Torchrun, srun or "" for a process alone.
+        address: Where the processes meet.
+        port: See `address`.
+        hosted: Whether somebody else (torchrun's agent) keeps the meeting place.
+        occasion: Tells this start from others that meet in the same place.
     """
 
     started_by: str

@@ -119,10 +119,11 @@ PATIENCE = timedelta(hours=12)
 class Processes:
     """Lightning's Fabric, without the model: one process stays without a process group.
 
-    accelerator   cpu, gpu or auto
-    devices       processes on each node; None for as many as torchrun or srun have started, else one
-    num_nodes     None for as many as they have started them on
-    threads       of each process on a CPU. Sums over other numbers of threads differ in their last bits
+    Args:
+        accelerator: Cpu, gpu or auto.
+        devices: Processes on each node; None for as many as torchrun or srun have started, else one.
+        num_nodes: None for as many as they have started them on.
+        threads: Of each process on a CPU. Sums over other numbers of threads differ in their last bits.
     """
 
     def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None, threads: int):

@@ -45,13 +45,14 @@ INFO = MetricInfo(higher_is_better=False, unit="bits/dim", label="bits/dim")
 class BitsPerDim:
     """Means over `samples` images; of the steps the cleanest first, float64 [N] each.
 
-    value      prior + sum of vb: the bound on -log2 p(x_0), per dimension
-    std_error  over other images, and other noise: sd / sqrt(samples)
-    prior      the part of the chain's noisy end
-    t          the time at each step's noisy end
-    vb         each step's term, bits per dimension
-    x0_mse     each step's squared error of x_0, in [-1, 1]
-    eps_mse    each step's squared error of eps
+    Attributes:
+        value: Prior + sum of vb: the bound on -log2 p(x_0), per dimension.
+        std_error: Over other images, and other noise: sd / sqrt(samples).
+        prior: The part of the chain's noisy end.
+        t: The time at each step's noisy end.
+        vb: Each step's term, bits per dimension.
+        x0_mse: Each step's squared error of x_0, in [-1, 1].
+        eps_mse: Each step's squared error of eps.
     """
 
     value: float
@@ -81,12 +82,18 @@ class BitsPerDim:
 class BoundSums:
     """Sums over batches of images.
 
-    images  float64 [4]: n, sum total, sum total^2, sum prior
-    steps   float64 [3, N]: sums of vb, x0_mse, eps_mse; the cleanest step first
+    Attributes:
+        images: float64 [4]: n, sum total, sum total^2, sum prior.
+        steps: float64 [3, N]: sums of vb, x0_mse, eps_mse; the cleanest step first.
     """
 
     def __init__(self, times: Float64[Tensor, " n"], device: torch.device | str = "cpu"):
-        """times   of the chain, 0 = t_0 < ... < t_N"""
+        """Begins with nothing summed.
+
+        Args:
+            times: Of the chain, 0 = t_0 < ... < t_N.
+            device: Where the sums lie.
+        """
         self.t = times[1:].to("cpu", torch.float64)
         self.images = torch.zeros(4, dtype=torch.float64, device=device)
         self.steps = torch.zeros(3, len(self.t), dtype=torch.float64, device=device)
@@ -94,8 +101,9 @@ class BoundSums:
     def update(self, prior: Float[Tensor, " b"], steps: Iterable[Step]) -> Float64[Tensor, " b"]:
         """Adds a batch and gives its images' bounds.
 
-        prior   `objectives.prior_bits`
-        steps   `objectives.bound_steps`: all of them, the noisiest first; taken as they come, so that none is kept
+        Args:
+            prior: `objectives.prior_bits`.
+            steps: `objectives.bound_steps`: all of them, the noisiest first; taken as they come, so that none is kept.
         """
         prior = prior.to(self.images)
         total, found, sums = prior.clone(), [], []
@@ -138,7 +146,12 @@ NOISE_SEED = 0
 
 @dataclass(frozen=True)
 class Bound:
-    """found   means and every step's terms"""
+    """A measured bound.
+
+    Attributes:
+        found: Means and every step's terms.
+        protocol: How it was measured.
+    """
 
     found: BitsPerDim
     protocol: Protocol

@@ -120,8 +120,9 @@ class NoEvaluation(TrackEvaluation):
 
 
 class EvaluationCallback(TrackEvaluation):
-    """At every validation: N images for each EMA track, from the seeds 0 .. N - 1, split over all processes; their metrics are logged
-    as eval/<track>/<metric>@<N>, the first images are written as a grid.
+    """At every validation: N images for each EMA track, from the seeds 0 ..
+
+    N - 1, split over all processes; their metrics are logged as eval/<track>/<metric>@<N>, the first images are written as a grid.
 
     Args:
         evaluator: What is measured, of how many images.

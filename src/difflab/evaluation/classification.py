@@ -46,14 +46,17 @@ class LabelledImages(typing.Protocol):
 
 
 class ClassificationEvaluation(TrackEvaluation):
-    """N held-out images, each noised once, split over all processes: image i of the set, again from its beginning after its end, at a
-    time and with noise that are functions of i alone. Logged are the means of the cross-entropy `loss` and of `top1` and `top5`, and
-    those of each quarter of time, <term>_q1 (the cleanest) .. <term>_q4.
+    """N held-out images, each noised once, split over all processes.
 
-    images       the held-out images
-    tracks       which weights; none means the online ones
-    num_images   N
-    batch_size   images that a process classifies at a time
+    Image i of the set, again from its beginning after its end, is noised at a time and with noise that are functions of i alone. Logged are
+    the means of the cross-entropy `loss` and of `top1` and `top5`, and those of each quarter of time, <term>_q1 (the cleanest) ..
+    <term>_q4.
+
+    Args:
+        images: The held-out images.
+        tracks: Which weights; none means the online ones.
+        num_images: N.
+        batch_size: Images that a process classifies at a time.
     """
 
     def __init__(self, images: LabelledImages, tracks: Sequence[str], num_images: int, batch_size: int):
@@ -130,13 +133,15 @@ def _means(sums: dict[str, Tensor]) -> dict[str, float]:
 
 
 class HeldOutAccuracy(Evaluation):
-    """Loss and accuracies on noised images that were kept from training. The loss decides: it tells how far the probabilities, whose
-    gradients guide, can be trusted.
+    """Loss and accuracies on noised images that were kept from training.
 
-    images        the images; conf/held_out
-    tracks        which weights; none means the online ones
-    num_images    how many noised images are asked
-    batch_size    images that a process classifies at a time
+    The loss decides: it tells how far the probabilities, whose gradients guide, can be trusted.
+
+    Args:
+        images: The images; conf/held_out.
+        tracks: Which weights; none means the online ones.
+        num_images: How many noised images are asked.
+        batch_size: Images that a process classifies at a time.
     """
 
     score = "loss"

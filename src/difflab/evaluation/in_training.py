@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 class Evaluation(ABC):
     """Makes the callback that evaluates the weights, and says what its numbers are.
 
-    tracks        which weights; the first of them decides
-    fingerprint   of what it brings along, as part of a run's identity
-    score         label of the number that is the smaller the better: best.ckpt is chosen by it
-    needs_pictures   whether the data have to be such that they can be looked at, which latents cannot
+    Attributes:
+        tracks: Which weights; the first of them decides.
+        fingerprint: Of what it brings along, as part of a run's identity.
+        score: Label of the number that is the smaller the better: best.ckpt is chosen by it.
+        needs_pictures: Whether the data have to be such that they can be looked at, which latents cannot.
     """
 
     tracks: Sequence[str]

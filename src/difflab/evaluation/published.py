@@ -64,15 +64,16 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 class Target:
     """A published number.
 
-    name        the key under `target`: fid, fid_at_700k
-    metric      fid, is, precision, bits_per_dim
-    source      paper and table
-    confidence  see `CONFIDENCE`
-    stated      what the source says of how it was measured, by the keys of `STATED`
-    assumed     keys of `stated` that the source does not say
-    at_step     training steps of the model
-    reference   what the samples were compared with, in words
-    selection   how the number was chosen, where it is not simply that of the last step
+    Attributes:
+        name: The key under `target`: fid, fid_at_700k.
+        metric: fid, is, precision, bits_per_dim.
+        source: Paper and table.
+        confidence: See `CONFIDENCE`.
+        stated: What the source says of how it was measured, by the keys of `STATED`.
+        assumed: Keys of `stated` that the source does not say.
+        at_step: Training steps of the model.
+        reference: What the samples were compared with, in words.
+        selection: How the number was chosen, where it is not simply that of the last step.
     """
 
     name: str
@@ -133,8 +134,9 @@ def read_targets(node: Mapping[str, Mapping[str, Any]]) -> list[Target]:
 class PublishedComparison:
     """Our number and a published one.
 
-    differences  (field, ours, theirs) where the source states a field and we do not state the same
-    not_stated   (field, ours, `NOT_STATED`) where the source says nothing
+    Attributes:
+        differences: (field, ours, theirs) where the source states a field and we do not state the same.
+        not_stated: (field, ours, `NOT_STATED`) where the source says nothing.
     """
 
     measurement: Measurement
@@ -162,7 +164,13 @@ class PublishedComparison:
 def compare_with_published(measurement: Measurement, target: Target, step: int | None = None) -> PublishedComparison:
     """How far our number is from a published one, and what else differs.
 
-    step   our training steps, None if unknown: they are no part of a protocol
+    Args:
+        measurement: Our number.
+        target: The published one.
+        step: Our training steps, None if unknown: they are no part of a protocol.
+
+    Raises:
+        ValueError: They are numbers of different metrics.
     """
     if measurement.metric != target.metric:
         raise ValueError(

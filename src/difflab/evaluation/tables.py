@@ -33,7 +33,9 @@ from difflab.reading import read_text
 class VarianceComponents:
     """mean over the seeds; variances of one seed's value by training and by sampling; number of seeds.
 
-    total   s^2 [variance between the measured values]; below `sampling` where chance made the seeds agree better than their errors allow
+    Attributes:
+        total: s^2 [variance between the measured values]; below `sampling` where chance made the seeds agree better than their errors
+            allow.
     """
 
     mean: float
@@ -106,10 +108,15 @@ def seeds_table(results: Sequence[Results], waived: Sequence[str]) -> str:
 def comparison_table(files: Sequence[str], waived: Sequence[str], stated: Mapping[str, Any]) -> str:
     """The numbers that results files have in common, the difference to the first file's.
 
-    ProtocolMismatch if a number was measured differently and not all differences are waived. A difference has the interval of two
-    independent estimates; measured on the same seeds it is narrower in truth.
+    A difference has the interval of two independent estimates; measured on the same seeds it is narrower in truth.
 
-    stated   metric -> what kind of number it is, of those whose files do not say it; plain values
+    Args:
+        files: The results files, or the folders that they lie in.
+        waived: Fields of the protocol that may differ.
+        stated: Metric -> what kind of number it is, of those whose files do not say it; plain values.
+
+    Raises:
+        ProtocolMismatch: A number was measured differently and not all differences are waived.
     """
     infos = {metric: MetricInfo.read(node, f"info.{metric}") for metric, node in stated.items()}
     if len(files) < 2:

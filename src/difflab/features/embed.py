@@ -115,9 +115,13 @@ def embed(
 ) -> FeatureSet:
     """The features of all images of `source`. All processes must call it, with one folder that all of them see.
 
-    extractor  on its device
-    folder     where sets of features lie
-    progress   called with (images done, N) at the beginning and after every batch; of several processes all are taken to be as far as this
+    Args:
+        source: The images.
+        extractor: On its device.
+        folder: Where sets of features lie.
+        batch_size: Images that the extractor sees at a time.
+        progress: Called with (images done, N) at the beginning and after every batch; of several processes all are taken to be as far as
+            this.
     """
     if batch_size < 1 or len(source) < 1:
         raise ValueError(f"{len(source)} images in batches of {batch_size}: there is nothing to embed")

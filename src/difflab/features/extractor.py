@@ -2,10 +2,9 @@
 
 From images in [-1, 1] to bytes, the form in which images are stored, embedded and compared.
 
-to_uint8             round((x + 1) * 127.5)      the inverse of x = u / 127.5 - 1 for all 256 levels, as EDM does
-to_uint8_truncated   floor((x + 1) * 127.5)      as guided-diffusion's scripts do. In float32 63 of the 256 levels come back one
-                                                 lower, and a continuous image is darker by half a level. It moves FID: use
-                                                 it to reproduce numbers that were published with it, and for nothing else
+- `to_uint8`: round((x + 1) * 127.5), the inverse of x = u / 127.5 - 1 for all 256 levels, as EDM does.
+- `to_uint8_truncated`: floor((x + 1) * 127.5), as guided-diffusion's scripts do. In float32 63 of the 256 levels come back one lower, and a
+  continuous image is darker by half a level. It moves FID: use it to reproduce numbers that were published with it, and for nothing else.
 
 An extractor is not a module and never an attribute of one: it must not enter checkpoints, follow the training precision or be
 averaged by EMA. It runs without gradients in float32, outside autocast and without TF32, since a FID from reduced precision is
@@ -218,11 +217,12 @@ def _full_float32() -> Iterator[None]:
 class FeatureSet:
     """Columns (features [N, D], and where the extractor has them logits [N, K], spatial [N, S]) of N images.
 
-    identity   of the extractor
-    parts      row blocks after each other, each with the same columns, float32
-    labels     [N] int64 class of each image, or None
-    fingerprint  of images and extractor, by which statistics of the set are cached; None for a set that is not kept
-    digests    [N, 16] uint8, a hash of each image's pixels; None where they were not looked at
+    Args:
+        identity: Of the extractor.
+        parts: Row blocks after each other, each with the same columns, float32.
+        labels: [N] int64 class of each image, or None.
+        fingerprint: Of images and extractor, by which statistics of the set are cached; None for a set that is not kept.
+        digests: [N, 16] uint8, a hash of each image's pixels; None where they were not looked at.
     """
 
     def __init__(

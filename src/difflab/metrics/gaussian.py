@@ -56,7 +56,8 @@ class Gaussian:
 class Moments:
     """Sums over features [B, D] that arrive batch by batch.
 
-    count  float64 scalar, number of images       total  float64 [D]       outer  float64 [D, D]
+    Attributes:
+        count: float64 scalar, number of images total float64 [D] outer float64 [D, D].
     """
 
     def __init__(self, dimension: int, device: torch.device | str = "cpu"):

@@ -123,8 +123,10 @@ class FeatureMetric(Declaring):
 
     @abstractmethod
     def standard_errors(self, samples: FeatureSet, reference: Reference, replicates: Replicates) -> dict[str, float]:
-        """Name -> standard deviation that the number would have over other samples of the same size from the same model, the
-        reference being what it is."""
+        """Name -> standard deviation that the number would have over other samples of the same size from the same model.
+
+        The reference is taken as what it is.
+        """
 
     @property
     def counterpart(self) -> Counterpart | None:

@@ -106,7 +106,12 @@ def inside_balls(
 ) -> Iterator[tuple[slice, slice, Bool[Tensor, "r c"]]]:
     """(rows, columns, whether these queries lie in these balls), block by block.
 
-    within   torch.le for closed balls, torch.lt for open ones
+    Args:
+        queries: The points.
+        centres: Centres of the balls.
+        radii: Squared radii of the balls, [M].
+        within: torch.le for closed balls, torch.lt for open ones.
+        block: Rows and columns at a time.
     """
     for rows in slices(len(queries.rows), block[0]):
         for columns in slices(len(centres.rows), block[1]):
@@ -148,9 +153,17 @@ def _exact(a: Cloud, b: Cloud, i: Tensor, j: Tensor) -> Float64[Tensor, " p"]:
 def both_features(
     what: str, samples: FeatureSet, reference: Reference, samples_at_least: int, reference_at_least: int
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-    """Features [N, D] of the samples and [M, D] of the reference; ValueError if there are fewer than asked for.
+    """Features [N, D] of the samples and [M, D] of the reference.
 
-    what   name of the metric, for the errors
+    Args:
+        what: Name of the metric, for the errors.
+        samples: Features of the samples.
+        reference: What they are compared with.
+        samples_at_least: How many of the samples are needed.
+        reference_at_least: How many of the reference are.
+
+    Raises:
+        ValueError: There are fewer than asked for, or the two are not comparable.
     """
     if reference.features is None:
         raise ValueError(

@@ -17,8 +17,10 @@ from difflab.metrics.protocol import MetricInfo, Value
 
 
 class PeakSignalToNoise(PairMetric):
-    """psnr = 10 log10(255^2 / mean squared error) of each image and its original, in decibel, over all channels (torchmetrics); its mean
-    over images. An image that equals its original counts as one of which a single value is off by one: its own ratio is infinite.
+    """The psnr = 10 log10(255^2 / mean squared error) of each image and its original, in decibel, over all channels (torchmetrics).
+
+    Its mean over images is reported. An image that equals its original counts as one of which a single value is off by one: its own ratio
+    is infinite.
     """
 
     name = "psnr"
@@ -141,8 +143,9 @@ class LearnedPerceptual(PairMetric):
 
 
 class FeatureDistance(PairMetric):
-    """feature_distance, feature_distance_digits ...: 1 - cos(f(image), f(original)), f being the features of an extractor; its mean over
-    images. Where LPIPS's weights are not at hand it tells similar from dissimilar in its own units.
+    """feature_distance, feature_distance_digits ...: 1 - cos(f(image), f(original)), f being the features of an extractor.
+
+    Its mean over images is reported. Where LPIPS's weights are not at hand it tells similar from dissimilar in its own units.
 
     Args:
         extractor: Any, named in the metric's name.
@@ -179,9 +182,10 @@ class FeatureDistance(PairMetric):
 
 
 class Consistency(PairMetric):
-    """consistency: the mean squared difference between the small image that the model was given (without the noise of conditioning
-    augmentation) and its result downsampled in the same way, images in [-1, 1] (SR3, arXiv 2104.07636, table 1, but for the units).
-    Lower is better; needs no original.
+    """The consistency: how far the result, made small again, is from the small image that the model was given.
+
+    It is the mean squared difference between that small image (without the noise of conditioning augmentation) and the result made small in
+    the same way, images in [-1, 1] (SR3, arXiv 2104.07636, table 1, but for the units). Lower is better; needs no original.
     """
 
     name = "consistency"

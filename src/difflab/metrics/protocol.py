@@ -48,7 +48,11 @@ class ProtocolMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Protocol:
-    """fields   dotted name -> plain value"""
+    """How a number was measured.
+
+    Attributes:
+        fields: Dotted name -> plain value.
+    """
 
     fields: Mapping[str, Value]
 

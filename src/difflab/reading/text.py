@@ -31,8 +31,10 @@ def shown(value: Any, length: int = 60) -> str:
 
 
 def printable(text: str) -> str:
-    """Lines that hold foreign values, as a terminal may be given them: control characters, which move its cursor or set its title, are
-    seen and do nothing."""
+    """Lines that hold foreign values, as a terminal may be given them.
+
+    Control characters, which move its cursor or set its title, are seen and do nothing.
+    """
     return "\n".join("".join(s if s.isprintable() else _visible(s) for s in line) for line in text.split("\n"))
 
 

@@ -53,17 +53,18 @@ class Checkpoints(Checkpoint):
     Lightning runs callbacks of this class after all others, so that a checkpoint holds what they have done with the step. That one of them
     has ended training early, as EarlyStopping does, is part of it: a run that is killed between that and its end does not go on training.
 
-    directory        of the files: step-00000500.ckpt, best.ckpt
-    every            optimizer steps between checkpoints
-    keep_last        how many of them are kept
-    milestone        every so many steps one is kept for good; 0 for none
-    monitor          metric whose lowest value makes best.ckpt
-    evaluated_every  steps between evaluations: a checkpoint of the same step waits for the evaluation, so that a restart neither repeats
-                     nor misses it
-    interruption     what may tell training to stop
-    between_steps    errors that come before a step has begun, as of data that cannot be read: the step before is saved. (Of several
-                     processes only some see it, and the others cannot help to save.)
-    seconds          how long checkpoints have taken so far: those that are written in the background take next to nothing
+    Attributes:
+        directory: Of the files: step-00000500.ckpt, best.ckpt.
+        every: Optimizer steps between checkpoints.
+        keep_last: How many of them are kept.
+        milestone: Every so many steps one is kept for good; 0 for none.
+        monitor: Metric whose lowest value makes best.ckpt.
+        evaluated_every: Steps between evaluations: a checkpoint of the same step waits for the evaluation, so that a restart neither
+            repeats nor misses it.
+        interruption: What may tell training to stop.
+        between_steps: Errors that come before a step has begun, as of data that cannot be read: the step before is saved. (Of several
+            processes only some see it, and the others cannot help to save.).
+        seconds: How long checkpoints have taken so far: those that are written in the background take next to nothing.
     """
 
     def __init__(
@@ -199,8 +200,10 @@ class Checkpoints(Checkpoint):
         self.seconds += time.monotonic() - began
 
     def _discard_old(self) -> None:
-        """Keeps the last few of those that are on the disk. One that is still being written in the background does not count yet, so
-        there are never fewer."""
+        """Keeps the last few of those that are on the disk.
+
+        One that is still being written in the background does not count yet, so there are never fewer.
+        """
         for path in saved(self.directory)[: -self.keep_last]:
             is_milestone = self.milestone and step_of(path) % self.milestone == 0
             if not is_milestone and path != self._best_to_link:

@@ -34,7 +34,7 @@ EARLY_END = "stopped_early"
 
 
 class RunDirectory:
-    """<run.root>/<experiment>/seed<seed>-<identity>/
+    """<run.root>/<experiment>/seed<seed>-<identity>/.
 
     config.yaml        the resolved configuration
     provenance.json    of every start: code, versions, hardware, command, and how it ended
@@ -62,8 +62,10 @@ class RunDirectory:
         self.complete = self.path / "complete.json"
 
     def begin(self, config: str, start: dict[str, Any], protocol: dict[str, Any]) -> None:
-        """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean. What a
-        killed start was writing goes."""
+        """Writes what is known at a start: the resolved configuration (yaml), what `provenance` says, what the metrics mean.
+
+        What a killed start was writing goes.
+        """
         for folder in (self.path, self.samples, self.checkpoints, self.weights, self.snapshots, self.diverged):
             clear_remains(folder)
         write_text(self.config, config)
@@ -114,8 +116,10 @@ class RunDirectory:
         return config
 
     def starts(self) -> list[dict[str, Any]]:
-        """What provenance.json says of each start, the first one first. What it does not say as `provenance` does is left out; a file
-        that cannot be read is a warning."""
+        """What provenance.json says of each start, the first one first.
+
+        What it does not say as `provenance` does is left out; a file that cannot be read is a warning.
+        """
         if not self.provenance.exists():
             return []
         try:

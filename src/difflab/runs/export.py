@@ -33,8 +33,11 @@ def export_weights(
     config: str,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model's weights with what is needed to use them in the header: track, step, the run's configuration (yaml), and which
-    images it was trained on (fingerprint and number); and hashes of all that, by which damage is found when the file is read."""
+    """Writes a model's weights with what is needed to use them in the header.
+
+    That is track, step, the run's configuration (yaml), and which images it was trained on (fingerprint and number); and hashes of all
+    that, by which damage is found when the file is read.
+    """
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
     if data is not None:
         metadata["data"] = dumps(data)

@@ -77,12 +77,13 @@ def identity(
     code: Mapping[str, str] | None = None,
     initial: str = "",
 ) -> str:
-    """A hash of everything that changes the result: the resolved configuration without `WHERE_AND_HOW`, the data, what judges the
-    weights (the feature extractor that was found for the scores, or held-out images), the user's own code, and the weights from
-    which training starts where they are given.
+    """A hash of everything that changes the result.
 
-    The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes
-    nothing in a run that does not diverge, and one that did may go on under another policy.
+    That is the resolved configuration without `WHERE_AND_HOW`, the data, what judges the weights (the feature extractor that was found for
+    the scores, or held-out images), the user's own code, and the weights from which training starts where they are given.
+
+    The number of processes and the place of the data are not in it, the seed is. What to do about a divergence is not: it changes nothing
+    in a run that does not diverge, and one that did may go on under another policy.
 
     Args:
         config: Resolved, plain.

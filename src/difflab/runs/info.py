@@ -13,8 +13,11 @@ from difflab.runs.wandb.description import wandb_place
 
 
 def info(path: str | Path) -> dict[str, Any]:
-    """Status, steps, images, metrics with protocol, a hash of the online weights and of each EMA track, from which weights and which run it
-    began, and what evaluate.py has measured."""
+    """What there is to know of a run.
+
+    That is status, steps, images, metrics with protocol, a hash of the online weights and of each EMA track, from which weights and which
+    run it began, and what evaluate.py has measured.
+    """
     run = RunDirectory(path)
     if not run.config.exists():
         raise ValueError(f"{path} is no run directory: it has no config.yaml")

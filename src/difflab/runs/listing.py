@@ -75,8 +75,9 @@ class SeveralRunsError(ValueError):
 
 
 def found_run(name: str | Path) -> Path:
-    """The file or directory that a name means: a path, a folder with one run below it, or the beginning of the name or of the identity of
-    one run. A name that means none is given back as it is.
+    """The file or directory that a name means. A name that means none is given back as it is.
+
+    It is a path, a folder with one run below it, or the beginning of the name or of the identity of one run.
 
     Args:
         name: As it was typed: runs/cosine_adagn, runs/cosine_adagn/3f2a, 3f2a9c.

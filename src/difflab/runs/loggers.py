@@ -148,7 +148,7 @@ class _Feed:
         self._end(status)
 
     def _feed(self) -> bool:
-        """Whether there was something new. (A logger may save itself while it is told something.)"""
+        """Whether there was something new. (A logger may save itself while it is told something.)."""
         if self._busy or not self._metrics.exists():
             return False
         self._busy = True

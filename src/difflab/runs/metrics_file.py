@@ -24,8 +24,10 @@ _NUMBERS = {int, float, type(None)}
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl, one for each step in their order; what was not finite is NaN. All of it is in memory then: `rows`
-    gives one at a time."""
+    """The lines of a metrics.jsonl, one for each step in their order; what was not finite is NaN.
+
+    All of it is in memory then: `rows` gives one at a time.
+    """
     merged: dict[float, dict[str, float]] = {}
     for row in rows(path):
         merged.setdefault(row["step"], {}).update(row)
@@ -125,8 +127,10 @@ class MetricsTail:
         self._read = end_of_step(path, after) if path.exists() else 0
 
     def new(self) -> Iterator[dict[str, float]]:
-        """The whole lines since the last look, in order. A run that is interrupted between two writers of one step has that step in two
-        lines, which are given as one."""
+        """The whole lines since the last look, in order.
+
+        A run that is interrupted between two writers of one step has that step in two lines, which are given as one.
+        """
         if not self.path.exists():
             return
         size = (

@@ -22,8 +22,9 @@ _BEGINNING = b'{"step": '
 
 
 class MetricsLog(Logger):
-    """metrics.jsonl: a line per logged step with all that was logged at it, {"step": 500, "train/loss": 0.05, ...}; null is a number
-    that was not finite.
+    """metrics.jsonl: a line per logged step with all that was logged at it.
+
+    For example {"step": 500, "train/loss": 0.05, ...}; null is a number that was not finite.
 
     The run directory is the truth and W&B mirrors it. A run that goes on from a checkpoint drops the lines after it (`rewind`), since it
     will write them again.
@@ -31,7 +32,8 @@ class MetricsLog(Logger):
     Lightning's own callbacks count the optimizer steps before the one that is in progress: what they log is part of the line that is being
     gathered. An older step is a line of its own.
 
-    path   of the file
+    Args:
+        path: Of the file.
     """
 
     def __init__(self, path: str | Path):
@@ -74,8 +76,10 @@ class MetricsLog(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the line that has been gathered so far, and has all lines on the disk. The step's line is complete when the next step
-        logs."""
+        """Writes the line that has been gathered so far, and has all lines on the disk.
+
+        The step's line is complete when the next step logs.
+        """
         self._write()
         if self.path.exists():
             flush(self.path)

@@ -131,7 +131,6 @@ def _git_of(*own: Path, tracked: str | None = None) -> dict[str, Any] | None:
         own: They, the first of which tells the tree. What is new in a folder counts, what lies beside them does not.
         tracked: A file in the first that must belong to the tree.
     """
-
     parts = [path.resolve() for path in own]
     place = parts[0] if parts[0].is_dir() else parts[0].parent
 

@@ -107,7 +107,7 @@ _said = set[str]()
 
 
 def _say_once(message: Warning | str, *_: object, **__: object) -> None:
-    """Without the line of code that gave it. (Python's own `once` begins anew whenever somebody changes a filter.)"""
+    """Without the line of code that gave it. (Python's own `once` begins anew whenever somebody changes a filter.)."""
     if str(message) not in _said:
         _said.add(str(message))
         print(f"warning: {message}", file=sys.stderr, flush=True)

@@ -25,9 +25,10 @@ class Interrupted(Exception):
 class Interruption:
     """Knows whether training should stop now, and why.
 
-    max_time   time that this start may take, DD:HH:MM:SS; "" for no limit
-    margin     seconds before the end of a SLURM allocation at which to stop, for saving
-    timeout    minutes for which processes wait for each other
+    Args:
+        max_time: Time that this start may take, DD:HH:MM:SS; "" for no limit.
+        margin: Seconds before the end of a SLURM allocation at which to stop, for saving.
+        timeout: Minutes for which processes wait for each other.
     """
 
     def __init__(self, max_time: str, margin: float, timeout: float):

@@ -136,8 +136,9 @@ _KEPT_IN = {
 
 
 def find_home() -> None:
-    """Gives this process, and those that it starts, a temporary home in place of one that is missing. One that can only be read stays: it
-    may hold a login or weights; what libraries write there is sent elsewhere.
+    """Gives this process, and those that it starts, a temporary home in place of one that is missing.
+
+    One that can only be read stays: it may hold a login or weights; what libraries write there is sent elsewhere.
     """
     home = _home()
     if home is None or not home.is_dir():

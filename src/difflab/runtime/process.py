@@ -65,7 +65,7 @@ PARENT = "DIFFLAB_PARENT"
 
 
 def in_step() -> bool:
-    """Whether srun has started this process beside others. (A shell that srun has given a terminal is alone.)"""
+    """Whether srun has started this process beside others. (A shell that srun has given a terminal is alone.)."""
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
     return "SLURM_STEP_ID" in os.environ and "SLURM_PTY_PORT" not in os.environ and int(tasks) > 1
 
@@ -89,8 +89,10 @@ def is_beside_first() -> bool:
 
 
 def end_with_first() -> None:
-    """Has a process that the first one has started end with it, also while they do not know each other yet. Those that torchrun or srun
-    have started are watched by these."""
+    """Has a process that the first one has started end with it, also while they do not know each other yet.
+
+    Those that torchrun or srun have started are watched by these.
+    """
     if is_beside_first() and PARENT in os.environ:
         end_with_parent(parent=int(os.environ[PARENT]))
     os.environ[PARENT] = str(os.getpid())
@@ -108,8 +110,10 @@ def spared() -> Iterator[None]:
 
 
 def end_at_once() -> None:
-    """The process will end without looking for garbage: its memory goes back as a whole. Functions that wait for its end are called as
-    ever, threads are waited for."""
+    """The process will end without looking for garbage: its memory goes back as a whole.
+
+    Functions that wait for its end are called as ever, threads are waited for.
+    """
     atexit.register(gc.freeze)
 
 

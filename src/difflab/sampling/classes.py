@@ -21,7 +21,8 @@ from difflab.types import Condition, Label
 class Classes(Conditions):
     """A class alone, or nothing.
 
-    description   what a protocol says of it
+    Attributes:
+        description: What a protocol says of it.
     """
 
     description: str
@@ -52,8 +53,9 @@ class NoClasses(Classes):
 class InTurn(Classes):
     """The classes one after the other: the image of seed n has the class classes[n mod K], so any run of seeds is balanced.
 
-    classes      class numbers
-    num_classes  of the model
+    Args:
+        classes: Class numbers.
+        num_classes: Of the model.
     """
 
     def __init__(self, classes: Sequence[int], num_classes: int):
@@ -74,7 +76,9 @@ class InTurn(Classes):
 class Listed(Classes):
     """Explicit labels: image i, of the seed first_seed + i, has labels[i].
 
-    labels       [N] at least as many as there are images
+    Args:
+        labels: [N], at least as many as there are images.
+        first_seed: Seed of the first image.
     """
 
     columns = 0

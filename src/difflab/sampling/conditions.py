@@ -30,9 +30,10 @@ from difflab.types import Condition, Label
 class GivenImages:
     """Images to be upsampled: small ones, or originals that are downsampled as the model's training images were. A `metrics.Pairs`.
 
-    source          the images; of more numbers than there are images, the first ones come again
-    low_resolution  how the model is conditioned on small images
-    image_shape     (C, H, W) of what it draws
+    Args:
+        source: The images; of more numbers than there are images, the first ones come again.
+        low_resolution: How the model is conditioned on small images.
+        image_shape: (C, H, W) of what it draws.
     """
 
     def __init__(self, source: LabelledSource, low_resolution: LowResolution, image_shape: tuple[int, int, int]):
@@ -95,9 +96,10 @@ class GivenImages:
 class UpsampledImages(Conditions):
     """The image of seed first_seed + i is drawn for given image i: its small form and its class.
 
-    given        the images
-    classes      of each image; None for those of the given images
-    first_seed   the seed of the first
+    Args:
+        given: The images.
+        classes: Of each image; None for those of the given images.
+        first_seed: The seed of the first.
     """
 
     columns = 0
@@ -137,13 +139,15 @@ def _in_models_units(images: Tensor) -> Tensor:
 
 
 class UpsampledStage(Conditions):
-    """The image of each seed is drawn for the image of the same seed of the stage before. Nothing of it is read before it is asked for,
-    since it may not be drawn yet.
+    """The image of each seed is drawn for the image of the same seed of the stage before.
 
-    low_resolution   how the model is conditioned on small images
-    given            gives the images of the stage before, that of first_seed at first
-    classes          of each image; None for those of the stage before
-    first_seed       the seed of the first
+    Nothing of it is read before it is asked for, since it may not be drawn yet.
+
+    Args:
+        low_resolution: How the model is conditioned on small images.
+        given: Gives the images of the stage before, that of first_seed at first.
+        classes: Of each image; None for those of the stage before.
+        first_seed: The seed of the first.
     """
 
     columns = 0
@@ -214,8 +218,9 @@ class Upsampling:
 def upsampling_of(
     options: SamplingOptions, config: Mapping[str, Any], model: LoadedModel, stage_before: LabelledSource | None
 ) -> Upsampling | None:
-    """What the command says, else the run's held-out images, else those that it was trained on; None for a model that draws from noise
-    alone.
+    """The images that a model upsamples; None for a model that draws from noise alone.
+
+    They are what the command says, else the run's held-out images, else those that it was trained on.
 
     Args:
         options: What the command says.

@@ -50,13 +50,25 @@ def draw_missing(
     overwrite: bool = False,
     keep_shards: bool = True,
 ) -> None:
-    """Draws the shards that are not there yet. All processes must call it; process 0 holds the folder until it has called `folder.end()`.
+    """Draws the shards that are not there yet.
 
-    stop         whether to stop now; all processes ask after the same turn and get the same answer
-    overwrite    throws away other images that are there
-    keep_shards  False if `folder.drop_shards()` may remove the shards later
+    All processes must call it; process 0 holds the folder until it has called `folder.end()`.
 
-    SamplingStopped if it was interrupted; SamplingError, on every process, if one of them could not go on.
+    Args:
+        folder: The set.
+        num_samples: Images of the whole set.
+        first_seed: Seed of the first image.
+        conditions: What images are drawn for.
+        draw_batch: Draws the images of some seeds.
+        device: Where seeds lie.
+        stop: Whether to stop now; all processes ask after the same turn and get the same answer.
+        progress: Shows how far it is.
+        overwrite: Throws away other images that are there.
+        keep_shards: False if `folder.drop_shards()` may remove the shards later.
+
+    Raises:
+        SamplingStopped: It was interrupted.
+        SamplingError: On every process, if one of them could not go on.
     """
     size = folder.shards.batch_size
     count = min(size, num_samples)
@@ -140,9 +152,10 @@ def _fail_together(failure: str | None, device: torch.device) -> None:
 class Drawn:
     """A set of images on the disk.
 
-    shards   the images
-    grid     a picture of the first ones
-    folder   is held by this command until folder.end()
+    Attributes:
+        shards: The images.
+        grid: a picture of the first ones.
+        folder: Is held by this command until folder.end().
     """
 
     shards: Shards
@@ -151,8 +164,10 @@ class Drawn:
 
 
 def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
-    """Starts the processes and draws, the stages of a cascade one after the other. SamplingStopped if it was interrupted, SamplingError
-    if it cannot go on."""
+    """Starts the processes and draws, the stages of a cascade one after the other.
+
+    SamplingStopped if it was interrupted, SamplingError if it cannot go on.
+    """
     options, folder = job.options, job.folder
     progress = Progress(shown=processes.rank == 0)
     if job.before is not None:

@@ -124,7 +124,8 @@ def grid_of(images: UInt8[Tensor, "n c h w"], classes: int) -> Float[Tensor, "3 
 class Format(ABC):
     """A way to hand a set of images on.
 
-    needs_pictures   whether it holds images of 1 or 3 channels only
+    Attributes:
+        needs_pictures: Whether it holds images of 1 or 3 channels only.
     """
 
     needs_pictures: bool
@@ -225,7 +226,8 @@ def _write_array(
 class WebDataset(Format):
     """webdataset/000000.tar ... with 000000.png and, for a class-conditional model, 000000.cls for each image.
 
-    images_per_tar   how many images a tar holds
+    Args:
+        images_per_tar: How many images a tar holds.
     """
 
     needs_pictures = True

@@ -33,8 +33,9 @@ from difflab.types import Condition
 
 
 def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
-    """The guidances' configuration, where a network that one brings along is named by its weights and not by where they lie; of several
-    also in which order they lie around the model, which the names of fields do not tell.
+    """The guidances' configuration, where a network that one brings along is named by its weights and not by where they lie.
+
+    Of several it also says in which order they lie around the model, which the names of fields do not tell.
 
     Args:
         config: Name -> node, plain and resolved.
@@ -122,8 +123,10 @@ class SamplingJob:
 
     @property
     def protocol_fields(self) -> dict[str, Any]:
-        """What of a number's protocol the samples are: nothing here depends on how or where they are drawn. Of a cascade the fields of
-        each stage are below stages.<number>."""
+        """What of a number's protocol the samples are: nothing here depends on how or where they are drawn.
+
+        Of a cascade the fields of each stage are below stages.<number>.
+        """
         first, count = self.options.first_seed, self.options.num_samples
         seeds = {"seeds": f"{first} .. {first + count - 1}"}
         if self.before is None:

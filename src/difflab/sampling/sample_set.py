@@ -42,9 +42,10 @@ COMPLETE_FILE = "complete.json"
 class SampleSet:
     """A set of images on the disk: its folder, bound to what defines it.
 
-    path        the folder
-    plan        what defines the images
-    batch_size  images per shard
+    Args:
+        path: The folder.
+        plan: What defines the images.
+        batch_size: Images per shard.
     """
 
     def __init__(self, path: str | Path, plan: Protocol, batch_size: int):
@@ -67,10 +68,15 @@ class SampleSet:
             )
 
     def begin(self, num_samples: int, overwrite: bool, keep_shards: bool = True) -> list[Path]:
-        """Takes the folder, for one process at a time, and removes what belongs to another set; what that was, half written files apart.
+        """Takes the folder, for one process at a time, and removes what belongs to another set.
 
-        overwrite     images drawn in another way are removed too
-        keep_shards   whether this command wants its shards to stay; those that a command before it wanted to stay do so anyhow
+        Args:
+            num_samples: Images of the whole set.
+            overwrite: Images drawn in another way are removed too.
+            keep_shards: Whether this command wants its shards to stay; those that a command before it wanted to stay do so anyhow.
+
+        Returns:
+            What was removed, half written files apart.
         """
         self._check_is_set()
         make_folder(self.shards.path)

@@ -24,8 +24,9 @@ from difflab.reading.arrays import opened_safetensors
 class ShardFolder:
     """Where the shards of a set are.
 
-    path        the folder
-    batch_size  B, images per shard
+    Args:
+        path: The folder.
+        batch_size: B, images per shard.
     """
 
     def __init__(self, path: str | Path, batch_size: int):
@@ -47,7 +48,7 @@ class ShardFolder:
             return "labels" in file.keys()  # noqa: SIM118
 
     def holds(self, k: int, count: int) -> bool:
-        """Whether shard k is there with at least `count` images. (That of a set smaller than a batch has fewer than its successor's.)"""
+        """Whether shard k is there with at least `count` images. (That of a set smaller than a batch has fewer than its successor's.)."""
         try:
             with opened_safetensors(self.file(k)) as file:
                 return file.get_slice("images").get_shape()[0] >= count
@@ -65,9 +66,10 @@ class ShardFolder:
 class Shards:
     """The first N images of a folder of shards: what metrics, formats and pictures read. Memory is that of a few shards.
 
-    folder       the shards
-    num_samples  N
-    first_seed   the seed of image 0
+    Args:
+        folder: The shards.
+        num_samples: N.
+        first_seed: The seed of image 0.
     """
 
     def __init__(self, folder: ShardFolder, num_samples: int, first_seed: int = 0):

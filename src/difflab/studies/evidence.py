@@ -187,8 +187,11 @@ DIVERGED = "diverged"
 
 
 def gather(plan: Plan) -> Evidence:
-    """What there is. A StudyError that names row, seed and file if a file is torn, was changed by hand or is another run's, if it lacks a
-    metric of the study, or if numbers were not measured alike (`comparability`)."""
+    """What there is.
+
+    A StudyError that names row, seed and file if a file is torn, was changed by hand or is another run's, if it lacks a metric of the
+    study, or if numbers were not measured alike (`comparability`).
+    """
     study, found, diverged = plan.study, dict[str, dict[int, Replicate]](), dict[str, set[int]]()
     for cell in plan.cells:
         file = plan.results(cell)

@@ -113,7 +113,7 @@ class _Ratio(Scale):
 
 
 def _sd(values: Sequence[float]) -> float:
-    """With n - 1. (statistics.stdev is exact and slow, numpy slow to import.)"""
+    """With n - 1. (statistics.stdev is exact and slow, numpy slow to import.)."""
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 

@@ -34,18 +34,22 @@ M = TypeVar("M", bound=NoisyModel)
 
 
 class TrainedModule(pl.LightningModule, ABC, Generic[M]):
-    """Owns a model and the sockets of its training. A subclass holds the model, under a name by which its weights are known in
-    checkpoints (denoiser.*, classifier.*), and nothing else that has weights.
+    """Owns a model and the sockets of its training.
 
-    model         what is trained
-    objective     what is minimised; weights that it has (a learned weighting, say) become weights of the model: trained, averaged, saved
-    ema           averages of the weights
-    optimizer     parameters -> optimizer
-    lr_schedule   optimizer -> learning-rate schedule, advanced with every optimizer step
-    seed          of all randomness of training
-    compute       how the network is computed: kernel by kernel, or compiled
-    rollbacks     how often the run was rolled back after a divergence: each time it draws other noise and times
-    last_batch, last_losses   the micro-batch that was trained on last, for those who look into a divergence
+    A subclass holds the model, under a name by which its weights are known in checkpoints (denoiser.*, classifier.*), and nothing else that
+    has weights.
+
+    Attributes:
+        model: What is trained.
+        objective: What is minimised; weights that it has (a learned weighting, say) become weights of the model: trained, averaged, saved.
+        ema: Averages of the weights.
+        optimizer: Parameters -> optimizer.
+        lr_schedule: Optimizer -> learning-rate schedule, advanced with every optimizer step.
+        seed: Of all randomness of training.
+        compute: How the network is computed: kernel by kernel, or compiled.
+        rollbacks: How often the run was rolled back after a divergence: each time it draws other noise and times.
+        last_batch: The micro-batch that was trained on last, for those who look into a divergence.
+        last_losses: See `last_batch`.
     """
 
     def __init__(
@@ -121,8 +125,10 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         return losses.total.mean()
 
     def _noise_of(self, batch: Batch) -> ImageNoise:
-        """The noise of a batch, by the numbers of its images. Dropout, which draws from torch's own generator, begins anew from the number
-        of the batch: neither depends on how often training was interrupted."""
+        """The noise of a batch, by the numbers of its images.
+
+        Dropout, from torch's own generator, begins anew by the batch's number: neither depends on how often training was interrupted.
+        """
         number = self.trainer.fit_loop.total_batch_idx
         _seed_dropout(hash((self.seed, self.global_rank, number)) & (2**63 - 1), batch.x0.device)
         return ImageNoise(self.seed + _ROLLBACK_STRIDE * self.rollbacks, batch.number)
@@ -159,8 +165,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
 
 
 def _seed_dropout(seed: int, device: torch.device) -> None:
-    """torch.manual_seed for the generators that a step draws from. That function itself goes through every kind of device that there
-    might be, half a millisecond a step."""
+    """torch.manual_seed for a step's generators; itself it goes through every kind of device, half a millisecond a step."""
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
@@ -203,12 +208,12 @@ def _check_optimization(
 
 
 class DiffusionModule(TrainedModule[Denoiser]):
-    """Trains a denoiser, and draws images with it.
+    """Trains a denoiser, the model of `TrainedModule`, whose other arguments it has as well; and draws images with it.
 
-    guidance      what is put around the denoiser when sampling
-    sampler       how images are drawn
-    num_classes   that the denoiser is told, or that guide it; 0 for none
-    All others are those of `TrainedModule`, whose model is the denoiser.
+    Attributes:
+        guidance: What is put around the denoiser when sampling.
+        sampler: How images are drawn.
+        num_classes: Classes that the denoiser is told, or that guide it; 0 for none.
     """
 
     def __init__(

@@ -27,8 +27,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, what was found, what to do about it ("" if nothing is to be done), and the machines on which it fails while it does not
-    on others."""
+    """What a check has found.
+
+    Attributes:
+        verdict: How it ended.
+        found: What was found.
+        advice: What to do about it; "" if nothing is to be done.
+        nodes: The machines on which it fails while it does not on others.
+    """
 
     verdict: Verdict
     found: str
@@ -163,9 +169,10 @@ GRACE = 10.0
 class Examination:
     """Examines; `run` gives the same report on every process.
 
-    checks    in the order in which they are made
-    group     of all processes
-    seconds   that each check may take
+    Args:
+        checks: In the order in which they are made.
+        group: Of all processes.
+        seconds: That each check may take.
 
     A check that hangs is left in a thread of its own. Attribute `hanging` says whether that happened: such a process has to be ended
     without waiting for its threads.

@@ -49,8 +49,12 @@ class ClockSkew(Check):
 
 
 class DataReachable(Check):
-    """first_images   opens the run's data set and reads images of it: (how many there are, shape of one, a hash of some); None if no run
-    is named"""
+    """Whether every process reads the same images.
+
+    Args:
+        first_images: Opens the run's data set and reads images of it: (how many there are, shape of one, a hash of some); None if no run is
+            named.
+    """
 
     name = "data"
     remedy = "every node must see the data set: data.dataset.root on the shared file system, or stage_in of the cluster's profile"
@@ -94,7 +98,11 @@ VISIBLE_WITHIN = 5.0
 
 
 class SharedFolder(Check):
-    """folder   run.root"""
+    """Whether all machines see one folder for runs.
+
+    Args:
+        folder: run.root.
+    """
 
     name = "shared folder"
     remedy = "run.root must be a folder in which every process may write: choose another one, on a shared file system"
@@ -190,7 +198,7 @@ def wait_for_tokens(place: Path, processes: int) -> tuple[float, list[int]]:
 
 
 def state_of(path: Path) -> str:
-    """whole, broken or gone"""
+    """whole, broken or gone."""
     content = read(path)
     if content is None:
         return "gone"

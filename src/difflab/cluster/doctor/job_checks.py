@@ -30,7 +30,11 @@ REPEATS = 3
 
 
 class AllReduce(Check):
-    """accelerator   of the trainer: NCCL is examined where every process has a GPU of its own, gloo on CPUs"""
+    """Whether the processes can add up what each of them has.
+
+    Args:
+        accelerator: Of the trainer: NCCL is examined where every process has a GPU of its own, gloo on CPUs.
+    """
 
     name = "all-reduce"
     remedy = (
@@ -116,8 +120,11 @@ LITTLE_MEMORY_MB = 2048
 
 
 class SlurmLimits(Check):
-    """margin      run.margin: seconds before the end of the allocation at which a run saves
-    processes   that the trainer expects; None if no run is named
+    """What the SLURM job allows.
+
+    Args:
+        margin: run.margin: seconds before the end of the allocation at which a run saves.
+        processes: That the trainer expects; None if no run is named.
     """
 
     name = "SLURM"

@@ -17,8 +17,11 @@ NEVER_LESS = 2**30
 
 
 class DiskSpace(Check):
-    """folder   run.root, or above it if it does not exist yet
-    needed   how many bytes the run will write, None if no run is named; asked within the check, as it builds the model
+    """Whether the run has room on the disk.
+
+    Args:
+        folder: run.root, or above it if it does not exist yet.
+        needed: How many bytes the run will write, None if no run is named; asked within the check, as it builds the model.
     """
 
     name = "disk space"
@@ -50,7 +53,11 @@ ALWAYS, PER_WORKER, PER_PROCESS = 256, 128, 4
 
 
 class OpenFiles(Check):
-    """workers   data.num_workers"""
+    """Whether a process may open as many files as the workers need.
+
+    Args:
+        workers: data.num_workers.
+    """
 
     name = "open files"
     remedy = "ulimit -n"
@@ -89,10 +96,13 @@ ROOM = 4
 
 
 class SharedMemory(Check):
-    """workers        data.num_workers
-    batch_bytes    of the batch that a worker makes at a time
-    processes      on a machine, where this process is alone now
-    folder         /dev/shm
+    """Whether the workers' batches have room in shared memory.
+
+    Args:
+        workers: data.num_workers.
+        batch_bytes: Of the batch that a worker makes at a time.
+        processes: On a machine, where this process is alone now.
+        folder: /dev/shm.
     """
 
     name = "shared memory"
@@ -134,7 +144,13 @@ OCCUPIED = 0.1
 
 
 class GPUs(Check):
-    """accelerator, devices, precision   of the trainer; devices is the number of processes that one process starts by itself"""
+    """Whether there are the GPUs that the trainer asks for, and what they can do.
+
+    Args:
+        accelerator: Of the trainer.
+        devices: Of the trainer: the number of processes that one process starts by itself.
+        precision: Of the trainer.
+    """
 
     name = "GPUs"
     remedy = "look at nvidia-smi on that node; a node whose GPUs do not answer is to be excluded"

@@ -139,7 +139,7 @@ def driver_cuda() -> str:
 
 
 def release(text: str) -> tuple[int, ...]:
-    """2.14.1+cu130 -> (2, 14, 1)"""
+    """2.14.1+cu130 -> (2, 14, 1)."""
     return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[+a-z]", text)[0]))
 
 
@@ -147,7 +147,11 @@ KEY_LENGTH = 40
 
 
 class WandbLogin(Check):
-    """mode   logger.wandb.mode: auto, online, offline or disabled; None if the run has no such logger"""
+    """Whether W&B can be reached as the run asks.
+
+    Args:
+        mode: logger.wandb.mode: auto, online, offline or disabled; None if the run has no such logger.
+    """
 
     name = "W&B"
     remedy = "logger.wandb.mode=offline, and later wandb sync, or logger=none"

@@ -27,10 +27,16 @@ _AHEAD = 64
 
 
 class FileSource(PackSource):
-    """files        where they lie
-    keys         their names there
-    names        by which the packed set knows them
-    preparation  what is done to each
+    """Images in files, to be packed.
+
+    Args:
+        about: What they are.
+        files: Where they lie.
+        keys: Their names there.
+        names: Those by which the packed set knows them.
+        labels: Their classes.
+        class_names: The names of the classes.
+        preparation: What is done to each.
     """
 
     def __init__(
@@ -99,10 +105,12 @@ def open_source(
 ) -> FileSource:
     """The images of a folder, a zip, tar shards, a packed data set or (as hub:NAME) the hub; or the .npy files of a folder.
 
-    image_size     to resize to, as PNG; None copies the files
-    split          the rest is for the hub
-    image_column
-    label_column
+    Args:
+        path: Where they lie.
+        image_size: To resize to, as PNG; None copies the files.
+        split: Of a data set of the hub.
+        image_column: Of a data set of the hub.
+        label_column: Of a data set of the hub.
     """
     if path.startswith(HUB):
         rows = HuggingFaceRows(path.removeprefix(HUB), split, image_column, label_column)
@@ -149,8 +157,10 @@ def _images(about: str, files: FileStore, keys: list[str], found: Listing, image
 
 
 def describe(path: str) -> dict[str, Any]:
-    """Kind, number of images, bytes, sizes, images per class, the hash of names and contents, and what of the images is not as it
-    seems. A damaged file is a DataError."""
+    """Kind, number of images, bytes, sizes, images per class, the hash of names and contents, and what of the images is not as it seems.
+
+    A damaged file is a DataError.
+    """
     if (Path(path) / INDEX).is_file():
         return {"path": path, **_packed_set(path)}
     kind = None if path.startswith(HUB) else kind_of(path)

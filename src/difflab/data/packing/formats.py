@@ -22,11 +22,12 @@ from difflab.runtime.invocation import installation
 class Example(NamedTuple):
     """What is written of an example.
 
-    number     in the whole data set
-    name       in the source
-    content    the encoded image, or array
-    extension  that says how it is encoded, with the dot
-    label      class number, or None
+    Attributes:
+        number: In the whole data set.
+        name: In the source.
+        content: The encoded image, or array.
+        extension: That says how it is encoded, with the dot.
+        label: Class number, or None.
     """
 
     number: int
@@ -140,8 +141,10 @@ def _columns(labelled: bool) -> dict[str, Any]:
 
 
 class Parquet(ShardFormat):
-    """Columns: image {bytes, path}, label (where there are classes). Encoded images do not compress, so they are stored plain:
-    each is found in the file, behind its length in 4 bytes, and reading one needs neither its row group nor a library.
+    """Columns: image {bytes, path}, label (where there are classes).
+
+    Encoded images do not compress, so they are stored plain: each is found in the file, behind its length in 4 bytes, and reading one needs
+    neither its row group nor a library.
     """
 
     name = "parquet"

@@ -241,9 +241,13 @@ def cached_latents(
 ) -> ShardedLatents:
     """The latents of all images in order, with the classes of the data set.
 
-    encode    uint8 images [n, C, H, W] -> latents [n, c, h, h]
-    encoder   its name and a hash of its weights: latents of another encoder are others
-    folder    where they are kept; None: the cache
+    Args:
+        dataset: The images.
+        encode: uint8 images [n, C, H, W] -> latents [n, c, h, h].
+        encoder: Its name and a hash of its weights: latents of another encoder are others.
+        folder: Where they are kept; None: the cache.
+        batch_size: Images encoded at a time.
+        report: Called with the progress.
     """
     key = hashlib.blake2b(repr((dataset.fingerprint, encoder)).encode(), digest_size=16).hexdigest()
     place = Path(folder) / key if folder is not None else cache_directory("latents") / key

@@ -24,12 +24,13 @@ class Content(NamedTuple):
 class PackSource(ABC):
     """N examples in their order.
 
-    about        where they come from, for people
-    names        one for each
-    labels       a class number for each, or None
-    class_names  empty without labels
-    settings     what is done to them, in words
-    image_size   to which images are resized; None: not at all
+    Args:
+        about: Where they come from, for people.
+        names: One for each.
+        labels: a class number for each, or None.
+        class_names: Empty without labels.
+        settings: What is done to them, in words.
+        image_size: To which images are resized; None: not at all.
     """
 
     def __init__(
@@ -74,9 +75,12 @@ _EXTENSION = {
 
 
 class Preparation(ABC):
-    """settings    what it does, in words
-    image_size  side to which images are resized, or None
-    of_images   whether the files are images, and no arrays
+    """What is done to a file before it is packed.
+
+    Attributes:
+        settings: What it does, in words.
+        image_size: Side to which images are resized, or None.
+        of_images: Whether the files are images, and no arrays.
     """
 
     settings: str

@@ -28,9 +28,10 @@ _STARTED_ELSEWHERE = "WANDB_SERVICE"
 
 
 class WandbService:
-    """A wandb-core that lives as long as a run of difflab, and leaves the Python process as it was: its environment, `sys.exit`, and the
-    settings that W&B keeps. One that somebody else has started (a notebook with a run of its own, a program around this one) is used and
-    left alone.
+    """A wandb-core that lives as long as a run of difflab, and leaves the Python process as it was.
+
+    That is its environment, `sys.exit`, and the settings that W&B keeps. One that somebody else has started (a notebook with a run of its
+    own, a program around this one) is used and left alone.
 
     Attributes:
         ours: Whether it was started here.
@@ -141,7 +142,7 @@ def check_login() -> None:
 
 
 def connection_to(server: str) -> str:
-    """ "" if the server takes a connection within a few seconds, else what went wrong. A proxy is asked in its place."""
+    """What is wrong with the way to a server; "" if it takes a connection within a few seconds. A proxy is asked in its place."""
     parts = urlsplit(server)
     proxy = os.environ.get(f"{parts.scheme}_proxy") or os.environ.get(f"{parts.scheme.upper()}_PROXY")
     if proxy:

@@ -31,9 +31,10 @@ HOW_SHOWN = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET")
 class RunUpload:
     """What became of a run.
 
-    outcome   UPLOADED, EARLIER, RUNNING or FAILED
-    uploaded  its offline directories that were sent now: one for each start of the run
-    problem   of the first directory that could not be sent; later ones wait for it
+    Attributes:
+        outcome: UPLOADED, EARLIER, RUNNING or FAILED.
+        uploaded: Its offline directories that were sent now: one for each start of the run.
+        problem: Of the first directory that could not be sent; later ones wait for it.
     """
 
     run: Path
@@ -82,11 +83,13 @@ def sync(
     sets it and exits with 0 though the server refused metrics or pictures, so it is taken back where the output or W&B's log has an error.
     A piece that was cut in the middle is sent again as a whole.
 
-    tell      is called with each run that is done
-    entity    of W&B, if not that of the run or the user
-    command   of W&B
-    workers   runs at a time
-    patience  seconds for one piece
+    Args:
+        root: The folder of runs.
+        tell: Is called with each run that is done.
+        entity: Of W&B, if not that of the run or the user.
+        command: Of W&B.
+        workers: Runs at a time.
+        patience: Seconds for one piece.
     """
     check_login()
     found: dict[Path, list[Path]] = {}

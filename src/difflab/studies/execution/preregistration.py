@@ -51,8 +51,11 @@ def namesake(plan: Plan) -> str | None:
 
 
 def look(plan: Plan) -> tuple[str, ...]:
-    """Records a look at the results, and says what a reader has to know: how many looks there were, what was changed after the first
-    result, and which other studies ask the same baseline. A disk that cannot be written is said, and stops nothing."""
+    """Records a look at the results, and says what a reader has to know.
+
+    That is how many looks there were, what was changed after the first result, and which other studies ask the same baseline. A disk that
+    cannot be written is said, and stops nothing.
+    """
     folder = StudyFolder(plan.root.resolve())
     try:
         shared = [f"{one}." for one in (namesake(plan),) if one]

@@ -45,8 +45,9 @@ class Workload:
 
 
 def counted(network: Network, cond: Condition, blocks: Sequence[nn.Module], averages: int = 1) -> Workload:
-    """One forward and backward pass of one image, in the network's own precision. A network on the meta device is counted without being
-    computed: `with torch.device("meta"): network = UNet(...)`.
+    """One forward and backward pass of one image, in the network's own precision.
+
+    A network on the meta device is counted without being computed: `with torch.device("meta"): network = UNet(...)`.
 
     Args:
         network: The network.

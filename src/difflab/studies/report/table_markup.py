@@ -127,8 +127,11 @@ _CLASS = ' class="number"'
 
 
 class Html(Renderer):
-    """<table class="ablation"> and <ul class="notes">, without style. A cell with a number has data-row, data-field, data-metric, and
-    data-value: the text that stands in that row, column and metric of the CSV."""
+    """<table class="ablation"> and <ul class="notes">, without style.
+
+    A cell with a number has data-row, data-field, data-metric, and data-value: the text that stands in that row, column and metric of the
+    CSV.
+    """
 
     name, suffix = "html", ".html"
 

@@ -1,8 +1,8 @@
 """By how much two groups of runs differ in a metric, with the best interval that there are numbers for.
 
-seeds in common >= 2     paired: Student's t of the differences at each seed, which speaks of a typical seed
-else, two runs each      Welch's t of two independent means
-else                     sqrt(e1^2 + e2^2) of the two standard errors of sampling: another training seed could give another answer
+- With two seeds or more in common: paired, Student's t of the differences at each seed, which speaks of a typical seed.
+- Else, with two runs each: Welch's t of two independent means.
+- Else: sqrt(e1^2 + e2^2) of the two standard errors of sampling; another training seed could give another answer.
 
 A metric that is declared to be a ratio is compared on logarithms, as in a study, and its difference is told in per cent.
 """

@@ -105,7 +105,7 @@ def _invert(d: np.ndarray, flipped: np.ndarray, size: np.ndarray, alpha: float) 
 
 
 def _all_flips(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and size of every subset but the empty one that lacks the last difference: one of each pair of complements. [2^(n-1) - 1]"""
+    """Sum and size of every subset but the empty one that lacks the last difference: one of each pair of complements. [2^(n-1) - 1]."""
     flipped, size = np.zeros(1), np.zeros(1)
     for value in d[:-1]:
         flipped, size = np.concatenate([flipped, flipped + value]), np.concatenate([size, size + 1])
@@ -113,7 +113,7 @@ def _all_flips(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drawn_flips(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same of random subsets: scipy flips d and a row of ones together. [DRAWS]"""
+    """The same of random subsets: scipy flips d and a row of ones together. [DRAWS]."""
     drawn = permutation_test(
         (np.stack([d, np.ones_like(d)]),),
         lambda values, axis: values.sum(axis),

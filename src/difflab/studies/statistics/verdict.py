@@ -37,6 +37,8 @@ RULE = "the typical seed (rule 2)"
 
 
 class Outcome(StrEnum):
+    """What a verdict can be."""
+
     BETTER = "better"
     WORSE = "worse"
     EQUIVALENT = "equivalent"
@@ -176,8 +178,9 @@ def judge(
 def interim(
     comparisons: Mapping[str, Pair], metric: str, info: MetricInfo | None, planned: int, alpha: float = 0.05
 ) -> dict[str, Verdict]:
-    """What is said before all planned runs have ended: how many there are. A look before the last seed, with the right to stop, would find
-    something in 16 to 23 % of studies in which there is nothing.
+    """What is said before all planned runs have ended: how many there are.
+
+    A look before the last seed, with the right to stop, would find something in 16 to 23 % of studies in which there is nothing.
 
     Args:
         comparisons: Row -> its values so far and the others'.

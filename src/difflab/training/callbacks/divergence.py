@@ -52,7 +52,9 @@ class Diverged(RuntimeError):
 class RolledBack(Diverged):
     """Training is to go on from an older checkpoint.
 
-    checkpoints   how many newer ones are given up
+    Args:
+        message: What has diverged.
+        checkpoints: How many newer ones are given up.
     """
 
     def __init__(self, message: str, checkpoints: int):
@@ -66,8 +68,10 @@ class Policy(ABC):
     @property
     @abstractmethod
     def changes_the_step(self) -> bool:
-        """Whether it has to know before the optimizer takes the step. A GPU is then waited for in every step, and stands still until it
-        is told what comes next."""
+        """Whether it has to know before the optimizer takes the step.
+
+        A GPU is then waited for in every step, and stands still until it is told what comes next.
+        """
 
     @abstractmethod
     def act(self, module: torch.nn.Module, step: int, report: Path) -> None:
@@ -95,7 +99,8 @@ class Stop(Policy):
 class SkipStep(Policy):
     """The step changes no weight and no moment of the optimizer. A GPU is waited for in every step.
 
-    most   so many steps in a row may be skipped
+    Args:
+        most: So many steps in a row may be skipped.
     """
 
     def __init__(self, most: int = 10):
@@ -122,7 +127,8 @@ class SkipStep(Policy):
 class Rollback(Policy):
     """Training goes on from an older checkpoint, with other noise and times than those that led astray.
 
-    checkpoints   how many are given up
+    Args:
+        checkpoints: How many are given up.
     """
 
     def __init__(self, checkpoints: int = 1):
@@ -148,8 +154,9 @@ class Rollback(Policy):
 class _Step:
     """What is known of an optimizer step until it has been looked at.
 
-    finite   [2]: whether the norm of the gradient is, and whether all losses are
-    scaled   whether a gradient scaler looks for its scale
+    Attributes:
+        finite: [2]: whether the norm of the gradient is, and whether all losses are.
+        scaled: Whether a gradient scaler looks for its scale.
     """
 
     number: int
@@ -170,9 +177,10 @@ class DivergenceCallback(pl.Callback):
     On a GPU the answer is fetched while it goes on computing, and looked at when the next step begins, or before: nothing is
     saved, evaluated or kept of weights whose step has not been looked at. For that this callback stands before those that do so.
 
-    policy      what to do
-    directory   where reports go
-    log_every   optimizer steps between lines of the log
+    Args:
+        policy: What to do.
+        directory: Where reports go.
+        log_every: Optimizer steps between lines of the log.
     """
 
     def __init__(self, policy: Policy, directory: str | Path, log_every: int):

@@ -28,17 +28,19 @@ M = TypeVar("M", bound=NoisyModel)
 
 
 class ObjectiveCallback(pl.Callback, Generic[M]):
-    """Holds the objective and what the model is conditioned on; tells a loss-aware time sampler of the losses after every optimizer step,
-    and logs them.
+    """Holds the objective and what the model is conditioned on.
 
-    train/<term> is the mean over the examples since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the
-    cleanest). They are not importance weighted.
+    It tells a loss-aware time sampler of the losses after every optimizer step, and logs them. train/<term> is the mean over the examples
+    since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the cleanest). They are not importance weighted.
 
-    objective           what is minimised
-    log_every           optimizer steps between lines of the log
-    condition_dropout   probability with which an example's condition is dropped, for classifier-free guidance
-    conditionings       name -> what adds to the condition of a training image; empty for the class alone
-    mean_loss           of the last line of the log, or of the first step of this start, over all processes
+    Args:
+        objective: What is minimised.
+        log_every: Optimizer steps between lines of the log.
+        condition_dropout: Probability with which an example's condition is dropped, for classifier-free guidance.
+        conditionings: Name -> what adds to the condition of a training image; empty for the class alone.
+
+    Attributes:
+        mean_loss: Of the last line of the log, or of the first step of this start, over all processes.
     """
 
     QUARTERS = 4
@@ -124,8 +126,10 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
             self.mean_loss = sum(totals) / sum(counts)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time sampler's history, and the sums of the line of the log that has begun (over all processes: every process
-        takes part when a checkpoint is made)."""
+        """The time sampler's history, and the sums of the line of the log that has begun.
+
+        They are over all processes: every process takes part when a checkpoint is made.
+        """
         sums = {name: sum_over_processes([values])[0] for name, values in self._sums.items()}
         return {"time_sampler": self.objective.time_sampler.state_dict(), "sums": sums}
 
@@ -166,7 +170,8 @@ def time_quarter(t: Tensor, quarters: int) -> Tensor:
 class EMACallback(pl.Callback):
     """Keeps any number of averages of the weights, updated after each optimizer step (not each micro-batch).
 
-    averagings   name -> averaging; empty for none
+    Args:
+        averagings: name -> averaging; empty for none.
     """
 
     def __init__(self, averagings: Mapping[str, Averaging]):

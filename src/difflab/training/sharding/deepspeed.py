@@ -208,8 +208,10 @@ ELEMENTWISE = (
 
 
 class DeepSpeed(TrainingStrategy):
-    """ZeRO (arXiv 1910.02054) by DeepSpeed: stage 1 divides the optimizer state over the processes, 2 also the gradients, 3 also the
-    weights. The network computes in trainer.precision, weights and optimizer state are float32.
+    """ZeRO (arXiv 1910.02054) by DeepSpeed.
+
+    Stage 1 divides the optimizer state over the processes, 2 also the gradients, 3 also the weights. The network computes in
+    trainer.precision, weights and optimizer state are float32.
 
     Args:
         zero: DeepSpeed's own `zero_optimization` section: stage, offload_optimizer, offload_param, bucket sizes ...

@@ -55,8 +55,9 @@ class ZeRO2Sharding(WholeWeights, ZeROSharding):
 
 
 class ZeRO3Sharding(ZeROSharding):
-    """Stage 3: a weight of n elements is flattened, filled up to W ceil(n / W) elements, and each of W processes has one W-th. Small
-    weights are besides kept whole everywhere, as copies.
+    """Stage 3: a weight of n elements is flattened, filled up to W ceil(n / W) elements, and each of W processes has one W-th.
+
+    Small weights are besides kept whole everywhere, as copies.
     """
 
     def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:

@@ -108,8 +108,9 @@ def joined(shard: Tensor, like: Tensor) -> Tensor:
 
 
 class FullyShardedStrategy(ShardedStrategy):
-    """The model is not wrapped but its network cut in place. Weights of the model
-    outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
+    """The model is not wrapped but its network cut in place.
+
+    Weights of the model outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
     """
 
     def setup(self, trainer: pl.Trainer) -> None:
@@ -189,8 +190,9 @@ def repeated_blocks(module: nn.Module) -> list[nn.Module]:
 
 
 class FSDP(TrainingStrategy):
-    """Each process keeps 1/W of the weights, gradients and optimizer state; a block's weights come together while it computes
-    (torch's FSDP2, `fully_shard`).
+    """Each process keeps 1/W of the weights, gradients and optimizer state; a block's weights come together while it computes.
+
+    It is torch's FSDP2, `fully_shard`.
 
     Args:
         timeout: Minutes that a process waits for the others before it fails.

@@ -181,6 +181,8 @@ def take_options(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
 
 
 def is_elementwise(key: str, value: object, weight: Tensor) -> bool:
-    """Whether a quantity of an optimizer has a value for every element of the weight; torch's count of steps has not, also where both are
-    scalars."""
+    """Whether a quantity of an optimizer has a value for every element of the weight.
+
+    torch's count of steps has not, also where both are scalars.
+    """
     return key != "step" and isinstance(value, Tensor) and value.shape == weight.shape
