@@ -60,10 +60,13 @@ class History:
 
     @cached_property
     def seconds(self) -> Column:
-        """[L] seconds of training: the sum over lines of the images since the line before, by their images per second, linear between
-        lines. Evaluations, saving and waiting for a start are in none of it, as they are in no line's speed. NaN without a speed.
+        """Seconds of training, [L]; NaN without a speed.
 
-        Runs without a column train/data_wait_share were logged by a difflab whose speed left out the waiting for data as well."""
+        The sum over lines of the images since the line before, by their images per second, linear between lines. Evaluations, saving and
+        waiting for a start are in none of it, as they are in no line's speed.
+
+        Runs without a column train/data_wait_share were logged by a difflab whose speed left out the waiting for data as well.
+        """
         images, speed = (self.columns.get(name, np.full(len(self.steps), np.nan)) for name in (IMAGES, SPEED))
         timed = np.isfinite(images) & np.isfinite(speed) & (speed > 0)
         if not timed.any():
@@ -124,6 +127,8 @@ class Axis(ABC):
 
 
 class Steps(Axis):
+    """The optimizer step of each line."""
+
     label = "optimizer steps"
 
     def of(self, history: History, facts: Facts) -> Column:
@@ -131,6 +136,8 @@ class Steps(Axis):
 
 
 class Images(Axis):
+    """The images that were trained on by then."""
+
     label = "images seen"
 
     def of(self, history: History, facts: Facts) -> Column:

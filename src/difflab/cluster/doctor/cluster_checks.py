@@ -28,6 +28,8 @@ NOTICEABLE, HARMFUL = 1.0, 30.0
 
 
 class ClockSkew(Check):
+    """Whether the machines' clocks agree."""
+
     name = "clocks"
     remedy = "a process is missing: see above"
 

@@ -131,8 +131,11 @@ def config_differences(before: GivenRun, after: GivenRun) -> list[ConfigDifferen
 
 
 def check_replicates(runs: Sequence[GivenRun]) -> None:
-    """Raises a StudyError unless runs are one experiment with several seeds, however they are judged: of others there is no mean over
-    seeds."""
+    """Checks that runs are one experiment with several seeds, however they are judged.
+
+    Raises:
+        StudyError: They are not: of others there is no mean over seeds.
+    """
     for other in runs[1:]:
         found = [one for one in config_differences(runs[0], other) if one.key.split(".")[0] not in JUDGED_BY]
         if found:

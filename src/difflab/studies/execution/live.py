@@ -93,8 +93,10 @@ def show(found: Sequence[CellState], console: Console) -> None:
 
 
 def watch(look: Callable[[], Sequence[CellState]], console: Console, pause: float = 2.0) -> Sequence[CellState]:
-    """Until nothing runs and nothing waits; gives back what was seen last. Ctrl-C ends the watching, and not the study. Where there is no
-    terminal the table is printed at the end alone."""
+    """Until nothing runs and nothing waits; gives back what was seen last.
+
+    Ctrl-C ends the watching, and not the study. Where there is no terminal the table is printed at the end alone.
+    """
     signals.enter(WATCHING)
     found = look()
     if not console.is_terminal:

@@ -147,11 +147,17 @@ def compare(
 def check_row(
     row: Row, config: ResolvedConfig, against: Row, against_config: ResolvedConfig, matched: Collection[str] = ()
 ) -> Changes:
-    """The comparison of a row with the one that it names in `against`; a StudyError if it has confounds, or if something declared is the
-    same in both.
+    """The comparison of a row with the one that it names in `against`.
 
     Args:
+        row: The row.
+        config: Its configuration.
+        against: The one that it is compared with.
+        against_config: That one's configuration.
         matched: Keys that `match` has set, which may differ as well.
+
+    Raises:
+        StudyError: It has confounds, or something declared is the same in both.
     """
     known = _known(config.config, against_config.config, drawing(row.draw), drawing(against.draw))
     for key in row.change:
@@ -200,16 +206,20 @@ def check_distinct(rows: Mapping[str, tuple[Row, ResolvedConfig]]) -> None:
 
 
 def changed_together(row: Row) -> tuple[str, ...]:
-    """The declared keys of a row that changes several at once, none of which can be given the credit; empty where it is one alone. Keys
-    below another one belong to it."""
+    """The declared keys of a row that changes several at once, none of which can be given the credit; empty where it is one alone.
+
+    Keys below another one belong to it.
+    """
     keys = dict.fromkeys(row.change)
     outermost = tuple(key for key in keys if not any(key != other and covers(other, key) for other in keys))
     return outermost if len(outermost) > 1 else ()
 
 
 def drawing(overrides: Sequence[str]) -> dict[str, Any]:
-    """Overrides of evaluate.py as a configuration: (steps=25, sampler.eta=1) -> {draw: {steps: 25, sampler.eta: 1}}; the last one of a key
-    counts."""
+    """Overrides of evaluate.py as a configuration; the last one of a key counts.
+
+    (steps=25, sampler.eta=1) -> {draw: {steps: 25, sampler.eta: 1}}.
+    """
     values = {}
     for override in overrides:
         key, equals, value = override.partition("=")

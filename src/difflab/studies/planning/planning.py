@@ -127,8 +127,9 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
 
 
 def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:
-    """Fields of a number's protocol, or beginnings of them, that keys of a training or of a drawing determine, as the options of a
-    drawing say of themselves.
+    """Fields of a number's protocol, or beginnings of them, that keys of a training or of a drawing determine.
+
+    The options of a drawing say it of themselves.
 
     Args:
         keys: As a row declares them: sampler.eta, draw.steps.
@@ -230,7 +231,8 @@ def _listed(packages: Any) -> list[str]:
 class _Fingerprints:
     """What data and evaluations are, each asked once.
 
-    lacking   why data could not be opened
+    Attributes:
+        lacking: Why data could not be opened.
     """
 
     def __init__(self):

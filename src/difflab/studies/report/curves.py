@@ -197,8 +197,10 @@ def _curve(
 
 
 def widest(steps: Mapping[int, Column]) -> list[int]:
-    """The seeds over which the mean is taken, where some have not come as far as others: those for which seeds * (steps that all of
-    them have) is largest. A seed that has just begun would cut the others short."""
+    """The seeds over which the mean is taken, where some have not come as far as others.
+
+    Those for which seeds * (steps that all of them have) is largest: a seed that has just begun would cut the others short.
+    """
     by_progress = sorted(steps, key=lambda seed: -steps[seed][-1])
     areas = [(i + 1) * steps[seed][-1] for i, seed in enumerate(by_progress)]
     return sorted(by_progress[: int(np.argmax(areas)) + 1]) if areas else []

@@ -195,7 +195,7 @@ def _range(differences: Sequence[PairedDifference], unmoved: tuple[float, float]
 
 
 def ratio(found: Speedup) -> str:
-    """1.82 × [1.40, 2.37]"""
+    """1.82 × [1.40, 2.37]."""
     if found.ratio is None:
         return NOTHING
     ends = "" if found.interval is None else f" [{found.interval[0]:.2f}, {found.interval[1]:.2f}]"
