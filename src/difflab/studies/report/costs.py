@@ -198,7 +198,8 @@ def _detail(state: CellState) -> str:
 class RowCost:
     """Of all seeds of a row.
 
-    hours    of the clock, over all starts, evaluations during training included
+    Attributes:
+        hours: Of the clock, over all starts, evaluations during training included.
 
     Attributes:
         speed: Images per second: the median over the lines of all logs.
