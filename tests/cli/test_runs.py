@@ -53,6 +53,11 @@ def test_they_are_chosen_and_sorted(root, monkeypatch, capsys):
     assert seeds("seed=3", "status=complete", "optimizer.lr=0.001") == [3]
     assert seeds("optimizer.lr=0.002") == []
     assert seeds("sort=seed") == [0, 3]
+    assert seeds("optimizer.lr=1e-3", "seed=0") == [0], "the number, however it is typed"
+    assert sorted(seeds("network.width=16.0")) == sorted(seeds("network._target_=difflab.networks.UNet")) == [0, 3], (
+        "not set by words"
+    )
+    assert seeds("network.width=17") == seeds("network.breadth=16") == []
     assert told(monkeypatch, capsys, root, "status=training").out == "no such run\n"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from difflab.reading.json import dumps
 
@@ -20,7 +20,7 @@ HELP = """difflab runs: the runs below a folder, a line on each
   difflab runs /scratch/runs status=complete    of another folder; only such runs
   difflab runs experiment=cosine_adagn seed=0 optimizer.lr=2e-4
                                                 only those of which all of this is true: experiment, seed, status, identity, wandb,
-                                                or what their command has set
+                                                or any key of their configuration, whether their command has set it or not
   difflab runs sort=frechet                     by the score whose name has this in it, the smallest first; or sort=step|seed|changed
   difflab runs --json                           for programs"""
 
@@ -83,6 +83,7 @@ def info() -> None:
 
 def as_text(runs: Sequence[ListedRun]) -> str:
     """A line for each run, and one that names the columns."""
+    from difflab.formatting import aligned
     from difflab.reading import printable
 
     rows = [("status", "step", "experiment", "seed", "scores", "W&B", "changed", "directory", "set by its command")]
@@ -103,16 +104,35 @@ def as_text(runs: Sequence[ListedRun]) -> str:
                 " ".join(run.overrides),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return printable("\n".join(lines) if runs else "no such run")
+    return printable(aligned(rows) if runs else "no such run")
 
 
 def _fits(run: ListedRun, wanted: dict[str, str]) -> bool:
-    from difflab.runs.listing import settings
+    """Whether all that is wanted is true of a run; its configuration is read where nothing else can tell."""
+    from difflab.runs.listing import configured, settings
 
     own = {**settings(run.overrides), **{key: str(getattr(run, key)) for key in COLUMNS}}
-    return all(own.get(key) == value for key, value in wanted.items())
+    asked = {key: value for key, value in wanted.items() if own.get(key) != value}
+    if not asked or any(key in COLUMNS for key in asked):
+        return not asked
+    found = configured(Path(run.path))
+    return all(key in found and _is(found[key], value) for key, value in asked.items())
+
+
+def _is(value: Any, wanted: str) -> bool:
+    """Whether a value is what somebody has typed: 0.0002 is 2e-4, a part is its class."""
+    from difflab.reading import FileError, parse_yaml
+
+    try:
+        typed = parse_yaml(wanted, "the command")
+    except FileError:
+        return False
+    if isinstance(value, bool) or isinstance(typed, bool) or typed is None:
+        return value is typed
+    try:
+        return float(value) == float(typed)
+    except (TypeError, ValueError):
+        return value == typed
 
 
 def _place(run: ListedRun, order: str) -> tuple[float, str]:

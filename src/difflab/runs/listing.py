@@ -203,6 +203,21 @@ def settings(words: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def configured(path: Path) -> dict[str, Any]:
+    """Dotted key -> value of a run's configuration; nothing where it cannot be read."""
+    try:
+        return dict(_dotted(RunDirectory(path).settings(), ""))
+    except FileError:
+        return {}
+
+
+def _dotted(node: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        yield f"{above}{key}", value
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{above}{key}.")
+
+
 def _words(start: Mapping[str, Any]) -> list[str]:
     """The words that set something at a start: those of its row in a sweep. Earlier versions kept the whole command alone."""
     own = start.get("overrides")

@@ -10,6 +10,7 @@ Of a metric that is no ratio (is), differences: new -2, -2, -1.7: mean -1.9, se 
 """
 
 import csv
+import gc
 import io
 import math
 import re
@@ -24,7 +25,9 @@ from scipy.stats import ttest_rel
 from difflab.formatting import full
 from difflab.studies import StudyError, read_study
 from difflab.studies.evidence import gather
-from difflab.studies.report import Csv, Html, Latex, Markdown, ablation_table, protocol_line
+from difflab.studies.report import Csv, Html, Latex, Markdown, Renderer, ablation_table, protocol_line
+from difflab.studies.report.table_markup import renderers
+from difflab.studies.report.table_text import Text
 from difflab.studies.statistics import verdicts
 from fabricated import PROTOCOL, finish, measured, planned, study
 
@@ -95,6 +98,32 @@ def test_markdown(tmp_path):
     found = table(tmp_path)
     base = found.evidence.arms["base"].replicates[0].measurements["fid"].protocol
     assert Markdown().render(found) == MARKDOWN.format(fingerprint=base.without("seeds").fingerprint)
+
+
+def test_text_has_columns_below_each_other(tmp_path):
+    """For a terminal: nothing is escaped, and marks stand behind their numbers."""
+    head, base, new, *_ = Text().render(table(tmp_path)).splitlines()
+    assert head.split("  ")[0] == "row"
+    assert "11.0 ± 2.5" in base
+    assert "-17.5 % [-24.5, -9.8]" in new
+    assert new.startswith("add_GN & 50%")
+    assert head.index("Δ") == new.index("-17.5 %")
+
+
+def test_a_form_of_a_table_joins_by_being_written(tmp_path):
+    """A form says its name and its suffix itself; no list has to know it."""
+
+    class Names(Renderer):
+        name, suffix = "names", ".names"
+
+        def render(self, table):
+            return " ".join(table.lines)
+
+    try:
+        assert renderers()["names"]().render(table(tmp_path)) == "base new wide"
+    finally:
+        del Names
+        gc.collect()
 
 
 def test_latex(tmp_path):
