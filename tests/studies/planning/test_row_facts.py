@@ -7,6 +7,7 @@ import pytest
 from difflab.config.keys import ConfigError
 from difflab.config.paths import config_directory
 from difflab.config.resolve import resolve_row
+from difflab.networks import UNet
 from difflab.studies.planning import facts as row_facts
 from difflab.studies.planning.facts import RowFacts, match_row
 
@@ -122,3 +123,9 @@ def test_rows_are_matched_by_parameters_and_by_flops(facts):
 def test_a_match_that_cannot_be_made(facts, by, key, told):
     with pytest.raises(ValueError, match=told):
         match_row(facts, by, key, SMALL, resolve_row(SMALL))
+
+
+def test_a_network_says_itself_by_what_it_can_be_matched(facts, monkeypatch):
+    monkeypatch.setattr(UNet, "sizes", {"depth": (1,)})
+    with pytest.raises(ValueError, match=r"network\.width cannot be solved for: match by network\.depth$"):
+        match_row(facts, "params", "network.width", SMALL, resolve_row(SMALL))
