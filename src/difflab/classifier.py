@@ -36,6 +36,6 @@ class NoisyClassifier(NoisyModel):
             )
         self.num_classes = network.out_channels
 
-    def forward(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"]) -> Float[Tensor, "b k"]:
+    def forward(self, x_t: Float[Tensor, "b c *size"], t: Float64[Tensor, " b"]) -> Float[Tensor, "b k"]:
         _, c = self.coefficients(t)
         return self.network(over(c.c_in, x_t) * x_t, c.c_noise, Condition()).to(x_t.dtype)

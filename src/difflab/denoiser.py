@@ -27,8 +27,8 @@ class RawOutput(NamedTuple):
         level: (alpha, sigma) at the images' times.
     """
 
-    F: Float[Tensor, "b c h w"]
-    variance_fraction: Float[Tensor, "b c h w"] | None
+    F: Float[Tensor, "b c *size"]
+    variance_fraction: Float[Tensor, "b c *size"] | None
     c: Preconditioning
     level: AlphaSigma
 
@@ -82,11 +82,11 @@ class Denoiser(NoisyModel):
                 "parameterization=velocity or x0, or a schedule that keeps some"
             )
 
-    def forward(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> Prediction:
+    def forward(self, x_t: Float[Tensor, "b c *size"], t: Float64[Tensor, " b"], cond: Condition) -> Prediction:
         raw = self.raw(x_t, t, cond)
         return Prediction(raw.x0(x_t), raw.variance_fraction)
 
-    def raw(self, x_t: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
+    def raw(self, x_t: Float[Tensor, "b c *size"], t: Float64[Tensor, " b"], cond: Condition) -> RawOutput:
         """The network's output before it is read, as objectives want it."""
         level, c = self.coefficients(t)
         cond = cond.at(t) if cond.controls else cond

@@ -129,8 +129,8 @@ def normal_cdf(x: Tensor) -> Tensor:
 
 
 def discretized_normal_log_likelihood(
-    x_0: Float[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"], log_scale: Tensor
-) -> Float[Tensor, "b c h w"]:
+    x_0: Float[Tensor, "b c *size"], mean: Float[Tensor, "b c *size"], log_scale: Tensor
+) -> Float[Tensor, "b c *size"]:
     """The log probability that N(mean, exp(log_scale)^2) gives to the 8-bit grey level of each x_0 in [-1, 1].
 
     A level is an interval of width 2/255; the outermost ones reach to infinity (Ho et al. 2020, eq. 13).

@@ -4,7 +4,8 @@ Conventions:
 
 - t is the time in [0, 1]: 0 is clean, 1 is noise; `s` is always the earlier (cleaner) time, s < t.
 - x_t = alpha_t x_0 + sigma_t eps.
-- Images are [B, C, H, W], floating point in [-1, 1].
+- What is modelled is [B, C, *size], floating point: images [B, C, H, W] in [-1, 1], points and vectors [B, C], videos [B, C, T, H, W]. No
+  formula asks for the number of axes; networks do.
 - Times are [B], float64. Schedules and every coefficient that follows from them are float64 [B] as well and are cast to the image's type
 only where they multiply an image.
 - Losses are [B], one value per example until the module takes the mean.
@@ -87,13 +88,13 @@ class Prediction:
     """What a denoiser says of x_t.
 
     Attributes:
-        x0: E[x_0 | x_t], [B, C, H, W].
-        variance_fraction: What the network says of the variance of a reverse step, uninterpreted, [B, C, H, W]; None for a network that
+        x0: E[x_0 | x_t], of x_t's shape.
+        variance_fraction: What the network says of the variance of a reverse step, uninterpreted; None for a network that
             says nothing. Only a `Variance` reads it, since only a step (s, t) knows its beta.
     """
 
-    x0: Float[Tensor, "b c h w"]
-    variance_fraction: Float[Tensor, "b c h w"] | None = None
+    x0: Float[Tensor, "b c *size"]
+    variance_fraction: Float[Tensor, "b c *size"] | None = None
 
 
 @dataclass(frozen=True)

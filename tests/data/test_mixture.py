@@ -109,7 +109,7 @@ def test_frechet_distance():
 @pytest.mark.parametrize(
     ("means", "weights", "std", "message"),
     [
-        ([[0.0]], [1.0], 0.1, r"means \[K, C, H, W\]"),
+        ([0.0], [1.0], 0.1, r"means \[K, C, ...\]"),
         ([[[[0.0]]]], [0.5, 0.5], 0.1, r"weights \[K\]"),
         ([[[[0.0]]]], [0.0], 0.1, "positive"),
         ([[[[0.0]]]], [1.0], 0.0, "positive"),
@@ -118,3 +118,10 @@ def test_frechet_distance():
 def test_a_mixture_that_is_none_is_refused(means, weights, std, message):
     with pytest.raises(DataError, match=message):
         GaussianMixture(means, weights, std)
+
+
+def test_a_mixture_in_the_plane_is_no_images():
+    plane = GaussianMixture([[0.0, 1.0], [1.0, 0.0]], [1.0, 1.0], 0.1)
+    assert plane.sample(ImageNoise(0, torch.arange(5)), torch.zeros(5, dtype=torch.long)).shape == (5, 2)
+    with pytest.raises(DataError, match=r"Images need means \[K, C, H, W\], and these are \[2, 2\]"):
+        MixtureImages(plane, 10)

@@ -37,24 +37,24 @@ class Moments(NamedTuple):
 
 
 class GaussianMixture:
-    """sum_k pi_k N(mu_k, s^2 I) over images; everything in float64.
+    """sum_k pi_k N(mu_k, s^2 I) over images or points; everything in float64.
+
+    A class label is the number of a component: given labels [B], x_0 is drawn from that component alone; a negative label (the null class)
+    stands for the whole mixture.
 
     Args:
-        means: [K, C, H, W], a tensor or nested lists.
+        means: [K, C, *size], a tensor or nested lists: [K, C, H, W] of images, [K, C] of points.
         weights: [K], positive; scaled to sum to one.
         std: s, the standard deviation of every component.
-
-    A class label is the number of a component: given labels [B], x_0 is drawn from that component alone; a negative
-    label (the null class) stands for the whole mixture.
     """
 
     def __init__(self, means: Tensor | Sequence[Any], weights: Tensor | Sequence[float], std: float):
         self.means = torch.as_tensor(means, dtype=torch.float64)
         self.weights = torch.as_tensor(weights, dtype=torch.float64)
         self.std = std
-        if self.means.ndim != 4 or self.weights.shape != self.means.shape[:1]:
+        if self.means.ndim < 2 or self.weights.shape != self.means.shape[:1]:
             raise DataError(
-                f"Expected means [K, C, H, W] and weights [K], found {[*self.means.shape]} and {[*self.weights.shape]}."
+                f"Expected means [K, C, ...] and weights [K], found {[*self.means.shape]} and {[*self.weights.shape]}."
             )
         if not (self.weights > 0).all() or not std > 0:
             raise DataError(f"Weights and std of a mixture must be positive, found {self.weights.tolist()} and {std}.")
@@ -67,22 +67,22 @@ class GaussianMixture:
         return cls(means, torch.arange(1.0, components + 1), std)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.means.shape[1:]
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of images, (C,) of points."""
+        return tuple(self.means.shape[1:])
 
     def sample_labels(self, noise: Noise) -> Int[Tensor, " b"]:
         """The component of each image, drawn with probability pi."""
         upper = self.weights.cumsum(0)[:-1].to(noise.number.device)
         return torch.bucketize(noise.uniform("component"), upper)
 
-    def sample(self, noise: Noise, labels: Int[Tensor, " b"]) -> Float64[Tensor, "b c h w"]:
+    def sample(self, noise: Noise, labels: Int[Tensor, " b"]) -> Float64[Tensor, "b c *size"]:
         """Images of the given components."""
         return self.means.to(labels.device)[labels] + self.std * noise.normal("pixels", self.shape)
 
     def denoise(
         self, x_t: Tensor, alpha: Float64[Tensor, " b"], sigma: Float64[Tensor, " b"], labels: Tensor | None = None
-    ) -> Float64[Tensor, "b c h w"]:
+    ) -> Float64[Tensor, "b c *size"]:
         """E[x_0 | x_t]."""
         alpha, sigma = _columns(alpha), _columns(sigma)
         x_t, means = x_t.double().flatten(1), self._means(x_t)
@@ -92,7 +92,7 @@ class GaussianMixture:
 
     def score(
         self, x_t: Tensor, alpha: Float64[Tensor, " b"], sigma: Float64[Tensor, " b"], labels: Tensor | None = None
-    ) -> Float64[Tensor, "b c h w"]:
+    ) -> Float64[Tensor, "b c *size"]:
         """The gradient of log p(x_t) by x_t."""
         alpha, sigma = _columns(alpha), _columns(sigma)
         x_t, means = x_t.double().flatten(1), self._means(x_t)
@@ -167,6 +167,10 @@ class MixtureImages(ImageDataset):
     def __init__(self, mixture: GaussianMixture, length: int, seed: int = 0):
         self.mixture = mixture
         self.seed = seed
+        if len(mixture.shape) != 3:
+            raise DataError(
+                f"Images need means [K, C, H, W], and these are [{len(mixture.means)}, {', '.join(map(str, mixture.shape))}]."
+            )
         channels, height, width = mixture.shape
         if height != width:
             raise DataError(f"A mixture used as a data set needs square images, found {height}x{width}.")

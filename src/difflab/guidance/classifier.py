@@ -14,7 +14,7 @@ from difflab.types import ClassifyFn, Condition, DenoiseFn, Label, Prediction
 
 
 def class_log_probability(
-    classify: ClassifyFn, x: Float[Tensor, "b c h w"], t: Float64[Tensor, " b"], cond: Condition
+    classify: ClassifyFn, x: Float[Tensor, "b c *size"], t: Float64[Tensor, " b"], cond: Condition
 ) -> Float[Tensor, " b"]:
     """The log-probability log p(y | x) at time t, y being the label of each image; 0 for an image whose class was dropped.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from difflab.guidance.guidance import Guidance
+from difflab.process import over
 from difflab.types import Condition, DenoiseFn, Prediction
 
 
@@ -27,7 +28,7 @@ class DynamicThreshold(Guidance):
     def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
         def thresholded(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
             prediction = denoise(x_t, t, cond)
-            s = self._quantiles(prediction.x0).clamp(min=1)[:, None, None, None]
+            s = over(self._quantiles(prediction.x0).clamp(min=1), prediction.x0)
             return Prediction(prediction.x0.clamp(-s, s) / s, prediction.variance_fraction)
 
         return thresholded

@@ -26,7 +26,7 @@ class ChannelMeans:
         self.target = list(target)
         self.std = std
 
-    def __call__(self, x_0: Float[Tensor, "b c h w"], /) -> Float[Tensor, " b"]:
+    def __call__(self, x_0: Float[Tensor, "b c *size"], /) -> Float[Tensor, " b"]:
         means = x_0.mean(dim=(2, 3))
         return -(means - means.new_tensor(self.target)).square().sum(dim=1) / (2 * self.std**2)
 
@@ -60,6 +60,6 @@ class Similarity(nn.Module):
         self.sharpness = sharpness
         self.register_buffer("target", target)
 
-    def forward(self, x_0: Float[Tensor, "b c h w"], /) -> Float[Tensor, " b"]:
+    def forward(self, x_0: Float[Tensor, "b c *size"], /) -> Float[Tensor, " b"]:
         embedded = self.embed(x_0)
         return self.sharpness * F.cosine_similarity(embedded, self.target.to(embedded)[None], dim=1)

@@ -56,7 +56,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
+        self, x: Float[Tensor, "b c *size"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o *size"]:
         """The output [B, out_channels, H, W]; of a classifier's, whose output is no image, [B, out_channels].
 

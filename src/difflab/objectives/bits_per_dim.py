@@ -43,7 +43,7 @@ class BoundStep(NamedTuple):
 
 @torch.no_grad()
 def bound_steps(
-    x_0: Float[Tensor, "b c h w"], cond: Condition, denoise: DenoiseFn, variance: Variance, chain: Chain, noise: Noise
+    x_0: Float[Tensor, "b c *size"], cond: Condition, denoise: DenoiseFn, variance: Variance, chain: Chain, noise: Noise
 ) -> Iterator[BoundStep]:
     """The steps of the chain, the noisiest first; one call of the denoiser each.
 
@@ -69,7 +69,7 @@ def bound_steps(
         )
 
 
-def prior_bits(x_0: Float[Tensor, "b c h w"], chain: Chain) -> Float[Tensor, " b"]:
+def prior_bits(x_0: Float[Tensor, "b c *size"], chain: Chain) -> Float[Tensor, " b"]:
     """KL(q(x_T | x_0) || N(0, alpha_T^2 + sigma_T^2)) in bits per dimension: what the chain's beginning still knows of x_0.
 
     The variance is that of the noise from which samplers start, 1 for a variance-preserving schedule.

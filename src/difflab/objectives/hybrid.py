@@ -33,7 +33,7 @@ class Hybrid(Objective[Denoiser]):
         self.vlb = VLB(time_sampler)
         self.vlb_weight = vlb_weight
 
-    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
         t, importance = self.time_sampler(noise, denoiser.schedule)
         eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
         x_t = perturb(x_0, eps, denoiser.schedule(t))

@@ -30,7 +30,7 @@ class Objective(ABC, Generic[M_contra]):
     couples_images: bool = False
 
     @abstractmethod
-    def __call__(self, model: M_contra, /, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+    def __call__(self, model: M_contra, /, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
         """The losses of images.
 
         Args:

@@ -26,7 +26,7 @@ class Simple(Objective[Denoiser]):
         self.time_sampler = time_sampler
         self.weighting = weighting
 
-    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
         t, importance = self.time_sampler(noise, denoiser.schedule)
         eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
         raw = denoiser.raw(perturb(x_0, eps, denoiser.schedule(t)), t, cond)

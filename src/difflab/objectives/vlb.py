@@ -19,8 +19,8 @@ from difflab.variances import Variance
 
 
 def bound_term(
-    x_0: Float[Tensor, "b c h w"],
-    x_t: Float[Tensor, "b c h w"],
+    x_0: Float[Tensor, "b c *size"],
+    x_t: Float[Tensor, "b c *size"],
     prediction: Prediction,
     variance: Variance,
     chain: Chain,
@@ -59,7 +59,7 @@ class VLB(Objective[Denoiser]):
     def __init__(self, time_sampler: TimeSampler):
         self.time_sampler = time_sampler
 
-    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c h w"], cond: Condition, noise: Noise) -> Losses:
+    def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
         t, importance = self.time_sampler(noise, denoiser.schedule)
         eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
         x_t = perturb(x_0, eps, denoiser.schedule(t))

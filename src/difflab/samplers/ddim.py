@@ -35,7 +35,12 @@ class DDIM(Sampler):
         self.eta = eta
 
     def trajectory(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+        self,
+        denoise: DenoiseFn,
+        schedule: NoiseSchedule,
+        x_T: Float[Tensor, "b c *size"],
+        cond: Condition,
+        noise: Noise,
     ) -> Iterator[SamplerStep]:
         chain, x = Chain(schedule, self.grid(schedule)), x_T
         (alpha_s, alpha_t), (sigma_s, sigma_t) = ((level[:-1], level[1:]) for level in chain.level)
@@ -54,8 +59,8 @@ class DDIM(Sampler):
 
     @torch.no_grad()
     def encode(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_0: Float[Tensor, "b c h w"], cond: Condition
-    ) -> Float[Tensor, "b c h w"]:
+        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_0: Float[Tensor, "b c *size"], cond: Condition
+    ) -> Float[Tensor, "b c *size"]:
         """The x_T at which the deterministic sampler (eta = 0) would have started to end at x_0, up to discretisation.
 
         The ordinary differential equation run upwards (Song et al. 2021, section 4.3). The image stands in for the slightly noisy one at

@@ -30,7 +30,12 @@ class DDPM(Sampler):
         self.variance = variance
 
     def trajectory(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+        self,
+        denoise: DenoiseFn,
+        schedule: NoiseSchedule,
+        x_T: Float[Tensor, "b c *size"],
+        cond: Condition,
+        noise: Noise,
     ) -> Iterator[SamplerStep]:
         chain, x = Chain(schedule, self.grid(schedule)), x_T
         transitions = chain.transition(torch.arange(1, len(chain) + 1))

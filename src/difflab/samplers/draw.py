@@ -18,11 +18,11 @@ def draw(
     denoise: DenoiseFn,
     schedule: NoiseSchedule,
     sampler: Sampler,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     seeds: Int[Tensor, " b"],
     cond: Condition,
     dtype: torch.dtype = torch.float32,
-) -> Float[Tensor, "b c h w"]:
+) -> Float[Tensor, "b c *size"]:
     """One image [C, H, W] per seed, on the seeds' device.
 
     The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn together or
@@ -64,6 +64,6 @@ def shares(count: int, batch_size: int, rank: int, world_size: int) -> Iterator[
         yield torch.arange(start + rank * batch_size, start + (rank + 1) * batch_size)
 
 
-def _stream(shape: tuple[int, int, int], cond: Condition) -> int:
+def _stream(shape: tuple[int, ...], cond: Condition) -> int:
     """Which of the noises of a seed an image gets: 0; where a smaller image is enlarged the height, which differs from stage to stage."""
     return 0 if GivenImage.of(cond) is None else shape[1]

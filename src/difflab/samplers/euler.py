@@ -36,7 +36,12 @@ class Euler(Sampler):
         self.churn = Churn(s_churn, s_min, s_max, s_noise)
 
     def trajectory(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+        self,
+        denoise: DenoiseFn,
+        schedule: NoiseSchedule,
+        x_T: Float[Tensor, "b c *size"],
+        cond: Condition,
+        noise: Noise,
     ) -> Iterator[SamplerStep]:
         chain = Chain(schedule, self.grid(schedule))
         x = x_T / float(chain.level.alpha[-1])

@@ -58,7 +58,12 @@ class Sampler(ABC):
 
     @abstractmethod
     def trajectory(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
+        self,
+        denoise: DenoiseFn,
+        schedule: NoiseSchedule,
+        x_T: Float[Tensor, "b c *size"],
+        cond: Condition,
+        noise: Noise,
     ) -> Iterator[SamplerStep]:
         """The steps from the grid's last time to 0; the last step's x_s is the sample.
 
@@ -72,8 +77,13 @@ class Sampler(ABC):
 
     @torch.no_grad()
     def __call__(
-        self, denoise: DenoiseFn, schedule: NoiseSchedule, x_T: Float[Tensor, "b c h w"], cond: Condition, noise: Noise
-    ) -> Float[Tensor, "b c h w"]:
+        self,
+        denoise: DenoiseFn,
+        schedule: NoiseSchedule,
+        x_T: Float[Tensor, "b c *size"],
+        cond: Condition,
+        noise: Noise,
+    ) -> Float[Tensor, "b c *size"]:
         """Samples from noise x_T."""
         x = x_T
         for step in self.trajectory(denoise, schedule, x_T, cond.kept(), noise):
@@ -81,7 +91,7 @@ class Sampler(ABC):
         return x
 
 
-def initial_noise(schedule: NoiseSchedule, grid: Grid, shape: tuple[int, int, int], noise: Noise) -> Tensor:
+def initial_noise(schedule: NoiseSchedule, grid: Grid, shape: tuple[int, ...], noise: Noise) -> Tensor:
     """x_T, float64: normal, with the standard deviation sqrt(alpha^2 + sigma^2) that standardised data have at the grid's last time.
 
     It is 1 for a variance-preserving schedule.

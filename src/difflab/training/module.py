@@ -247,7 +247,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
     def configure_callbacks(self) -> list[pl.Callback]:
         return [self.objective, self.ema, self.guidance]
 
-    def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c h w"]:
+    def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c *size"]:
         """One image per seed from the guided denoiser, with the weights that it has now."""
         denoise = self.guidance.wrap_denoiser(self.denoiser)
         return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
