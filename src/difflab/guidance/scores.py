@@ -27,7 +27,7 @@ class ChannelMeans:
         self.std = std
 
     def __call__(self, x_0: Float[Tensor, "b c *size"], /) -> Float[Tensor, " b"]:
-        means = x_0.mean(dim=(2, 3))
+        means = x_0.flatten(2).mean(dim=2)
         return -(means - means.new_tensor(self.target)).square().sum(dim=1) / (2 * self.std**2)
 
 
