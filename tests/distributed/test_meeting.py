@@ -12,7 +12,7 @@ from difflab.distributed.meeting import EndedElsewhere, Meeting, NodeError, Repo
 from difflab.distributed.placement import Placement
 
 
-def met(*what: Callable[[Meeting], Any], patience: float = 20.0) -> list[Any]:
+def met(*what: Callable[[Meeting], Any], timeout: float = 20.0) -> list[Any]:
     """What each of so many processes (here threads) does at one meeting, or how it ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -20,7 +20,7 @@ def met(*what: Callable[[Meeting], Any], patience: float = 20.0) -> list[Any]:
 
     def one(rank: int) -> Any:
         place = Placement("srun", rank, len(what), 0, 1, "127.0.0.1", port, False, "1.0")
-        meeting = Meeting(place, patience)
+        meeting = Meeting(place, timeout)
         try:
             return what[rank](meeting)
         except Exception as error:
@@ -85,7 +85,7 @@ def test_another_configuration_on_one_machine_is_refused():
 
 def test_who_does_not_come_is_named():
     began = time.monotonic()
-    said = met(ready, lambda meeting: None, patience=0.5)
+    said = met(ready, lambda meeting: None, timeout=0.5)
     assert "process 1 did not come within 0.5 s" in str(said[0])
     assert time.monotonic() - began < 15
 

@@ -8,7 +8,7 @@ import pytest
 
 from difflab.distributed.meeting import Meeting
 from difflab.runs import saved_checkpoints as chosen
-from difflab.runs.saved_checkpoints import OlderStateError, chosen_checkpoint, own_code, table_of
+from difflab.runs.saved_checkpoints import OlderStateError, agreed_checkpoint, own_code, table_of
 
 
 def checkpoint(folder, step: int, content: str = "a"):
@@ -32,14 +32,14 @@ def heard(monkeypatch):
 
 def test_a_machine_that_sees_an_older_state_says_so(tmp_path, monkeypatch, heard):
     """It would go on from step 3 while the others go on from step 6, and the mixture would be saved."""
-    monkeypatch.setattr(chosen, "PATIENCE", 0.2)
+    monkeypatch.setattr(chosen, "TIMEOUT", 0.2)
     checkpoint(tmp_path / "here", 3)
     heard(checkpoint(tmp_path / "there", 6))
     with pytest.raises(OlderStateError, match=r"step-00000006\.ckpt, from which process 0 goes on, is not there"):
-        chosen_checkpoint(tmp_path / "here")
+        agreed_checkpoint(tmp_path / "here")
     checkpoint(tmp_path / "here", 6, "b")
     with pytest.raises(OlderStateError, match="has another content"):
-        chosen_checkpoint(tmp_path / "here")
+        agreed_checkpoint(tmp_path / "here")
 
 
 def test_a_file_system_that_lags_is_waited_for(tmp_path, heard):
@@ -48,15 +48,15 @@ def test_a_file_system_that_lags_is_waited_for(tmp_path, heard):
     checkpoint(tmp_path / "here", 3)
     late.start()
     began = time.monotonic()
-    assert chosen_checkpoint(tmp_path / "here") == tmp_path / "here" / "step-00000006.ckpt"
+    assert agreed_checkpoint(tmp_path / "here") == tmp_path / "here" / "step-00000006.ckpt"
     assert time.monotonic() - began > 0.5
 
 
 def test_process_0_takes_the_newest(tmp_path):
     checkpoint(tmp_path / "here", 3)
     newest = checkpoint(tmp_path / "here", 6)
-    assert chosen_checkpoint(tmp_path / "here") == newest
-    assert chosen_checkpoint(tmp_path / "nowhere") is None
+    assert agreed_checkpoint(tmp_path / "here") == newest
+    assert agreed_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_the_code_has_a_hash():

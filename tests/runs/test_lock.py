@@ -121,7 +121,7 @@ def test_without_flock_a_living_holder_keeps_its_run_and_a_dead_one_loses_it(tmp
     process.kill()
     process.wait()
     assert not RunLock(tmp_path).is_held()
-    lock = RunLock(tmp_path, patience=0.2)
+    lock = RunLock(tmp_path, timeout=0.2)
     lock.acquire()
     lock.release()
 
@@ -130,24 +130,24 @@ def test_without_flock_a_holder_on_another_machine_is_watched(tmp_path, holding,
     process = holding("another machine")
     assert RunLock(tmp_path).is_held()
     with pytest.raises(RunBusyError, match=f"process {process.pid} on"):
-        RunLock(tmp_path, beat=0.1, patience=60).acquire()
+        RunLock(tmp_path, beat=0.1, timeout=60).acquire()
     process.kill()
     process.wait()
-    RunLock(tmp_path, beat=0.1, patience=2).acquire()
+    RunLock(tmp_path, beat=0.1, timeout=2).acquire()
 
 
 def test_a_flock_that_other_machines_do_not_see_is_not_enough(tmp_path, holding):
     """As of NFS mounted with local_lock=flock: both machines are given the lock."""
     process = holding("another machine")
     with pytest.raises(RunBusyError, match=f"process {process.pid} on"):
-        RunLock(tmp_path, beat=0.1, patience=60).acquire()
+        RunLock(tmp_path, beat=0.1, timeout=60).acquire()
 
 
 def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path, without_flock):
     me = Holder.me()
     assert me.lives()
     replace(me, began="1").write(tmp_path / "lock.json")
-    RunLock(tmp_path, patience=0.2).acquire()
+    RunLock(tmp_path, timeout=0.2).acquire()
 
 
 def test_of_two_that_start_at_once_without_flock_one_gets_the_run(tmp_path, without_flock, monkeypatch):
@@ -156,7 +156,7 @@ def test_of_two_that_start_at_once_without_flock_one_gets_the_run(tmp_path, with
     def take():
         start.wait()
         try:
-            RunLock(tmp_path, patience=2).acquire()
+            RunLock(tmp_path, timeout=2).acquire()
             got.append("held")
         except RunBusyError:
             got.append("busy")

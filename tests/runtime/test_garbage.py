@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from difflab.runtime.process import spared
+from difflab.runtime.process import gc_paused
 
 ENDING = """
 import atexit, gc, threading, time
@@ -32,13 +32,13 @@ def unfrozen():
 
 
 def begin_and_fail():
-    with spared():
+    with gc_paused():
         raise RuntimeError("no such module")
 
 
 def test_nothing_is_collected_within_and_all_is_as_it_was_afterwards(unfrozen):
     before = gc.get_freeze_count()
-    with spared():
+    with gc_paused():
         assert not gc.isenabled()
         made = [[] for _ in range(1000)]
     assert gc.isenabled()

@@ -85,7 +85,7 @@ class Late:
 
 @pytest.fixture
 def late(monkeypatch):
-    monkeypatch.setattr(divergence, "Fetched", Late)
+    monkeypatch.setattr(divergence, "HostCopy", Late)
 
 
 class Keeper(pl.Callback):
@@ -222,7 +222,7 @@ def test_a_value_comes_from_a_gpu():
     for _ in range(50):
         there = there @ there[0] / 1000 * there
     asked = torch.isfinite(there).all()
-    fetched = divergence.Fetched(asked)
+    fetched = divergence.HostCopy(asked)
     asked.logical_not_()
     assert fetched.may_wait
     assert fetched.value().device.type == "cpu"

@@ -17,7 +17,7 @@ from difflab.reading import read_text, shown
 from difflab.reading.json import fields
 from difflab.runs.export import model_weights, read_exported, read_run, reconstruct
 from difflab.runs.listing import SeveralRunsError, found_run, is_run
-from difflab.runs.saved_checkpoints import chosen_checkpoint, is_whole
+from difflab.runs.saved_checkpoints import agreed_checkpoint, is_whole
 from difflab.training import TrainedModule
 
 _being_read: set[Path] = set()
@@ -79,7 +79,7 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
         weights, step = reconstruct(path / "snapshots", posthoc_std)
         return RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
     if path.is_dir():
-        checkpoint = chosen_checkpoint(path / "checkpoints")
+        checkpoint = agreed_checkpoint(path / "checkpoints")
         if checkpoint is None:
             if (path / "checkpoints").is_dir():
                 raise ConfigError(f"checkpoint={name}: there is no whole checkpoint in {path / 'checkpoints'}")

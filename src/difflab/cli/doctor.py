@@ -60,7 +60,7 @@ def doctor(overrides: list[str], seconds: float) -> tuple[int, Report, bool]:
             fail(" ".join(str(error).split()))
         try:
             place = placement()
-            group = Group(place, patience=seconds / 2, arrival=2 * seconds)
+            group = Group(place, timeout=seconds / 2, arrival=2 * seconds)
             examination = Examination(checks, group, seconds)
             report = examination.run()
         except (ProcessMissingError, OSError, RuntimeError) as error:

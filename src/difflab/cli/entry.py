@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from difflab.cli.endings import fail
 from difflab.config.paths import config_directories, config_files, is_group
 from difflab.runtime.invocation import check_surroundings, command, program
-from difflab.runtime.process import end_at_once, end_with_first, spared
+from difflab.runtime.process import end_at_once, end_with_first, gc_paused
 
 if TYPE_CHECKING:
     from difflab.config.run import DictConfig
@@ -96,7 +96,7 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if missing := check_surroundings():
         fail(missing)
-    with spared():
+    with gc_paused():
         from difflab.config.keys import ConfigError, compose_or_explain
         from difflab.config.multirun import is_multirun, multirun
         from difflab.config.run import hydra_for, read_words, run_by_hydra, run_composed
@@ -110,7 +110,7 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
             run_by_hydra(config_name, function)
         else:
             with hydra_for(config_name):
-                with spared():
+                with gc_paused():
                     config = compose_or_explain(
                         config_name, words
                     )  # a mistake ends it before anything large is imported

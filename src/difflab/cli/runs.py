@@ -60,7 +60,7 @@ def info() -> None:
     """The command line of `difflab info`."""
     from difflab.cli.endings import fail
     from difflab.cli.entry import Words, arguments
-    from difflab.runtime.process import end_at_once, spared
+    from difflab.runtime.process import end_at_once, gc_paused
 
     end_at_once()
     words = Words(INFO)
@@ -70,7 +70,7 @@ def info() -> None:
     if given.run is None:
         print(INFO)
         sys.exit(2)
-    with spared():
+    with gc_paused():
         from difflab.runs.info import as_text as told
         from difflab.runs.info import info as known
         from difflab.runs.listing import found_run

@@ -73,7 +73,7 @@ def main() -> None:
     from difflab.cli.endings import fail
     from difflab.cli.entry import arguments, wants_help
     from difflab.runtime.invocation import check_surroundings
-    from difflab.runtime.process import end_at_once, spared
+    from difflab.runtime.process import end_at_once, gc_paused
 
     words = arguments()
     if not words or wants_help(words):
@@ -87,7 +87,7 @@ def main() -> None:
             print(study_list())
             return
         request = None if words[0] == "compare" else understood(words)
-        with spared():
+        with gc_paused():
             module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0] if request else 'study_results'}")
         if request is None:
             module.compare(words[1:])

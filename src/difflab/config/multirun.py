@@ -180,7 +180,7 @@ def _end(folder: Path, known: dict[int, RowEnd], rows: Sequence[Sequence[str]], 
     status = sweep_status(ended, stopped)
     if trouble and not stopped and not any(row.begun for row in ended):
         raise ConfigError(f"{trouble}. No row was begun" if ended else trouble)
-    for line in _told(ended, trouble):
+    for line in _summary(ended, trouble):
         print(line, file=sys.stderr if status else sys.stdout)
     raise Ended(status, "")
 
@@ -205,7 +205,7 @@ def sweep_status(rows: Sequence[RowEnd], stopped: bool) -> int:
     return REQUEUE_EXIT_CODE if statuses - {0} else 0
 
 
-def _told(rows: Sequence[RowEnd], trouble: str) -> Iterator[str]:
+def _summary(rows: Sequence[RowEnd], trouble: str) -> Iterator[str]:
     """The sweep in a line, and a line for each row that is not complete."""
     names = swept([row.overrides for row in rows])
     groups = {

@@ -77,17 +77,17 @@ class Group:
 
     Args:
         place: Of this process.
-        patience: Seconds to wait for another process at a barrier.
+        timeout: Seconds to wait for another process at a barrier.
         arrival: Seconds that processes may start apart.
 
     Attributes: `hosts` by rank of those that have come, `missing` ranks.
     """
 
-    def __init__(self, place: Placement, patience: float, arrival: float):
+    def __init__(self, place: Placement, timeout: float, arrival: float):
         self.rank, self.size = place.rank, place.size
         self.local_rank, self.local_size = place.local_rank, place.local_size
         self.started_by = place.started_by
-        self.patience = patience
+        self.timeout = timeout
         self.arrival = arrival
         self.hosts: dict[int, str] = {}
         self.missing: set[int] = set()
@@ -102,10 +102,10 @@ class Group:
 
     def whole_store(self, first: bool = False) -> TCPStore:
         """A connection to the meeting place, of which torchrun keeps one for all of its attempts; the first one of process 0 makes it."""
-        place, patience = self._place, timedelta(seconds=self.arrival)
+        place, timeout = self._place, timedelta(seconds=self.arrival)
         is_host = place.rank == 0 and not place.hosted and first
         try:
-            return TCPStore(place.address, place.port, is_master=is_host, timeout=patience, wait_for_workers=False)
+            return TCPStore(place.address, place.port, is_master=is_host, timeout=timeout, wait_for_workers=False)
         except RuntimeError as error:
             if is_host:
                 raise ProcessMissingError(
@@ -128,9 +128,9 @@ class Group:
         """Tells the first process something; once per topic."""
         self._store.set(f"{topic}/{self.rank}", dumps(what))
 
-    def answers(self, topic: str, patience: float) -> dict[int, Any]:
+    def answers(self, topic: str, timeout: float) -> dict[int, Any]:
         """What each process answers, by rank; without those that do not, for whom nobody waits again."""
-        self.missing |= self._absent(topic, set(range(self.size)) - self.missing, patience)
+        self.missing |= self._absent(topic, set(range(self.size)) - self.missing, timeout)
         present = [rank for rank in range(self.size) if rank not in self.missing]
         return {rank: json.loads(self._store.get(f"{topic}/{rank}")) for rank in present}
 
@@ -138,10 +138,10 @@ class Group:
         """Tells everybody something; once per topic."""
         self._store.set(f"said/{topic}", dumps(what))
 
-    def hear(self, topic: str, patience: float) -> Any:
+    def hear(self, topic: str, timeout: float) -> Any:
         """What was said of a topic, once it is said."""
-        if self._unset([f"said/{topic}"], patience):
-            raise ProcessMissingError(f"process 0 has said nothing of {topic!r} for {patience:g} s")
+        if self._unset([f"said/{topic}"], timeout):
+            raise ProcessMissingError(f"process 0 has said nothing of {topic!r} for {timeout:g} s")
         return json.loads(self._store.get(f"said/{topic}"))
 
     def first(self, topic: str) -> bool:
@@ -156,22 +156,22 @@ class Group:
         """Waits for everybody, once per name. A ProcessMissingError names who does not come."""
         topic = f"barrier/{name}"
         self._store.set(f"{topic}/{self.rank}", "")
-        absent = self.missing or self._absent(topic, set(range(self.size)), self.patience)
+        absent = self.missing or self._absent(topic, set(range(self.size)), self.timeout)
         if absent:
-            raise ProcessMissingError(f"{self.named(absent)} did not come within {self.patience:g} s")
+            raise ProcessMissingError(f"{self.named(absent)} did not come within {self.timeout:g} s")
 
     def named(self, ranks: Iterable[int]) -> str:
         return ", ".join(
             f"process {r} on {self.hosts[r]}" if r in self.hosts else f"process {r}" for r in sorted(ranks)
         )
 
-    def _absent(self, topic: str, ranks: set[int], patience: float) -> set[int]:
+    def _absent(self, topic: str, ranks: set[int], timeout: float) -> set[int]:
         keys = {f"{topic}/{rank}": rank for rank in ranks}
-        return {keys[key] for key in self._unset(list(keys), patience)}
+        return {keys[key] for key in self._unset(list(keys), timeout)}
 
-    def _unset(self, keys: list[str], patience: float) -> list[str]:
+    def _unset(self, keys: list[str], timeout: float) -> list[str]:
         """Those keys that nobody has set when time is up."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         while True:
             try:
                 keys = [key for key in keys if not self._store.check([key])]

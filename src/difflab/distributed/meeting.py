@@ -25,7 +25,7 @@ from difflab.distributed.placement import Placement, placement
 from difflab.reading.json import dumps
 from difflab.runtime.process import launched_rank
 
-PATIENCE = 600.0
+TIMEOUT = 600.0
 """Seconds that processes may be apart: imports and data sets are read from slow file systems."""
 
 _LEAVING = 10.0
@@ -77,20 +77,20 @@ class Report:
 
 
 def judge(
-    reports: Mapping[int, Report], missing: Sequence[int] = (), patience: float = PATIENCE
+    reports: Mapping[int, Report], missing: Sequence[int] = (), timeout: float = TIMEOUT
 ) -> tuple[str, tuple[str, ...]]:
     """What is wrong with some of the processes and not with others, and their machines; ("", ()) if nothing is or all fail alike.
 
     Args:
         reports: By rank.
         missing: Ranks that have not come.
-        patience: Seconds for which they were waited for.
+        timeout: Seconds for which they were waited for.
     """
     if missing:
         hosts = ", ".join(dict.fromkeys(report.host for report in reports.values()))
         ranks = ", ".join(map(str, missing))
         came = f"{len(reports)} of {len(reports) + len(missing)} came, of {hosts}"
-        return f"process {ranks} did not come within {patience:g} s ({came})", ()
+        return f"process {ranks} did not come within {timeout:g} s ({came})", ()
     failed = {rank: report for rank, report in reports.items() if report.error}
     if failed and len(failed) < len(reports):
         first = min(failed)
@@ -120,9 +120,9 @@ def judge(
 class Meeting:
     """The processes of a command that torchrun or srun has started; those that Lightning starts hear of decisions by the environment."""
 
-    def __init__(self, place: Placement, patience: float = PATIENCE):
+    def __init__(self, place: Placement, timeout: float = TIMEOUT):
         self.place = place
-        self.patience = patience
+        self.timeout = timeout
         self.open = place.size > 1
         self._calls = 0
         self._topics: Counter[str] = Counter()
@@ -132,11 +132,11 @@ class Meeting:
     def group(self) -> Group:
         """Of those that have come; the first question waits for everybody."""
         if self._group is None:
-            self._group = Group(self.place, patience=self.patience, arrival=self.patience)
+            self._group = Group(self.place, timeout=self.timeout, arrival=self.timeout)
             self._group.meet()
             if self._group.missing:
                 reports = {rank: Report(host) for rank, host in self._group.hosts.items()}
-                self._part(*judge(reports, sorted(self._group.missing), self.patience), self._group.missing)
+                self._part(*judge(reports, sorted(self._group.missing), self.timeout), self._group.missing)
         return self._group
 
     def store(self, topic: str) -> Store:
@@ -159,7 +159,7 @@ class Meeting:
             return self._lasting(topic, choose)
         group = self.group
         if group.rank != 0:
-            heard = group.hear(f"agreed/{key}", self.patience)
+            heard = group.hear(f"agreed/{key}", self.timeout)
             if "chosen" not in heard:
                 raise EndedElsewhere(heard["status"], heard["error"])
             return heard["chosen"]
@@ -226,9 +226,9 @@ class Meeting:
         self._calls += 1
         topic, group = f"roll call {self._calls}", self.group
         group.answer(topic, asdict(mine))
-        answers = group.answers(topic, self.patience)
+        answers = group.answers(topic, self.timeout)
         reports = {rank: Report(**answer) for rank, answer in answers.items()}
-        message, nodes = judge(reports, sorted(group.missing), self.patience)
+        message, nodes = judge(reports, sorted(group.missing), self.timeout)
         if not message and all(not report.error for report in reports.values()):
             return
         self._part(message, nodes, group.missing, mine, reports)

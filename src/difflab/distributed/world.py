@@ -112,7 +112,7 @@ def _devices_of_a_node(accelerator: str, devices: object) -> int:
     return len(list(devices))  # type: ignore[call-overload]
 
 
-PATIENCE = timedelta(hours=12)
+TIMEOUT = timedelta(hours=12)
 """How long processes wait for each other: the first may compute metrics for long. A process that dies is noticed at once."""
 
 
@@ -132,7 +132,7 @@ class Processes:
                 raise ValueError(f"{name}={value} must be a number, at least 1")
         started, on_nodes = started_shape() or (1, 1)
         devices, num_nodes = devices or started, num_nodes or on_nodes
-        strategy = DDPStrategy(timeout=PATIENCE) if devices * num_nodes > 1 else "auto"
+        strategy = DDPStrategy(timeout=TIMEOUT) if devices * num_nodes > 1 else "auto"
         try:
             self._fabric = Fabric(
                 accelerator=accelerator,
@@ -148,7 +148,7 @@ class Processes:
 
     def start(self) -> None:
         """From here on all processes run, each of them this same program."""
-        connect(self._accelerator, PATIENCE)
+        connect(self._accelerator, TIMEOUT)
         self._fabric.launch()
         signals.enter(KEEPING)
         if self.device.type == "cpu":

@@ -102,7 +102,7 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             self._discard_old()
         self.interruption.connect()
-        if self.interruption.told():
+        if self.interruption.signalled():
             signals.enter(WRITING)
             raise Interrupted(f"{self._why()} before its first step")
         trainer.should_stop = trainer.should_stop or self._stopped

@@ -39,23 +39,23 @@ class RunLock:
 
     <run>/lock       the operating system's lock (flock), which ends with the process however that ends
     <run>/lock.json  who holds it; touched every `beat` seconds. It counts where there is no flock, or one that other machines do not see: a
-                     holder on this machine is looked up by its number and beginning, one elsewhere is watched for `patience` seconds
+                     holder on this machine is looked up by its number and beginning, one elsewhere is watched for `timeout` seconds
 
     A SLURM job that was requeued since its node no longer answers takes the lock over from its own earlier start, which may be frozen
     and not dead; should that wake up, it finds itself replaced and stops.
     """
 
-    def __init__(self, directory: str | Path, grace: float = 15.0, beat: float = 5.0, patience: float = 30.0):
+    def __init__(self, directory: str | Path, grace: float = 15.0, beat: float = 5.0, timeout: float = 30.0):
         """Nothing is done yet.
 
         Args:
             directory: Of the run.
             grace: Seconds to wait for a dead holder's remains (its data workers share the lock until they notice).
             beat: Seconds between two touches.
-            patience: Seconds without a touch after which a holder on another machine counts as dead.
+            timeout: Seconds without a touch after which a holder on another machine counts as dead.
         """
         self.directory = Path(directory)
-        self.grace, self.beat, self.patience = grace, beat, patience
+        self.grace, self.beat, self.timeout = grace, beat, timeout
         self._lock, self._note = self.directory / "lock", self.directory / "lock.json"
         self._file: int | None = None
         self._me: Holder | None = None
@@ -79,7 +79,7 @@ class RunLock:
             self._check_note(me, exclusive)
             me.write(self._note)
             if not exclusive:
-                time.sleep(min(_SETTLING, self.patience / 2))
+                time.sleep(min(_SETTLING, self.timeout / 2))
                 if (other := Holder.read(self._note)) != me:
                     raise self._busy(other)
         except BaseException:
@@ -174,7 +174,7 @@ class RunLock:
             return  # of an earlier version, which knew flock only
         if lives is None:
             print(
-                f"{self.directory}: {holder} held the run last; looking for {self.patience:.0f} s whether it still does",
+                f"{self.directory}: {holder} held the run last; looking for {self.timeout:.0f} s whether it still does",
                 file=sys.stderr,
             )
             lives = self._is_touched(holder)
@@ -183,7 +183,7 @@ class RunLock:
 
     def _is_touched(self, holder: Holder) -> bool:
         """Watches lock.json; the clocks of other machines are not asked."""
-        first, until = self._touched(), time.monotonic() + self.patience
+        first, until = self._touched(), time.monotonic() + self.timeout
         while time.monotonic() < until:
             if Holder.read(self._note) != holder:
                 return self._note.exists()
@@ -196,7 +196,7 @@ class RunLock:
         """Whether lock.json names a process that lives here, or was touched lately by one elsewhere."""
         holder = Holder.read(self._note)
         lives = holder.lives() if holder else False
-        return abs(time.time() - (self._touched() or 0.0)) < 2 * self.patience if lives is None else lives
+        return abs(time.time() - (self._touched() or 0.0)) < 2 * self.timeout if lives is None else lives
 
     def _touched(self) -> float | None:
         with suppress(OSError), self._note.open("rb") as file:  # opened, so that a network file system looks anew

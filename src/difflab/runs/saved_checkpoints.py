@@ -163,7 +163,7 @@ def _file(run: RunDirectory) -> Path:
     return run.path / "detours.json"
 
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that a file system may show one machine an older state than another."""
 
 
@@ -177,7 +177,7 @@ class OlderStateError(RuntimeError):
     exit_code = 1
 
 
-def chosen_directory(folder: str, name: str, seed: int, restart: bool) -> str:
+def agreed_directory(folder: str, name: str, seed: int, restart: bool) -> str:
     """Chooses the run's directory. Processes that Lightning, torchrun or a job start use the one that the first process has chosen.
 
     Args:
@@ -195,21 +195,21 @@ def chosen_directory(folder: str, name: str, seed: int, restart: bool) -> str:
     return meeting().agree(f"directory of {folder}/{name}", choose, lasting=True)
 
 
-def chosen_end(run: RunDirectory) -> bool:
+def agreed_end(run: RunDirectory) -> bool:
     """Whether the run is complete, as process 0 sees it."""
     from difflab.distributed.meeting import meeting
 
     return bool(meeting().agree(f"end of {run.path}", lambda: "complete" if run.complete.exists() else ""))
 
 
-def chosen_rollbacks(run: RunDirectory) -> int:
+def agreed_rollbacks(run: RunDirectory) -> int:
     """How often the run has gone back, as process 0 sees it."""
     from difflab.distributed.meeting import meeting
 
     return int(meeting().agree(f"detours of {run.path}", lambda: str(rollback_count(run))))
 
 
-def chosen_checkpoint(
+def agreed_checkpoint(
     directory: Path, unfit: Callable[[Path], str] | None = None, before: Callable[[], None] | None = None
 ) -> Path | None:
     """The newest whole checkpoint that process 0 finds, once this machine sees the same; None without one.
@@ -235,12 +235,12 @@ def chosen_checkpoint(
     if not chosen:
         return None
     name, table = parse_json(chosen, "the checkpoint that process 0 found", list)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while (found := table_of(directory / name)) != table:
         if time.monotonic() > deadline:
             seen = "is not there" if found is None else "has another content"
             raise OlderStateError(
-                f"{directory / name}, from which process 0 goes on, {seen} after {PATIENCE:.0f} s: the file system shows this machine "
+                f"{directory / name}, from which process 0 goes on, {seen} after {TIMEOUT:.0f} s: the file system shows this machine "
                 "another state"
             )
         time.sleep(0.5)

@@ -40,20 +40,20 @@ class Interruption:
             self._deadlines.append(
                 (float(os.environ["SLURM_JOB_END_TIME"]) - margin, "the end of the SLURM allocation")
             )
-        self._patience = timedelta(minutes=timeout)
+        self._timeout = timedelta(minutes=timeout)
         self._group: Any = None
 
     def connect(self) -> None:
         """All processes must call it, once they know each other."""
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             # on the host: a GPU would have to be waited for
-            self._group = dist.new_group(backend="gloo", timeout=self._patience)
+            self._group = dist.new_group(backend="gloo", timeout=self._timeout)
 
     def requested(self) -> bool:
         """Whether any process was told to stop. All processes must ask at the same step."""
         return self._anywhere(self.reason() is not None)
 
-    def told(self) -> bool:
+    def signalled(self) -> bool:
         """Whether a signal has told any process to stop. All processes must ask at the same step."""
         return self._anywhere(signals.reason is not None)
 

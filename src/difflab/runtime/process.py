@@ -99,7 +99,7 @@ def end_with_first() -> None:
 
 
 @contextmanager
-def spared() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Within the context nothing is collected, and what has been made in it is never looked at again."""
     gc.disable()
     try:

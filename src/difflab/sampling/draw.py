@@ -16,7 +16,7 @@ from difflab.conditioning import Conditions
 from difflab.distributed import Processes
 from difflab.distributed.group import first_text, from_first_process, rank, sum_over_processes, world_size
 from difflab.distributed.meeting import meeting
-from difflab.distributed.world import PATIENCE
+from difflab.distributed.world import TIMEOUT
 from difflab.files import atomic_file
 from difflab.runs.saved_checkpoints import own_code
 from difflab.runtime import Interruption
@@ -177,7 +177,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
     meeting().roll_call({"model or settings": folder.plan.fingerprint, "difflab": own_code()})
     meeting().adjourn()
     processes.start()
-    interruption = Interruption("", _MARGIN, PATIENCE.total_seconds() / 60)
+    interruption = Interruption("", _MARGIN, TIMEOUT.total_seconds() / 60)
     interruption.connect()
     try:
         with signals.held():

@@ -173,7 +173,7 @@ def test_a_failure_is_said_stops_only_its_run_and_is_tried_again(do, problem, st
     command, calls = fake
     first, second = pieces(study / "adagn/aaaaaaaaaa")
     (first / "do").write_text(do, encoding="utf-8")
-    uploads = sync_with(command, study, patience=8 if do == "hang" else 120)
+    uploads = sync_with(command, study, timeout=8 if do == "hang" else 120)
     assert outcomes(uploads) == {"aaaaaaaaaa": FAILED, "bbbbbbbbbb": UPLOADED}
     assert problem in uploads.failed[0].problem
     assert first.name in uploads.failed[0].problem

@@ -115,7 +115,7 @@ class SharedFolder(Check):
     def measure(self, group: Group) -> dict[str, Any]:
         if group.rank == 0:
             group.say("shared folder: name", uuid.uuid4().hex)
-        place = self.folder / f".doctor-{group.hear('shared folder: name', group.patience)}"
+        place = self.folder / f".doctor-{group.hear('shared folder: name', group.timeout)}"
         made = not self.folder.exists()
         place.mkdir(parents=True, exist_ok=True)
         try:

@@ -50,7 +50,7 @@ def grids_of_step(run: RunDirectory, step: int) -> dict[str, Any]:
     return {name: grid for name, grid in grids.items() if grid is not None}
 
 
-PATIENCE = {"online": 330.0, "offline": 90.0}
+TIMEOUT = {"online": 330.0, "offline": 90.0}
 """Seconds that W&B may take for all of it, by mode."""
 
 
@@ -93,8 +93,8 @@ def publish(
 
     aside = Aside("W&B", lambda job, error: _failed(error, directory))
     aside.do(send)
-    if not aside.end(PATIENCE[mode]):
-        _log.warning("W&B has not answered for %g s and may lack the results in %s", PATIENCE[mode], directory)
+    if not aside.end(TIMEOUT[mode]):
+        _log.warning("W&B has not answered for %g s and may lack the results in %s", TIMEOUT[mode], directory)
     service.kill()
     atexit.unregister(service.kill)
 

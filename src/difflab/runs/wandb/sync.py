@@ -74,7 +74,7 @@ def sync(
     entity: str | None = None,
     command: Sequence[str] = COMMAND,
     workers: int = 4,
-    patience: float = 1800.0,
+    timeout: float = 1800.0,
 ) -> Uploads:
     """Uploads the offline W&B runs of all run directories below `root`.
 
@@ -89,7 +89,7 @@ def sync(
         entity: Of W&B, if not that of the run or the user.
         command: Of W&B.
         workers: Runs at a time.
-        patience: Seconds for one piece.
+        timeout: Seconds for one piece.
     """
     check_login()
     found: dict[Path, list[Path]] = {}
@@ -101,7 +101,7 @@ def sync(
     done = {}
     try:
         with FileLock(Path(root) / ".sync.lock", timeout=0), ThreadPoolExecutor(workers) as pool:
-            tasks = [pool.submit(_upload_run, run, pieces, arguments, patience) for run, pieces in found.items()]
+            tasks = [pool.submit(_upload_run, run, pieces, arguments, timeout) for run, pieces in found.items()]
             try:
                 for task in as_completed(tasks):
                     done[task.result().run] = task.result()
@@ -114,7 +114,7 @@ def sync(
     return Uploads(tuple(done[run] for run in found))
 
 
-def _upload_run(run: Path, pieces: Sequence[Path], arguments: Sequence[str], patience: float) -> RunUpload:
+def _upload_run(run: Path, pieces: Sequence[Path], arguments: Sequence[str], timeout: float) -> RunUpload:
     if RunLock(run).is_held():
         return RunUpload(run, RUNNING)
     uploaded: list[str] = []
@@ -124,7 +124,7 @@ def _upload_run(run: Path, pieces: Sequence[Path], arguments: Sequence[str], pat
             if mark.exists() or not holds_a_run(file):
                 continue
             cut_torn_tail(file)
-            problem = _upload(piece, arguments, patience)
+            problem = _upload(piece, arguments, timeout)
             if not problem and not mark.exists():
                 problem = "wandb sync did not say that it is done"
             if problem:
@@ -134,7 +134,7 @@ def _upload_run(run: Path, pieces: Sequence[Path], arguments: Sequence[str], pat
     return RunUpload(run, UPLOADED if uploaded else EARLIER, tuple(uploaded))
 
 
-def _upload(piece: Path, arguments: Sequence[str], patience: float) -> str:
+def _upload(piece: Path, arguments: Sequence[str], timeout: float) -> str:
     """What went wrong, or nothing."""
     with TemporaryDirectory() as aside:
         said = Path(aside) / "said"
@@ -149,11 +149,11 @@ def _upload(piece: Path, arguments: Sequence[str], patience: float) -> str:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     env=environment,
-                    timeout=patience,
+                    timeout=timeout,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                return f"not done after {patience:g} s: the server did not answer, or takes more time than that"
+                return f"not done after {timeout:g} s: the server did not answer, or takes more time than that"
             except OSError as error:
                 return f"{arguments[0]} cannot be run ({error.strerror})"
         lines = said.read_text(errors="replace", encoding="utf-8").splitlines()

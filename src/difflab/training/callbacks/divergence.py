@@ -16,7 +16,7 @@ from difflab.files import WriteError, atomic_file, write_json
 from difflab.types import Batch, Losses
 
 
-class Fetched:
+class HostCopy:
     """A copy in the host's memory of a small tensor, which is there when the device has come to where it was asked.
 
     Asking makes nobody wait: the copy queues behind the kernels that compute the tensor, and an event behind the copy. What is in the
@@ -165,7 +165,7 @@ class _Step:
     batch: Batch
     losses: Losses
     norm: Tensor
-    finite: Fetched
+    finite: HostCopy
     scaled: bool
 
 
@@ -197,7 +197,7 @@ class DivergenceCallback(pl.Callback):
             self._log(trainer, norm)
         batch, losses = pl_module.last_batch, pl_module.last_losses
         losses_are_finite = torch.isfinite(losses.total).all()
-        finite = Fetched(torch.stack([torch.isfinite(norm).to(losses_are_finite.device), losses_are_finite]))
+        finite = HostCopy(torch.stack([torch.isfinite(norm).to(losses_are_finite.device), losses_are_finite]))
         self._unseen = _Step(
             trainer.global_step + 1,
             trainer.global_rank,

@@ -64,8 +64,8 @@ class ProgressCallback(ProgressBar):
         self._task = self._open.enter_context(
             self._display.task("training", trainer.max_steps, done=None, unit="steps")
         )
-        self._task.done = self._told_step = trainer.global_step
-        self._told_at = time.monotonic()
+        self._task.done = self._printed_step = trainer.global_step
+        self._printed_at = time.monotonic()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if not self._marks:  # the workers that load images have begun
@@ -126,9 +126,9 @@ class ProgressCallback(ProgressBar):
         self._step_s = seconds
         self._say_left(trainer, task)
         task.draw()
-        far = step - self._told_step >= trainer.max_steps / 100
-        if self._first or far or now - self._told_at >= SILENCE or step == trainer.max_steps:
-            self._told_step, self._told_at = step, now
+        far = step - self._printed_step >= trainer.max_steps / 100
+        if self._first or far or now - self._printed_at >= SILENCE or step == trainer.max_steps:
+            self._printed_step, self._printed_at = step, now
             self._display.tell(f"step {step}/{trainer.max_steps}: {', '.join([*task.details, *task.time_left])}")
         self._first = False
 

@@ -28,10 +28,10 @@ from difflab.runs.export import export_all
 from difflab.runs.identity import code_of
 from difflab.runs.provenance import changed_content, changes, new_code, without_diffs
 from difflab.runs.saved_checkpoints import (
-    chosen_checkpoint,
-    chosen_directory,
-    chosen_end,
-    chosen_rollbacks,
+    agreed_checkpoint,
+    agreed_directory,
+    agreed_end,
+    agreed_rollbacks,
     own_code,
     set_aside,
     step_of,
@@ -81,7 +81,7 @@ class TrainingRun:
             RunBusyError: Another process works on the run.
         """
         self.build()
-        if chosen_end(self.directory):
+        if agreed_end(self.directory):
             if launched_rank() == 0:
                 self._tell_complete()
             return summary.score(self.evaluation, self.directory)
@@ -106,7 +106,7 @@ class TrainingRun:
         self.identity = self._identity(self.code.fingerprints())
         meeting().roll_call({"configuration, data or code of the user's": self.identity, "difflab": own_code()})
         self.directory = RunDirectory(
-            chosen_directory(options.folder, self.identity, options.seed, config["run"]["restart"])
+            agreed_directory(options.folder, self.identity, options.seed, config["run"]["restart"])
         )
         works_on(self.directory.path)
         self.lock = RunLock(self.directory.path)
@@ -128,9 +128,9 @@ class TrainingRun:
         self._check_unchanged()
         meeting().roll_call({})
         self.unfit = unfit_for(self.module.state_dict())
-        self.checkpoint = chosen_checkpoint(run.checkpoints, self.unfit, before=self._lock_and_take_over)
+        self.checkpoint = agreed_checkpoint(run.checkpoints, self.unfit, before=self._lock_and_take_over)
         self.initial.check_begun(self.checkpoint)
-        self.module.rollbacks = chosen_rollbacks(run)
+        self.module.rollbacks = agreed_rollbacks(run)
         meeting().roll_call({"state": str(self.checkpoint)})
         meeting().adjourn()
         signals.enter(TRAINING)
@@ -214,7 +214,7 @@ class TrainingRun:
         set_aside(run.checkpoints, self.checkpoint)
         record_run(run.path)
         step = step_of(self.checkpoint) if self.checkpoint else 0
-        self._tell_start(step)
+        self._print_start(step)
         start: dict[str, Any] = provenance(foreign_code(config)) | {
             "from_step": step,
             "configuration": self._identity({}),
@@ -232,7 +232,7 @@ class TrainingRun:
         for line in mirror.lines() if (mirror := wandb_place(run.path)) else ():
             print(line)
 
-    def _tell_start(self, step: int) -> None:
+    def _print_start(self, step: int) -> None:
         options, run = self.options, self.directory
         if (
             options.config["condition_dropout"]

@@ -63,12 +63,12 @@ class Pulse(pl.Callback):
     """Ends this process, with one line for all, once it has waited too long for another one.
 
     Args:
-        patience: How long it waits. Time in which the whole process is stopped does not count.
+        timeout: How long it waits. Time in which the whole process is stopped does not count.
     """
 
-    def __init__(self, patience: timedelta):
-        self.patience = patience.total_seconds()
-        self.interval = min(5.0, self.patience / 10)
+    def __init__(self, timeout: timedelta):
+        self.timeout = timeout.total_seconds()
+        self.interval = min(5.0, self.timeout / 10)
         self._station, self._over = (0, 0, "begins"), threading.Event()
         self._thread: threading.Thread | None = None
         self._others: dict[int, Beat] = {}
@@ -132,7 +132,7 @@ class Pulse(pl.Callback):
             still = still + self.interval if count == before else 0.0
             before = count
             mine = Beat(host(), number, count, step, at)
-            asks = still >= self.patience / 2
+            asks = still >= self.timeout / 2
             if talk.is_alive():
                 unanswered += self.interval
             else:
@@ -152,7 +152,7 @@ class Pulse(pl.Callback):
             if unanswered > 3 * self.interval and rank != 0:
                 silent = {0: unanswered}
                 self._others.setdefault(0, Beat("", 0, 0, step, at))
-            if still >= self.patience and (other := accused(mine, self._others, silent)) is not None:
+            if still >= self.timeout and (other := accused(mine, self._others, silent)) is not None:
                 speaks = rank == 1 if talk.is_alive() else _first(store)
                 self._give_up(other, other in silent, still, step, speaks)
         if not talk.is_alive():

@@ -33,8 +33,8 @@ from difflab.training.sharding.strategy import (
     by_name,
     canonical,
     check_sharded_precision,
-    patience,
     take_options,
+    timeout_of,
 )
 
 
@@ -227,7 +227,7 @@ class DeepSpeed(TrainingStrategy):
         if importlib.util.find_spec("deepspeed") is None:
             raise ValueError(f"strategy=deepspeed_* needs DeepSpeed: {installation('deepspeed')}")
         self.zero = dict(zero)
-        self.timeout = patience(timeout)
+        self.timeout = timeout_of(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision(f"deepspeed_{self.zero['stage']}", precision)

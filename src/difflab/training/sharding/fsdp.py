@@ -28,8 +28,8 @@ from difflab.training.sharding.strategy import (
     canonical,
     check_sharded_precision,
     is_elementwise,
-    patience,
     take_options,
+    timeout_of,
 )
 
 
@@ -199,7 +199,7 @@ class FSDP(TrainingStrategy):
     """
 
     def __init__(self, timeout: float = 30):
-        self.timeout = patience(timeout)
+        self.timeout = timeout_of(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision("fsdp", precision)

@@ -72,7 +72,7 @@ def check_sharded_precision(strategy: str, precision: str) -> None:
         )
 
 
-def patience(minutes: float) -> timedelta:
+def timeout_of(minutes: float) -> timedelta:
     """A `timeout` of a strategy."""
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes <= 0:
         raise ValueError(f"strategy.timeout={minutes}: expected minutes, more than 0")
@@ -103,7 +103,7 @@ class DDP(TrainingStrategy):
 
     def __init__(self, find_unused_parameters: bool = False, timeout: float = 30):
         self.find_unused_parameters = find_unused_parameters
-        self.timeout = patience(timeout)
+        self.timeout = timeout_of(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         return
