@@ -98,12 +98,13 @@ def run_hydra(config_name: str, function: Callable[..., object], check: Callable
         fail(missing)
     with gc_paused():
         from difflab.config.keys import ConfigError, compose_or_explain
-        from difflab.config.multirun import is_multirun, multirun
         from difflab.config.run import hydra_for, read_words, run_by_hydra, run_composed
 
     try:
         words = sys.argv[1:] = read_words(config_name, sys.argv[1:])
-        if is_multirun(words):
+        if "-m" in words or "--multirun" in words:
+            from difflab.config.multirun import multirun
+
             _import_needed()
             multirun(config_name, function, check)
         elif any(word.startswith("-") for word in words):

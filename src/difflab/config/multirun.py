@@ -48,10 +48,6 @@ _typed: list[str] = []
 """The command as the user typed it, which the rows record."""
 
 
-def is_multirun(arguments: Sequence[str]) -> bool:
-    return any(flag in arguments for flag in FLAGS)
-
-
 def multirun(config_name: str, function: Callable[[DictConfig], Any], check: Callable[[DictConfig], object]) -> None:
     """Runs a command for every row of a sweep, and ends the process with the sweep's status.
 
