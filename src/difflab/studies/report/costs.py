@@ -200,8 +200,6 @@ class RowCost:
 
     Attributes:
         hours: Of the clock, over all starts, evaluations during training included.
-
-    Attributes:
         speed: Images per second: the median over the lines of all logs.
     """
 
