@@ -165,10 +165,9 @@ def _read_study(arguments: Sequence[str]) -> None:
     if len(words) == 1:
         return
     request = study_command.understood(words)
-    runs, launcher = study_command.divided(request.overrides)
-    if runs or launcher:
+    if request.overrides:
         with composing():
-            compose_or_explain("train", ["+experiment=cosine_adagn", *runs, *launcher])
+            compose_or_explain("train", ["+experiment=cosine_adagn", *request.overrides])
 
 
 def _read_data(arguments: Sequence[str]) -> None:
