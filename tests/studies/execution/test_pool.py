@@ -180,7 +180,7 @@ def test_a_closed_terminal_ends_no_run(tmp_path, stand_in, ending):
     study.root.mkdir(parents=True)
     program = f"""
 import signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[2])]!r}
 from pathlib import Path
 from planned import plan
 from difflab.studies.execution import Pool, launch
