@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from difflab.evaluation.classification import ClassificationEvaluation, HeldOutAccuracy
     from difflab.evaluation.evaluator import Evaluator
     from difflab.evaluation.front import Choice, Point, choose, draw_front, on_front
-    from difflab.evaluation.in_training import Samples
+    from difflab.evaluation.in_training import Enlargements, Samples
     from difflab.evaluation.options import EvaluationOptions
     from difflab.evaluation.published import (
         PublishedComparison,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from difflab.evaluation.reference import FeatureReference, PublishedStatistics, ReferenceStatistics
     from difflab.evaluation.results import Measurement, Results
     from difflab.evaluation.statistics_file import StatisticsCache, StatisticsFile, open_statistics, save_statistics
-    from difflab.evaluation.super_resolution import Enlargements
     from difflab.evaluation.sweep import Setting, settings
 
 __all__ = [

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from difflab.conditioning import Conditioning, low_resolution_of
+from difflab.data import ImageDataset, Shuffled
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
 from difflab.ema import ONLINE
@@ -15,10 +17,10 @@ from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, TrackE
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.reference import ReferenceSource
 from difflab.evaluation.run import check
-from difflab.features import FeatureExtractor, to_uint8
-from difflab.former_names import first_name
-from difflab.metrics import Frechet, Inception, MetricInfo, Pairs, Protocol, at_count
-from difflab.sampling import classes_of
+from difflab.features import FeatureExtractor
+from difflab.metrics import Frechet, Inception, MetricInfo, PairMetric, Pairs, Protocol, at_count
+from difflab.sampling import GivenImages, NoClasses, UpsampledImages, classes_of
+from difflab.sampling.job import sampling_fields
 
 if TYPE_CHECKING:
     from difflab.conditioning import Conditions
@@ -163,7 +165,7 @@ class OfImages(Evaluation):
         reference = self.reference(data)
         score = {"inception_score": Inception(self.splits)} if self.extractor.identity.num_classes else {}
         metrics = {"frechet": Frechet(), **score, **self.metrics}
-        return Evaluator(metrics, self.extractor, ReferenceSource(reference, None, reference.fingerprint))
+        return Evaluator(metrics, self.extractor, ReferenceSource.of(reference))
 
 
 class Samples(OfImages):
@@ -231,26 +233,69 @@ class LossesAlone(Evaluation):
         return ""
 
 
-def sampling_fields(
-    config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions
-) -> dict[str, Any]:
-    """Fields of the protocol that say how images are drawn while a run trains; evaluate.py says the same of the same images."""
-    from difflab.sampling.job import code_fields, guidance_fields, sampler_fields
-
-    guidance, sampler = config["guidance"], config["sampler"]
-    return {
-        **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
-        **guidance_fields(guidance, module.guidance.guidances),
-        **code_fields(sampler, guidance),
-        "track": track,
-        "seeds": f"0 .. {count - 1}",
-        **conditions.fields,
-        "precision": str(config["trainer"]["precision"]),
-        "quantization": first_name(f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}"),
-    }
-
-
 def describe_sampling(config: Mapping[str, Any]) -> str:
     """The sampler and the guidance of a run, for its recipe."""
     sampler, guided = config["sampler"], ", ".join(config["guidance"]) or "none"
     return f"sampler {sampler['_target_'].rsplit('.', 1)[-1]} ({sampler['grid']['steps']} steps), guidance {guided}"
+
+
+class Enlargements(OfImages):
+    """Downsamples images, upsamples them, and compares the set with the data's images, and each image with its original.
+
+    Args:
+        conditionings: Name -> what the model is conditioned on; conf/conditioning.
+        images: What is upsampled: held-out images; the training images where there are none, {}.
+        pair_metrics: Name -> metric of an image and its original.
+        **others: Those of `OfImages`.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        conditionings: Mapping[str, Conditioning],
+        images: ImageDataset | dict[str, Any],
+        pair_metrics: Mapping[str, PairMetric],
+        tracks: Sequence[str],
+        num_samples: int,
+        batch_size: int,
+        splits: int,
+        grid: int,
+        reference_images: int | None = None,
+        metrics: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        low_resolution = low_resolution_of(conditionings)
+        if low_resolution is None:
+            raise ValueError(
+                "evaluation=enlargements upsamples small images, which nothing makes: choose conditioning=[low_resolution]"
+            )
+        together = {**pair_metrics, **metrics}
+        super().__init__(extractor, tracks, num_samples, batch_size, splits, grid, reference_images, together)
+        self.low_resolution = low_resolution
+        self.images = images
+        self.fingerprint = " ".join([extractor.fingerprint, " ".join(pair_metrics), str(reference_images)])
+        if isinstance(images, ImageDataset):
+            self.fingerprint += f" {images.fingerprint}"
+        self.fingerprint = " ".join([self.fingerprint, *metrics])
+
+    def conditions(self, data: ImageData) -> UpsampledImages:
+        return UpsampledImages(self.pairs(data), None if data.num_classes else NoClasses(), 0)
+
+    def pairs(self, data: ImageData) -> GivenImages:
+        source: Any = self.images if isinstance(self.images, ImageDataset) else data.dataset
+        return GivenImages(Shuffled(source), self.low_resolution, (data.channels, data.image_size, data.image_size))
+
+    def reference(self, data: ImageData) -> LabelledSource:
+        return spread(data.dataset, self.reference_images)
+
+    def described(self, config: Mapping[str, Any]) -> str:
+        kind = "held-out" if isinstance(self.images, ImageDataset) else "training"
+        return (
+            f"{self.num_samples:,} {kind} images upsampled from {self.low_resolution.size} pixels every {config['eval']['every']:,} steps, "
+            f"{describe_sampling(config)}"
+        )
+
+    def measured(self, data: ImageData) -> str:
+        count = len(data.dataset) if self.reference_images is None else self.reference_images
+        return (
+            f"{self.num_samples:,} upsampled images against {count:,} images of the data, and each against its original"
+        )

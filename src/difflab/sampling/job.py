@@ -15,6 +15,7 @@ from torch import Tensor
 from difflab.checkpoints.load import LoadedModel
 from difflab.conditioning import Conditions
 from difflab.config.build import build
+from difflab.features import to_uint8
 from difflab.former_names import first, first_name
 from difflab.guidance import Guidance
 from difflab.metrics import Protocol
@@ -75,6 +76,31 @@ def sampler_fields(config: Mapping[str, Any], sampler: Sampler, schedule: NoiseS
     """
     raised = sampler.churn.above_end(schedule, Chain(schedule, sampler.grid(schedule)))
     return {"sampler": {**config, **({"raised_to": float(f"{raised:.6g}")} if raised else {})}}
+
+
+def sampling_fields(
+    config: Mapping[str, Any], module: Any, track: str, count: int, conditions: Conditions
+) -> dict[str, Any]:
+    """What of a protocol says how images are drawn while a run trains; evaluate.py says the same of the same images.
+
+    Args:
+        config: Of the run, resolved.
+        module: Of the training.
+        track: Which weights.
+        count: Images.
+        conditions: What they are drawn for.
+    """
+    guidance, sampler = config["guidance"], config["sampler"]
+    return {
+        **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
+        **guidance_fields(guidance, module.guidance.guidances),
+        **code_fields(sampler, guidance),
+        "track": track,
+        "seeds": f"0 .. {count - 1}",
+        **conditions.fields,
+        "precision": str(config["trainer"]["precision"]),
+        "quantization": first_name(f"{to_uint8.__module__.rpartition('.')[0]}.{to_uint8.__name__}"),
+    }
 
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
