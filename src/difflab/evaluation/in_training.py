@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from difflab.conditioning import Conditioning, low_resolution_of
+from difflab.conditioning import Conditioning, Conditions, low_resolution_of
 from difflab.data import ImageDataset, Shuffled
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import spread
@@ -23,7 +23,6 @@ from difflab.sampling import GivenImages, NoClasses, UpsampledImages, classes_of
 from difflab.sampling.job import sampling_fields
 
 if TYPE_CHECKING:
-    from difflab.conditioning import Conditions
     from difflab.data import ImageData
     from difflab.training import TrainedModule
 
