@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from difflab.cli.train import check_training
 from difflab.config import derived as resolvers
 from difflab.config.keys import ConfigError
-from difflab.config.multirun import _checked, _told, sweep_status
+from difflab.config.multirun import _checked, _summary, sweep_status
 from difflab.config.sweep_rows import Ended, Row, RowEnd, RowFailedError, is_stopped, read_rows, works_on
 
 resolvers.add_resolvers()
@@ -39,10 +39,10 @@ def test_the_status_of_a_sweep(statuses, stopped, status):
 
 
 def test_the_end_names_the_rows_that_failed_by_what_is_their_own():
-    lines = list(_told([DONE, DIVERGED], ""))
+    lines = list(_summary([DONE, DIVERGED], ""))
     assert lines[0] == "sweep of 2 rows: 1 complete, 1 failed"
     assert lines[1].strip() == "row 1  seed=1  failed (status 3): step 8 is not finite; runs/a/b"
-    assert list(_told([DONE], "")) == ["sweep of 1 rows: 1 complete"]
+    assert list(_summary([DONE], "")) == ["sweep of 1 rows: 1 complete"]
 
 
 @pytest.mark.parametrize(
