@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-numerical=(parity schedules parameterizations variances objectives samplers guidance conditioning ema networks interop metrics
-  studies/inference test_process.py test_noise.py test_types.py test_denoiser.py)
+numerical=(parity schedules test_parameterizations.py test_variances.py objectives samplers guidance conditioning ema networks metrics
+  studies/statistics test_process.py test_noise.py test_types.py test_denoiser.py)
 
 aside="$(mktemp -d)"
 trap 'rm -rf "$aside"' EXIT
