@@ -264,6 +264,8 @@ def test_a_file_is_one_idea():
             wrong.append(f"{name(path)}:1: a module says in a docstring what it is")
         if length > 300:
             wrong.append(f"{name(path)}:{length}: over 300 lines are more than one idea")
+        if room(path) == "cli" and length > 150:
+            wrong.append(f"{name(path)}:{length}: a command parses, composes, calls and prints, in 150 lines at most")
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Helper", "Util", "Utils")):
                 wrong.append(f"{name(path)}:{node.lineno}: {node.name} says nothing")

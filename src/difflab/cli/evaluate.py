@@ -21,10 +21,7 @@ EXAMPLES = [
         "evaluate checkpoint=RUN num_samples=50000 accelerator=gpu devices=8 'metric=[frechet,spatial_frechet,kernel]'",
         "published size, eight GPUs, other metrics; what is drawn and embedded already is used again",
     ),
-    (
-        "evaluate 'checkpoint=[RUN_A,RUN_B,RUN_C]'",
-        "seeds of one experiment: sampling and training noise apart",
-    ),
+    ("evaluate 'checkpoint=[RUN_A,RUN_B,RUN_C]'", "seeds of one experiment: sampling and training noise apart"),
     (
         "evaluate checkpoint=RUN 'sweep.scale=[1,1.5,2,3]' 'sweep.steps=[10,25]'",
         "settings on one noise bank: fronts, and the best one, chosen on one half and reported on the other",
@@ -39,10 +36,7 @@ EXAMPLES = [
         "training images against test images: the distance that no model can be expected to beat",
     ),
     ("evaluate checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
-    (
-        "evaluate 'compare=[A/results.json,B/results.json]' 'waive=[track]'",
-        "numbers side by side, if comparable",
-    ),
+    ("evaluate 'compare=[A/results.json,B/results.json]' 'waive=[track]'", "numbers side by side, if comparable"),
 ]
 
 GROUPS = frozenset({"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "quantization", "logger"})
@@ -139,9 +133,7 @@ def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trus
             check_replicates([GivenRun(Path(name), name, one.about["seed"], one.model or {}) for name, one in pairs])
         evaluators = [build_evaluator(options, one) for one in images]
         what = [(one.fields, one.about) for one in images]
-        meeting().roll_call(
-            {"subject or settings": sha256(repr(what).encode()).hexdigest()[:10], "difflab": own_code()}
-        )
+        meeting().roll_call({"images or settings": sha256(repr(what).encode()).hexdigest()[:10], "difflab": own_code()})
         meeting().adjourn()
         pairs = zip(images, evaluators, strict=True)
         measured = [measure(options, one, evaluator, processes) for one, evaluator in pairs]
