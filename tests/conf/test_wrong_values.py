@@ -89,6 +89,7 @@ def _refused(word, told, **more):
 def test_right_values_pass(choices):
     _checked("run.name=2024", "trainer.devices=auto", "trainer.gradient_clip_val=1", choices=choices)
     _checked("sampler.grid.steps=ddim25")
+    _checked("guidance.classifier_free.scale={label: 3}", "guidance.classifier_free.negative={label: 1}")
 
 
 @each(
@@ -100,6 +101,7 @@ def test_right_values_pass(choices):
             *((text, True) for text in ("1e-4", "1", "0.5")),
         ]
         for key in ["optimizer.lr", "objective.vlb_weight", "guidance.classifier_free.scale", "ema.warm_up.decay"]
+        if (key, value) != ("guidance.classifier_free.scale", "{a: 1}")  # a scale for each part of the condition
     ],
 )
 def test_a_number_is_a_number_for_every_part(key, value, is_number):

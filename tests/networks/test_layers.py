@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from difflab.networks.layers import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm, LabelEmbedding
+from difflab.networks.layers import (
+    AdaptiveGroupNorm,
+    AdditiveGroupNorm,
+    GroupNorm,
+    LabelEmbedding,
+    NullableLabelEmbedding,
+)
 from difflab.networks.layers.attention import Pointwise
 from difflab.networks.layers.embeddings import TimeEmbedding, sinusoids
 from difflab.networks.layers.norms import group_count
@@ -134,3 +140,11 @@ def test_the_gradient_of_that_gradient_is_torchs_too():
     theirs = of_gradient(nn.functional.group_norm(h, norm.groups, norm.weight, norm.bias, norm.eps))
     for found, expected in zip(of_gradient(norm(h)), theirs, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_class_that_is_none_is_not_taken_for_the_null_vector():
+    embedding = NullableLabelEmbedding(3, 4)
+    assert torch.equal(embedding(Condition(label=Label(torch.tensor([-1]))))[0], embedding.weight[3])
+    for wrong in (3, -2):
+        with pytest.raises(ValueError, match=r"labels must be 0 .. 2, got"):
+            embedding(Condition(label=Label(torch.tensor([0, wrong]))))

@@ -124,3 +124,20 @@ def test_a_model_of_ones_own_says_how_many_classes_it_tells_apart():
     own = Own(TinyNetwork(), cosine(20), Epsilon())
     assert GuidanceCallback({"own": ClassifierGuidance(own, own.schedule, 2.0)}).num_classes == 7
     assert GuidanceCallback({"clip": Clip()}).num_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("guidance", "message"),
+    [
+        (
+            ClassifierFree({"text": 2.0}),
+            "guidance 'cfg': there is no 'text' to be dropped: these images are drawn for label",
+        ),
+        (ClassifierFree(2.0, {"text": "cat"}), "guidance 'cfg': there is no 'text' to be dropped"),
+        (ClassifierFree(2.0, {"label": "cat"}), "guidance 'cfg': label: 'cat' is no class number"),
+    ],
+)
+def test_a_negative_or_a_scale_that_the_condition_has_no_part_for_is_refused_before_training(guidance, message):
+    callback = GuidanceCallback({"cfg": guidance})
+    with pytest.raises(ValueError, match=message):
+        callback.check_condition(tiny_denoiser(), lambda: Condition(label=Label(torch.tensor([0]))))

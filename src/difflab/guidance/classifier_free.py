@@ -41,6 +41,7 @@ class ClassifierFree(Guidance):
         self.scale = scale
         self.negative = dict(negative or {})
         if isinstance(scale, Mapping):
+            self.parts = tuple(scale)
             if not scale:
                 raise ValueError("scale = {} guides by no part of the condition: give a number, or name -> w")
             if stray := [name for name in self.negative if name not in scale]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from difflab.process import over
 from difflab.types import Condition, DenoiseFn, Prediction
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No part of the null condition is given: what can be dropped is dropped."""
 
 
 class Guidance(ABC):
@@ -25,6 +28,8 @@ class Guidance(ABC):
     Attributes:
         needs_null_condition: Whether the condition must be droppable, and the model know the null condition: have been trained with
             conditions dropped.
+        parts: Names of the parts of the condition that it drops; None for all that can be.
+        negative: Name -> value that a part of the null condition has in place of being dropped.
         needs_label: Whether every image must have a class.
         bounds_x0: Whether it keeps the prediction within bounds, as is done for the likelihood of an unguided model as well.
         attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.AttentionSite`.
@@ -33,6 +38,8 @@ class Guidance(ABC):
     """
 
     needs_null_condition: bool = False
+    parts: Collection[str] | None = None
+    negative: Mapping[str, Any] = NOTHING
     needs_label: bool = False
     bounds_x0: bool = False
     attention_places: frozenset[int] = frozenset()
@@ -68,10 +75,6 @@ def extrapolated(better: Prediction, worse: Tensor, w: float | Tensor) -> Predic
     """
     weight = over(w, worse) if isinstance(w, Tensor) else w
     return Prediction(torch.lerp(worse, better.x0, weight), better.variance_fraction)
-
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-"""No part of the null condition is given: what can be dropped is dropped."""
 
 
 def with_and_without(

@@ -55,6 +55,15 @@ def _check_classes(num_classes: int) -> None:
         )
 
 
+def _check_labels(label: Label, lowest: int, num_classes: int, hint: str = "") -> None:
+    """Refuses a number that is no class, where the labels are in main memory: on an accelerator, reading them would stall it."""
+    number = label.number
+    if number.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    if ((number < lowest) | (number >= num_classes)).any():
+        raise ValueError(f"labels must be 0 .. {num_classes - 1}, got {number.tolist()}{hint}")
+
+
 class LabelEmbedding(nn.Module):
     """One vector per class; every example must have a class.
 
@@ -83,20 +92,20 @@ class LabelEmbedding(nn.Module):
                 "the network was built for class labels, but the condition has none; "
                 "give labels, or build it with NullableLabelEmbedding"
             )
-        number = label.number
-        if number.device.type == "cpu" and ((number < 0) | (number >= self.num_classes)).any():
-            raise ValueError(
-                f"labels must be 0 .. {self.num_classes - 1}, got {number.tolist()}; {NULL_LABEL} is a dropped label, "
-                "for which only NullableLabelEmbedding has a vector"
-            )
-        return F.embedding(number, self.weight)
+        _check_labels(
+            label,
+            0,
+            self.num_classes,
+            f"; {NULL_LABEL} is a dropped label, for which only NullableLabelEmbedding has a vector",
+        )
+        return F.embedding(label.number, self.weight)
 
 
 class NullableLabelEmbedding(nn.Module):
     """One vector per class and a learned null vector for examples whose class was dropped.
 
     Classifier-free guidance needs it (arXiv 2207.12598). A condition without labels is all null: the result is then [1, dim], to be
-    broadcast.
+    broadcast. A number that is no class is refused as `LabelEmbedding` does.
 
     Args:
         num_classes: Labels are 0 .. num_classes - 1, or `NULL_LABEL`.
@@ -117,7 +126,8 @@ class NullableLabelEmbedding(nn.Module):
         label = Label.of(cond)
         if label is None:
             return self.weight[-1:]
-        # the last row; other numbers that are no class stay wrong and fail in the lookup
+        _check_labels(label, NULL_LABEL, self.num_classes)
+        # null is the last row
         return F.embedding(torch.where(label.number == NULL_LABEL, self.num_classes, label.number), self.weight)
 
 

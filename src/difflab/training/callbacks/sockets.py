@@ -253,8 +253,13 @@ class GuidanceCallback(pl.Callback):
         for name, guidance in self.guidances.items():
             if not guidance.needs_null_condition or guidance(denoise) is denoise:  # without effect at scale 1
                 continue
-            if not condition().is_droppable:
+            cond = condition()
+            if not cond.is_droppable:
                 raise ValueError(f"guidance {name!r}: {NOT_DROPPABLE}")
+            try:
+                cond.null(guidance.parts, guidance.negative)
+            except ValueError as error:
+                raise ValueError(f"guidance {name!r}: {error}") from error
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         self.check_model(pl_module.denoiser, pl_module.num_classes)
