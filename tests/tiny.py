@@ -99,8 +99,9 @@ def fit(
     logger: Any = False,
     checkpoint: Any = None,
     data: ImageData | None = None,
+    **options: Any,
 ) -> pl.Trainer:
-    """Trains on the CPU, without a word."""
+    """Trains on the CPU, without a word; options are the Trainer's."""
     data = data or ImageData(tiny_images(), batch_size, 4, 1, CLASSES)
     trainer = pl.Trainer(
         max_steps=steps,
@@ -118,6 +119,7 @@ def fit(
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
         enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         log_every_n_steps=1,
+        **options,
     )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     return trainer

@@ -1,5 +1,7 @@
 """The module that Lightning trains: its sockets and its checks."""
 
+from functools import partial
+
 import pytest
 import torch
 from pytorch_lightning import Callback
@@ -165,3 +167,13 @@ def test_no_average_is_no_special_case():
     assert module.ema.tracks.names == ["online"]
     with module.ema.applied_to(module.denoiser, "online"):
         pass
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_gradient_is_clipped_in_every_precision(precision):
+    """Lightning refuses it in bfloat16 for optimizers of one kernel, which every default of torch's has."""
+    module = tiny_module(optimizer=partial(torch.optim.SGD, lr=1.0))
+    before = weights(module.model)
+    fit(module, steps=1, precision=precision, gradient_clip_val=0.05)
+    change = torch.stack([(after - before[name]).norm() for name, after in weights(module.model).items()])
+    assert float(change.norm()) == pytest.approx(0.05, rel=1e-3)

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Int
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -102,10 +103,8 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
 
     def configure_optimizers(self) -> Any:
         # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale
-        # out by themselves, after those have looked who clip and watch the gradient.
-        scaled = (
-            self._trainer is not None and self._trainer.scaler is not None
-        )  # there is no Trainer in a loop of one's own
+        # out by themselves, after those have looked who clip and watch the gradient. (There is no Trainer in a loop of one's own.)
+        scaled = self._trainer is not None and self._trainer.scaler is not None
         fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
         groups = self.sharding.groups(self.model)
         weights: Any = groups[0] if len(groups) == 1 else [{"params": group} for group in groups]
@@ -136,9 +135,13 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips as Lightning does, also where the weights are of several kinds, which torch does not clip together."""
-        groups = self.sharding.groups(self.model)
-        if len(groups) == 1 or not gradient_clip_val:
+        """Clips as Lightning does, also where the weights are of several kinds, which torch does not clip together.
+
+        In bfloat16 Lightning refuses optimizers of one kernel, though there is no scale that would first have to be taken out.
+        """
+        groups, precision = self.sharding.groups(self.model), self.trainer.precision_plugin
+        refused = isinstance(precision, MixedPrecision) and precision.scaler is None
+        if not gradient_clip_val or (len(groups) == 1 and not refused):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         by_value = gradient_clip_algorithm == "value"
