@@ -93,7 +93,7 @@ class Condition(Mapping[str, ConditionPart]):
             return Condition.cat([cond.null(dropped, instead) for cond in self._made_of])
         if self._kept is None:
             return self._null(dropped, instead)
-        key = dropped, tuple(instead.items())
+        key = dropped, repr(dict(instead))
         if key not in self._kept.null:
             self._kept.null[key] = self._null(dropped, instead).kept()
         return self._kept.null[key]._shared(self.controls.of_null(), self.t)

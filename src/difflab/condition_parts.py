@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -28,12 +28,7 @@ class ConditionPart:
     A subclass is a frozen dataclass whose fields are tensors [B, ...], None, or plain values that all examples share; every operation here
     works on its tensors. One that says what the task is, such as the image that is to be enlarged, is a part like this; what a model can do
     without, a class or a text, is a `DroppablePart`.
-
-    Attributes:
-        is_droppable: Whether there is a null form of it, away from which guidance can lead.
     """
-
-    is_droppable: ClassVar[bool] = False
 
     @classmethod
     def of(cls: type[P], cond: Mapping[str, ConditionPart]) -> P | None:
@@ -60,9 +55,7 @@ class ConditionPart:
 
 
 class DroppablePart(ConditionPart, ABC):
-    """A part that a model can do without: a class, a text."""
-
-    is_droppable: ClassVar[bool] = True
+    """A part that a model can do without, a class or a text: it has a null form, away from which guidance can lead."""
 
     @abstractmethod
     def null(self: D) -> D:

@@ -90,7 +90,7 @@ def block_condition(
     time: Float[Tensor, "b e"],
     embedders: nn.ModuleDict,
     cond: Condition,
-    activation: Callable[[Tensor], Tensor] = lambda vector: vector,
+    activation: Callable[[Tensor], Tensor],
 ) -> BlockCondition:
     """The condition as the blocks of a network are told it, whatever it is made of.
 
@@ -100,7 +100,7 @@ def block_condition(
         time: The embedding of time.
         embedders: Name -> module(cond) -> `Embedding`, or a vector [B, E].
         cond: The condition.
-        activation: Of the sum of vectors, if every block begins with it: once is enough.
+        activation: Of the sum of vectors: every block begins with it, and once is enough.
     """
     vector, sequences = time, []
     for embedder in embedders.values():

@@ -75,7 +75,7 @@ class DDIM(Sampler):
         Returns:
             x_T.
         """
-        chain, x = Chain(schedule, self.grid(schedule)).to(x_0.device), x_0
+        chain, x, cond = Chain(schedule, self.grid(schedule)).to(x_0.device), x_0, cond.kept()
         for i in range(1, len(chain)):
             index = torch.full((len(x),), i, device=x.device)
             predicted = denoise(x, chain.times[index], cond).x0
