@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from difflab.data.dataset import ImageSet, content_of, pixel_digest
+from difflab.data.encoded import PixelValues
 from difflab.data.errors import DataError
 from difflab.data.file_store import checked_content
 from difflab.data.labels import CLASSES, check_class
-from difflab.data.pixel_values import PixelValues
 from difflab.reading import FileError, shown
 from difflab.reading.archives import BROKEN as DAMAGED
 from difflab.reading.arrays import read_header

@@ -1,7 +1,16 @@
 """Averages of the weights: step -> decay."""
 
-from difflab.ema.averaging import YOUNG, Averaging, Constant, HalfLife, PowerFunction, WarmUp, initial_share, youth
-from difflab.ema.posthoc import PostHoc
+from difflab.ema.averaging import (
+    YOUNG,
+    Averaging,
+    Constant,
+    HalfLife,
+    PostHoc,
+    PowerFunction,
+    WarmUp,
+    initial_share,
+    youth,
+)
 from difflab.ema.tracks import ONLINE, Tracks
 
 __all__ = [

@@ -3,14 +3,11 @@
 from difflab.guidance.adaptive_projected import AdaptiveProjected
 from difflab.guidance.autoguidance import Autoguidance
 from difflab.guidance.classifier import ClassifierGuidance
-from difflab.guidance.classifier_free import ClassifierFree
-from difflab.guidance.classifier_free_over_time import ClassifierFreeOverTime
-from difflab.guidance.clip import Clip
-from difflab.guidance.dynamic_threshold import DynamicThreshold
+from difflab.guidance.classifier_free import ClassifierFree, ClassifierFreeOverTime, RescaledClassifierFree
+from difflab.guidance.clip import Clip, DynamicThreshold
 from difflab.guidance.guidance import Guidance, chained
 from difflab.guidance.mean_shift import MeanShift, MeanShiftAtImage, MeanShiftAtMean
 from difflab.guidance.perturbed_attention import PerturbedAttention
-from difflab.guidance.rescaled_classifier_free import RescaledClassifierFree
 from difflab.guidance.score_at_prediction import ScoreAtPrediction
 from difflab.guidance.score_through_denoiser import ScoreThroughDenoiser
 

@@ -1,4 +1,4 @@
-"""Classifier-free guidance."""
+"""Classifier-free guidance: with one scale, with a scale for each part of the condition, rescaled, and over an interval of time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,48 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from difflab.former_names import Neutral
-from difflab.guidance.classifier_free_over_time import ClassifierFreeOverTime
-from difflab.guidance.guidance import Guidance, in_one_batch
-from difflab.guidance.shapes import Constant
+from difflab.guidance.guidance import Guidance, extrapolated, in_one_batch, with_and_without
+from difflab.guidance.shapes import Constant, Shape
 from difflab.types import Condition, DenoiseFn, Prediction
+
+
+class ClassifierFreeOverTime(Guidance):
+    """x_0 = uncond + w(t) (cond - uncond), w(t) = 1 + (w - 1) shape(t).
+
+    (Wang et al. 2024, arXiv 2404.13040; Kynkaanniemi et al. 2024, arXiv 2404.07724, where the shape is an interval.)
+
+    w = 1 is no guidance at any time. Where w(t) is 1 for the whole batch, the unconditional prediction is not computed. All else as in
+    `ClassifierFree`, which is the same with a constant shape.
+
+    Args:
+        scale: w.
+        shape: t -> [B].
+        negative: See `ClassifierFree`.
+    """
+
+    needs_null_condition = True
+
+    def __init__(self, scale: float, shape: Shape, negative: Neutral[Mapping[str, Any] | None] = None):
+        self.scale = scale
+        self.shape = shape
+        self.negative = dict(negative or {})
+
+    def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
+        if self.scale == 1:
+            return denoise
+
+        def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
+            share = self.shape(t)
+            if self.shape.vanishes and not share.any():
+                return denoise(x_t, t, cond)
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.negative)
+            return extrapolated(conditional, unconditional.x0, 1 + (self.scale - 1) * share)
+
+        return guided
 
 
 class ClassifierFree(Guidance):
@@ -68,3 +103,41 @@ class ClassifierFree(Guidance):
 
     def _without(self, cond: Condition, names: Sequence[str]) -> Condition:
         return cond.null(names, {name: value for name, value in self.negative.items() if name in names})
+
+
+class RescaledClassifierFree(Guidance):
+    """x_0 = phi g std(cond) / std(g) + (1 - phi) g,  g = uncond + w (cond - uncond) (Lin et al. 2024, arXiv 2305.08891, section 3.4).
+
+    Standard deviations are over all values of an image. The paper rescales what its networks put out, v, which at their noisiest step is
+    -x_0; here it is always x_0. phi = 0 is `ClassifierFree`; w = 1 is no guidance, whatever phi.
+
+    Args:
+        scale: w, the paper's.
+        phi: 0 to 1; the paper has 0.7 at w = 7.5.
+    """
+
+    needs_null_condition = True
+
+    def __init__(self, scale: float, phi: float, negative: Neutral[Mapping[str, Any] | None] = None):
+        if not 0 <= phi <= 1:
+            raise ValueError(f"phi = {phi} is a share of the rescaled prediction: choose one from 0 to 1")
+        self.scale = scale
+        self.phi = phi
+        self.negative = dict(negative or {})
+
+    def __call__(self, denoise: DenoiseFn) -> DenoiseFn:
+        if self.scale == 1:
+            return denoise
+
+        def guided(x_t: Tensor, t: Tensor, cond: Condition, /) -> Prediction:
+            conditional, unconditional = with_and_without(denoise, x_t, t, cond, self.negative)
+            prediction = extrapolated(conditional, unconditional.x0, self.scale)
+            ratio = _std(conditional.x0) / _std(prediction.x0).clamp(min=torch.finfo(x_t.dtype).tiny)
+            return Prediction(torch.lerp(prediction.x0, ratio * prediction.x0, self.phi), prediction.variance_fraction)
+
+        return guided
+
+
+def _std(images: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, 1, 1, 1]."""
+    return images.std(dim=tuple(range(1, images.ndim)), keepdim=True, correction=0)

@@ -1,10 +1,8 @@
 """Noise schedules: t -> (alpha_t, sigma_t)."""
 
 from difflab.schedules.continuous import EDM, ContinuousCosine, VarianceExploding, VariancePreserving
-from difflab.schedules.discrete import cosine, linear, scaled_linear, sigmoid, sqrt, zero_terminal_snr
-from difflab.schedules.noise_level import noise_level, time_beyond, time_of
-from difflab.schedules.schedule import Chain, NoiseSchedule, own_chain
-from difflab.schedules.tabulated import Tabulated
+from difflab.schedules.discrete import Tabulated, cosine, linear, scaled_linear, sigmoid, sqrt, zero_terminal_snr
+from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, time_beyond, time_of
 
 __all__ = [
     "EDM",

@@ -20,7 +20,7 @@ from difflab.studies.planning.confounds import ConfigDifference, in_brief
 from difflab.studies.report.table import estimate
 from difflab.studies.report.table_cells import Column, Content, Grid, difference_text, headed
 from difflab.studies.report.table_text import lines
-from difflab.studies.statistics.groups import GroupDifference, group_difference
+from difflab.studies.statistics.sentences import GroupDifference, group_difference
 
 
 @dataclass(frozen=True)

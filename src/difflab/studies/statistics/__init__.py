@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         reach,
         speedup,
     )
-    from difflab.studies.statistics.groups import GroupDifference, group_difference
     from difflab.studies.statistics.one_sample import SignFlip, sign_flip, sign_test
     from difflab.studies.statistics.paired import Equivalence, PairedDifference, Pairing, equivalence, paired_difference
     from difflab.studies.statistics.power import (
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         seeds_needed,
         smallest_difference,
     )
+    from difflab.studies.statistics.sentences import GroupDifference, group_difference
     from difflab.studies.statistics.typical_seed import Tally, TypicalSeed, holm, skew_guard, tally, typical_seed
     from difflab.studies.statistics.verdict import RULE, Outcome, Pair, Verdict, interim, judge, verdicts
 

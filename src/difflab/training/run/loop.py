@@ -44,7 +44,7 @@ from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
 from difflab.runtime.process import SLACK
 from difflab.runtime.signals import TRAINING, signals
-from difflab.training.run import summary
+from difflab.training.run import trainer as summary
 from difflab.training.run.exit_status import ExitStatus, fit
 from difflab.training.run.trainer import build_trainer
 

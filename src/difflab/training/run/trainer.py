@@ -1,21 +1,28 @@
-"""Lightning's Trainer as a run needs it: the user's callbacks and loggers, and difflab's own."""
+"""Lightning's Trainer for a run, and what is said of the run before its first step."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+import torch
 
 from difflab.config.arguments import given_callbacks, given_loggers
 from difflab.data import DataError, ImageData
 from difflab.distributed.world import environment
+from difflab.ema import YOUNG, Averaging, initial_share
 from difflab.evaluation import ScoresCallback
-from difflab.evaluation.callback import EvaluatedFitLoop
+from difflab.evaluation.callback import EvaluatedFitLoop, scores_table
+from difflab.formatting import number
 from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock
 from difflab.runs.export import export_weights
+from difflab.runs.wandb.description import wandb_place
 from difflab.runtime import Interruption, launched_rank
+from difflab.runtime.invocation import command
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
 from difflab.training.module import TrainedModule
 from difflab.training.run.pulse import Pulse
@@ -124,3 +131,98 @@ def build_trainer(
     if launched_rank() == 0:  # last of all: some of them write at once
         trainer.loggers += given_loggers(config, run)
     return trainer
+
+
+def place(options: TrainingOptions, trainer: Any, run: RunDirectory, name: str) -> str:
+    """Which run it is, where its files go and on what it is computed: the first that there is to say."""
+    rows = [
+        ("run", f"{options.name}, seed {options.seed}, run id {name}"),
+        ("output", str(run.path)),
+        ("device", f"{_devices(trainer)}, precision {options.config['trainer']['precision']}"),
+    ]
+    return _lines(rows)
+
+
+def recipe(options: TrainingOptions, module: Any, data: ImageData, evaluation: Evaluation) -> str:
+    """What is trained on what, how, and how it is evaluated."""
+    config, batch, images = options.config, options.batch_size, len(data.dataset)
+    steps, shape, optimizer = config["trainer"]["max_steps"], config["data"], config["optimizer"]
+    parameters = sum(p.numel() for p in module.parameters())
+    averages = (
+        ", ".join(_average(name, average, steps) for name, average in module.ema.tracks.averagings.items()) or "none"
+    )
+    size, channels = shape["image_size"], shape["channels"]
+    augmented = "".join(f", {one.described}" for one in data.stream.augmentations)
+    parts = [f"{part} {_name(config[part])}" for part in ("schedule", "parameterization", "variance") if part in config]
+    rows = [
+        ("data", f"{_name(shape['dataset'])}: {images:,} images, {size}x{size}, {channels} "
+                 f"channel{'s' if channels > 1 else ''}, {shape['num_classes'] or 'no'} classes{augmented}"),
+        ("model", ", ".join([f"{_name(config['network'])}, {number(parameters / 1e6)} M parameters", *parts])),
+        ("training", f"{steps:,} steps of {batch:,} images = {number(steps * batch / images)} epochs"),
+        ("", f"objective {_name(config['objective'])}, {_name(optimizer)}, learning rate {optimizer['lr']:g}, EMA {averages}"),
+        ("evaluation", evaluation.described(config)),
+    ]  # fmt: skip
+    if config["debug"]:
+        rows.append(("debug", f"{config['debug']}: a trial, kept apart from results in {config['run']['root']}"))
+    return _lines(rows)
+
+
+def score(evaluation: Evaluation, run: RunDirectory) -> float | None:
+    """The number of the last evaluation by which best.ckpt is chosen, and which a search (hydra/sweeper=optuna) makes small."""
+    return run.last_scores().get(evaluation.monitor)
+
+
+def told_scores(evaluation: Evaluation, data: ImageData, run: RunDirectory) -> str:
+    """The last evaluation's table, of a run that has not just printed it."""
+    scores = run.last_scores()
+    return f"scores of {evaluation.measured(data)}\n{scores_table(scores, evaluation.info(data))}" if scores else ""
+
+
+def another_seed(words: Sequence[str]) -> str:
+    """The command of these words with the next seed; "" where they do not say one training."""
+    seeds = [word.partition("=")[2] for word in words if word.startswith("seed=")]
+    if not words or not all(seed.isdigit() for seed in seeds):
+        return ""
+    others = [word for word in words if not word.startswith("seed=")]
+    return command(shlex.join(["train", *others, f"seed={int(seeds[-1] if seeds else 0) + 1}"]))
+
+
+def report(run: RunDirectory, words: Sequence[str]) -> None:
+    """Prints where things are, and what may be done next; the path of the run is the last line."""
+    if grid := run.last_grid():
+        print(f"samples  {grid}")
+    print(f"weights  {run.weights}")
+    print(f"metrics  {run.metrics}")
+    for line in mirror.lines() if (mirror := wandb_place(run.path)) else ():
+        print(line)
+    checkpoint = shlex.quote(f"checkpoint={run.path}")
+    for label, following in (("next", f"sample {checkpoint}"), ("", f"evaluate {checkpoint}")):
+        print(f"{label:8} {command(following)}")
+    if again := another_seed(words):
+        print(f"{'':8} {again}")
+    print(run.path)
+
+
+def _lines(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(f"{label:10} {text}" for label, text in rows)
+
+
+def _devices(trainer: Any) -> str:
+    """The devices, of all processes."""
+    count, device = trainer.world_size, trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{count} x {torch.cuda.get_device_name(device)}" if count > 1 else torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{device.type}, {count} process{'es' if count > 1 else ''}"
+    threads = torch.get_num_threads()
+    each = " each" if count > 1 else ""
+    return f"CPU, {count} process{'es' if count > 1 else ''} with {threads} thread{'s' if threads > 1 else ''}{each}"
+
+
+def _average(name: str, averaging: Averaging, steps: int) -> str:
+    share = initial_share(averaging, steps)
+    return f"{name} (holds {100 * share:.0f} % of the initial weights at the end)" if share >= YOUNG else name
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return str(node["_target_"]).rsplit(".", 1)[-1]
