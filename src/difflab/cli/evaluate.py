@@ -74,7 +74,7 @@ def evaluate(config: DictConfig) -> None:
         if options.compare:
             _compare(options)
         else:
-            _measure(options, stages, list(config.trust))
+            _measure(options, stages, config.trust)
 
 
 def checked(config: DictConfig) -> tuple[EvaluationOptions, list[SamplingOptions]]:
@@ -104,7 +104,7 @@ def _compare(options: EvaluationOptions) -> None:
     print(printable(comparison_table(files, waived, options.info or {})))
 
 
-def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trusted: Sequence[str]) -> None:
+def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trusted: str | Sequence[str]) -> None:
     from hashlib import sha256
     from pathlib import Path
 
