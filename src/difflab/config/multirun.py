@@ -92,7 +92,7 @@ class Begun(Callback):
         if launcher.endswith("BasicLauncher"):
             return  # the rows listen for themselves
         if "submitit" in launcher:
-            from difflab.config.sweep_rows import wait_for_all
+            from difflab.config.sweep_jobs import wait_for_all
 
             wait_for_all()
         if launcher.endswith("SlurmLauncher"):
