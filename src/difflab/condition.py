@@ -59,7 +59,12 @@ class Condition(Mapping[str, ConditionPart]):
     @property
     def is_droppable(self) -> bool:
         """Whether there is anything that can be dropped, and so a null condition to guide away from."""
-        return bool(self._droppable())
+        return bool(self.droppable)
+
+    @property
+    def droppable(self) -> Mapping[str, DroppablePart]:
+        """The parts that can be dropped, by name."""
+        return {name: part for name, part in self.items() if isinstance(part, DroppablePart)}
 
     def drop(self, mask: Bool[Tensor, " b"], parts: Collection[str] | None = None) -> Condition:
         """The condition with parts dropped for some of the examples.
@@ -69,7 +74,7 @@ class Condition(Mapping[str, ConditionPart]):
             parts: Names of those that are dropped; None for all that can be.
         """
         return self.having(
-            **{name: part.drop(mask) for name, part in self._droppable().items() if parts is None or name in parts}
+            **{name: part.drop(mask) for name, part in self.droppable.items() if parts is None or name in parts}
         )
 
     def null(
@@ -88,7 +93,9 @@ class Condition(Mapping[str, ConditionPart]):
             raise ValueError(
                 f"there is no {absent[0]!r} to be dropped: these images are drawn for {', '.join(self) or 'nothing'}"
             )
-        dropped = tuple(name for name in self._droppable() if name not in instead and (parts is None or name in parts))
+        if fixed := [name for name in (*(parts or ()), *instead) if name not in self.droppable]:
+            raise ValueError(f"{fixed[0]} says what the task is, and there is nothing to be guided away from")
+        dropped = tuple(name for name in self.droppable if name not in instead and (parts is None or name in parts))
         if self._made_of:
             return Condition.cat([cond.null(dropped, instead) for cond in self._made_of])
         if self._kept is None:
@@ -99,15 +106,10 @@ class Condition(Mapping[str, ConditionPart]):
         return self._kept.null[key]._shared(self.controls.of_null(), self.t)
 
     def _null(self, dropped: tuple[str, ...], instead: Mapping[str, Any]) -> Condition:
-        droppable = self._droppable()
-        if fixed := [name for name in instead if name not in droppable]:
-            raise ValueError(f"{fixed[0]} says what the task is, and there is nothing to be guided away from")
+        droppable = self.droppable
         given = {name: droppable[name].instead(value) for name, value in instead.items()}
         null = self.having(**{name: droppable[name].null() for name in dropped}, **given)
         return null._shared(self.controls.of_null(), self.t)
-
-    def _droppable(self) -> dict[str, DroppablePart]:
-        return {name: part for name, part in self.items() if isinstance(part, DroppablePart)}
 
     def having(self, **parts: ConditionPart | None) -> Condition:
         """With these parts beside, or in place of, its own; None takes one away."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from difflab.conditioning import ConditionDropout
 from difflab.guidance import (
     AdaptiveProjected,
     ClassifierFree,
@@ -97,9 +98,9 @@ def test_one_that_is_not_droppable_is_refused_before_and_while_sampling(name, co
     with pytest.raises(ValueError, match=r"condition that can be dropped.*guidance=\[clip\]"):
         guidance(denoiser)(X.float(), T, cond)
     with pytest.raises(ValueError, match=r"guidance 'this': .*condition that can be dropped"):
-        GuidanceCallback({"this": guidance}).check_condition(denoiser, lambda: cond)
+        GuidanceCallback({"this": guidance}).check_condition(denoiser, lambda: cond, ConditionDropout(0.1))
     without_effect = GuidanceCallback({"clip": Clip(), "this": AWAY_FROM_NULL[name](1.0)})
-    without_effect.check_condition(denoiser, lambda: cond)
+    without_effect.check_condition(denoiser, lambda: cond, ConditionDropout())
     without_effect.wrap_denoiser(denoiser)(X.float(), T, cond)
 
 

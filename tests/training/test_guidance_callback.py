@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from difflab.conditioning import ConditionDropout
 from difflab.denoiser import Denoiser
 from difflab.guidance import (
     AdaptiveProjected,
@@ -49,10 +50,10 @@ def test_the_first_named_guidance_is_innermost():
 def test_classifier_free_guidance_needs_dropped_conditions():
     guided = {"clip": Clip(), "cfg": ClassifierFree(2.0)}
     with pytest.raises(ValueError, match=r"'cfg'.*condition_dropout=0\.1"):
-        GuidanceCallback(guided).check(0.0)
-    GuidanceCallback(guided).check(0.1)
-    GuidanceCallback({"clip": Clip()}).check(0.0)
-    GuidanceCallback({}).check(0.0)
+        GuidanceCallback(guided).check(ConditionDropout())
+    GuidanceCallback(guided).check(ConditionDropout(0.1))
+    GuidanceCallback({"clip": Clip()}).check(ConditionDropout())
+    GuidanceCallback({}).check(ConditionDropout())
 
 
 def test_the_module_checks_it_at_construction():
@@ -140,4 +141,6 @@ def test_a_model_of_ones_own_says_how_many_classes_it_tells_apart():
 def test_a_negative_or_a_scale_that_the_condition_has_no_part_for_is_refused_before_training(guidance, message):
     callback = GuidanceCallback({"cfg": guidance})
     with pytest.raises(ValueError, match=message):
-        callback.check_condition(tiny_denoiser(), lambda: Condition(label=Label(torch.tensor([0]))))
+        callback.check_condition(
+            tiny_denoiser(), lambda: Condition(label=Label(torch.tensor([0]))), ConditionDropout(0.1)
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 from difflab.checkpoints.run_weights import RunWeights, built, load_weights, once, run_weights
 from difflab.classifier import NoisyClassifier
+from difflab.conditioning import ConditionDropout
 from difflab.config.build import build, resolved
 from difflab.config.groups import ConfigError
 from difflab.denoiser import Denoiser
@@ -24,7 +25,7 @@ from difflab.runs.provenance import changed_code
 from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
 from difflab.training import ClassifierModule, DiffusionModule
-from difflab.training.callbacks import EMACallback
+from difflab.training.callbacks import EMACallback, ObjectiveCallback
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class LoadedModel:
         denoiser: With the weights in it.
         config: The run's configuration, plain; of a released model what its flags say of process and sampler.
         num_classes: Classes that the model is conditioned on; 0 for none.
-        condition_dropout: Share of training examples whose condition was dropped.
+        dropout: What of the training examples' conditions was dropped.
         track: Which of a run's weights these are.
         file: Where they lie; a directory for those that were put together from several files.
         step: After how many optimizer steps; None where nobody says.
@@ -46,7 +47,7 @@ class LoadedModel:
     denoiser: Denoiser
     config: Mapping[str, Any]
     num_classes: int
-    condition_dropout: float
+    dropout: ConditionDropout
     track: str
     file: Path
     step: int | None
@@ -89,14 +90,15 @@ def _of_run(found: RunWeights) -> LoadedModel:
         raise ConfigError(
             f"checkpoint={found.file}: its configuration has no averages of weights at module.ema. Get it again"
         )
+    if not isinstance(module.objective, ObjectiveCallback):
+        raise ConfigError(
+            f"checkpoint={found.file}: its configuration has no objective at module.objective. Get it again"
+        )
     averaging = module.ema.tracks.averagings.get(found.track)
     if averaging is not None and (young := youth(found.track, averaging, found.step)):
         _log.warning("%s: %s", found.file, young)
-    given = fields(config, found.file, {"data": dict, "condition_dropout": float})
-    classes, dropout = (
-        fields(given["data"], found.file, {"num_classes": int})["num_classes"],
-        given["condition_dropout"],
-    )
+    data = fields(config, found.file, {"data": dict})["data"]
+    classes, dropout = fields(data, found.file, {"num_classes": int})["num_classes"], module.objective.dropout
     return LoadedModel(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
 
 
@@ -159,7 +161,7 @@ def _released(path: Path, flags: str | None) -> LoadedModel:
     label = dict(unet.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
     denoiser = Denoiser(network, **parts)
-    return LoadedModel(denoiser, config, num_classes, condition_dropout=0.0, track="released", file=path, step=None)
+    return LoadedModel(denoiser, config, num_classes, ConditionDropout(), track="released", file=path, step=None)
 
 
 def _small_image(network: Network, flags: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ RunValues = TypedDict(
     {
         "trainer.max_steps": Positive,
         "run.name": RunName,
-        "condition_dropout": Fraction,
+        "condition_dropout": Fraction | Mapping[str, Fraction],
         "trainer.log_every_n_steps": Positive,
         "trainer.gradient_clip_val": NonNegative | None,
         "trainer.precision": Precision,

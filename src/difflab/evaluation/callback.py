@@ -157,7 +157,8 @@ class EvaluationCallback(TrackEvaluation):
     def check_model(self, pl_module: Any) -> None:
         """Raises a ValueError if the module's guidance cannot guide its model, or images for such conditions."""
         pl_module.guidance.check_model(pl_module.model, pl_module.num_classes)
-        pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(torch.zeros(1, dtype=torch.int64)))
+        first, dropout = torch.zeros(1, dtype=torch.int64), pl_module.objective.dropout
+        pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(first), dropout)
 
     def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
         with reporting(f"evaluation of {track}", self.evaluator.num_images) as task:

@@ -76,9 +76,10 @@ class ClassifierFree(Guidance):
         self.scale = scale
         self.negative = dict(negative or {})
         if isinstance(scale, Mapping):
-            self.parts = tuple(scale)
             if not scale:
                 raise ValueError("scale = {} guides by no part of the condition: give a number, or name -> w")
+            names, factors = list(scale), _factors(list(scale.values()))
+            self.dropped = [names[:i] for i in range(1, len(names) + 1) if factors[i]]
             if stray := [name for name in self.negative if name not in scale]:
                 raise ValueError(f"negative gives {stray[0]!r}, and scale has no w for it: {', '.join(scale)}")
 
@@ -86,8 +87,7 @@ class ClassifierFree(Guidance):
         if not isinstance(self.scale, Mapping):
             return ClassifierFreeOverTime(self.scale, Constant(), self.negative)(denoise)
         names, w = list(self.scale), list(self.scale.values())
-        # of D_0 .. D_n
-        factors = [w[0], *(after - before for before, after in pairwise(w)), 1 - w[-1]]
+        factors = _factors(w)
         if all(value == 1 for value in w):
             return denoise
 
@@ -103,6 +103,11 @@ class ClassifierFree(Guidance):
 
     def _without(self, cond: Condition, names: Sequence[str]) -> Condition:
         return cond.null(names, {name: value for name, value in self.negative.items() if name in names})
+
+
+def _factors(w: Sequence[float]) -> list[float]:
+    """Of D_0 .. D_n."""
+    return [w[0], *(after - before for before, after in pairwise(w)), 1 - w[-1]]
 
 
 class RescaledClassifierFree(Guidance):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +28,7 @@ class Guidance(ABC):
     Attributes:
         needs_null_condition: Whether the condition must be droppable, and the model know the null condition: have been trained with
             conditions dropped.
-        parts: Names of the parts of the condition that it drops; None for all that can be.
+        dropped: Sets of names of parts of the condition that it asks the model to do without; None for all that can be dropped together.
         negative: Name -> value that a part of the null condition has in place of being dropped.
         needs_label: Whether every image must have a class.
         bounds_x0: Whether it keeps the prediction within bounds, as is done for the likelihood of an unguided model as well.
@@ -38,7 +38,7 @@ class Guidance(ABC):
     """
 
     needs_null_condition: bool = False
-    parts: Collection[str] | None = None
+    dropped: Sequence[Collection[str]] | None = None
     negative: Mapping[str, Any] = NOTHING
     needs_label: bool = False
     bounds_x0: bool = False

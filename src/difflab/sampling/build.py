@@ -106,7 +106,7 @@ def plan_job(
     sampler = _part(config, "sampler")
     sampler.check(model.denoiser.schedule)
     guidance = GuidanceCallback(_part(config, "guidance"))
-    guidance.check(model.condition_dropout)
+    guidance.check(model.dropout)
     num_classes = model.num_classes or guidance.num_classes
     guidance.check_model(model.denoiser, num_classes)
     classes = classes_of(options.classes, num_classes, options.first_seed, options.num_samples)

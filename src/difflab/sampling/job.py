@@ -248,7 +248,7 @@ class SamplingJob:
         # what a stage before is to draw is not there yet, but the classes are known
         conditions = self.conditions if self.before is None else self.classes
         first = torch.tensor([self.options.first_seed])
-        self.guidance.check_condition(self.model.denoiser, lambda: conditions(first))
+        self.guidance.check_condition(self.model.denoiser, lambda: conditions(first), self.model.dropout)
 
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""

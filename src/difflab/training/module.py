@@ -25,7 +25,7 @@ from difflab.noisy_model import NoisyModel, check_shares_schedule, held
 from difflab.objectives import Objective
 from difflab.samplers import Sampler, draw
 from difflab.sharding import Sharding, Unsharded
-from difflab.training.callbacks.sockets import EMACallback, GuidanceCallback, ObjectiveCallback
+from difflab.training.callbacks import EMACallback, GuidanceCallback, ObjectiveCallback
 from difflab.types import Batch, Condition, Losses
 
 _ROLLBACK_STRIDE = 1_000_003
@@ -235,7 +235,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
     ):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
         _check_image(denoiser, objective)
-        guidance.check(objective.condition_dropout)
+        guidance.check(objective.dropout)
         check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
         sampler.check(denoiser.schedule)
         self.denoiser = denoiser
@@ -285,9 +285,9 @@ class ClassifierModule(TrainedModule[NoisyClassifier]):
         rollbacks: int = 0,
     ):
         super().__init__(classifier, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
-        if objective.condition_dropout:
+        if objective.dropout:
             raise ValueError(
-                f"condition_dropout={objective.condition_dropout}: the class is what a classifier learns and cannot be dropped; "
+                f"condition_dropout={objective.dropout}: the class is what a classifier learns and cannot be dropped; "
                 "set condition_dropout=0"
             )
         self.classifier = classifier

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from difflab.checkpoints.load import LoadedModel
+from difflab.conditioning import ConditionDropout
 from difflab.config.build import build
 from difflab.config.keys import ConfigError
 from difflab.config.options import of_first_stage
@@ -98,7 +99,7 @@ class RowFacts:
             denoiser,
             {**config, "guidance": _without_networks(own)},
             config["data"]["num_classes"],
-            config["condition_dropout"],
+            ConditionDropout(config["condition_dropout"]),
             "",
             Path(),
             None,

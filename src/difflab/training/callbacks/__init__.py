@@ -6,8 +6,9 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.training.callbacks.divergence import Diverged, DivergenceCallback, Rollback, RolledBack, SkipStep, Stop
+    from difflab.training.callbacks.guidance import GuidanceCallback
     from difflab.training.callbacks.progress import ProgressCallback, ThroughputCallback
-    from difflab.training.callbacks.sockets import EMACallback, GuidanceCallback, ObjectiveCallback
+    from difflab.training.callbacks.sockets import EMACallback, ObjectiveCallback
 
 __all__ = [
     "Diverged",

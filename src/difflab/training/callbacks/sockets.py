@@ -1,28 +1,28 @@
-"""The three sockets of a module: objective, averaged weights and guidance, each an adapter of an object that does not know Lightning."""
+"""The sockets of a module for objective and averaged weights, each an adapter of an object that does not know Lightning.
+
+That for guidance is `difflab.training.callbacks.guidance`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from difflab.conditioning import Conditioning
-from difflab.denoiser import Denoiser
+from difflab.conditioning import ConditionDropout, Conditioning
 from difflab.distributed.group import gathered, rank, sum_over_processes
 from difflab.ema import Averaging, Tracks
 from difflab.former_names import Neutral
-from difflab.guidance import Guidance, chained
-from difflab.guidance.guidance import NOT_DROPPABLE
 from difflab.noise import Noise
-from difflab.noisy_model import NoisyModel, check_shares_schedule
+from difflab.noisy_model import NoisyModel
 from difflab.objectives import Objective
-from difflab.types import Condition, DenoiseFn, Losses
+from difflab.types import Condition, Losses
 
 M = TypeVar("M", bound=NoisyModel)
 
@@ -36,7 +36,8 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
     Args:
         objective: What is minimised.
         log_every: Optimizer steps between lines of the log.
-        condition_dropout: Probability with which an example's condition is dropped, for classifier-free guidance.
+        condition_dropout: Probability with which an example's condition is dropped, or each part of it by itself, for classifier-free
+            guidance; see `difflab.conditioning.ConditionDropout`.
         conditionings: Name -> what adds to the condition of a training image; empty for the class alone.
 
     Attributes:
@@ -49,16 +50,14 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         self,
         objective: Objective[M],
         log_every: int,
-        condition_dropout: float = 0.0,
+        condition_dropout: float | Mapping[str, float] = 0.0,
         conditionings: Neutral[Mapping[str, Conditioning]] = MappingProxyType({}),
     ):
-        if not 0 <= condition_dropout <= 1:
-            raise ValueError(f"condition_dropout = {condition_dropout} is not a probability")
         if log_every < 1:
             raise ValueError(f"trainer.log_every_n_steps={log_every} must be at least 1")
         self.objective = objective
         self.log_every = log_every
-        self.condition_dropout = condition_dropout
+        self.dropout = ConditionDropout(condition_dropout)
         self.conditionings = dict(conditionings)
         # (number, t, loss) of the micro-batches since the last optimizer step, for a loss-aware time sampler
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -85,9 +84,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         """
         for conditioning in self.conditionings.values():
             cond = conditioning(cond, x_0, noise)
-        if self.condition_dropout:
-            cond = cond.drop(noise.uniform("condition dropout") < self.condition_dropout)
-        return cond
+        return self.dropout(cond, noise)
 
     def record(self, losses: Losses, noise: Noise) -> None:
         """Notes the losses of a batch for the log and for a loss-aware time sampler, to which they are handed at the optimizer step.
@@ -196,103 +193,3 @@ class EMACallback(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.tracks.load_state_dict(state_dict)
-
-
-_LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)
-"""Times at which schedules are compared."""
-
-
-class GuidanceCallback(pl.Callback):
-    """Wraps the denoiser for sampling.
-
-    Networks that the guidances bring along belong neither to the module that trains nor to its checkpoints.
-
-    Args:
-        guidances: Name -> guidance, the first innermost; empty for none.
-    """
-
-    def __init__(self, guidances: Mapping[str, Guidance]):
-        self.guidances = dict(guidances)
-
-    @property
-    def num_classes(self) -> int:
-        """Classes that a guiding classifier tells apart, with which a model without classes can be guided; 0 for none."""
-        return max((model.num_classes for _, model in self._noisy_models()), default=0)
-
-    def check(self, condition_dropout: float) -> None:
-        """Raises a ValueError if a model trained with this share of dropped conditions cannot be guided so."""
-        for name, guidance in self.guidances.items():
-            if guidance.needs_null_condition and condition_dropout == 0:
-                raise ValueError(
-                    f"guidance {name!r} asks the model for its prediction without a condition, which it learns only if conditions are "
-                    "dropped in training: set condition_dropout=0.1, or leave the guidance out"
-                )
-
-    def check_model(self, denoiser: Denoiser, num_classes: int) -> None:
-        """Raises a ValueError if this denoiser, drawing images of so many classes, cannot be guided so."""
-        for name, guidance in self.guidances.items():
-            if guidance.needs_label and not num_classes:
-                raise ValueError(f"guidance {name!r} needs to know the class of each image, and these have none")
-            check_shares_schedule(f"guidance.{name}", guidance, denoiser.schedule)
-            there = denoiser.network.attention_places
-            if not guidance.attention_places <= there:
-                raise ValueError(
-                    f"guidance.{name}.places = {sorted(guidance.attention_places)}: {type(denoiser.network).__name__} has self-attention "
-                    f"at {sorted(there) or 'no place'}"
-                )
-        for where, model in self._noisy_models():
-            _check_fits(where, model, denoiser)
-
-    def check_condition(self, denoise: DenoiseFn, condition: Callable[[], Condition]) -> None:
-        """Raises a ValueError if images that are drawn for conditions like this one cannot be guided so.
-
-        Args:
-            denoise: What is guided.
-            condition: Makes the condition; called only where a guidance depends on it.
-        """
-        for name, guidance in self.guidances.items():
-            if not guidance.needs_null_condition or guidance(denoise) is denoise:  # without effect at scale 1
-                continue
-            cond = condition()
-            if not cond.is_droppable:
-                raise ValueError(f"guidance {name!r}: {NOT_DROPPABLE}")
-            try:
-                cond.null(guidance.parts, guidance.negative)
-            except ValueError as error:
-                raise ValueError(f"guidance {name!r}: {error}") from error
-
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        self.check_model(pl_module.denoiser, pl_module.num_classes)
-        self.to(trainer.strategy.root_device)
-
-    def to(self, device: torch.device) -> None:
-        """Moves the networks that the guidances bring along."""
-        for _, model in self._brought():
-            model.to(device)
-
-    def wrap_denoiser(self, denoise: DenoiseFn) -> DenoiseFn:
-        """The guided denoiser, for one batch: a guidance may remember the times before."""
-        return chained(list(self.guidances.values()), denoise)
-
-    def _brought(self) -> Iterator[tuple[str, nn.Module]]:
-        for name, guidance in self.guidances.items():
-            for part, model in guidance.models.items():
-                yield f"guidance.{name}.{part}", model
-
-    def _noisy_models(self) -> Iterator[tuple[str, NoisyModel]]:
-        """Those of them that are asked about x_t, and not about images without noise."""
-        yield from ((where, model) for where, model in self._brought() if isinstance(model, NoisyModel))
-
-
-def _check_fits(where: str, model: NoisyModel, denoiser: Denoiser) -> None:
-    """A ValueError if the two do not see the same x_t."""
-    if model.image_shape != denoiser.image_shape:
-        raise ValueError(
-            f"{where} is for images {model.image_shape}, the model that it guides for {denoiser.image_shape}"
-        )
-    for mine, own in zip(model.schedule(_LOOKED_AT), denoiser.schedule(_LOOKED_AT), strict=True):
-        if not torch.allclose(mine, own, rtol=1e-3, atol=1e-5):
-            raise ValueError(
-                f"{where} was trained along another noise schedule than the model that it guides, so at the same time t it expects another "
-                f"amount of noise: choose one trained with the same schedule"
-            )
