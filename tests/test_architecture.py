@@ -36,7 +36,7 @@ MATHEMATICS = {
     "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
-    "samplers": {"types", "noise", "process", "schedules", "variances"},
+    "samplers": {"types", "noise", "process", "schedules", "variances", "former_names"},
     "ema": {"sharding"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }

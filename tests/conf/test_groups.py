@@ -29,7 +29,7 @@ from difflab.conditioning import augmentations, shrinks
 from difflab.guidance import scores, shapes
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
-from difflab.samplers import grids
+from difflab.samplers import along, grids
 from difflab.sampling import formats
 from one_pass import each
 
@@ -48,6 +48,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "guidance/score": (scores, scores.Score),
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
+    "sampler/along": (along, along.Along),
     "network": (networks, networks.Network),
     "compute": (networks, networks.Compute),
     "network/enlarge": (layers, layers.Enlargement),
@@ -128,6 +129,8 @@ VALUES = {
     "init_from/weights": ["init_from.checkpoint=run"],
     "held_out/mixture": ["data=mixture"],
     "evaluation/held_out_accuracy": ["held_out=digits"],
+    "sampler/along/time": ["sampler=euler"],
+    "sampler/along/noise_level": ["sampler=heun"],
     "network/superres": ["data.image_size=32"],
     "network/enlarge/bilinear": ["network=superres"],
     "network/enlarge/bicubic": ["network=superres"],

@@ -10,7 +10,7 @@ from difflab.networks import Network
 from difflab.noise import ImageNoise
 from difflab.parameterizations import Epsilon
 from difflab.process import eps_from_x0, over, perturb, posterior_mean
-from difflab.samplers import DDIM, DDPM, Euler, Heun, draw, initial_noise
+from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.samplers.sampler import by_step
 from difflab.schedules import Chain, cosine, linear
@@ -46,7 +46,7 @@ def test_ancestral_steps_are_to_the_bit_those_worked_out_one_by_one(variance, sc
         return torch.where(over(step.final, x).bool(), mean, mean + std * z)
 
     sampler, noise = DDPM(GRID, variance), ImageNoise(0, torch.arange(3))
-    x_T = initial_noise(schedule, GRID, SHAPE, noise).float()
+    x_T = sampler.initial_noise(schedule, SHAPE, noise).float()
     drawn = sampler(denoise, schedule, x_T, Condition(), noise)
     assert torch.equal(drawn, by_hand(schedule, x_T, noise, step_of))
 
@@ -60,7 +60,7 @@ def test_implicit_steps_are_to_the_bit_those_worked_out_one_by_one(eta):
         return x + over(v.sqrt(), x) * z if eta else x
 
     sampler, noise = DDIM(GRID, eta), ImageNoise(0, torch.arange(3))
-    x_T = initial_noise(SCHEDULE, GRID, SHAPE, noise).float()
+    x_T = sampler.initial_noise(SCHEDULE, SHAPE, noise).float()
     drawn = sampler(denoise, SCHEDULE, x_T, Condition(), noise)
     assert torch.equal(drawn, by_hand(SCHEDULE, x_T, noise, step_of))
 

@@ -8,7 +8,7 @@ import torch
 from gaussian import affine_map, gaussian_denoiser
 
 from difflab.noise import ImageNoise
-from difflab.samplers import DDIM, DDPM, initial_noise
+from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import QuadraticGrid, UniformGrid
 from difflab.schedules import Chain, ContinuousCosine, cosine, linear
 from difflab.types import AlphaSigma, Condition
@@ -142,13 +142,13 @@ def test_encoding_and_sampling_undo_each_other():
 def test_initial_noise_has_the_spread_of_the_last_time():
     noise = ImageNoise(0, torch.arange(3))
     plain = noise.normal("x_T", (1, 4, 4))
-    assert torch.equal(initial_noise(cosine(1000), UniformGrid(10), (1, 4, 4), noise), plain)
+    assert torch.equal(DDIM(UniformGrid(10)).initial_noise(cosine(1000), (1, 4, 4), noise), plain)
 
     class Exploding(ContinuousCosine):
         def __call__(self, t):
             return AlphaSigma(torch.ones_like(t), 80 * t)
 
-    spread = initial_noise(Exploding(8, 8), UniformGrid(10), (1, 4, 4), noise)
+    spread = DDIM(UniformGrid(10)).initial_noise(Exploding(8, 8), (1, 4, 4), noise)
     torch.testing.assert_close(spread, np.hypot(1, 80) * plain)
 
 

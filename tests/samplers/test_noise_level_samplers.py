@@ -9,7 +9,7 @@ from difflab import parameterizations
 from difflab.data import GaussianMixture
 from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
-from difflab.samplers import DDIM, Euler, Heun, draw, initial_noise
+from difflab.samplers import DDIM, Euler, Heun, draw
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import EDM, Chain, VarianceExploding, VariancePreserving, cosine, noise_level, zero_terminal_snr
 from difflab.types import Condition
@@ -21,7 +21,7 @@ NOISE = ImageNoise(0, torch.arange(8))
 
 
 def sample(sampler, schedule):
-    x_T = initial_noise(schedule, sampler.grid, MIXTURE.shape, NOISE)
+    x_T = sampler.initial_noise(schedule, MIXTURE.shape, NOISE)
     return sampler(MIXTURE.denoiser(schedule), schedule, x_T, Condition(), NOISE)
 
 
@@ -75,7 +75,7 @@ def test_the_schedule_of_a_model_does_not_matter(churn):
 @pytest.mark.parametrize("sampler", [Heun(KarrasGrid(5)), Euler(KarrasGrid(5), s_churn=4.0)], ids=["heun", "euler"])
 def test_steps_are_told_as_they_are(sampler):
     schedule = VariancePreserving()
-    x_T = initial_noise(schedule, sampler.grid, MIXTURE.shape, NOISE)
+    x_T = sampler.initial_noise(schedule, MIXTURE.shape, NOISE)
     steps = list(sampler.trajectory(MIXTURE.denoiser(schedule), schedule, x_T, Condition(), NOISE))
     times = sampler.grid(schedule)
     assert [step.t for step in steps] == times[1:].flip(0).tolist()
@@ -114,7 +114,7 @@ def test_churn_raises_above_the_end_where_the_schedule_goes_on(schedule, ends_at
         called.append(noise_level(schedule, t)[0].item())
         return MIXTURE.denoiser(schedule)(x, t, cond)
 
-    x_T = initial_noise(schedule, sampler.grid, MIXTURE.shape, NOISE)
+    x_T = sampler.initial_noise(schedule, MIXTURE.shape, NOISE)
     assert sampler(denoise, schedule, x_T, Condition(), NOISE).isfinite().all()
     first = noise_level(schedule, sampler.grid(schedule)[-1:]).item()
     assert called[0] == pytest.approx(

@@ -10,7 +10,7 @@ from recipes import gmm
 from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
 from difflab.parameterizations import X0
-from difflab.samplers import DDIM, DDPM, initial_noise
+from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import cosine, linear, zero_terminal_snr
 from difflab.types import Condition, Prediction
@@ -32,7 +32,7 @@ def test_mean_covariance_and_weights_of_a_mixture(name):
     mu, weights, std = gmm()
     denoiser = Denoiser(MixtureNetwork(SCHEDULE), SCHEDULE, X0(), FixedSmall())
     noise = ImageNoise(0, torch.arange(n))
-    x_T = initial_noise(SCHEDULE, SAMPLERS[name].grid, SHAPE, noise)
+    x_T = SAMPLERS[name].initial_noise(SCHEDULE, SHAPE, noise)
     samples = SAMPLERS[name](denoiser, SCHEDULE, x_T, Condition(), noise).numpy().reshape(n, -1)
     centres = mu.reshape(len(weights), -1)
     mean = weights @ centres
@@ -65,7 +65,7 @@ def test_an_image_depends_on_its_own_seed_alone(name):
     def draw(seeds):
         noise = ImageNoise(0, torch.tensor(seeds))
         return SAMPLERS[name](
-            denoise, SCHEDULE, initial_noise(SCHEDULE, SAMPLERS[name].grid, SHAPE, noise), Condition(), noise
+            denoise, SCHEDULE, SAMPLERS[name].initial_noise(SCHEDULE, SHAPE, noise), Condition(), noise
         )
 
     whole = draw([0, 1, 2, 3, 4, 5, 6, 7])
@@ -79,7 +79,7 @@ def test_a_trajectory_ends_at_the_sample_and_knows_its_times():
     sampler = SAMPLERS["ddpm-small"]
     denoiser = Denoiser(MixtureNetwork(SCHEDULE), SCHEDULE, X0(), FixedSmall())
     noise = ImageNoise(0, torch.arange(2))
-    x_T = initial_noise(SCHEDULE, sampler.grid, SHAPE, noise)
+    x_T = sampler.initial_noise(SCHEDULE, SHAPE, noise)
     with torch.no_grad():
         steps = list(sampler.trajectory(denoiser, SCHEDULE, x_T, Condition(), noise))
     assert torch.equal(steps[-1].x_s, sampler(denoiser, SCHEDULE, x_T, Condition(), noise))
@@ -91,7 +91,7 @@ def test_sampling_keeps_the_type_of_the_images_and_no_graph():
     sampler = SAMPLERS["ddim-eta"]
     weight = torch.ones((), requires_grad=True)
     noise = ImageNoise(0, torch.arange(2))
-    x_T = initial_noise(SCHEDULE, sampler.grid, SHAPE, noise).float()
+    x_T = sampler.initial_noise(SCHEDULE, SHAPE, noise).float()
     sample = sampler(lambda x_t, t, cond: Prediction(weight * torch.tanh(x_t)), SCHEDULE, x_T, Condition(), noise)
     assert sample.dtype == torch.float32
     assert not sample.requires_grad

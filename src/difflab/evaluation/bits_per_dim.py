@@ -29,7 +29,6 @@ from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress
 from difflab.sampling.job import SamplingJob
-from difflab.schedules import Chain
 from difflab.types import Condition, Label
 
 Step = tuple[float, Tensor, Tensor, Tensor]
@@ -176,7 +175,7 @@ def measure_bound(count: int, job: SamplingJob, evaluator: Evaluator, processes:
         raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
     chosen = Spread(images, count)
     denoiser = job.model.denoiser.to(processes.device).eval()
-    chain = Chain(denoiser.schedule, job.sampler.grid(denoiser.schedule))
+    chain = job.sampler.chain(denoiser.schedule)
     sums = BoundSums(chain.times, processes.device)
     bounds = {name: part for name, part in job.guidance.guidances.items() if part.bounds_x0}
     denoise = chained(list(bounds.values()), denoiser)

@@ -128,8 +128,10 @@ def with_setting(options: SamplingOptions, setting: Setting, load: Load) -> Samp
         else:
             options = _with_inner(options, key, value, load)
     if "sampler" in setting.values and "sampler.grid.steps" not in setting.values and options.steps is None:
-        # another sampler takes as many steps as the run's
-        options = with_values(options, {"steps": load(options).config["sampler"]["grid"]["steps"]})
+        # another sampler takes as many steps as the run's, if both count them
+        grids = [sampler.get("grid") or {} for sampler in (load(options).config["sampler"], options.sampler or {})]
+        if all("steps" in grid for grid in grids):
+            options = with_values(options, {"steps": grids[0]["steps"]})
     return options
 
 

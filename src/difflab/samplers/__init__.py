@@ -5,17 +5,21 @@ from difflab.samplers.ddpm import DDPM
 from difflab.samplers.draw import balanced_labels, draw, shares
 from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
-from difflab.samplers.sampler import Sampler, SamplerStep, initial_noise
+from difflab.samplers.sampler import NormalPrior, Prior, Sampler, SamplerState, SamplerStep, Step, Walk
 
 __all__ = [
     "DDIM",
     "DDPM",
     "Euler",
     "Heun",
+    "NormalPrior",
+    "Prior",
     "Sampler",
+    "SamplerState",
     "SamplerStep",
+    "Step",
+    "Walk",
     "balanced_labels",
     "draw",
-    "initial_noise",
     "shares",
 ]

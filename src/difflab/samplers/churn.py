@@ -3,46 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.noise import Noise
 from difflab.schedules import Chain, NoiseSchedule, noise_level, time_beyond, time_of
-
-
-class Stage(NamedTuple):
-    """A step of a sampler that walks along noise levels sigma / alpha, in x / alpha; plain numbers, so that no GPU is waited for.
-
-    Attributes:
-        step: Its number, N .. 1.
-        left: Time of the chain that the step leaves.
-        added: Standard deviation of the noise that is added first; 0 for none.
-        time: Time at which it starts, with that noise.
-        alpha: Signal scale there.
-        level: Noise level there.
-        to_time: Time at which it ends.
-        to_alpha: Signal scale there.
-        to: Noise level there; 0 is the clean image.
-    """
-
-    step: int
-    left: float
-    added: float
-    time: float
-    alpha: float
-    level: float
-    to_time: float
-    to_alpha: float
-    to: float
-
-    def raised(self, x: Tensor, noise: Noise) -> Tensor:
-        """The images x [B, C, H, W] with the noise that is added first."""
-        return x + self.added * noise.normal("step", tuple(x.shape[1:]), step=self.step).to(x) if self.added else x
 
 
 @dataclass(frozen=True)
@@ -71,23 +38,12 @@ class Churn:
         if self.s_min > self.s_max:
             raise ValueError(f"s_min = {self.s_min} is above s_max = {self.s_max}: noise would be added nowhere")
 
-    def stages(self, schedule: NoiseSchedule, chain: Chain) -> Iterator[Stage]:
-        """The steps of a chain on the CPU, the noisiest first."""
-        level = levels(chain)
-        raised, time = self._raised(schedule, chain, level)
-        alpha = torch.where(raised > level, schedule(time).alpha, chain.level.alpha)
-        added = self.s_noise * (raised**2 - level**2).clamp(min=0).sqrt()
-        start = torch.stack([chain.times, added, time, alpha, raised], 1).tolist()
-        end = torch.stack([chain.times, chain.level.alpha, level], 1).tolist()
-        for i in range(len(chain), 0, -1):
-            yield Stage(i, *start[i], *end[i - 1])
-
     def above_end(self, schedule: NoiseSchedule, chain: Chain) -> float | None:
         """The level above the schedule's end to which the first step raises an image; None if it does not."""
-        raised, time = self._raised(schedule, chain, chain.level.sigma / chain.level.alpha)
+        raised, time = self.raised(schedule, chain, chain.level.sigma / chain.level.alpha)
         return float(raised[-1]) if time[-1] > 1 else None
 
-    def _raised(
+    def raised(
         self, schedule: NoiseSchedule, chain: Chain, level: Float64[Tensor, " n"]
     ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
         """The levels with the noise that is added, and their times."""
@@ -101,18 +57,3 @@ class Churn:
         raised = torch.where(wanted > highest, wanted if schedule.endless else highest, wanted)
         time = torch.where(wanted > highest, beyond, time_of(schedule, raised))
         return raised, torch.where(raised > level, time, chain.times)
-
-
-def levels(chain: Chain) -> Float64[Tensor, " n"]:
-    """The noise levels sigma / alpha of a chain's times.
-
-    Raises:
-        ValueError: One of them is infinite: the chain begins where the schedule leaves no signal.
-    """
-    level = chain.level.sigma / chain.level.alpha
-    if not level.isfinite().all():
-        raise ValueError(
-            "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
-            "sampler/grid=karras, which begins at sigma_max, or sampler=ddim or ddpm"
-        )
-    return level

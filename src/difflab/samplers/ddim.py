@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,8 +9,8 @@ from torch import Tensor
 from difflab.noise import Noise
 from difflab.process import eps_from_x0, over, perturb
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Sampler, SamplerStep, by_step
-from difflab.schedules import Chain, NoiseSchedule
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk, by_step
+from difflab.schedules import NoiseSchedule
 from difflab.types import AlphaSigma, Condition, DenoiseFn
 
 
@@ -34,28 +32,24 @@ class DDIM(Sampler):
         self.grid = grid
         self.eta = eta
 
-    def trajectory(
-        self,
-        denoise: DenoiseFn,
-        schedule: NoiseSchedule,
-        x_T: Float[Tensor, "b c *size"],
-        cond: Condition,
-        noise: Noise,
-    ) -> Iterator[SamplerStep]:
-        chain, x = Chain(schedule, self.grid(schedule)), x_T
+    def steps(self, walk: Walk) -> Step:
+        chain = walk.chain
         (alpha_s, alpha_t), (sigma_s, sigma_t) = ((level[:-1], level[1:]) for level in chain.level)
         v = self.eta**2 * chain.transition(torch.arange(1, len(chain) + 1)).posterior_var
         direction = (sigma_s**2 - v).clamp(min=0).sqrt()
-        steps, times = by_step((alpha_t, sigma_t, alpha_s, direction, v.sqrt()), x), chain.times.tolist()
-        for i in range(len(chain), 0, -1):
-            t = torch.full((len(x),), times[i], dtype=torch.float64, device=x.device)
-            x_0 = denoise(x, t, cond).x0
-            *levels, std = steps[i - 1]
+        rows, times = by_step((alpha_t, sigma_t, alpha_s, direction, v.sqrt()), walk.like), chain.times.tolist()
+
+        def step(state: SamplerState, noise: Noise) -> SamplerState:
+            i, x = state.step, state.image
+            x_0 = walk.predict(x, state.t).x0
+            *levels, std = rows[i - 1]
             at_t, at_s = AlphaSigma(*levels[:2]), AlphaSigma(*levels[2:])
             x = perturb(x_0, eps_from_x0(x, x_0, at_t), at_s)
             if self.eta:
                 x = x + over(std, x) * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            yield SamplerStep(times[i], x, x_0)
+            return SamplerState(x, times[i - 1], i - 1, x0=x_0)
+
+        return step
 
     @torch.no_grad()
     def encode(
@@ -75,7 +69,7 @@ class DDIM(Sampler):
         Returns:
             x_T.
         """
-        chain, x, cond = Chain(schedule, self.grid(schedule)).to(x_0.device), x_0, cond.kept()
+        chain, x, cond = self.chain(schedule).to(x_0.device), x_0, cond.kept()
         for i in range(1, len(chain)):
             index = torch.full((len(x),), i, device=x.device)
             predicted = denoise(x, chain.times[index], cond).x0

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.process import Transition, posterior_mean
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Sampler, SamplerStep, by_step
-from difflab.schedules import Chain, NoiseSchedule
-from difflab.types import Condition, DenoiseFn
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk, by_step
 from difflab.variances import Variance
 
 
@@ -29,24 +23,20 @@ class DDPM(Sampler):
         self.grid = grid
         self.variance = variance
 
-    def trajectory(
-        self,
-        denoise: DenoiseFn,
-        schedule: NoiseSchedule,
-        x_T: Float[Tensor, "b c *size"],
-        cond: Condition,
-        noise: Noise,
-    ) -> Iterator[SamplerStep]:
-        chain, x = Chain(schedule, self.grid(schedule)), x_T
+    def steps(self, walk: Walk) -> Step:
+        chain = walk.chain
         transitions = chain.transition(torch.arange(1, len(chain) + 1))
-        steps, times = by_step(transitions, x), chain.times.tolist()
-        for i in range(len(chain), 0, -1):
-            t = torch.full((len(x),), times[i], dtype=torch.float64, device=x.device)
-            prediction, step = denoise(x, t, cond), Transition(*steps[i - 1])
-            mean = posterior_mean(step, prediction.x0, x)
+        rows, times = by_step(transitions, walk.like), chain.times.tolist()
+
+        def step(state: SamplerState, noise: Noise) -> SamplerState:
+            i, x = state.step, state.image
+            prediction, at = walk.predict(x, state.t), Transition(*rows[i - 1])
+            mean = posterior_mean(at, prediction.x0, x)
             if transitions.final[i - 1]:
                 x = mean
             else:
-                std = torch.exp(0.5 * self.variance.log_var(prediction.variance_fraction, step, x))
+                std = torch.exp(0.5 * self.variance.log_var(prediction.variance_fraction, at, x))
                 x = mean + std * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            yield SamplerStep(times[i], x, prediction.x0)
+            return SamplerState(x, times[i - 1], i - 1, x0=prediction.x0)
+
+        return step

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from difflab.noise import ImageNoise
-from difflab.samplers.sampler import Sampler, initial_noise
+from difflab.samplers.sampler import Sampler
 from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, DenoiseFn, GivenImage, Label
 
@@ -22,7 +22,7 @@ def draw(
     seeds: Int[Tensor, " b"],
     cond: Condition,
     dtype: torch.dtype = torch.float32,
-) -> Float[Tensor, "b c *size"]:
+) -> Shaped[Tensor, "b c *size"]:
     """One image [C, H, W] per seed, on the seeds' device.
 
     The initial noise and that of every step are functions of the image's own seed, so it does not matter which images are drawn together or
@@ -35,10 +35,11 @@ def draw(
         shape: (C, H, W) of an image.
         seeds: One per image.
         cond: What the images are drawn for.
-        dtype: Type of the images.
+        dtype: Type of the images, but for those of whole numbers.
     """
     noise = ImageNoise(_stream(shape, cond), seeds)
-    x_T = initial_noise(schedule, sampler.grid, shape, noise).to(dtype)
+    x_T = sampler.initial_noise(schedule, shape, noise)
+    x_T = x_T.to(dtype) if x_T.is_floating_point() else x_T
     return sampler(denoise, schedule, x_T, cond, noise)
 
 

@@ -1,19 +1,13 @@
-"""Euler's method along the noise level."""
+"""Euler's method for the probability-flow equation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
+from difflab.former_names import Neutral
 from difflab.noise import Noise
+from difflab.samplers.along import NOISE_LEVEL, Along
 from difflab.samplers.churn import Churn
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Sampler, SamplerStep
-from difflab.schedules import Chain, NoiseSchedule
-from difflab.types import Condition, DenoiseFn
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 
 
 class Euler(Sampler):
@@ -27,27 +21,30 @@ class Euler(Sampler):
         s_min: See `Churn`.
         s_max: See `Churn`.
         s_noise: See `Churn`.
+        along: What it walks along.
     """
 
-    along_levels = True
-
-    def __init__(self, grid: Grid, s_churn: float = 0.0, s_min: float = 0.0, s_max: float = 1e6, s_noise: float = 1.0):
+    def __init__(
+        self,
+        grid: Grid,
+        s_churn: float = 0.0,
+        s_min: float = 0.0,
+        s_max: float = 1e6,
+        s_noise: float = 1.0,
+        along: Neutral[Along] = NOISE_LEVEL,
+    ):
         self.grid = grid
         self.churn = Churn(s_churn, s_min, s_max, s_noise)
+        self.along = along
 
-    def trajectory(
-        self,
-        denoise: DenoiseFn,
-        schedule: NoiseSchedule,
-        x_T: Float[Tensor, "b c *size"],
-        cond: Condition,
-        noise: Noise,
-    ) -> Iterator[SamplerStep]:
-        chain = Chain(schedule, self.grid(schedule))
-        x = x_T / float(chain.level.alpha[-1])
-        for at in self.churn.stages(schedule, chain):
-            x = at.raised(x, noise)
-            time = torch.full((len(x),), at.time, dtype=torch.float64, device=x.device)
-            x_0 = denoise(at.alpha * x, time, cond).x0
-            x = x + (at.to - at.level) * ((x - x_0) / at.level)
-            yield SamplerStep(at.left, at.to_alpha * x, x_0)
+    def steps(self, walk: Walk) -> Step:
+        stages = self.along.stages(walk.schedule, walk.chain, self.churn)
+
+        def step(state: SamplerState, noise: Noise) -> SamplerState:
+            at = stages[state.step - 1]
+            x = at.raised(state.over(at.scale), noise)
+            x_0 = walk.predict(at.begin.scale * x, at.begin.time).x0
+            x = x + at.width * at.begin.slope(x, x_0)
+            return SamplerState(x, at.reached, state.step - 1, at.end.scale, x_0)
+
+        return step

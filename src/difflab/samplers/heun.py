@@ -1,19 +1,13 @@
-"""Heun's method along the noise level, with or without added noise: the sampler of EDM."""
+"""Heun's method for the probability-flow equation, with or without added noise: the sampler of EDM."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
+from difflab.former_names import Neutral
 from difflab.noise import Noise
+from difflab.samplers.along import NOISE_LEVEL, Along
 from difflab.samplers.churn import Churn
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Sampler, SamplerStep
-from difflab.schedules import Chain, NoiseSchedule
-from difflab.types import Condition, DenoiseFn
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 
 
 class Heun(Sampler):
@@ -31,33 +25,34 @@ class Heun(Sampler):
         s_min: See `Churn`; there the paper has 0.05.
         s_max: See `Churn`; there the paper has 50.
         s_noise: See `Churn`; there the paper has 1.003.
+        along: What it walks along.
     """
 
-    along_levels = True
-
-    def __init__(self, grid: Grid, s_churn: float = 0.0, s_min: float = 0.0, s_max: float = 1e6, s_noise: float = 1.0):
+    def __init__(
+        self,
+        grid: Grid,
+        s_churn: float = 0.0,
+        s_min: float = 0.0,
+        s_max: float = 1e6,
+        s_noise: float = 1.0,
+        along: Neutral[Along] = NOISE_LEVEL,
+    ):
         self.grid = grid
         self.churn = Churn(s_churn, s_min, s_max, s_noise)
+        self.along = along
 
-    def trajectory(
-        self,
-        denoise: DenoiseFn,
-        schedule: NoiseSchedule,
-        x_T: Float[Tensor, "b c *size"],
-        cond: Condition,
-        noise: Noise,
-    ) -> Iterator[SamplerStep]:
-        chain = Chain(schedule, self.grid(schedule))
-        x = x_T / float(chain.level.alpha[-1])
-        for at in self.churn.stages(schedule, chain):
-            x = at.raised(x, noise)
-            time = torch.full((len(x),), at.time, dtype=torch.float64, device=x.device)
-            x_0 = denoise(at.alpha * x, time, cond).x0
-            d = (x - x_0) / at.level
-            ahead = x + (at.to - at.level) * d
-            if at.to > 0:
-                time = torch.full((len(x),), at.to_time, dtype=torch.float64, device=x.device)
-                d_ahead = (ahead - denoise(at.to_alpha * ahead, time, cond).x0) / at.to
-                ahead = x + (at.to - at.level) * (0.5 * d + 0.5 * d_ahead)
-            x = ahead
-            yield SamplerStep(at.left, at.to_alpha * x, x_0)
+    def steps(self, walk: Walk) -> Step:
+        stages = self.along.stages(walk.schedule, walk.chain, self.churn)
+
+        def step(state: SamplerState, noise: Noise) -> SamplerState:
+            at = stages[state.step - 1]
+            x = at.raised(state.over(at.scale), noise)
+            x_0 = walk.predict(at.begin.scale * x, at.begin.time).x0
+            d = at.begin.slope(x, x_0)
+            ahead = x + at.width * d
+            if at.end.at > 0:
+                d_ahead = at.end.slope(ahead, walk.predict(at.end.scale * ahead, at.end.time).x0)
+                ahead = x + at.width * (0.5 * d + 0.5 * d_ahead)
+            return SamplerState(ahead, at.reached, state.step - 1, at.end.scale, x_0)
+
+        return step

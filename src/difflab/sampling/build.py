@@ -141,7 +141,11 @@ def as_chosen(options: SamplingOptions, model: LoadedModel) -> dict[str, Any]:
     fields(config, model.file, {"sampler": dict, "guidance": dict})
     sampler, guidance = config["sampler"], config["guidance"]
     if options.steps is not None:
-        if "steps" not in (sampler.get("grid") or {}):
+        if not sampler.get("grid"):
+            raise ValueError(
+                f"steps={options.steps}: {sampler['_target_']} has no grid of times whose number could be chosen: leave it out"
+            )
+        if "steps" not in sampler["grid"]:
             raise ValueError(f"steps={options.steps}: the grid of {sampler['_target_']} is not chosen by a number")
         sampler["grid"]["steps"] = options.steps
     if options.eta is not None:

@@ -28,7 +28,7 @@ from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledS
 from difflab.sampling.draw import DrawBatch
 from difflab.sampling.options import SamplingOptions
 from difflab.sampling.sample_set import SampleSet
-from difflab.schedules import Chain, NoiseSchedule
+from difflab.schedules import NoiseSchedule
 from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
 
@@ -74,7 +74,7 @@ def sampler_fields(config: Mapping[str, Any], sampler: Sampler, schedule: NoiseS
         sampler: What was made of it.
         schedule: The model's.
     """
-    raised = sampler.churn.above_end(schedule, Chain(schedule, sampler.grid(schedule)))
+    raised = sampler.churn.above_end(schedule, sampler.chain(schedule))
     return {"sampler": {**config, **({"raised_to": float(f"{raised:.6g}")} if raised else {})}}
 
 
