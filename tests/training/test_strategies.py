@@ -58,8 +58,17 @@ LEARNED = (
     "checkpoint.keep_last=9",
 )
 """Weights of the model outside of its network: a schedule's and an objective's."""
+SOME = (
+    "trainable=[network.embedders.*,network.trunk.middle.*,network.conv_out.*]",
+    "lr_scale={network.embedders.*: 10}",
+    "lr_schedule=cosine_decay",
+)
+"""A part of the weights, at two rates."""
 OUTSIDE = {"schedule.ends", "schedule.bend", "objective.u"}
 INSTALLED = [name for name in OVERRIDES if HAS_DEEPSPEED or not name.startswith("deepspeed")]
+
+
+SHARING_SOME = [name for name in ("ddp", "fsdp", "deepspeed_2") if name in INSTALLED]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +83,10 @@ def runs(tmp_path_factory):
     plan = [["train", [*RUN, f"run.root={folder / name}", *OVERRIDES[name]]] for name in INSTALLED]
     plan.append(["layouts"])
     plan.append(["train", [*LEARNED, f"run.root={folder / 'learned_fsdp'}", *OVERRIDES["fsdp"]]])
+    train_small(folder / "some", *RUN, *SOME)
+    for name in SHARING_SOME:
+        train = ["train", [*RUN, *SOME, f"run.root={folder / f'some_{name}'}", *OVERRIDES[name]]]
+        plan += [train, ["rewind", str(folder / f"some_{name}"), 4], train]
     plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
     plan.append(["rewind", str(folder / "changing"), 4])
     plan.append(["train", [*RUN, f"run.root={folder / 'changing'}", *OVERRIDES["fsdp"]]])
@@ -126,6 +139,19 @@ def test_two_processes_give_the_run_of_one(runs, name):
     With gradients clipped, and most with accumulation.
     """
     assert_same_run(run_in(runs / "single"), run_in(runs / name))
+
+
+@pytest.mark.parametrize("name", SHARING_SOME)
+def test_weights_of_which_some_learn_at_two_rates_do_so_under_every_strategy(runs, name):
+    """Two processes train, and once more after a checkpoint."""
+    assert_same_run(run_in(runs / "some"), run_in(runs / f"some_{name}"))
+
+
+@needs_deepspeed
+def test_zero_3_refuses_weights_that_do_not_learn(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train_small(tmp_path, *RUN, *SOME, *OVERRIDES["deepspeed_3"][:1])
+    assert "ZeRO-3 divides weights that do not learn" in capsys.readouterr().err
 
 
 def test_gradients_were_clipped(runs):

@@ -37,7 +37,7 @@ from difflab.config.paths import config_directory, is_group, search_words
 from difflab.config.words import as_meant, readable, short_for
 from difflab.runs.identity import ONLY_WATCHES
 
-FREE_NAMES = frozenset({"target"})
+FREE_NAMES = frozenset({"target", "lr_scale"})
 """Nodes of no part whose keys are names of the user's choice. Those of parts are known by the annotations of their arguments."""
 
 READ = frozenset({"trainer", "data"})

@@ -98,6 +98,8 @@ RunValues = TypedDict(
         "trainer.max_steps": Positive,
         "run.name": RunName,
         "condition_dropout": Fraction | Mapping[str, Fraction],
+        "trainable": list[str],
+        "lr_scale": Mapping[str, float] | None,
         "trainer.log_every_n_steps": Positive,
         "trainer.gradient_clip_val": NonNegative | None,
         "trainer.precision": Precision,

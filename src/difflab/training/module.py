@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -26,6 +25,7 @@ from difflab.objectives import Objective
 from difflab.samplers import Sampler, draw
 from difflab.sharding import Sharding, Unsharded
 from difflab.training.callbacks import EMACallback, GuidanceCallback, ObjectiveCallback
+from difflab.training.optimization import Learning, check_optimization, made
 from difflab.types import Batch, Condition, Losses
 
 _ROLLBACK_STRIDE = 1_000_003
@@ -47,6 +47,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         optimizer: Parameters -> optimizer.
         lr_schedule: Optimizer -> learning-rate schedule, advanced with every optimizer step.
         seed: Of all randomness of training.
+        learning: Which of the model's weights learn, and at which rate.
         compute: How the network is computed: kernel by kernel, or compiled.
         rollbacks: How often the run was rolled back after a divergence: each time it draws other noise and times.
         last_batch: The micro-batch that was trained on last, for those who look into a divergence.
@@ -77,11 +78,12 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.seed = seed
         self.rollbacks = rollbacks
         self.sharding: Sharding = Unsharded()
+        self.learning = Learning()
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
         self._compute = compute
         self._prepared = False
-        _check_optimization(optimizer, lr_schedule, self.sharding.groups(model)[0])
+        check_optimization(optimizer, lr_schedule, self.sharding.groups(model)[0])
 
     @property
     @abstractmethod
@@ -96,6 +98,12 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         """Called by a strategy that gives each process only a shard of the weights."""
         self.sharding = self.ema.tracks.sharding = sharding
 
+    def learn(self, learning: Learning) -> None:
+        """Has some of the weights learn, each at a rate of its own, in place of all. A ValueError says what cannot be."""
+        learning.freeze(self.model)
+        check_optimization(self._optimizer, self._lr_schedule, learning.groups(self.model, self.sharding))
+        self.learning = learning
+
     def configure_model(self) -> None:
         if not self._prepared:  # Lightning may ask again
             self._compute.prepare(self.model.network, self.trainer.strategy.root_device)
@@ -105,10 +113,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale
         # out by themselves, after those have looked who clip and watch the gradient. (There is no Trainer in a loop of one's own.)
         scaled = self._trainer is not None and self._trainer.scaler is not None
-        fused = "fused" in inspect.signature(self._optimizer).parameters and not scaled
-        groups = self.sharding.groups(self.model)
-        weights: Any = groups[0] if len(groups) == 1 else [{"params": group} for group in groups]
-        optimizer = self._optimizer(weights, **{"fused": True} if fused else {})
+        optimizer = made(self._optimizer, self.learning.groups(self.model, self.sharding), fused=not scaled)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._lr_schedule(optimizer), "interval": "step"},
@@ -189,25 +194,6 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except NameError:  # a class that only a type checker sees
         return {}
-
-
-def _check_optimization(
-    optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
-    lr_schedule: Callable[[Optimizer], LRScheduler],
-    weights: list[nn.Parameter],
-) -> None:
-    """A ValueError for values that the optimizer or the schedule of its learning rate does not take, before anything is trained."""
-    try:
-        trial = optimizer(weights)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"optimizer: {error}") from error
-    for name, value in trial.param_groups[0].items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"optimizer.{name}={value} must be a finite number")
-    try:
-        lr_schedule(trial)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"lr_schedule: {error}") from error
 
 
 class DiffusionModule(TrainedModule[Denoiser]):

@@ -44,6 +44,7 @@ from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
 from difflab.runtime.process import SLACK
 from difflab.runtime.signals import TRAINING, signals
+from difflab.training.optimization import Learning
 from difflab.training.run import trainer as summary
 from difflab.training.run.exit_status import ExitStatus, fit
 from difflab.training.run.trainer import build_trainer
@@ -103,6 +104,7 @@ class TrainingRun:
         self.evaluation = options.build("evaluation").fitting(self.data)
         self.code = code_of(config)
         self.initial = InitialWeights.of(options.build("init_from"), Path(options.folder), self.module.model)
+        self._learn()
         self.identity = self._identity(self.code.fingerprints())
         meeting().roll_call({"configuration, data or code of the user's": self.identity, "difflab": own_code()})
         self.directory = RunDirectory(
@@ -167,6 +169,13 @@ class TrainingRun:
         if status.message:
             print(f"{self.directory.path}: {status.message}", file=sys.stderr)
             raise Ended(status.code, status.message, self.interruption.ends_others)
+
+    def _learn(self) -> None:
+        config = self.options.config
+        try:
+            self.module.learn(Learning(config["trainable"], config["lr_scale"] or {}))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     def _identity(self, code: dict[str, str]) -> str:
         return identity(

@@ -23,6 +23,7 @@ from difflab.runs.export import export_weights
 from difflab.runs.wandb.description import wandb_place
 from difflab.runtime import Interruption, launched_rank
 from difflab.runtime.invocation import command
+from difflab.sharding import trainable
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
 from difflab.training.module import TrainedModule
 from difflab.training.run.pulse import Pulse
@@ -147,7 +148,8 @@ def recipe(options: TrainingOptions, module: Any, data: ImageData, evaluation: E
     """What is trained on what, how, and how it is evaluated."""
     config, batch, images = options.config, options.batch_size, len(data.dataset)
     steps, shape, optimizer = config["trainer"]["max_steps"], config["data"], config["optimizer"]
-    parameters = sum(p.numel() for p in module.parameters())
+    parameters, learning = (sum(p.numel() for p in kind) for kind in (module.parameters(), trainable(module).values()))
+    learns = f", {number(learning / 1e6)} M of them learn" if learning < parameters else ""
     averages = (
         ", ".join(_average(name, average, steps) for name, average in module.ema.tracks.averagings.items()) or "none"
     )
@@ -157,7 +159,7 @@ def recipe(options: TrainingOptions, module: Any, data: ImageData, evaluation: E
     rows = [
         ("data", f"{_name(shape['dataset'])}: {images:,} images, {size}x{size}, {channels} "
                  f"channel{'s' if channels > 1 else ''}, {shape['num_classes'] or 'no'} classes{augmented}"),
-        ("model", ", ".join([f"{_name(config['network'])}, {number(parameters / 1e6)} M parameters", *parts])),
+        ("model", ", ".join([f"{_name(config['network'])}, {number(parameters / 1e6)} M parameters{learns}", *parts])),
         ("training", f"{steps:,} steps of {batch:,} images = {number(steps * batch / images)} epochs"),
         ("", f"objective {_name(config['objective'])}, {_name(optimizer)}, learning rate {optimizer['lr']:g}, EMA {averages}"),
         ("evaluation", evaluation.described(config)),

@@ -109,28 +109,31 @@ class ZeROStrategy(ShardedStrategy):
                 f"the checkpoint is not of this model: missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
         self.sharding.load(module, self.sharding.shard(module, {name: saved[name] for name in weights}))
-        for name, buffer in module.named_buffers():
+        frozen = ((name, p.data) for name, p in module.named_parameters() if not p.requires_grad)
+        for name, value in (*frozen, *module.named_buffers()):
             if name in saved:
-                buffer.copy_(saved[name])
+                value.copy_(saved[name])
         self.engine.optimizer.refresh_fp32_params()
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         from deepspeed.utils.tensor_fragment import safe_get_full_optimizer_state
 
-        weights = trainable(self.module)
+        weights = trainable(self.module.model)
         states: dict[str, dict[str, Any]] = {name: {} for name in weights}
         flat = next(iter(self._plain.state.values()), {})
+        if flat:
+            self.sharding.link_state()
         for key, value in flat.items():
             for name, p in weights.items():
                 whole = safe_get_full_optimizer_state(p, key) if value.dim() else value.clone()
                 if self.is_global_zero and whole is not None:
                     states[name][key] = whole.cpu()
-        return canonical(list(weights), states, self._plain)
+        return canonical(self.module, states, self._plain)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (saved,) = checkpoint["optimizer_states"]
-        weights = trainable(self.module)
-        states = by_name(list(weights), saved)
+        weights = trainable(self.module.model)
+        states = by_name(self.module, saved)
         first = next(iter(states.values()))
         for piece in self.sharding.flat_pieces():
             self._plain.state[piece] = {
@@ -227,6 +230,7 @@ class DeepSpeed(TrainingStrategy):
         if importlib.util.find_spec("deepspeed") is None:
             raise ValueError(f"strategy=deepspeed_* needs DeepSpeed: {installation('deepspeed')}")
         self.zero = dict(zero)
+        self.divides_all = zero["stage"] == 3
         self.timeout = timeout_of(timeout)
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:

@@ -46,6 +46,7 @@ class ZeRO2Sharding(WholeWeights, ZeROSharding):
         return list(self.optimizer.single_partition_of_fp32_groups)
 
     def link_state(self) -> None:
+        self.optimizer._hp_optimizer_states_linked = False  # DeepSpeed links once, after the step of its first group
         self.optimizer._lazy_init_hp_params_optimizer_state()
 
     def load_state(self, weight: nn.Parameter, whole: Tensor, key: str) -> None:

@@ -160,19 +160,19 @@ class FullyShardedStrategy(ShardedStrategy):
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         plain = optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-        weights = between_steps(self.module)
+        weights = between_steps(self.module.model)
         states: dict[str, dict[str, Any]] = {name: {} for name in weights}
         for name, p in weights.items():
             for key, value in plain.state.get(p, {}).items():
                 whole = joined(local(value), p) if is_elementwise(key, value, p) else value
                 if self.is_global_zero:
                     states[name][key] = whole
-        return canonical(list(weights), states, plain)
+        return canonical(self.module, states, plain)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (optimizer,), (saved,) = self.optimizers, checkpoint["optimizer_states"]
-        weights = between_steps(self.module)
-        for name, state in by_name(list(weights), saved).items():
+        weights = between_steps(self.module.model)
+        for name, state in by_name(self.module, saved).items():
             p = weights[name]
             optimizer.state[p] = {key: cut(v, p) if is_elementwise(key, v, p) else v for key, v in state.items()}
         take_options(saved, optimizer)

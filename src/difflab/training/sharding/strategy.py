@@ -4,14 +4,14 @@ The one form of optimizer state in checkpoints: that of torch's optimizer on one
 
     {"state": {i: {"step": ..., "exp_avg": whole tensor, ...}}, "param_groups": [{"lr": ..., "params": [0, 1, ...]}]}
 
-i counts the trained parameters in their order. Sharding strategies gather it when saving and take their shards when loading, so a
-checkpoint does not tell which strategy wrote it.
+i counts the trained parameters in the order of `Learning.names`, and there is a group for each multiple of the learning rate. Sharding
+strategies gather it when saving and take their shards when loading, so a checkpoint does not tell which strategy wrote it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from difflab.runtime.process import SLACK
 from difflab.sharding import check_no_scalars
 from difflab.training.module import TrainedModule
+from difflab.training.optimization import LR_SCALE
 
 
 class TrainingStrategy(ABC):
@@ -32,11 +33,13 @@ class TrainingStrategy(ABC):
         timeout: How long a process waits for the others before it fails.
         packages: Packages that it needs and difflab does not bring along.
         cuts_flat: Whether the optimizer sees flat pieces of all weights, which scalars and clipping by value do not stand.
+        divides_all: Whether no process has a whole weight, and only those that learn are put together again.
     """
 
     timeout: timedelta = timedelta(minutes=30)
     packages: tuple[str, ...] = ()
     cuts_flat: bool = False
+    divides_all: bool = False
 
     @abstractmethod
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
@@ -53,6 +56,11 @@ class TrainingStrategy(ABC):
             raise ValueError("DeepSpeed clips gradients by their norm only: leave trainer.gradient_clip_algorithm out")
         if self.cuts_flat:
             check_no_scalars(module.model)
+        if self.divides_all and not all(p.requires_grad for p in module.model.parameters()):
+            raise ValueError(
+                "ZeRO-3 divides weights that do not learn as well, and checkpoints would lack them: with trainable or an adapter use "
+                "strategy=deepspeed_2, fsdp or ddp"
+            )
 
     @abstractmethod
     def lightning(self, processes: int) -> Strategy | str:
@@ -153,30 +161,39 @@ ParameterStates = Mapping[str, Mapping[str, Any]]
 """Name of a parameter -> name of a quantity -> its value."""
 
 
-def canonical(names: Sequence[str], states: ParameterStates, optimizer: Optimizer) -> dict[str, Any]:
+def canonical(module: TrainedModule[Any], states: ParameterStates, optimizer: Optimizer) -> dict[str, Any]:
     """Whole states by name, to torch's form."""
-    group = optimizer.param_groups[0]  # further ones, of weights of another kind, have the same options
-    options = {key: value for key, value in group.items() if key != "params"}
+    names = module.learning.names(module.model)
+    groups: dict[float, dict[str, Any]] = {}
+    for (
+        group
+    ) in optimizer.param_groups:  # several of one rate are of weights of several kinds, and have the same options
+        options = {key: value for key, value in group.items() if key != "params"}
+        groups.setdefault(group.get(LR_SCALE, 1.0), options | {"params": []})
+    for i, name in enumerate(names):
+        groups[module.learning.scale(name)]["params"].append(i)
     return {
         "state": {i: dict(states[name]) for i, name in enumerate(names) if states[name]},
-        "param_groups": [{**options, "params": list(range(len(names)))}],
+        "param_groups": list(groups.values()),
     }
 
 
-def by_name(names: Sequence[str], saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def by_name(module: TrainedModule[Any], saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """torch's form, to whole states by name."""
-    (group,) = saved["param_groups"]
-    if len(group["params"]) != len(names):
+    names = module.learning.names(module.model)
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    if len(numbers) != len(names):
         raise ValueError(
-            f"the checkpoint's optimizer has {len(group['params'])} parameters, this model trains {len(names)}: they do not belong together"
+            f"the checkpoint's optimizer has {len(numbers)} parameters, this model trains {len(names)}: they do not belong together"
         )
-    return {name: dict(saved["state"].get(i, {})) for i, name in enumerate(names)}
+    return {name: dict(saved["state"].get(number, {})) for name, number in zip(names, numbers, strict=True)}
 
 
 def take_options(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
-    """The learning rate and the like of the checkpoint, for every group of the optimizer."""
-    (group,) = saved["param_groups"]
+    """The learning rates and the like of the checkpoint, for every group of the optimizer."""
+    options = {group.get(LR_SCALE, 1.0): group for group in saved["param_groups"]}
     for mine in optimizer.param_groups:
+        group = options[mine.get(LR_SCALE, 1.0)]
         mine.update({key: value for key, value in group.items() if key != "params"})
 
 
