@@ -90,7 +90,7 @@ class OwnLoss(BareLoop):
         return self.module.objective.objective(self.model, batch.x0, batch.cond, noise).total.mean()
 
     def _batches(self) -> Iterator[Batch]:
-        stream = TrainingStream(self.task.data().dataset, None, 0)
+        stream = TrainingStream(self.task.data().dataset, 0, 0)
         for numbers in GlobalBatches(self.task.batch):
             batch = stream[numbers].to(self.device)
             yield Batch(batch.x0.float() / 127.5 - 1, batch.cond, batch.number)

@@ -123,6 +123,10 @@ class Condition(Mapping[str, ConditionPart]):
             )
         return self._map(lambda value: value[index])
 
+    def warped(self, function: Callable[[Tensor], Tensor]) -> Condition:
+        """With a function applied to all that lies over the pixels of the image: that which is done to the image itself."""
+        return self.having(**{name: part.warped(function) for name, part in self.items() if part.over_pixels})
+
     def to(self, device: Any, non_blocking: bool = False) -> Condition:
         return self._map(lambda value: value.to(device, non_blocking=non_blocking))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,13 @@ class ConditionPart:
     A subclass is a frozen dataclass whose fields are tensors [B, ...], None, or plain values that all examples share; every operation here
     works on its tensors. One that says what the task is, such as the image that is to be enlarged, is a part like this; what a model can do
     without, a class or a text, is a `DroppablePart`.
+
+    Attributes:
+        over_pixels: Fields [B, C, H, W], floating point, that lie over the pixels of the image, as a map or a mask does: what is done to
+            the image in training, as mirroring it, is done to them.
     """
+
+    over_pixels: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def of(cls: type[P], cond: Mapping[str, ConditionPart]) -> P | None:
@@ -44,6 +50,10 @@ class ConditionPart:
     def map(self: P, function: Callable[[Tensor], Tensor]) -> P:
         """With a function applied to each tensor."""
         return replace(self, **{name: function(value) for name, value in self.tensors.items()})  # type: ignore[type-var]
+
+    def warped(self: P, function: Callable[[Tensor], Tensor]) -> P:
+        """With a function applied to what lies over the pixels: that which is done to the image itself."""
+        return replace(self, **{name: function(self.tensors[name]) for name in self.over_pixels & self.tensors.keys()})  # type: ignore[type-var]
 
     def join(self: P, others: Sequence[P]) -> P:
         """The examples of this part, then those of others of its kind; shorter rows [B, N, ...] are filled up with zeros."""
@@ -77,6 +87,15 @@ class DroppablePart(ConditionPart, ABC):
             return torch.where(mask.reshape(-1, *[1] * (mine.ndim - 1)), nulls[name], mine)
 
         return replace(self, **{name: chosen(name, value) for name, value in self.tensors.items()})  # type: ignore[type-var]
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A part that can be read by people, as a caption: a list of what images were drawn for is written beside them."""
+
+    def texts(self) -> list[str]:
+        """That of each example."""
+        ...
 
 
 def joined(rows: Sequence[Tensor]) -> Tensor:
@@ -114,6 +133,8 @@ class GivenImage(ConditionPart):
         values: [B, C, H, W] in [-1, 1] before noise was added.
         level: [B] float64, the standard deviation of the noise in `values` (conditioning augmentation); None for none.
     """
+
+    over_pixels = frozenset({"values"})
 
     values: Float[Tensor, "b c h w"]
     level: Float64[Tensor, " b"] | None = None

@@ -30,6 +30,7 @@ from difflab.condition_parts import DroppablePart as DroppablePart
 from difflab.condition_parts import Embedding as Embedding
 from difflab.condition_parts import GivenImage as GivenImage
 from difflab.condition_parts import Label as Label
+from difflab.condition_parts import Readable as Readable
 
 
 class AlphaSigma(NamedTuple):

@@ -309,19 +309,19 @@ def test_a_damaged_index_is_named(packed, tmp_path):
 
 def seen(root: str, rank: int) -> torch.Tensor:
     """What process `rank` of two trains on in three steps."""
-    stream = TrainingStream(ShardedImages(root, 8), None, seed=5)
+    stream = TrainingStream(ShardedImages(root, 8), 0, seed=5)
     batches = iter(GlobalBatches(8, world_size=2, rank=rank))
     return torch.stack([stream[next(batches)].x0 for _ in range(3)])
 
 
 def test_two_processes_and_their_workers_see_what_one_sees_in_the_folder(folder, packed):
-    whole = TrainingStream(ImageFolder(folder, 8), None, seed=5)
+    whole = TrainingStream(ImageFolder(folder, 8), 0, seed=5)
     batches = iter(GlobalBatches(8))
     expected = torch.stack([whole[next(batches)].x0 for _ in range(3)])
     with ProcessPoolExecutor(2, get_context("fork")) as pool:
         first, second = pool.map(seen, [str(packed["parquet"])] * 2, [0, 1])
     assert torch.equal(torch.cat([first, second], 1), expected)
-    stream = TrainingStream(ShardedImages(packed["mds"], 8), None, seed=5)
+    stream = TrainingStream(ShardedImages(packed["mds"], 8), 0, seed=5)
     stream.dataset.images([0])  # a descriptor is open when the workers are forked
     loader = torch.utils.data.DataLoader(stream, sampler=GlobalBatches(8), batch_size=None, num_workers=2)
     loaded = iter(loader)

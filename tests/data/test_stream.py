@@ -21,7 +21,7 @@ def take(batches: GlobalBatches, count: int) -> list[list[int]]:
 
 
 def test_an_epoch_shows_every_image_once_in_a_new_order():
-    stream = TrainingStream(numbered_images(13), None, seed=3)
+    stream = TrainingStream(numbered_images(13), 0, seed=3)
     numbers = torch.tensor([n for batch in take(GlobalBatches(4), 13) for n in batch])  # 52 = 4 epochs of 13
     epochs = stream.indices(numbers).reshape(4, 13)
     assert all(sorted(epoch) == list(range(13)) for epoch in epochs.tolist())
@@ -29,7 +29,7 @@ def test_an_epoch_shows_every_image_once_in_a_new_order():
 
 
 def test_a_batch_may_be_larger_than_the_data_set():
-    stream = TrainingStream(numbered_images(5), None, seed=0)
+    stream = TrainingStream(numbered_images(5), 0, seed=0)
     index = stream.indices(torch.arange(3, 3 + 23))
     orders = torch.cat([epoch_order(0, epoch, 5) for epoch in range(6)])
     assert torch.equal(index, orders[3:26])
@@ -55,7 +55,9 @@ def test_a_step_has_the_same_images_and_flips_on_any_number_of_processes(world, 
     def step(number: int, world: int, accumulate: int) -> Batch:
         parts = []
         for micro, rank in itertools.product(range(accumulate), range(world)):
-            stream = TrainingStream(dataset, dataset.labels, 5, [HorizontalFlip()])  # as every process makes its own
+            stream = TrainingStream(
+                dataset, dataset.num_classes, 5, [HorizontalFlip()]
+            )  # as every process makes its own
             batches = take(GlobalBatches(12, world, rank, accumulate), (number + 1) * accumulate)
             parts.append(stream[batches[number * accumulate + micro]])
         cond = Condition.cat([part.cond for part in parts])
@@ -77,13 +79,13 @@ def test_the_stream_goes_on_at_any_step_and_micro_batch(step, micro):
 
 def test_images_and_labels_go_together():
     dataset = numbered_images(17)
-    batch = TrainingStream(dataset, dataset.labels, 0)[list(range(17))]
+    batch = TrainingStream(dataset, dataset.num_classes, 0)[list(range(17))]
     assert torch.equal(batch.x0[:, 0, 0, 0].long() % 3, Label.of(batch.cond).number)
 
 
 def test_about_half_the_images_are_mirrored_and_anew_in_each_epoch():
-    stream = TrainingStream(numbered_images(20), None, 0, [HorizontalFlip()])
-    plain = TrainingStream(numbered_images(20), None, 0)
+    stream = TrainingStream(numbered_images(20), 0, 0, [HorizontalFlip()])
+    plain = TrainingStream(numbered_images(20), 0, 0)
     numbers = list(range(2000))
     mirrored = (stream[numbers].x0 != plain[numbers].x0).flatten(1).any(1)
     blank = plain.indices(torch.tensor(numbers)) == 0  # image 0 is all black

@@ -44,7 +44,7 @@ def test_training_is_gradient_descent_on_the_stream(accumulate):
     fit(module, steps=4, accumulate=accumulate)
 
     denoiser, objective, dataset = tiny_denoiser(), simple(), tiny_images()
-    stream, batches = TrainingStream(dataset, dataset.labels, 0), iter(GlobalBatches(12))
+    stream, batches = TrainingStream(dataset, dataset.num_classes, 0), iter(GlobalBatches(12))
     for _ in range(4):
         batch = stream[next(batches)]
         x_0 = batch.x0.float() / 127.5 - 1

@@ -95,7 +95,7 @@ def dropped_with(micro: int, share: float, count: int, seed: int = 0) -> torch.T
     """[count] whether the class of training image n was dropped, the batches being of `micro` images."""
     objective, dataset = recorded(), tiny_images()
     callback, denoiser = ObjectiveCallback(objective, 1, share), tiny_denoiser()
-    stream, batches = TrainingStream(dataset, dataset.labels, seed), iter(GlobalBatches(micro))
+    stream, batches = TrainingStream(dataset, dataset.num_classes, seed), iter(GlobalBatches(micro))
     for _ in range(count // micro):
         batch = stream[next(batches)]
         x_0 = batch.x0.float() / 127.5 - 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from difflab.data.annotations import Annotation, AnnotationInMemory
     from difflab.data.dataset import ArrayImages, ImageDataset, ImageSet, ImageSource, InMemoryImages
     from difflab.data.encoded import EncodedImages, FileImages
     from difflab.data.errors import DataError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllButEveryNth",
+    "Annotation",
+    "AnnotationInMemory",
     "ArrayImages",
     "Augmentation",
     "Cifar10",

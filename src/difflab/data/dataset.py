@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -14,11 +14,13 @@ from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from difflab.data.annotations import Annotation
 from difflab.data.errors import DataError
+from difflab.types import Condition, Label
 
 
 class ImageDataset(ABC):
-    """N images [C, H, W] with H = W = `image_size`, and perhaps a class each.
+    """N images [C, H, W] with H = W = `image_size`, and perhaps a class each, captions, masks or whatever else a model is told of them.
 
     Whatever brings the images to this size is deterministic and done here. What is random (flips) is an `Augmentation`.
 
@@ -29,6 +31,7 @@ class ImageDataset(ABC):
         class_names: One name per class; empty without labels.
 
     Attributes:
+        annotations: Name -> what is known of each image besides its class. A subclass that has any sets them in its constructor.
         are_pictures: Whether they can be looked at and compared as pictures: latents need their decoder for that.
         own_extractor: Dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do.
     """
@@ -40,6 +43,7 @@ class ImageDataset(ABC):
         self.channels = channels
         self.labels = labels
         self.class_names = tuple(class_names)
+        self.annotations: Mapping[str, Annotation] = {}
         self.are_pictures = True
         if (labels is None) != (not self.class_names):
             raise DataError("A data set has labels and class names, or neither.")
@@ -65,21 +69,36 @@ class ImageDataset(ABC):
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
         """[n, C, H, W]: uint8 in 0..255; or float32 for data that are no pixels, in the model's own units."""
 
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        """What is known of each image: its label, where it has one, and the annotations."""
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        cond = of_class(self.labels, index)
+        return (
+            cond.having(**{name: one.part(index) for name, one in self.annotations.items()})
+            if self.annotations
+            else cond
+        )
+
     @property
     def fingerprint(self) -> str:
         """A hash of all that training can see.
 
-        That is pixels after preprocessing (or the files' content and how it is preprocessed), labels and the names of the classes.
+        That is pixels after preprocessing (or the files' content and how it is preprocessed), labels, the names of the classes, and
+        annotations.
         """
         return self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
-        return self.hash_content()
+        content = self.hash_content()
+        if not self.annotations:
+            return content
+        named = [(name, one.fingerprint) for name, one in self.annotations.items()]
+        return hashlib.blake2b(repr((content, named)).encode(), digest_size=16).hexdigest()
 
     @abstractmethod
     def hash_content(self) -> str:
-        """Computes `fingerprint`."""
+        """Computes `fingerprint`, but for the annotations."""
 
 
 class ImageSource(Protocol):
@@ -97,13 +116,26 @@ class ImageSource(Protocol):
         ...
 
 
+def of_class(labels: Tensor | None, index: Int[Tensor, " n"]) -> Condition:
+    """The condition of the images with these numbers of which the class alone is known, or nothing."""
+    return Condition() if labels is None else Condition(label=Label(labels[index]))
+
+
 @runtime_checkable
-class LabelledSource(ImageSource, Protocol):
-    """Images of which each has a class."""
+class Labelled(Protocol):
+    """What has a class for each of N images."""
 
     @property
     def labels(self) -> Tensor | None:
         """[N] int64; None where classes are not known."""
+        ...
+
+
+class LabelledSource(ImageSource, Labelled, Protocol):
+    """Images of which each has a class, or whatever else a model is told of it."""
+
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        """What is known of the images with these numbers."""
         ...
 
 
@@ -140,6 +172,9 @@ class ImageSet(ABC):
             if not 0 <= index < self._count:
                 raise IndexError(f"there is no image {index} among {self._count}")
         return torch.from_numpy(self._pixels(chosen)).permute(0, 3, 1, 2).contiguous()
+
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        return of_class(self.labels, torch.as_tensor(indices))
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> bytes:

@@ -67,8 +67,7 @@ class ImageData(pl.LightningDataModule):
         self.num_workers = num_workers
         _check_agreement(dataset, image_size, channels, num_classes)
         images_per_micro_batch(batch_size, 1, 1)
-        self.labels = dataset.labels if num_classes else None
-        self.stream = TrainingStream(dataset, self.labels, seed, augmentations)
+        self.stream = TrainingStream(dataset, num_classes, seed, augmentations)
         self._loaders: list[TimedLoader] = []
         if self.empty_classes:
             names = [dataset.class_names[number] for number in self.empty_classes[:3]]
@@ -186,6 +185,11 @@ class TimedLoader(DataLoader["Batch | DataError"]):
 
 
 def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_classes: int) -> None:
+    for name, annotation in dataset.annotations.items():
+        if len(annotation) != len(dataset):
+            raise DataError(
+                f"{type(dataset).__name__}: {len(dataset)} images, and {name} of {len(annotation)}: every image needs one."
+            )
     expected = {"image_size": image_size, "channels": channels, "num_classes": num_classes}
     found = {
         "image_size": dataset.image_size,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,13 @@ from torch.utils.data import Dataset
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise, Noise
-from difflab.types import Batch, Condition, Label
+from difflab.types import Batch, Condition
 
 
 class Augmentation(ABC):
     """Images [B, C, H, W] -> images of the same shape and type, random through `noise` alone.
+
+    It is applied with the same noise to what of the condition lies over the pixels (`ConditionPart.over_pixels`), whatever its channels.
 
     What happens to image number n depends on (seed, n), not on the batch, the worker or the process it is in.
     """
@@ -152,16 +155,14 @@ class TrainingStream(Dataset[Batch]):
 
     Args:
         dataset: The images.
-        labels: What the model is told of each image of the data set: [N], or None.
+        num_classes: Classes that the model is told; 0: it is told none, whether the data set has them or not.
         seed: Of the order and of the augmentations.
         augmentations: What is done to each image, in this order.
     """
 
-    def __init__(
-        self, dataset: ImageDataset, labels: Tensor | None, seed: int, augmentations: Sequence[Augmentation] = ()
-    ):
+    def __init__(self, dataset: ImageDataset, num_classes: int, seed: int, augmentations: Sequence[Augmentation] = ()):
         self.dataset = dataset
-        self.labels = labels
+        self.num_classes = num_classes
         self.seed = seed
         self.augmentations = tuple(augmentations)
         self._orders: dict[int, Tensor] = {}
@@ -178,10 +179,15 @@ class TrainingStream(Dataset[Batch]):
             index[inside] = order[places[inside]]
         return index
 
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        """What the model is told of the data set's images with these numbers."""
+        cond = self.dataset.condition(indices)
+        return cond if self.num_classes else cond.having(label=None)
+
     def __getitem__(self, numbers: list[int]) -> Batch:
         number = torch.tensor(numbers)
-        index = self.indices(number)
-        x_0 = self.dataset.images(index)
+        index, noise = self.indices(number), ImageNoise(self.seed, number)
+        x_0, cond = self.dataset.images(index), self.condition(index)
         for augment in self.augmentations:
-            x_0 = augment(x_0, ImageNoise(self.seed, number))
-        return Batch(x_0, Condition() if self.labels is None else Condition(label=Label(self.labels[index])), number)
+            x_0, cond = augment(x_0, noise), cond.warped(partial(augment, noise=noise))
+        return Batch(x_0, cond, number)

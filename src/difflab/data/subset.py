@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from difflab.data.annotations import OfSome
 from difflab.data.dataset import ImageDataset, LabelledSource
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise
+from difflab.types import Condition
 
 
 class View:
@@ -42,6 +44,9 @@ class View:
     def images(self, indices: Sequence[int]) -> Tensor:
         return self._source.images(self._index[torch.as_tensor(indices)].tolist())
 
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        return self._source.condition(self._index[torch.as_tensor(indices)])
+
 
 class Part(ImageDataset):
     """Base of the parts of a data set: a subclass says which images."""
@@ -51,6 +56,7 @@ class Part(ImageDataset):
         """`index` holds the numbers of its images in the whole."""
         self._view = View(dataset, index, "")
         super().__init__(dataset.image_size, dataset.channels, self._view.labels, dataset.class_names)
+        self.annotations = {name: OfSome(one, index) for name, one in dataset.annotations.items()}
         self.are_pictures = dataset.are_pictures
         self._dataset, self._index = dataset, index
 

@@ -24,6 +24,7 @@ from difflab.process import perturb
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
 from difflab.training.callbacks.sockets import ObjectiveCallback, time_quarter
+from difflab.types import Condition, Label
 
 if TYPE_CHECKING:
     from difflab.data import ImageData
@@ -35,8 +36,7 @@ QUARTERS = ObjectiveCallback.QUARTERS
 class LabelledImages(typing.Protocol):
     """A set of images with a class each: what `data` offers."""
 
-    @property
-    def labels(self) -> Tensor | None: ...
+    def condition(self, indices: Tensor) -> Condition: ...
 
     def __len__(self) -> int: ...
 
@@ -94,12 +94,12 @@ class ClassificationEvaluation(TrackEvaluation):
             world_size: How many processes there are.
             progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
         """
-        labels = self.images.labels
-        assert labels is not None
         sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts
         done = 0
         for number in shares(self.num_images, self.batch_size, rank, world_size):
             index = number % len(self.images)
+            label = Label.of(self.images.condition(index).to(device))
+            assert label is not None
             x_0 = _in_models_units(self.images.images(index.tolist()).to(device))
             noise = ImageNoise(0, number.to(device))
             t = classifier.schedule.time(noise.uniform("time"))
@@ -107,7 +107,7 @@ class ClassificationEvaluation(TrackEvaluation):
             logits = classifier(perturb(x_0, eps, classifier.schedule(t)), t)
             counted = (number < self.num_images).double().to(device)  # the others are padding
             quarter = time_quarter(t, QUARTERS)
-            for name, values in classification_terms(logits, labels[index].to(device)).items():
+            for name, values in classification_terms(logits, label.number).items():
                 found = sums.setdefault(name, torch.zeros(2, QUARTERS, dtype=torch.float64, device=device))
                 found[0].index_add_(0, quarter, values.double() * counted)
                 found[1].index_add_(0, quarter, counted)

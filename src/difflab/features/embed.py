@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
-from difflab.data.dataset import ImageSource, LabelledSource, pixel_digest
+from difflab.data.dataset import ImageSource, Labelled, pixel_digest
 from difflab.distributed.group import rank, sum_over_processes, world_size
 from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
 from difflab.features.partial import PartialResults
@@ -161,7 +161,7 @@ def embed(
         if written is not None:
             written.result()
     sum_over_processes([torch.zeros(1, device=extractor.device)])  # nobody reads before all have written
-    labels = source.labels if isinstance(source, LabelledSource) else None
+    labels = source.labels if isinstance(source, Labelled) else None
     columns = [parts.read(i) for i in range(parts.count)]
     digests = [part.pop(DIGESTS, None) for part in columns]
     known = [one for one in digests if one is not None]

@@ -15,10 +15,11 @@ from jaxtyping import Int, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
-from difflab.data.dataset import content_of, fingerprint_of, pixel_digest
+from difflab.data.dataset import content_of, fingerprint_of, of_class, pixel_digest
 from difflab.files import write_bytes
 from difflab.reading import FileError
 from difflab.reading.arrays import opened_safetensors
+from difflab.types import Condition
 
 
 class ShardFolder:
@@ -108,6 +109,9 @@ class Shards:
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> UInt8[Tensor, "b c h w"]:
         places = (divmod(int(i), self.folder.batch_size) for i in indices)
         return torch.stack([self._images(k)[position] for k, position in places])
+
+    def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
+        return of_class(self.labels, torch.as_tensor(indices))
 
     def where(self, index: int) -> str:
         """What an error calls an image."""
