@@ -8,8 +8,9 @@ uncertainties round to one digit or to two by the leading digit, and neither kee
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
 
 
 def clock(seconds: float) -> str:
@@ -150,3 +151,14 @@ def full(value: object) -> str:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def sampler_words(config: Mapping[str, Any], form: str) -> str:
+    """A sampler's name for people, and the number of its steps where a number chooses them: "DDIM (50 steps)".
+
+    Args:
+        config: Its node.
+        form: The steps with "{}" for their number: " ({} steps)".
+    """
+    steps = (config.get("grid") or {}).get("steps")
+    return config["_target_"].rpartition(".")[2] + ("" if steps is None else form.format(steps))

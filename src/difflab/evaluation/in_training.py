@@ -18,6 +18,7 @@ from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.reference import ReferenceSource
 from difflab.evaluation.run import check
 from difflab.features import FeatureExtractor
+from difflab.formatting import sampler_words
 from difflab.metrics import Frechet, Inception, MetricInfo, PairMetric, Pairs, Protocol, at_count
 from difflab.sampling import GivenImages, NoClasses, UpsampledImages, classes_of
 from difflab.sampling.job import sampling_fields
@@ -234,8 +235,8 @@ class LossesAlone(Evaluation):
 
 def describe_sampling(config: Mapping[str, Any]) -> str:
     """The sampler and the guidance of a run, for its recipe."""
-    sampler, guided = config["sampler"], ", ".join(config["guidance"]) or "none"
-    return f"sampler {sampler['_target_'].rsplit('.', 1)[-1]} ({sampler['grid']['steps']} steps), guidance {guided}"
+    guided = ", ".join(config["guidance"]) or "none"
+    return f"sampler {sampler_words(config['sampler'], ' ({} steps)')}, guidance {guided}"
 
 
 class Enlargements(OfImages):
@@ -295,6 +296,4 @@ class Enlargements(OfImages):
 
     def measured(self, data: ImageData) -> str:
         count = len(data.dataset) if self.reference_images is None else self.reference_images
-        return (
-            f"{self.num_samples:,} upsampled images against {count:,} images of the data, and each against its original"
-        )
+        return f"{self.num_samples:,} upsampled images against {count:,} of the data, and each against its original"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from difflab.config.groups import ConfigError
 from difflab.data.errors import warn
+from difflab.formatting import sampler_words
 from difflab.reading import read_yaml
 from difflab.runs import RunDirectory
 from difflab.runs.listing import run_id
@@ -158,14 +159,13 @@ def caption(job: SamplingJob) -> str:
     """What a grid shows, in a line."""
     options, subject = job.options, job.subject
     shown = min(int(options.grid or job.count), job.count)
-    sampler = job.config["sampler"]
     guided = [
         f"{name} {node['scale']}" if "scale" in node else name for name, node in (job.config["guidance"] or {}).items()
     ]
     parts = [
         f"{shown} of {job.count} images",
         f"{job.model.track} at step {subject['step']}",
-        f"{sampler['_target_'].rpartition('.')[2]} {sampler['grid']['steps']} steps",
+        sampler_words(job.config["sampler"], " {} steps"),
         f"guidance {', '.join(guided)}" if guided else "no guidance",
         f"seeds {options.first_seed} .. {options.first_seed + shown - 1}",
     ]
