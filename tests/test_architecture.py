@@ -24,7 +24,8 @@ MATHEMATICS = {
     "condition": {"attention", "condition_parts"},
     "types": {"attention", "condition_parts", "condition"},
     "noise": set(),
-    "sharding": set(),
+    "buffers": set(),
+    "sharding": {"buffers"},
     "process": {"types"},
     "schedules": {"types", "process"},
     "parameterizations": {"types", "process", "schedules"},
@@ -37,7 +38,7 @@ MATHEMATICS = {
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances", "former_names"},
-    "ema": {"sharding"},
+    "ema": {"sharding", "buffers"},
     "conditioning": {"types", "noise", "process", "schedules"},
 }
 TEXT_AND_FILES = {"files", "formatting", "reading", "former_names", "on_demand", "suggest"}

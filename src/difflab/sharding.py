@@ -8,10 +8,13 @@ tensor that this process can make of w alone, and from which all processes toget
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, _foreach_copy_, nn  # pyright: ignore[reportPrivateImportUsage]
+
+from difflab.buffers import swapped
 
 
 class Sharding(ABC):
@@ -38,6 +41,13 @@ class Sharding(ABC):
         """Gives the weights the values that these are the shards of."""
 
     @abstractmethod
+    def lent(self, module: nn.Module, shards: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Within the context the module has other weights, of which these are the shards.
+
+        A gradient that is still to go through the module's own weights, which are there again afterwards, is that of its own.
+        """
+
+    @abstractmethod
     def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """This process's shards of tensors that have the shapes of the weights, on the device of the weights."""
 
@@ -48,6 +58,19 @@ class Sharding(ABC):
     @abstractmethod
     def gradient_norm(self, module: nn.Module) -> Tensor:
         """The 2-norm of the gradient of all weights, before clipping; not finite if any element is not."""
+
+
+@contextmanager
+def copied_in(sharding: Sharding, module: nn.Module, shards: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within the context the module has weights that are copied to where its own are, which are copied back."""
+    own = {key: w.clone() for key, w in sharding.local_shards(module).items()}
+    torch.clear_autocast_cache()
+    try:
+        sharding.load(module, shards)
+        yield
+    finally:
+        torch.clear_autocast_cache()
+        sharding.load(module, own)
 
 
 class WholeWeights(Sharding):
@@ -63,6 +86,9 @@ class WholeWeights(Sharding):
     def load(self, module: nn.Module, shards: Mapping[str, Tensor]) -> None:
         weights = self.local_shards(module)
         _foreach_copy_(list(weights.values()), [shards[name] for name in weights])
+
+    def lent(self, module: nn.Module, shards: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        return swapped(trainable(module), shards)
 
     def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: whole[name].to(p.device) for name, p in trainable(module).items()}

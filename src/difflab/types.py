@@ -104,12 +104,12 @@ class Losses:
 
     Attributes:
         total: What is minimised, [B] (importance weights of the time sampler applied).
-        t: The times that were drawn, [B].
+        t: The times that were drawn, [B]; None where nothing is noised.
         terms: Named parts [B] for the log and for loss-aware time samplers, not importance weighted; "loss" is always among them.
     """
 
     total: Float[Tensor, " b"]
-    t: Float64[Tensor, " b"]
+    t: Float64[Tensor, " b"] | None
     terms: dict[str, Float[Tensor, " b"]]
 
 

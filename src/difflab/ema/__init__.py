@@ -1,5 +1,6 @@
 """Averages of the weights: step -> decay."""
 
+from difflab.ema.average import Average
 from difflab.ema.averaging import (
     YOUNG,
     Averaging,
@@ -16,6 +17,7 @@ from difflab.ema.tracks import ONLINE, Tracks
 __all__ = [
     "ONLINE",
     "YOUNG",
+    "Average",
     "Averaging",
     "Constant",
     "HalfLife",

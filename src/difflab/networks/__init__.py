@@ -2,7 +2,7 @@
 
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
-from difflab.networks.network import Network, initialise
+from difflab.networks.network import Network, initialise, networks_of
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
@@ -16,4 +16,5 @@ __all__ = [
     "SuperRes",
     "UNet",
     "initialise",
+    "networks_of",
 ]

@@ -67,6 +67,13 @@ class Network(nn.Module, ABC):
         """
 
 
+def networks_of(module: nn.Module) -> list[Network]:
+    """The networks that a model holds, but for those that are parts of others."""
+    if isinstance(module, Network):
+        return [module]
+    return [network for child in module.children() for network in networks_of(child)]
+
+
 @dataclass(frozen=True)
 class BlockCondition:
     """What each block of a network is told besides the features: the condition, embedded.

@@ -1,32 +1,41 @@
-"""What an objective is."""
+"""What an objective is, and the parts of it that learn from the losses."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.noise import Noise
-from difflab.noisy_model import NoisyModel
-from difflab.objectives.time_samplers import TimeSampler
+from difflab.noisy_model import held
+from difflab.objectives.time_samplers import LossAware
 from difflab.types import Condition, Losses
 
-M_contra = TypeVar("M_contra", bound=NoisyModel, contravariant=True)
-"""What is trained: a `Denoiser`, a `NoisyClassifier`."""
+M_contra = TypeVar("M_contra", bound=nn.Module, contravariant=True)
+"""What is trained: a `Denoiser`, a `NoisyClassifier`, an autoencoder."""
 
 
 class Objective(ABC, Generic[M_contra]):
     """(model, x_0, cond, noise) -> Losses. Everything that is random about training happens in here, drawn from `noise`.
 
+    What an objective holds is found where it holds it, however deep:
+
+    - A `torch.nn.Module` that has weights to be trained, or buffers and no weights, belongs to the model: it is trained, averaged, saved.
+    - An `Average` is the model with the weights of one of its averages, by name.
+    - A `LossAware` part, such as a time sampler, is told of the losses of each optimizer step, and its state is in the checkpoint.
+
     Attributes:
-        time_sampler: Draws the times; a loss-aware one is told of the losses by whoever runs the optimizer.
+        models: Name of an argument -> the frozen network that it is, a teacher: moved to the model's device, part of the run's identity by
+            its weights, and neither trained nor averaged nor saved.
         couples_images: Whether the loss of an image depends on the others that it is called with, as in minibatch optimal transport or
             contrastive losses. Such an objective has to see the whole batch of a step, and is refused where that is divided.
     """
 
-    time_sampler: TimeSampler
+    models: Mapping[str, nn.Module] = MappingProxyType({})
     couples_images: bool = False
 
     @abstractmethod
@@ -47,3 +56,23 @@ class Objective(ABC, Generic[M_contra]):
         Raises:
             ValueError: It cannot; the message tells what to change.
         """
+
+
+def loss_aware_parts(objective: Objective) -> dict[str, LossAware]:
+    """Path -> part of an objective that is told of the losses; "" for the objective itself. The time sampler keeps its name."""
+    own = vars(objective)
+    first = {name: own[name] for name in ("time_sampler",) if name in own}
+    itself = {"": objective} if isinstance(objective, LossAware) else {}
+    return {**itself, **dict(held({**first, **own}, LossAware))}
+
+
+def own_modules(objective: Objective) -> dict[str, nn.Module]:
+    """Path -> module of an objective that belongs to the model which it trains; "" for the objective itself."""
+    frozen = list(objective.models.values())
+    return {
+        path: part
+        for path, part in held(objective, nn.Module)
+        if not any(part is model for model in frozen)
+        and (any(p.requires_grad for p in part.parameters()) or not any(True for _ in part.parameters()))
+        and part.state_dict()
+    }

@@ -12,7 +12,16 @@ from torch import Tensor
 from difflab.noise import Noise
 from difflab.schedules import NoiseSchedule, time_of
 
-__all__ = ["Antithetic", "LogNormal", "LossSecondMoment", "Stratified", "TimeDraw", "TimeSampler", "Uniform"]
+__all__ = [
+    "Antithetic",
+    "LogNormal",
+    "LossAware",
+    "LossSecondMoment",
+    "Stratified",
+    "TimeDraw",
+    "TimeSampler",
+    "Uniform",
+]
 
 
 class TimeDraw(NamedTuple):
@@ -27,18 +36,17 @@ class TimeDraw(NamedTuple):
     weight: Float64[Tensor, " b"]
 
 
-class TimeSampler(ABC):
-    """Draws a time for each image of the batch, as a function of the image's number and the sampler's state only.
+class LossAware(ABC):
+    """A part of an objective with a state, which changes by the losses of whole optimizer steps alone, and is in the checkpoint.
+
+    Such parts are found wherever an objective holds them, and an objective may be one itself. Whoever runs the optimizer tells them of the
+    losses, the same on every process, so that their state does not depend on how the batch was divided.
 
     Attributes:
         is_loss_aware: Whether `update` wants to be called.
     """
 
     is_loss_aware: bool
-
-    @abstractmethod
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        """Times for the images of `noise`."""
 
     @abstractmethod
     def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
@@ -56,6 +64,14 @@ class TimeSampler(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continues from what `state_dict` gave."""
+
+
+class TimeSampler(LossAware):
+    """Draws a time for each image of the batch, as a function of the image's number and the sampler's state only."""
+
+    @abstractmethod
+    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
+        """Times for the images of `noise`."""
 
     @abstractmethod
     def check(self, schedule: NoiseSchedule) -> None:

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.training.module import ClassifierModule, DiffusionModule, TrainedModule
+    from difflab.training.module import ClassifierModule, DiffusionModule
+    from difflab.training.optimizers import OptimizerPart, Optimizers
+    from difflab.training.trained_module import TrainedModule
 
 __all__ = [
     "ClassifierModule",
     "DiffusionModule",
+    "OptimizerPart",
+    "Optimizers",
     "TrainedModule",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,12 +14,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from difflab.sharding import Sharding, trainable
-from difflab.suggest import near_name
+from difflab.training.optimizers import check_pattern, scheduled
 
 LR_SCALE = "lr_scale"
 """Entry of an optimizer's group: its learning rate as a multiple of the others'; groups without one have 1."""
 
-MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
 
 
@@ -77,37 +77,36 @@ class Learning:
         return sorted(set(scales.values()), key=lambda scale: (scale != 1.0, scale))
 
 
-def check_pattern(where: str, pattern: str, names: Iterable[str]) -> None:
-    """A ValueError for a pattern that matches none of these names; with the near one."""
-    known = list(names)
-    if not any(fnmatchcase(name, pattern) for name in known):
-        near = near_name(pattern, known)
-        hint = f"did you mean {near}?" if near else f"they are called as {known[0]}" if known else "there are none"
-        raise ValueError(f"{where}: no weight is called {pattern}; {hint}")
+def made(make: MakeOptimizer, weights: Any, model: nn.Module, fused: bool = False) -> Optimizer:
+    """The optimizer of these weights of a model, whose names it is told if it asks for `names`.
 
-
-def made(make: MakeOptimizer, weights: Any, fused: bool = False) -> Optimizer:
-    """The optimizer of these weights, with one kernel for all of them where it has one and that is wanted."""
-    one_kernel = fused and "fused" in inspect.signature(make).parameters
-    optimizer = make(weights, **{"fused": True} if one_kernel else {})
+    With one kernel for all of them where it has one and that is wanted.
+    """
+    asked, options = inspect.signature(make).parameters, dict[str, Any]()
+    if fused and "fused" in asked:
+        options["fused"] = True
+    if "names" in asked:
+        options["names"] = {weight: name for name, weight in trainable(model).items()}
+    optimizer = make(weights, **options)
     for group in optimizer.param_groups:
         if LR_SCALE in group:
             group["lr"] = group["lr"] * group[LR_SCALE]
     return optimizer
 
 
-def check_optimization(make: MakeOptimizer, lr_schedule: MakeSchedule, weights: Any) -> None:
+def check_optimization(make: MakeOptimizer, lr_schedule: MakeSchedule, weights: Any, model: nn.Module) -> None:
     """A ValueError for values that the optimizer or the schedule of its learning rate does not take, before anything is trained."""
     try:
-        trial = made(make, weights)
+        trial = made(make, weights, model)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer: {error}") from error
-    for name, value in trial.param_groups[0].items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"optimizer.{name}={value} must be a finite number")
+    for group in trial.param_groups:
+        for name, value in group.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"optimizer.{name}={value} must be a finite number")
     rates = [float(group["lr"]) for group in trial.param_groups]
     try:
-        lr_schedule(trial)
+        scheduled(trial, lr_schedule)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ValueError(f"lr_schedule: {error}") from error
     begun = [float(group.get("initial_lr", group["lr"])) for group in trial.param_groups]

@@ -263,7 +263,7 @@ class DivergenceCallback(pl.Callback):
             "number": step.batch.number.cpu(),
             "x0": step.batch.x0.cpu(),
             "cond": {name: part.tensors for name, part in cond.items()},
-            "t": step.losses.t.cpu(),
+            "t": None if step.losses.t is None else step.losses.t.cpu(),
             "loss": step.losses.total.detach().cpu(),
         }
         with atomic_file(path) as aside:

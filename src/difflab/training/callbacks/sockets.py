@@ -13,25 +13,29 @@ from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.conditioning import ConditionDropout, Conditioning
-from difflab.distributed.group import gathered, rank, sum_over_processes
+from difflab.distributed.group import from_first_process, gathered, rank, sum_over_processes, world_size
 from difflab.ema import Averaging, Tracks
 from difflab.former_names import Neutral
 from difflab.noise import Noise
-from difflab.noisy_model import NoisyModel
-from difflab.objectives import Objective
+from difflab.objectives import Objective, loss_aware_parts
+from difflab.objectives.time_samplers import LossAware
 from difflab.types import Condition, Losses
 
-M = TypeVar("M", bound=NoisyModel)
+M = TypeVar("M", bound=nn.Module)
+
+TIME_SAMPLER = "time_sampler"
+"""Name of the state of an objective's time sampler in checkpoints."""
 
 
 class ObjectiveCallback(pl.Callback, Generic[M]):
     """Holds the objective and what the model is conditioned on.
 
-    It tells a loss-aware time sampler of the losses after every optimizer step, and logs them. train/<term> is the mean over the examples
-    since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the cleanest). They are not importance weighted.
+    It tells loss-aware parts of the objective of the losses after every optimizer step, and logs them. train/<term> is the mean over the
+    examples since the last line, train/<term>_q1 .. _q4 that over the quarters of time (q1 is the cleanest) where there is one. They are
+    not importance weighted.
 
     Args:
         objective: What is minimised.
@@ -59,7 +63,8 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         self.log_every = log_every
         self.dropout = ConditionDropout(condition_dropout)
         self.conditionings = dict(conditionings)
-        # (number, t, loss) of the micro-batches since the last optimizer step, for a loss-aware time sampler
+        self.loss_aware = loss_aware_parts(objective)
+        # (number, t, loss) of the micro-batches since the last optimizer step, for what is loss-aware
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self._sums: dict[str, Tensor] = {}  # name -> [2, quarters]: sums and counts since the last line of the log
         self._seen_step = self._first_step = 0
@@ -87,18 +92,26 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         return self.dropout(cond, noise)
 
     def record(self, losses: Losses, noise: Noise) -> None:
-        """Notes the losses of a batch for the log and for a loss-aware time sampler, to which they are handed at the optimizer step.
+        """Notes the losses of a batch for the log and for what is loss-aware, to which they are handed at the optimizer step.
 
         Args:
             losses: As the objective returns them.
             noise: By whose numbers the images are ordered.
         """
-        if self.objective.time_sampler.is_loss_aware:
-            self._step.append((noise.number, losses.t, losses.terms["loss"].detach().double()))
+        if self._told:
+            loss = losses.terms["loss"].detach().double()
+            self._step.append((noise.number, torch.zeros_like(loss) if losses.t is None else losses.t, loss))
         self._collect(losses)
 
+    @property
+    def _told(self) -> list[LossAware]:
+        return [part for part in self.loss_aware.values() if part.is_loss_aware]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for model in self.objective.models.values():
+            model.to(trainer.strategy.root_device)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.check_division(trainer.accumulate_grad_batches, trainer.world_size)
         self._seen_step = self._first_step = trainer.global_step
         self._step.clear()
 
@@ -108,10 +121,11 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
         if trainer.global_step == self._seen_step:  # within an accumulation
             return
         self._seen_step = trainer.global_step
-        if self.objective.time_sampler.is_loss_aware:
+        if self._told:
             number, t, loss = (gathered(torch.cat(column)) for column in zip(*self._step, strict=True))
             order = torch.argsort(number)  # the history is then the same however the batch was split
-            self.objective.time_sampler.update(t[order], loss[order])
+            for part in self._told:
+                part.update(t[order], loss[order])
             self._step.clear()
         if trainer.global_step % self.log_every == 0:
             means = self._means()
@@ -123,26 +137,36 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
             self.mean_loss = sum(totals) / sum(counts)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time sampler's history, and the sums of the line of the log that has begun.
+        """What the loss-aware parts have learned, and the sums of the line of the log that has begun.
 
         They are over all processes: every process takes part when a checkpoint is made.
         """
         sums = {name: sum_over_processes([values])[0] for name, values in self._sums.items()}
-        return {"time_sampler": self.objective.time_sampler.state_dict(), "sums": sums}
+        parts = {path: part.state_dict() for path, part in self.loss_aware.items()}
+        return {"time_sampler": parts.pop(TIME_SAMPLER, {}), "sums": sums, **({"parts": parts} if parts else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.objective.time_sampler.load_state_dict(state_dict["time_sampler"])
+        saved = {TIME_SAMPLER: state_dict["time_sampler"], **state_dict.get("parts", {})}
+        if absent := sorted(self.loss_aware.keys() - saved.keys()):
+            raise ValueError(
+                f"the checkpoint has no state of the objective's part {absent[0]!r}: it is of another objective"
+            )
+        for path, part in self.loss_aware.items():
+            part.load_state_dict(saved[path])
         # they are sums over all processes already: one takes them up, the others begin with zeros (all sum the same names)
         self._sums = {name: values * (rank() == 0) for name, values in state_dict["sums"].items()}
 
     @torch.no_grad()
     def _collect(self, losses: Losses) -> None:
-        quarter = time_quarter(losses.t, self.QUARTERS)
+        quarter = None if losses.t is None else time_quarter(losses.t, self.QUARTERS)
         for name, values in losses.terms.items():
             sums = self._sums.get(name)
             if sums is None:
-                sums = torch.zeros(2, self.QUARTERS, dtype=torch.float64)
+                sums = torch.zeros(2, 1 if quarter is None else self.QUARTERS, dtype=torch.float64)
             self._sums[name] = sums = sums.to(values.device)
+            if quarter is None:
+                sums += torch.stack([values.double().sum(), values.new_tensor(len(values)).double()])[:, None]
+                continue
             sums[0].index_add_(0, quarter, values.double())
             sums[1].index_add_(0, quarter, torch.ones_like(values, dtype=torch.float64))
 
@@ -153,7 +177,7 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
             totals, counts = sum_over_processes([sums])[0].tolist()
             means[f"train/{name}"] = sum(totals) / sum(counts)
             for quarter, (total, count) in enumerate(zip(totals, counts, strict=True), start=1):
-                if count:
+                if count and len(counts) > 1:
                     means[f"train/{name}_q{quarter}"] = total / count
         self._sums.clear()
         return means
@@ -175,7 +199,7 @@ class EMACallback(pl.Callback):
         self.tracks = Tracks(averagings)
         self._seen_step = 0
 
-    def applied_to(self, model: NoisyModel, track: str) -> AbstractContextManager[None]:
+    def applied_to(self, model: nn.Module, track: str) -> AbstractContextManager[None]:
         """The model with the weights of a track, within the context."""
         return self.tracks.applied_to(model, track)
 
@@ -186,6 +210,7 @@ class EMACallback(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step > self._seen_step:
             self._seen_step = trainer.global_step
+            make_buffers_equal(pl_module.model, self.tracks)
             self.tracks.update(pl_module.model)
 
     def state_dict(self) -> dict[str, Any]:
@@ -193,3 +218,25 @@ class EMACallback(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.tracks.load_state_dict(state_dict)
+
+
+@torch.no_grad()
+def make_buffers_equal(model: nn.Module, tracks: Tracks) -> None:
+    """Makes buffers that changed in the step the same on all processes: the mean over them, the first one's where there is no mean.
+
+    So it is under every strategy, whether or not it would do something of its own.
+
+    Args:
+        model: That has them.
+        tracks: Which know them.
+    """
+    if world_size() == 1:
+        return
+    for names, together in ((tracks.averaged, _mean), (tracks.copied, from_first_process)):
+        for buffer in map(model.get_buffer, names):
+            (value,) = together([buffer])
+            buffer.copy_(value)
+
+
+def _mean(tensors: list[Tensor]) -> list[Tensor]:
+    return [(total / world_size()).to(total.dtype) for total in sum_over_processes(tensors)]

@@ -123,7 +123,7 @@ class TrainingRun:
                 self.options, run, self.lock, self.module, self.data, self.evaluation, self.interruption
             )
             strategy.check_module(self.module, self.trainer.gradient_clip_algorithm)
-            self.module.objective.check_division(self.trainer.accumulate_grad_batches, self.trainer.world_size)
+            self.module.check_division(self.trainer.accumulate_grad_batches, self.trainer.world_size)
             self.protocols = self._protocols()
         except ValueError as error:
             raise ConfigError(" ".join(str(error).split())) from error

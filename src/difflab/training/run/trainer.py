@@ -25,8 +25,8 @@ from difflab.runtime import Interruption, launched_rank
 from difflab.runtime.invocation import command
 from difflab.sharding import trainable
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
-from difflab.training.module import TrainedModule
 from difflab.training.run.pulse import Pulse
+from difflab.training.trained_module import TrainedModule
 
 if TYPE_CHECKING:
     from difflab.config.training import TrainingOptions

@@ -26,6 +26,7 @@ from difflab.runtime.invocation import installation
 from difflab.runtime.process import SLACK
 from difflab.sharding import trainable
 from difflab.suggest import suggestion
+from difflab.training.optimizers import Optimizers
 from difflab.training.sharding.deepspeed_shards import ZeRO2Sharding, ZeRO3Sharding, ZeROSharding
 from difflab.training.sharding.strategy import (
     ShardedStrategy,
@@ -133,7 +134,7 @@ class ZeROStrategy(ShardedStrategy):
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (saved,) = checkpoint["optimizer_states"]
         weights = trainable(self.module.model)
-        states = by_name(self.module, saved)
+        states = by_name(self.module, saved, self._plain)
         first = next(iter(states.values()))
         for piece in self.sharding.flat_pieces():
             self._plain.state[piece] = {
@@ -235,6 +236,11 @@ class DeepSpeed(TrainingStrategy):
 
     def check(self, processes: int, precision: str, optimizer: type[Optimizer]) -> None:
         check_sharded_precision(f"deepspeed_{self.zero['stage']}", precision)
+        if issubclass(optimizer, Optimizers):
+            raise ValueError(
+                f"strategy=deepspeed_{self.zero['stage']} has one optimizer for all weights, and {optimizer.__name__} is several: use "
+                "strategy=ddp or fsdp, or one optimizer, as optimizer=adamw"
+            )
         if not getattr(optimizer, "treats_elements_alike", optimizer in ELEMENTWISE):
             known = ", ".join(one.__name__ for one in ELEMENTWISE)
             raise ValueError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, _foreach_copy_, nn  # pyright: ignore[reportPrivateImportUsage]
 
-from difflab.sharding import Sharding, WholeWeights, trainable
+from difflab.sharding import Sharding, WholeWeights, copied_in, trainable
 
 
 class ZeROSharding(Sharding):
@@ -75,6 +76,9 @@ class ZeRO3Sharding(ZeROSharding):
         copies = self.optimizer.persistent_parameters
         if copies:
             copies[0].all_gather(copies)
+
+    def lent(self, module: nn.Module, shards: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        return copied_in(self, module, shards)
 
     def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: _cut(whole[name], _partition(p)) for name, p in trainable(module).items()}

@@ -6,6 +6,7 @@ Lightning's own ModelParallelStrategy leaves the cutting to the module and reads
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,8 +20,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from difflab.distributed.group import sum_over_processes
+from difflab.networks import networks_of
 from difflab.runtime.process import SLACK
-from difflab.sharding import Sharding, trainable
+from difflab.sharding import Sharding, copied_in, trainable
 from difflab.training.sharding.strategy import (
     ShardedStrategy,
     TrainingStrategy,
@@ -36,7 +38,7 @@ from difflab.training.sharding.strategy import (
 class FSDPSharding(Sharding):
     """A process's shard is its piece of the DTensor, with no elements where there is less to cut than there are processes.
 
-    Weights outside of the network (a schedule that learns) are few, and every process has them whole.
+    Weights outside of the networks (a schedule that learns) are few, and every process has them whole.
     """
 
     def groups(self, module: nn.Module) -> list[list[nn.Parameter]]:
@@ -50,6 +52,9 @@ class FSDPSharding(Sharding):
     def load(self, module: nn.Module, shards: Mapping[str, Tensor]) -> None:
         weights = self.local_shards(module)
         _foreach_copy_(list(weights.values()), [shards[name] for name in weights])
+
+    def lent(self, module: nn.Module, shards: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        return copied_in(self, module, shards)
 
     def shard(self, module: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: local(cut(whole[name], p)) for name, p in between_steps(module).items()}
@@ -108,18 +113,18 @@ def joined(shard: Tensor, like: Tensor) -> Tensor:
 
 
 class FullyShardedStrategy(ShardedStrategy):
-    """The model is not wrapped but its network cut in place.
+    """The model is not wrapped but its networks cut in place.
 
-    Weights of the model outside of its network stay whole on every process, with gradients that are averaged after each backward pass.
+    Weights of the model outside of its networks stay whole on every process, with gradients that are averaged after each backward pass.
     """
 
     def setup(self, trainer: pl.Trainer) -> None:
         module = self.placed(trainer)
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
-        network = module.model.network
-        for block in repeated_blocks(network):
-            fully_shard(block, mesh=mesh, reshard_after_forward=True)
-        fully_shard(network, mesh=mesh, reshard_after_forward=True)  # what the blocks have left over
+        for network in networks_of(module.model):
+            for block in repeated_blocks(network):
+                fully_shard(block, mesh=mesh, reshard_after_forward=True)
+            fully_shard(network, mesh=mesh, reshard_after_forward=True)  # what the blocks have left over
         module.shard_as(FSDPSharding())
         self.setup_optimizers(trainer)
         self.setup_precision_plugin()
@@ -172,7 +177,7 @@ class FullyShardedStrategy(ShardedStrategy):
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         (optimizer,), (saved,) = self.optimizers, checkpoint["optimizer_states"]
         weights = between_steps(self.module.model)
-        for name, state in by_name(self.module, saved).items():
+        for name, state in by_name(self.module, saved, optimizer).items():
             p = weights[name]
             optimizer.state[p] = {key: cut(v, p) if is_elementwise(key, v, p) else v for key, v in state.items()}
         take_options(saved, optimizer)

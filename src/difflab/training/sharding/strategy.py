@@ -4,8 +4,9 @@ The one form of optimizer state in checkpoints: that of torch's optimizer on one
 
     {"state": {i: {"step": ..., "exp_avg": whole tensor, ...}}, "param_groups": [{"lr": ..., "params": [0, 1, ...]}]}
 
-i counts the trained parameters in the order of `Learning.names`, and there is a group for each multiple of the learning rate. Sharding
-strategies gather it when saving and take their shards when loading, so a checkpoint does not tell which strategy wrote it.
+i counts the trained parameters group by group: there is one for each of several optimizers (`Optimizers`) and each multiple of the
+learning rate (`Learning`). Sharding strategies gather it when saving and take their shards when loading, so a checkpoint does not tell
+which strategy wrote it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy, Strategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from difflab.runtime.process import SLACK
-from difflab.sharding import check_no_scalars
-from difflab.training.module import TrainedModule
+from difflab.sharding import check_no_scalars, trainable
 from difflab.training.optimization import LR_SCALE
+from difflab.training.optimizers import PART
+from difflab.training.trained_module import TrainedModule
 
 
 class TrainingStrategy(ABC):
@@ -121,6 +123,7 @@ class DDP(TrainingStrategy):
             find_unused_parameters=self.find_unused_parameters,
             timeout=self.timeout + SLACK,
             gradient_as_bucket_view=True,  # gradients lie where they are exchanged from, instead of there as well
+            broadcast_buffers=False,  # they are made equal after each step, under every strategy alike
         )
 
 
@@ -163,24 +166,18 @@ ParameterStates = Mapping[str, Mapping[str, Any]]
 
 def canonical(module: TrainedModule[Any], states: ParameterStates, optimizer: Optimizer) -> dict[str, Any]:
     """Whole states by name, to torch's form."""
-    names = module.learning.names(module.model)
-    groups: dict[float, dict[str, Any]] = {}
-    for (
-        group
-    ) in optimizer.param_groups:  # several of one rate are of weights of several kinds, and have the same options
-        options = {key: value for key, value in group.items() if key != "params"}
-        groups.setdefault(group.get(LR_SCALE, 1.0), options | {"params": []})
-    for i, name in enumerate(names):
-        groups[module.learning.scale(name)]["params"].append(i)
-    return {
-        "state": {i: dict(states[name]) for i, name in enumerate(names) if states[name]},
-        "param_groups": list(groups.values()),
-    }
+    state: dict[int, dict[str, Any]] = {}
+    groups: list[dict[str, Any]] = []
+    for names, options in _groups(module, optimizer):
+        first = sum(len(group["params"]) for group in groups)
+        state |= {first + i: dict(states[name]) for i, name in enumerate(names) if states[name]}
+        groups.append({**options, "params": list(range(first, first + len(names)))})
+    return {"state": state, "param_groups": groups}
 
 
-def by_name(module: TrainedModule[Any], saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def by_name(module: TrainedModule[Any], saved: Mapping[str, Any], optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """torch's form, to whole states by name."""
-    names = module.learning.names(module.model)
+    names = [name for names, _ in _groups(module, optimizer) for name in names]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
     if len(numbers) != len(names):
         raise ValueError(
@@ -191,10 +188,26 @@ def by_name(module: TrainedModule[Any], saved: Mapping[str, Any]) -> dict[str, d
 
 def take_options(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
     """The learning rates and the like of the checkpoint, for every group of the optimizer."""
-    options = {group.get(LR_SCALE, 1.0): group for group in saved["param_groups"]}
+    options = {_kind(group): group for group in saved["param_groups"]}
     for mine in optimizer.param_groups:
-        group = options[mine.get(LR_SCALE, 1.0)]
-        mine.update({key: value for key, value in group.items() if key != "params"})
+        mine.update({key: value for key, value in options[_kind(mine)].items() if key != "params"})
+
+
+def _kind(group: Mapping[str, Any]) -> tuple[str, float]:
+    """Which of several optimizers a group is of, and its multiple of the learning rate."""
+    return group.get(PART, ""), group.get(LR_SCALE, 1.0)
+
+
+def _groups(module: TrainedModule[Any], optimizer: Optimizer) -> list[tuple[list[str], dict[str, Any]]]:
+    """(names of its weights, options) of each kind of group; several of one kind are of weights that kernels treat apart."""
+    options: dict[tuple[str, float], dict[str, Any]] = {}
+    parts: dict[nn.Parameter, str] = {}
+    for group in optimizer.param_groups:
+        options.setdefault(_kind(group), {key: value for key, value in group.items() if key != "params"})
+        parts |= dict.fromkeys(group["params"], group.get(PART, ""))
+    weights = trainable(module.model).items()  # of which DeepSpeed's optimizer has flat pieces, in no parts
+    kinds = {name: (parts.get(p, ""), module.learning.scale(name)) for name, p in weights}
+    return [([name for name, own in kinds.items() if own == kind], found) for kind, found in options.items()]
 
 
 def is_elementwise(key: str, value: object, weight: Tensor) -> bool:
