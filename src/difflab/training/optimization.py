@@ -83,8 +83,8 @@ def made(make: MakeOptimizer, weights: Any, model: nn.Module, fused: bool = Fals
     With one kernel for all of them where it has one and that is wanted.
     """
     asked, options = inspect.signature(make).parameters, dict[str, Any]()
-    if fused and "fused" in asked:
-        options["fused"] = True
+    if "fused" in asked and (fused or asked["fused"].default is inspect.Parameter.empty):
+        options["fused"] = fused
     if "names" in asked:
         options["names"] = {weight: name for name, weight in trainable(model).items()}
     optimizer = make(weights, **options)

@@ -83,8 +83,8 @@ class Optimizers(Optimizer):
         weights: All weights, or groups of them, as an optimizer takes them.
         parts: Name -> optimizer with its weights; a weight belongs to the first that takes it.
         names: Weight -> name.
-        lr: Learning rate of those that have none of their own.
         fused: Whether those that can use one kernel for all weights.
+        lr: Learning rate of those that have none of their own.
 
     Raises:
         ValueError: A weight belongs to none, a part has no weight, or a pattern matches none.
@@ -95,8 +95,8 @@ class Optimizers(Optimizer):
         weights: Iterable[Any],
         parts: Mapping[str, OptimizerPart],
         names: Mapping[nn.Parameter, str],
+        fused: bool,
         lr: float | None = None,
-        fused: bool = False,
     ):
         given = list(weights)
         grouped = given if given and isinstance(given[0], dict) else [{"params": given}]
