@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.checkpoints.initial import GivenWeights
+    from difflab.checkpoints.given import GivenWeights
     from difflab.checkpoints.load import frozen_classifier, frozen_denoiser
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from difflab.reading import read_text, shown
 from difflab.reading.json import fields
 from difflab.runs.export import model_weights, read_exported, read_run, reconstruct
 from difflab.runs.listing import SeveralRunsError, found_run, is_run
-from difflab.runs.saved_checkpoints import agreed_checkpoint, is_whole
+from difflab.runs.saved_checkpoints import agreed_checkpoint, is_whole, saved, step_of
+from difflab.suggest import suggestion
 from difflab.training import TrainedModule
+
+_AT = re.compile(r"(?P<run>.+)@(?P<at>\d{1,15}|best|last)")
 
 _being_read: set[Path] = set()
 
@@ -26,7 +30,7 @@ _being_read: set[Path] = set()
 @contextmanager
 def once(name: str) -> Iterator[None]:
     """Within the context a model is read that guides another one. A ConfigError if that is the one that it guides, without end."""
-    path = found_run(name).resolve()
+    path = found_run(at_step(name)[0]).resolve()
     if path in _being_read:
         raise ConfigError(f"checkpoint={name} names itself as the model that guides it")
     _being_read.add(path)
@@ -59,17 +63,20 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
     """The weights that `checkpoint=<name>` means.
 
     Args:
-        name: A run, or one of its files.
+        name: A run, RUN@500, RUN@best or RUN@last for one of its checkpoints, or one of its files.
         track: Which weights of a run, an EMA or online; None for its first EMA.
         posthoc_std: Length of an average to reconstruct from a run's snapshots instead.
 
     Raises:
         ConfigError: The name means no weights; the message says what is wrong with it.
     """
+    run, at = at_step(name)
     try:
-        path = found_run(name)
+        path = found_run(run)
     except SeveralRunsError as error:
         raise ConfigError(f"checkpoint={error}") from error
+    if at is not None:
+        path = checkpoint_at(path, at)
     if posthoc_std is not None:
         if not (path / "config.yaml").is_file():
             raise ConfigError(f"checkpoint={name}: post-hoc EMA needs a run directory, with its snapshots{_near(path)}")
@@ -94,6 +101,29 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
             f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
         )
     return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+
+
+def at_step(name: str) -> tuple[str, str | None]:
+    """RUN@500, RUN@best or RUN@last as (RUN, what stands behind the @); any other name as it is, with None."""
+    match = _AT.fullmatch(name)
+    return (name, None) if match is None or Path(name).exists() else (match["run"], match["at"])
+
+
+def checkpoint_at(run: Path, at: str) -> Path:
+    """The checkpoint of a run at a step, or its best or last one. A ConfigError names those that there are."""
+    folder = run / "checkpoints"
+    if not folder.is_dir():
+        raise ConfigError(f"checkpoint={run}@{at}: {run} is not a run's directory{_near(run)}")
+    kept = saved(folder)
+    found = {str(step_of(path)): path for path in kept} | dict(zip(["last"], kept[-1:], strict=False))
+    best = folder / "best.ckpt"
+    found |= {"best": best} if best.is_file() else {}
+    key = str(int(at)) if at.isdecimal() else at
+    if key not in found:
+        raise ConfigError(f"checkpoint={run}@{at}: there is no such checkpoint; {suggestion(key, found)}")
+    if not is_whole(found[key]):
+        raise ConfigError(f"checkpoint={run}@{at} is damaged: name another one of {', '.join(found)}")
+    return found[key]
 
 
 def _near(path: Path) -> str:

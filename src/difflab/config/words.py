@@ -60,6 +60,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
         "data_dir": "data.dataset.root",
         "paths.data_dir": "data.dataset.root",
         "wandb": "logger.wandb",
+        "init_from.ema": "init_from.track",
     },
     "sample": _DRAWING,
     "evaluate": _DRAWING | {"metrics": "metric"},

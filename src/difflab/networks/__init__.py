@@ -2,11 +2,12 @@
 
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
-from difflab.networks.network import Network, initialise, networks_of
+from difflab.networks.network import ClassTable, Network, initialise, networks_of
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
 __all__ = [
+    "ClassTable",
     "CompiledBlocks",
     "CompiledNetwork",
     "Compute",

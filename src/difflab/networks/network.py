@@ -133,6 +133,26 @@ class Drawn(Protocol):
     def reset_parameters(self) -> None: ...
 
 
+@runtime_checkable
+class ClassTable(Protocol):
+    """A layer whose `weight` has a row for each class, so that a model of other classes can give it those that both have.
+
+    Attributes:
+        num_classes: Classes that it has rows for, the first ones.
+    """
+
+    num_classes: int
+
+    def resized(self, given: Tensor, classes: int | None) -> Tensor:
+        """What its weight becomes where it is given a table of another model; other rows stay as they are.
+
+        Args:
+            given: The table, [rows, dim].
+            classes: Classes of that model; None where nobody says: its table is then of the same kind.
+        """
+        ...
+
+
 def initialise(network: nn.Module, seed: int) -> None:
     """Draws the weights anew. A layer whose weights were all set to zero stays as it is, and so does one that does not draw its own.
 

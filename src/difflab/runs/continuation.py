@@ -38,7 +38,8 @@ class Beginning:
 
     @property
     def step(self) -> int:
-        return step_of(self.checkpoint)
+        named = self.checkpoint.stem.startswith("step-")
+        return step_of(self.checkpoint) if named else int(_step_in(self.checkpoint))  # best.ckpt does not say it
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def carry_over(
     config: Mapping[str, Any],
     protocols: Mapping[str, Mapping[str, Any]],
     monitor: str,
+    adapt: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> bool:
     """Gives a run what it would have if it had trained these steps itself. The other run stays as it is.
 
@@ -147,6 +149,7 @@ def carry_over(
         config: The run's resolved configuration, plain.
         protocols: Score -> fields, as the run will measure it.
         monitor: The score by which best.ckpt is chosen.
+        adapt: Makes a state of the other run one of this run, where they are not the same.
 
     Returns:
         Whether the run takes over all of its scores up to this step.
@@ -174,14 +177,17 @@ def carry_over(
     write_json(run.provenance, [*starts[:-1], starts[-1] | {"taken_over_at": step}])
     best = other.checkpoints / "best.ckpt"
     if monitor in kept and best.exists() and is_whole(best) and _step_in(best) <= step:
-        _copy(best, run, best.name, alike, keeps_best=True)
-    _copy(beginning.checkpoint, run, beginning.checkpoint.name, alike, keeps_best=monitor in kept)
+        _copy(best, run, best.name, alike, True, adapt)
+    _copy(beginning.checkpoint, run, f"step-{step:08d}.ckpt", alike, monitor in kept, adapt)
     return alike
 
 
-def _copy(path: Path, run: RunDirectory, name: str, alike: bool, keeps_best: bool) -> None:
+def _copy(
+    path: Path, run: RunDirectory, name: str, alike: bool, keeps_best: bool, adapt: Callable[[dict[str, Any]], None]
+) -> None:
     """Writes a checkpoint as the run's own."""
     state = read_checkpoint(path, mapped=True)
+    adapt(state)
     state[MARK] = mark_of(run.checkpoints)
     callbacks = state["callbacks"]
     if "Checkpoints" in callbacks and not keeps_best:

@@ -56,7 +56,12 @@ class Learning:
 
     def names(self, model: nn.Module) -> list[str]:
         """The weights that learn in the order of the optimizer's state in checkpoints: by multiples, then as the model has them."""
-        scales = self._scales(model)
+        return self.ordered(trainable(model))
+
+    def ordered(self, names: Iterable[str]) -> list[str]:
+        """Those of these weights that learn, in that order."""
+        learning = [n for n in names if not self.trainable or any(fnmatchcase(n, one) for one in self.trainable)]
+        scales = {name: self.scale(name) for name in learning}
         return [name for scale in self._order(scales) for name, own in scales.items() if own == scale]
 
     def groups(self, model: nn.Module, sharding: Sharding) -> Any:

@@ -64,6 +64,12 @@ def _check_labels(label: Label, lowest: int, num_classes: int, hint: str = "") -
         raise ValueError(f"labels must be 0 .. {num_classes - 1}, got {number.tolist()}{hint}")
 
 
+def _with_classes(weight: Tensor, given: Tensor, classes: int) -> Tensor:
+    rows = weight.detach().clone()
+    rows[:classes] = given[:classes].to(rows)
+    return rows
+
+
 class LabelEmbedding(nn.Module):
     """One vector per class; every example must have a class.
 
@@ -84,6 +90,10 @@ class LabelEmbedding(nn.Module):
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)
+
+    def resized(self, given: Float[Tensor, "rows dim"], classes: int | None) -> Float[Tensor, "n dim"]:
+        """Its rows, with those of the classes that both have as given."""
+        return _with_classes(self.weight, given, min(self.num_classes, len(given) if classes is None else classes))
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
         label = Label.of(cond)
@@ -121,6 +131,14 @@ class NullableLabelEmbedding(nn.Module):
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)
+
+    def resized(self, given: Float[Tensor, "rows dim"], classes: int | None) -> Float[Tensor, "n dim"]:
+        """Its rows, with those of the classes that both have as given, and the null row where there is one."""
+        known = len(given) - 1 if classes is None else classes
+        rows = _with_classes(self.weight, given, min(self.num_classes, known))
+        if len(given) > known:
+            rows[-1] = given[-1]
+        return rows
 
     def forward(self, cond: Condition) -> Float[Tensor, "b e"]:
         label = Label.of(cond)

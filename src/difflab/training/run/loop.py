@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from difflab.checkpoints.continued import continue_run
 from difflab.checkpoints.initial import InitialWeights
 from difflab.cluster.attempts import record_run
 from difflab.config.arguments import check_accelerator
@@ -213,8 +214,12 @@ class TrainingRun:
         """Takes the lock; a run without a checkpoint gets the state of another one that has trained its first steps."""
         self.lock.acquire()
         course = Course(self.directory.path, self.options.config, self.data.fingerprint, self.initial.fingerprint)
-        self.taken_over = take_over(
-            self.directory, self.identity, course, self.protocols, self.evaluation.monitor, self.unfit
+        run, config, monitor = self.directory, self.options.config, self.evaluation.monitor
+        self.taken_over = take_over(run, self.identity, course, self.protocols, monitor, self.unfit)
+        self.taken_over += self.initial.taken_over(
+            run,
+            newest(run.checkpoints),
+            lambda state: continue_run(run, state, self.module, config, self.protocols, monitor),
         )
 
     def _record(self) -> None:
@@ -255,7 +260,7 @@ class TrainingRun:
         print(summary.place(options, self.trainer, run, self.identity))
         print(summary.recipe(options, self.module, self.data, self.evaluation))
         for line in filter(
-            None, [begun, self.initial.changed(run), *self.taken_over, self.initial.said(self.checkpoint)]
+            None, [begun, self.initial.changed(run), *self.taken_over, *self.initial.said(self.checkpoint)]
         ):
             print(line)
         if self.checkpoint:
