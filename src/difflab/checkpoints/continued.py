@@ -57,27 +57,37 @@ class Continued:
             for _ in range(state["global_step"]):
                 schedule.step()
         fresh = optimizer.state_dict()
-        model = self.module.model
-        numbers = [number for group in saved["param_groups"] for number in group["params"]]
-        names = _learning(self.before).ordered(name for name, _ in model.named_parameters())
-        moments = {name: saved["state"].get(number) for name, number in zip(names, numbers, strict=True)}
-        known = {id(weight): name for name, weight in model.named_parameters()}
+        known = {id(weight): name for name, weight in self.module.model.named_parameters()}
         mine = [known[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
+        numbers = [number for group in saved["param_groups"] for number in group["params"]]
+        moments = {name: saved["state"].get(number) for name, number in zip(self._before(mine), numbers, strict=True)}
         order = [number for group in fresh["param_groups"] for number in group["params"]]
         kept = {number: moments.get(name) for number, name in zip(order, mine, strict=True)}
         fresh["state"] = {number: moment for number, moment in kept.items() if moment is not None}
         state["optimizer_states"] = [fresh]
         state["lr_schedulers"] = [schedule.state_dict()]
 
+    def _before(self, mine: list[str]) -> list[str]:
+        """The weights in the order of the state, of which other ones may have learned."""
+        before, now = _learning(self.before), _learning(self.config)
+        if before == now:
+            return mine
+        model = self.module.model
+        return before.ordered(
+            n for n, weight in model.named_parameters() if weight.requires_grad or not now.ordered([n])
+        )
+
     def _average(self, state: dict[str, Any]) -> None:
         """An average that the other run has not kept, or not of these weights, begins at its weights."""
         online = {name.partition(".")[2]: value for name, value in state["state_dict"].items()}
-        ema = state["callbacks"]["EMACallback"]
+        ema, weights = state["callbacks"]["EMACallback"], dict(self.module.model.named_parameters())
         learning = self.module.learning.names(self.module.model)
-        ema["shadows"] = {
-            track: {name: ema["shadows"].get(track, {}).get(name, online[name].float()) for name in learning}
-            for track in self.module.ema.tracks.averagings
-        }
+        shadows = {}
+        for track in self.module.ema.tracks.averagings:
+            kept = ema["shadows"].get(track, {})
+            buffers = {name: value for name, value in kept.items() if name not in weights}
+            shadows[track] = {name: kept.get(name, online[name].float()) for name in learning} | buffers
+        ema["shadows"] = shadows
 
 
 def continue_run(
