@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from difflab.former_names import Neutral
 from difflab.networks.network import Network
-from difflab.noisy_model import NoisyModel
+from difflab.noise_conditioning import NoiseConditioning
+from difflab.noisy_model import AS_SCHEDULED, NoisyModel
 from difflab.parameterizations import Parameterization
 from difflab.process import over, perturb
 from difflab.schedules import NoiseSchedule
@@ -59,13 +62,19 @@ class Denoiser(NoisyModel):
         schedule: t -> (alpha, sigma).
         parameterization: How the output is read.
         variance: Whether, and how, the network also speaks of the reverse variance.
+        noise_conditioning: What number the network is told of the noise; nothing for what schedule and parameterization say.
 
     Raises:
         ValueError: The network's channels are not those that the variance needs, or its output cannot be read at t = 1.
     """
 
     def __init__(
-        self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization, variance: Variance
+        self,
+        network: Network,
+        schedule: NoiseSchedule,
+        parameterization: Parameterization,
+        variance: Variance,
+        noise_conditioning: Neutral[NoiseConditioning | Mapping[str, Any]] = AS_SCHEDULED,
     ):
         expected = network.in_channels * (1 + variance.channels)
         if network.out_channels != expected:
@@ -73,7 +82,7 @@ class Denoiser(NoisyModel):
                 f"the network puts out {network.out_channels} channels, but {type(variance).__name__} with images of "
                 f"{network.in_channels} channels needs {expected}: set network.out_channels={expected} or choose another variance"
             )
-        super().__init__(network, schedule, parameterization)
+        super().__init__(network, schedule, parameterization, noise_conditioning)
         self.variance = variance
         noisiest = self.coefficients(torch.ones(1, dtype=torch.float64))
         if not all(torch.isfinite(c).all() for c in noisiest[1]):

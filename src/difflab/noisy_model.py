@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping
-from types import ModuleType
-from typing import TypeVar
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from difflab.networks.network import Network
+from difflab.noise_conditioning import NoiseConditioning
 from difflab.parameterizations import Parameterization
 from difflab.schedules import NoiseSchedule
 from difflab.types import AlphaSigma, Preconditioning
 
 T = TypeVar("T")
+
+AS_SCHEDULED: Mapping[str, Any] = MappingProxyType({})
+"""No noise conditioning is chosen: the network is told what schedule and parameterization say."""
 
 
 def held(part: object, kind: type[T]) -> Iterator[tuple[str, T]]:
@@ -79,6 +83,7 @@ class NoisyModel(nn.Module, ABC):
         network: F(c_in x_t, c_noise, cond).
         schedule: t -> (alpha, sigma); one that is a module learns with the network.
         parameterization: How the network is fed (c_in, c_noise), and how a denoiser's is read.
+        noise_conditioning: What number the network is told in place of c_noise; nothing for c_noise itself.
 
     Attributes:
         num_classes: Classes that it tells apart; 0 for none.
@@ -86,12 +91,19 @@ class NoisyModel(nn.Module, ABC):
 
     num_classes: int = 0
 
-    def __init__(self, network: Network, schedule: NoiseSchedule, parameterization: Parameterization):
+    def __init__(
+        self,
+        network: Network,
+        schedule: NoiseSchedule,
+        parameterization: Parameterization,
+        noise_conditioning: NoiseConditioning | Mapping[str, Any] = AS_SCHEDULED,
+    ):
         super().__init__()
         check_shares_schedule("parameterization", parameterization, schedule)
         self.network = network
         self.schedule = schedule
         self.parameterization = parameterization
+        self.noise_conditioning = noise_conditioning if isinstance(noise_conditioning, NoiseConditioning) else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,4 +113,8 @@ class NoisyModel(nn.Module, ABC):
     def coefficients(self, t: Tensor) -> tuple[AlphaSigma, Preconditioning]:
         """The scales (alpha, sigma) at t, [B], and the coefficients around the network."""
         level = self.schedule(t)
-        return level, self.parameterization(t, level.alpha, level.sigma, self.schedule.network_time(t))
+        time = self.schedule.network_time(t)
+        c = self.parameterization(t, level.alpha, level.sigma, time)
+        if self.noise_conditioning is not None:
+            c = c._replace(c_noise=self.noise_conditioning(t, level, time))
+        return level, c

@@ -74,5 +74,11 @@ class VLB(Objective[Denoiser]):
         return len(chain) * bound_term(x_0, x_t, prediction, denoiser.variance, chain, chain.index(t))
 
     def check(self, denoiser: Denoiser) -> None:
-        own_chain(denoiser.schedule)
+        chain = own_chain(denoiser.schedule)
+        drawn = denoiser.schedule.time(torch.tensor([0.123456789], dtype=torch.float64))
+        if not torch.isclose(chain.times[chain.index(drawn)], drawn).all():
+            raise ValueError(
+                f"the bound is a sum over steps, and {type(denoiser.schedule).__name__} trains on noise levels between them: use "
+                "objective=simple, or the table itself as schedule"
+            )
         self.time_sampler.check(denoiser.schedule)

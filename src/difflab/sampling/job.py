@@ -214,7 +214,8 @@ class SamplingJob:
     @cached_property
     def folder(self) -> SampleSet:
         """Where it is drawn, bound to all that the images depend on to the last bit."""
-        parts = ("network", "schedule", "parameterization", "variance")
+        chosen = ("noise_conditioning",) if self.config.get("noise_conditioning") else ()
+        parts = ("network", "schedule", "parameterization", "variance", *chosen)
         size = self.options.batch_size
         bits = {
             "weights_sha256": self.model.weights_sha256,

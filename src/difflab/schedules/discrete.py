@@ -50,7 +50,7 @@ class Tabulated(NoiseSchedule):
         self._on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, t: Float64[Tensor, " b"]) -> AlphaSigma:
-        row, fraction = self._row(t)
+        row, fraction = nearest_rows(t, self._count)
         above = (row + 1).clamp(max=self._count)
         alpha, sigma = self._tables(t.device)
         return AlphaSigma(
@@ -58,24 +58,56 @@ class Tabulated(NoiseSchedule):
         )
 
     def network_time(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        row, fraction = self._row(t)
+        row, fraction = nearest_rows(t, self._count)
         return (row + fraction - 1) * self.time_scale
 
     def time(self, u: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
         return (torch.floor(u * self._count) + 1).clamp(max=self._count) / self._count
 
-    def _row(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Row of the table (0 is clean) and the fraction of the way to the next; a time that means a row hits it exactly."""
-        position = t.double() * self._count
-        nearest = position.round()
-        position = torch.where((position - nearest).abs() < 1e-6, nearest, position)
-        row = position.floor().clamp(0, self._count)
-        return row.long(), (position - row).clamp(0, 1)
-
     def _tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._on_device:  # once per device: a transfer in every step would make the host wait
             self._on_device[device] = self._alpha.to(device), self._sigma.to(device)
         return self._on_device[device]
+
+
+class BetweenSteps(NoiseSchedule):
+    """The noise levels of a table, and those between: alpha_bar is linear in t from step to step, sigma^2 = 1 - alpha_bar.
+
+    So a uniform time is a uniform step, and an alpha_bar that is uniform between this step's and the one's before, the continuous noise
+    level on which WaveGrad and SR3 train (Chen et al. 2021, section 2.3; Saharia et al. 2021, section 2.4). Samplers walk down the steps.
+
+    Args:
+        schedule: The table.
+    """
+
+    def __init__(self, schedule: Tabulated):
+        self.schedule = schedule
+        self.steps = self._count = len(schedule.betas)
+
+    def __call__(self, t: Float64[Tensor, " b"]) -> AlphaSigma:
+        row, fraction = nearest_rows(t, self._count)
+        low = self.schedule(row.double() / self._count)
+        high = self.schedule((row + 1).clamp(max=self._count).double() / self._count)
+        alpha_bar = torch.lerp(low.alpha**2, high.alpha**2, fraction)
+        between = fraction > 0
+        return AlphaSigma(
+            torch.where(between, alpha_bar.sqrt(), low.alpha), torch.where(between, (1 - alpha_bar).sqrt(), low.sigma)
+        )
+
+    def network_time(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
+        return self.schedule.network_time(t)
+
+    def time(self, u: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
+        return u
+
+
+def nearest_rows(t: Float64[Tensor, " b"], count: int) -> tuple[Tensor, Tensor]:
+    """Row of a table of so many steps (0 is clean), and the fraction of the way to the next; a time that means a row hits it exactly."""
+    position = t.double() * count
+    nearest = position.round()
+    position = torch.where((position - nearest).abs() < 1e-6, nearest, position)
+    row = position.floor().clamp(0, count)
+    return row.long(), (position - row).clamp(0, 1)
 
 
 def betas_along(alpha_bar: Callable[[float], float], steps: int, max_beta: float) -> np.ndarray:
