@@ -31,7 +31,7 @@ from difflab.guidance import scores, shapes
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import along, grids
-from difflab.sampling import formats
+from difflab.sampling import conditions, formats
 from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,6 +65,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
     "format": (formats, formats.Format),
+    "conditions": (conditions, conditions.Conditions),
 }
 """Group -> the package that it mirrors, and what its choices are."""
 
@@ -103,6 +104,8 @@ WITHOUT_FILE = {
     data.ArrayImages: "takes tensors: for a notebook",
     scores.Similarity: "takes a network and an embedding: for a notebook",
     data.EveryNth: "kept from training: conf/held_out",
+    conditions.OfStage: "what the stage before has drawn: sample.py makes it",
+    conditions.Several: "what was chosen, put together",
 }
 """Choices that no file names, and why."""
 
@@ -138,11 +141,13 @@ VALUES = {
     "network/enlarge/bicubic": ["network=superres"],
     "evaluation/enlargements": ["conditioning=[low_resolution]", "conditioning.low_resolution.size=4"],
     "conditioning/low_resolution": ["conditioning.low_resolution.size=4"],
+    "conditions/listed": ["conditions.listed.labels=labels.npy"],
+    "conditions/low_res": ["conditions.low_res.images=images.npz"],
     "module/diffusion": ["data.image_size=32", "network.width=32"],
 }
 """What a file leaves open or needs beside it."""
 
-SEVERAL = ("ema", "guidance", "embedder", "conditioning")
+SEVERAL = ("ema", "guidance", "embedder", "conditioning", "conditions")
 """Groups of which several are chosen."""
 
 GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())

@@ -11,13 +11,13 @@ from difflab.evaluation.reference import ReferenceSource
 from difflab.features import DigitsExtractor, to_uint8
 from difflab.metrics import Frechet, Inception
 from difflab.samplers import balanced_labels
-from difflab.sampling import InTurn
+from difflab.sampling import Drawing, InTurn
 from difflab.sampling.formats import grid_layout
 from difflab.training.callbacks import EMACallback
 from tiny import CLASSES, Rows, fit, tiny_module
 
 N = 20
-IN_TURN = InTurn(range(CLASSES), CLASSES)
+IN_TURN = InTurn().prepare(Drawing((1, 4, 4), CLASSES))
 
 
 class Eyes(torch.nn.Module):

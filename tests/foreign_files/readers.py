@@ -406,9 +406,10 @@ def _statistics(path: Path) -> object:
 
 
 def _classes(folder: Path) -> object:
-    from difflab.sampling.classes import classes_of
+    from difflab.sampling.classes import Listed
+    from difflab.sampling.prompts import Drawing
 
-    return classes_of(str(folder / "labels.npy"), 10, 0, 3)
+    return Listed(str(folder / "labels.npy")).prepare(Drawing((1, 8, 8), 10, num_samples=3))
 
 
 def _tensors(path: Path) -> object:

@@ -13,7 +13,7 @@ from difflab.noise import ImageNoise
 from difflab.runtime.progress import Progress
 from difflab.samplers import Heun, draw
 from difflab.samplers.grids import KarrasGrid
-from difflab.sampling import GivenImages, NoClasses, SampleSet, ShardFolder, Shards, UpsampledStage, draw_missing
+from difflab.sampling import Drawing, InTurn, OfStage, SampleSet, ShardFolder, Shards, draw_missing
 from difflab.schedules import EDM
 from difflab.types import Condition, GivenImage, Prediction
 
@@ -83,11 +83,10 @@ def test_the_end_of_a_cascade_of_exact_models_has_the_moments_of_the_data(tmp_pa
     mean, covariance = gaussian()
     shrink = area()
     base = Exact(shrink @ mean, shrink @ covariance @ shrink.T)
-    small = drawn(tmp_path / "base", base, SMALL, NoClasses())
+    small = drawn(tmp_path / "base", base, SMALL, InTurn().prepare(Drawing(SMALL)))
     low_resolution = LowResolution(2, Area(), augmentation, 1)
-    stage = UpsampledStage(
-        low_resolution, lambda: GivenImages(Shards(small, COUNT), low_resolution, LARGE), NoClasses(), 0
-    )
+    drawing = Drawing(LARGE, told=("image",), conditionings={"low_resolution": low_resolution})
+    stage = OfStage(lambda: Shards(small, COUNT), has_labels=False).prepare(drawing)
     found = pixels(drawn(tmp_path / "end", Exact(mean, covariance, shrink), LARGE, stage))
 
     deviation = covariance.diagonal().sqrt()

@@ -11,15 +11,16 @@ import torch
 from difflab.metrics import Protocol
 from difflab.runtime.progress import Progress
 from difflab.sampling import (
+    Conditions,
+    Drawing,
     InTurn,
-    NoClasses,
     SampleSet,
     SamplingError,
     SamplingStopped,
     Shards,
-    classes_of,
     draw_missing,
 )
+from difflab.sampling.conditions import Several, default_for, with_words
 from difflab.types import Condition, Label
 
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ def paint(path, count, size=4, first=0, classes=None, stop=lambda: False, painte
             folder,
             count,
             first,
-            classes or InTurn(range(3), 3),
+            classes or InTurn().prepare(Drawing((3, 4, 4), 3)),
             painter,
             CPU,
             stop,
@@ -90,7 +91,7 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
     different = [
         paint(tmp_path / "c", 9)[0],
         paint(tmp_path / "d", 10, first=1)[0],
-        paint(tmp_path / "e", 10, classes=NoClasses())[0],
+        paint(tmp_path / "e", 10, classes=InTurn().prepare(Drawing((3, 4, 4))))[0],
     ]
     assert len({ten, *(shards.fingerprint for shards in different)}) == 4
 
@@ -276,6 +277,12 @@ def test_the_folder_of_something_else_is_left_alone(tmp_path):
     assert set_folder(tmp_path).finished({}) is None
 
 
+def classes_of(choice, num_classes: int, first_seed: int, num_samples: int) -> Conditions:
+    """What `classes=` means."""
+    drawing = Drawing((1, 4, 4), num_classes, first_seed=first_seed, num_samples=num_samples)
+    return Several(with_words(default_for(drawing), choice)).prepare(drawing)
+
+
 def test_classes_by_number_list_and_file(tmp_path):
     seeds = torch.arange(3, 9)
 
@@ -289,7 +296,7 @@ def test_classes_by_number_list_and_file(tmp_path):
     assert labels(str(tmp_path / "labels.npy")) == [4, 4, 0, 1, 2, 3]
     assert not classes_of(None, 0, 3, 6)(seeds)
     descriptions = {
-        classes_of(choice, 5, 3, 6).description for choice in (None, 2, [4, 1], str(tmp_path / "labels.npy"))
+        classes_of(choice, 5, 3, 6).fields["classes"] for choice in (None, 2, [4, 1], str(tmp_path / "labels.npy"))
     }
     assert len(descriptions) == 4
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from difflab.conditioning import LowResolution
 from difflab.conditioning.augmentations import AddedNoise, Unchanged
 from difflab.conditioning.shrinks import Area
+from difflab.data.dataset import LabelledSource, of_class
 from difflab.denoiser import Denoiser
 from difflab.networks import Network
 from difflab.noise import ImageNoise
@@ -22,7 +23,8 @@ from difflab.objectives.weightings import Unweighted
 from difflab.parameterizations import X0
 from difflab.samplers import DDPM, draw
 from difflab.samplers.grids import UniformGrid
-from difflab.sampling import GivenImages, InTurn, NoClasses, UpsampledImages
+from difflab.sampling import Drawing, OfData, Several
+from difflab.sampling.conditions import default_for, with_words
 from difflab.schedules import Tabulated, cosine
 from difflab.training.callbacks import ObjectiveCallback
 from difflab.types import Condition, GivenImage, Label, Prediction
@@ -64,6 +66,17 @@ class Floats:
     def images(self, indices) -> Tensor:
         return self._images[torch.as_tensor(indices)]
 
+    def condition(self, indices) -> Condition:
+        return of_class(self.labels, torch.as_tensor(indices))
+
+
+class InOrder(OfData):
+    """The images as they stand."""
+
+    def open_source(self) -> LabelledSource:
+        assert self.drawing.data is not None
+        return self.drawing.data()
+
 
 def test_the_best_denoiser_draws_the_posterior_of_each_small_image():
     """Mean and covariance of many enlargements of two images, and every one of them shrinks to what was given."""
@@ -74,7 +87,7 @@ def test_the_best_denoiser_draws_the_posterior_of_each_small_image():
         assert GivenImage.of(cond) is not None
         return Prediction(best(x_t, alpha, sigma, GivenImage.of(cond).values).reshape(x_t.shape).to(x_t.dtype))
 
-    conditions = UpsampledImages(GivenImages(Floats(originals), LOW, (1, 4, 4)), NoClasses(), first_seed=0)
+    conditions = drawn_for(originals, None, LOW, size=4)
     seeds = torch.arange(4000)  # even seeds are drawn for image 0, odd ones for image 1
     images = draw(
         denoise, schedule, DDPM(UniformGrid(200), FixedSmall()), (1, 4, 4), seeds, conditions(seeds), torch.float64
@@ -135,35 +148,49 @@ PIXELS = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8, generator=torch.
 LABELS = torch.tensor([3, 1, 4, 1, 5])
 
 
-def given(pixels: Tensor = PIXELS, labels: Tensor | None = LABELS, low: LowResolution | None = None) -> GivenImages:
-    return GivenImages(Floats(pixels, labels), low or LowResolution(4, Area(), Unchanged(), 1), (1, 8, 8))
+def drawn_for(
+    pixels: Tensor = PIXELS,
+    labels: Tensor | None = LABELS,
+    low: LowResolution | None = None,
+    size: int = 8,
+    first_seed: int = 0,
+    classes: int | None = None,
+) -> Several:
+    """For the given images, and their classes, of a model that is told both."""
+    low = low or LowResolution(4, Area(), Unchanged(), 1)
+    known, told = (10, ("label", "image")) if labels is not None or classes is not None else (0, ("image",))
+    source = Floats(pixels, labels)
+    drawing = Drawing((1, size, size), known, told, {"low": low}, lambda: source, first_seed)
+    parts = {**default_for(drawing), "of_data": InOrder()}
+    return Several(with_words(parts, classes)).prepare(drawing)
 
 
 def test_image_i_is_drawn_for_given_image_i_and_its_class():
-    cond = UpsampledImages(given(), None, first_seed=100)(torch.tensor([102, 100, 106]))
+    cond = drawn_for(first_seed=100)(torch.tensor([102, 100, 106]))
     assert Label.of(cond) is not None
     assert GivenImage.of(cond) is not None
     assert Label.of(cond).number.tolist() == [4, 3, 1]  # the sixth is the first again after five
     x = PIXELS[[2, 0, 1]].float() / 127.5 - 1
     torch.testing.assert_close(GivenImage.of(cond).values, x.reshape(3, 1, 4, 2, 4, 2).mean(dim=(3, 5)))
     assert GivenImage.of(cond).level is None
-    chosen = UpsampledImages(given(), InTurn([7], 10), first_seed=100)(torch.tensor([102, 100]))
+    chosen = drawn_for(first_seed=100, classes=7)(torch.tensor([102, 100]))
     assert "label" in chosen
     assert chosen["label"].number.tolist() == [7, 7]
 
 
 def test_small_images_are_taken_as_they_are():
     small = PIXELS[:, :, ::2, ::2]
-    conditions = UpsampledImages(given(small), NoClasses(), 0)
+    conditions = drawn_for(small, None)
     cond = conditions(torch.arange(5))
     assert GivenImage.of(cond) is not None
     torch.testing.assert_close(GivenImage.of(cond).values, small.float() / 127.5 - 1)
-    assert not conditions.given.has_originals
+    assert conditions.pairs is not None
+    assert not conditions.pairs.has_originals
     assert conditions.shown(PIXELS, torch.arange(5)).shape == (5, 1, 8, 16)
 
 
 def test_the_noise_on_a_given_image_belongs_to_the_seed():
-    conditions = UpsampledImages(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, first_seed=0)
+    conditions = drawn_for(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1))
     whole = conditions(torch.arange(10))
     part = conditions(torch.tensor([7, 2]))
     assert torch.equal(GivenImage.of(part).values, GivenImage.of(whole).values[[7, 2]])
@@ -173,7 +200,7 @@ def test_the_noise_on_a_given_image_belongs_to_the_seed():
 
 def test_a_picture_shows_small_image_result_and_original():
     seeds = torch.tensor([1, 4])
-    shown = UpsampledImages(given(), None, 0).shown(255 - PIXELS[seeds], seeds)
+    shown = drawn_for().shown(255 - PIXELS[seeds], seeds)
     small, result, original = shown.split(8, dim=3)
     assert torch.equal(result, 255 - PIXELS[seeds])
     assert torch.equal(original, PIXELS[seeds])
@@ -183,16 +210,23 @@ def test_a_picture_shows_small_image_result_and_original():
 
 
 def test_the_protocol_names_the_images_and_how_they_were_made_small():
-    fields = UpsampledImages(given(), None, 0).fields
+    fields = drawn_for().fields
     assert fields["classes"] == "of the given images"
     assert fields["low_resolution"]["fingerprint"] == "floats"
     assert fields["low_resolution"]["shrink"] == "Area"
-    noised = UpsampledImages(given(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)), None, 0).fields
+    noised = drawn_for(low=LowResolution(4, Area(), AddedNoise(0.5, 0.3), 1)).fields
     assert noised["low_resolution"]["noise"] == "level 0.3"
+
+
+def without_labels() -> Several:
+    """A model that is told classes, and images that have none."""
+    source, low = Floats(PIXELS), LowResolution(4, Area(), Unchanged(), 1)
+    drawing = Drawing((1, 8, 8), 10, ("label", "image"), {"low": low}, lambda: source)
+    return Several({**default_for(drawing), "of_data": InOrder()}).prepare(drawing)
 
 
 def test_images_of_another_size_and_missing_classes_are_refused():
     with pytest.raises(ValueError, match=r"1x6x6; this model upsamples images of 1x4x4, or makes originals of 1x8x8"):
-        given(PIXELS[:, :, :6, :6])
+        drawn_for(PIXELS[:, :, :6, :6])(torch.arange(2))
     with pytest.raises(ValueError, match="these images have none: give classes=3"):
-        UpsampledImages(given(labels=None), None, 0)(torch.arange(2))
+        without_labels()(torch.arange(2))

@@ -64,7 +64,17 @@ def test_what_is_known_of_a_key():
     assert keys["eta"].protocol == ("sampler.eta",)
     assert keys["steps"].label.format(25) == "25 steps"
     assert {name for name, key in keys.items() if key.of_model} >= {"track", "scale", "low_res"}
-    drawn = {"stages", "track", "sampler", "guidance", "guidance_order", "classes", "low_resolution", "precision"}
+    drawn = {
+        "stages",
+        "conditions",
+        "track",
+        "sampler",
+        "guidance",
+        "guidance_order",
+        "classes",
+        "low_resolution",
+        "precision",
+    }
     assert set(PROTOCOL_FIELDS) == {*drawn, "quantization"}
     with pytest.raises(ConfigError, match=r"stage\.0\.threads=2: a stage can have its own batch_size, ema, eta"):
         stage_words(["0.threads=2"], 1, SamplingOptions)

@@ -16,7 +16,7 @@ from difflab.evaluation import EvaluationCallback, ScoresCallback, TrackEvaluati
 from difflab.metrics import MetricInfo
 from difflab.runs import Checkpoints
 from difflab.runtime import Interruption
-from difflab.sampling import InTurn
+from difflab.sampling import Drawing, InTurn
 from difflab.training.callbacks import EMACallback, ProgressCallback, ThroughputCallback
 from tiny import CLASSES, Rows, fit, tiny_module
 
@@ -107,7 +107,7 @@ def test_in_a_narrow_terminal_the_line_is_shorter_and_not_broken(width):
 
 def test_an_evaluation_takes_the_line_of_training_while_it_lasts(tmp_path):
     screen = Screen()
-    watch = EvaluationCallback(Counted(), ["fast"], 8, 4, tmp_path, InTurn(range(CLASSES), CLASSES))  # type: ignore[arg-type]
+    watch = EvaluationCallback(Counted(), ["fast"], 8, 4, tmp_path, InTurn().prepare(Drawing((1, 4, 4), CLASSES)))  # type: ignore[arg-type]
     fit(tiny_module(), [watch, watched(screen)], steps=4, evaluate_every=2)
     seen = [line for line in screen.lines() if line.startswith("evaluation of fast")]
     assert seen[-1].endswith("left")

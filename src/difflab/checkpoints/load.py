@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.checkpoints.run_weights import RunWeights, built, load_weights, once, run_weights
+from difflab.checkpoints.trained_data import told_parts
 from difflab.classifier import NoisyClassifier
 from difflab.conditioning import ConditionDropout
 from difflab.config.build import build, resolved
@@ -38,6 +39,7 @@ class LoadedModel:
         denoiser: With the weights in it.
         config: The run's configuration, plain; of a released model what its flags say of process and sampler.
         num_classes: Classes that the model is conditioned on; 0 for none.
+        told: Names of the parts of the condition that it was told in training.
         dropout: What of the training examples' conditions was dropped.
         track: Which of a run's weights these are.
         file: Where they lie; a directory for those that were put together from several files.
@@ -47,6 +49,7 @@ class LoadedModel:
     denoiser: Denoiser
     config: Mapping[str, Any]
     num_classes: int
+    told: tuple[str, ...]
     dropout: ConditionDropout
     track: str
     file: Path
@@ -99,7 +102,14 @@ def _of_run(found: RunWeights) -> LoadedModel:
         _log.warning("%s: %s", found.file, young)
     data = fields(config, found.file, {"data": dict})["data"]
     classes, dropout = fields(data, found.file, {"num_classes": int})["num_classes"], module.objective.dropout
-    return LoadedModel(module.denoiser, config, classes, dropout, found.track, found.file, found.step)
+    told = told_parts(found.file) or names_told(classes, module.denoiser)
+    return LoadedModel(module.denoiser, config, classes, told, dropout, found.track, found.file, found.step)
+
+
+def names_told(num_classes: int, denoiser: Denoiser) -> tuple[str, ...]:
+    """Names of the parts of the condition of a model that is told no more than a class and an image."""
+    image = ("image",) if denoiser.network.condition_channels else ()
+    return (*(("label",) if num_classes else ()), *image)
 
 
 def _tell_changed_code(found: RunWeights) -> None:
@@ -161,7 +171,8 @@ def _released(path: Path, flags: str | None) -> LoadedModel:
     label = dict(unet.embedders.items()).get("label")
     num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
     denoiser = Denoiser(network, **parts)
-    return LoadedModel(denoiser, config, num_classes, ConditionDropout(), track="released", file=path, step=None)
+    told = names_told(num_classes, denoiser)
+    return LoadedModel(denoiser, config, num_classes, told, ConditionDropout(), track="released", file=path, step=None)
 
 
 def _small_image(network: Network, flags: str) -> dict[str, Any]:

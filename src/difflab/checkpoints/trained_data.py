@@ -83,6 +83,26 @@ def held_out_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
     )
 
 
+def judged_data(model: Mapping[str, Any], file: Path) -> ImageDataset:
+    """Held-out images, else those that the model was trained on. Otherwise as `trained_data`."""
+    return held_out_data(model, file) if model.get("held_out") else trained_data(model, file)
+
+
+def told_parts(file: Path) -> tuple[str, ...]:
+    """Names of the parts of the condition that a model was told in training; none where nobody has written them down.
+
+    Args:
+        file: Where the weights lie: in the run's directory, or an exported file.
+    """
+    run = _run_of(file)
+    if run is not None:
+        said = next((start["data"] for start in reversed(_starts(run)) if isinstance(start.get("data"), dict)), {})
+    else:
+        said = _header_data(file)
+    told = said.get("condition", [])
+    return tuple(map(str, told)) if isinstance(told, list) else ()
+
+
 def _opened(
     dataset: Mapping[str, Any],
     recorded: Recorded | None,
@@ -147,11 +167,17 @@ def _of_protocol(run: Path, role: str) -> Recorded | None:
 
 
 def _of_header(file: Path) -> Recorded | None:
-    header = read_header(file) if file.suffix == ".safetensors" else {}
-    if "data" not in header:
+    said = _header_data(file)
+    if not said:
         return None
-    said = fields(parse_json(header["data"], f"{file}: data in its header"), file, {"fingerprint": str, "images": int})
+    fields(said, file, {"fingerprint": str, "images": int})
     return Recorded(said["fingerprint"], said["images"], file)
+
+
+def _header_data(file: Path) -> Mapping[str, Any]:
+    """What an exported file says of the data; nothing where it does not."""
+    header = read_header(file) if file.suffix == ".safetensors" else {}
+    return fields(parse_json(header["data"], f"{file}: data in its header"), file, {}) if "data" in header else {}
 
 
 def _started_in(run: Path | None, model: Mapping[str, Any]) -> list[Path]:

@@ -40,7 +40,7 @@ EXAMPLES = [
     ),
 ]
 
-GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "format", "quantization", "logger"})
+GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "conditions", "format", "quantization", "logger"})
 VALUES = [
     "stages        in place of checkpoint: a model that draws small images and those that upsample them, one after the other;",
     "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",

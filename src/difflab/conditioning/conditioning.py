@@ -1,11 +1,11 @@
-"""What a model is conditioned on besides the class, and how conditions are put together."""
+"""What a model is conditioned on besides the class."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Iterable
 
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -27,29 +27,17 @@ class Conditioning(ABC):
     def __call__(self, cond: Condition, x_0: Float[Tensor, "b c h w"], noise: Noise) -> Condition: ...
 
 
-class Conditions(ABC):
-    """Seeds -> Condition: a function of each seed, so that it does not matter who draws the image and with which others.
+def conditioned(
+    cond: Condition, x_0: Float[Tensor, "b c *size"], noise: Noise, conditionings: Iterable[Conditioning]
+) -> Condition:
+    """What a model is told of training images, of which nothing is dropped.
 
-    Attributes:
-        columns: Columns of a picture in which equal classes stand below each other; 0 where there is no such order.
+    Args:
+        cond: As the data have it.
+        x_0: The images.
+        noise: From which the conditionings draw.
+        conditionings: What adds to it, one after the other.
     """
-
-    columns: int
-
-    @property
-    @abstractmethod
-    def fields(self) -> dict[str, Any]:
-        """What a protocol says of them, nested."""
-
-    @abstractmethod
-    def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
-        """The condition of the images with these seeds."""
-
-    @abstractmethod
-    def shown(self, images: UInt8[Tensor, "b c h w"], seeds: Int[Tensor, " b"]) -> UInt8[Tensor, "b c h w2"]:
-        """What a picture shows of images: they alone, or beside them what they were drawn for.
-
-        Args:
-            images: The images, uint8.
-            seeds: The seeds that they were drawn from.
-        """
+    for conditioning in conditionings:
+        cond = conditioning(cond, x_0, noise)
+    return cond

@@ -86,6 +86,13 @@ class ImageData(pl.LightningDataModule):
         """A hash of the data set's content: for the caches of what is computed from it."""
         return self.dataset.fingerprint
 
+    def example(self) -> Batch:
+        """The first image as the model is told of it, on the CPU, without augmentations."""
+        number = torch.zeros(1, dtype=torch.int64)
+        return self.on_after_batch_transfer(
+            Batch(self.dataset.images(number), self.stream.condition(number), number), 0
+        )
+
     def seconds_waited(self) -> float:
         """How long training has waited for batches so far."""
         return sum(loader.seconds_waited for loader in self._loaders)

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from difflab.evaluation.bits_per_dim import BitsPerDim, BoundSums
     from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, ScoresCallback, TrackEvaluation
     from difflab.evaluation.classification import ClassificationEvaluation, HeldOutAccuracy
+    from difflab.evaluation.drawn import Enlargements, Samples
     from difflab.evaluation.evaluator import Evaluator
     from difflab.evaluation.front import Choice, Point, choose, draw_front, on_front
-    from difflab.evaluation.in_training import Enlargements, Samples
     from difflab.evaluation.options import EvaluationOptions
     from difflab.evaluation.published import (
         PublishedComparison,

@@ -29,7 +29,6 @@ from difflab.noise import ImageNoise
 from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress
 from difflab.sampling.job import SamplingJob
-from difflab.types import Condition, Label
 
 Step = tuple[float, Tensor, Tensor, Tensor]
 """(t, term of the bound, squared error of x_0, squared error of eps), [B] each: an `objectives.BoundStep`."""
@@ -179,18 +178,14 @@ def measure_bound(count: int, job: SamplingJob, evaluator: Evaluator, processes:
     sums = BoundSums(chain.times, processes.device)
     bounds = {name: part for name, part in job.guidance.guidances.items() if part.bounds_x0}
     denoise = chained(list(bounds.values()), denoiser)
-    labels = chosen.labels if job.model.num_classes else None
     mine = range(rank(), count, world_size())
     size, progress = job.options.batch_size, Progress(shown=rank() == 0)
     with progress.task("bits per dimension", count) as task:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
             x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
-            cond = Condition(label=None if labels is None else Label(labels[index].to(processes.device)))
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
-            if job.upsampling is not None:
-                low_resolution = job.upsampling.low_resolution
-                cond = low_resolution.given(cond, low_resolution.small(x_0), noise)
+            cond = job.conditions.drawing.condition_of(chosen.condition(index).to(processes.device), x_0, noise)
             sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
             task.advance(min(count, (start + len(index)) * world_size()))
     fields: dict[str, Any] = {

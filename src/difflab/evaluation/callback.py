@@ -14,7 +14,6 @@ from pytorch_lightning.loops.fit_loop import _FitLoop
 from torch import Tensor
 from torchvision.utils import save_image
 
-from difflab.conditioning import Conditions
 from difflab.distributed.group import sum_over_processes
 from difflab.ema import ONLINE, youth
 from difflab.evaluation.evaluator import Evaluator
@@ -25,6 +24,7 @@ from difflab.metrics import MetricInfo, at_count
 from difflab.runs.saved_checkpoints import EVALUATED_STEP
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
+from difflab.sampling import Conditions
 from difflab.sampling.formats import grid_of
 
 

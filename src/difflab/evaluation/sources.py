@@ -109,7 +109,7 @@ class GeneratedImages(EvaluatedImages):
         self.fields, self.about = job.protocol_fields, job.subject
         self.shape = job.model.denoiser.image_shape
         self.count = job.count
-        self.has_labels = job.classes.columns > 0 or job.model.num_classes > 0
+        self.has_labels = job.num_classes > 0
         self.model = job.model.config
         self.folder = job.folder.path
         self.pairs = job.pairs

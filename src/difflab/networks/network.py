@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from difflab.types import NO_CONTROLS, Condition, Controls
+from difflab.types import NO_CONTROLS, Condition, Controls, GivenImage
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -72,6 +72,31 @@ def networks_of(module: nn.Module) -> list[Network]:
     if isinstance(module, Network):
         return [module]
     return [network for child in module.children() for network in networks_of(child)]
+
+
+def check_image(network: Network, cond: Condition) -> None:
+    """Checks that a network is told the image that it reads beside x_t, and no other.
+
+    Args:
+        network: The network.
+        cond: What it is told.
+
+    Raises:
+        ValueError: It is told none, one of other channels, or one that it does not read.
+    """
+    image, name = GivenImage.of(cond), type(network).__name__
+    told = 0 if image is None else image.values.shape[1]
+    if told and told != network.condition_channels:
+        raise ValueError(
+            f"{name} reads an image of {network.condition_channels} channels beside x_t and is told one of {told}: super-resolution needs "
+            "both network=superres and conditioning=[low_resolution], with as many channels as the data; an image that the data bring "
+            f"needs network=superres with network.image_channels={told}"
+        )
+    if network.condition_channels and not told:
+        raise ValueError(
+            f"{name} enlarges a small image, which nothing makes: choose conditioning=[low_resolution] and its size, or data that bring "
+            f"an image of {network.condition_channels} channels"
+        )
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,17 @@ WHERE_AND_HOW = frozenset(
 
 
 JUDGED_BY = frozenset(
-    {"eval", "evaluation", "held_out", "extractor", "sampler", "guidance", "module.sampler", "module.guidance"}
+    {
+        "eval",
+        "evaluation",
+        "held_out",
+        "extractor",
+        "sampler",
+        "guidance",
+        "conditions",
+        "module.sampler",
+        "module.guidance",
+    }
 )
 """Keys that say how weights are judged, and not what they are."""
 

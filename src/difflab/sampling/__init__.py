@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.sampling.classes import Classes, InTurn, Listed, NoClasses, classes_of
-    from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, images_of_stages
+    from difflab.sampling.conditions import (
+        Conditions,
+        Drawing,
+        GivenImages,
+        InTurn,
+        Listed,
+        LowRes,
+        OfData,
+        OfStage,
+        Several,
+        images_of_stages,
+    )
     from difflab.sampling.draw import draw_missing
     from difflab.sampling.options import SamplingOptions
     from difflab.sampling.sample_set import (
@@ -21,21 +31,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLAN_FILE",
-    "Classes",
+    "Conditions",
+    "Drawing",
     "GivenImages",
     "InTurn",
     "Listed",
-    "NoClasses",
+    "LowRes",
+    "OfData",
+    "OfStage",
     "SampleSet",
     "SamplingError",
     "SamplingOptions",
     "SamplingStopped",
+    "Several",
     "ShardFolder",
     "Shards",
-    "UpsampledImages",
-    "UpsampledStage",
     "check_written",
-    "classes_of",
     "draw_missing",
     "images_of_stages",
     "read_set",

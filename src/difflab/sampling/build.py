@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from difflab.checkpoints.load import LoadedModel, load_model
+from difflab.checkpoints.trained_data import judged_data
 from difflab.conditioning import low_resolution_of
 from difflab.config.build import build, resolved
 from difflab.config.groups import ConfigError
@@ -29,8 +31,17 @@ from difflab.metrics import Protocol
 from difflab.reading.json import fields
 from difflab.runs import RunDirectory
 from difflab.runtime.console import quiet_lightning
-from difflab.sampling.classes import Classes, classes_of
-from difflab.sampling.conditions import images_of_stages, set_level, upsampling_of
+from difflab.sampling.conditions import (
+    Conditions,
+    Drawing,
+    OfStage,
+    Several,
+    default_for,
+    images_of_stages,
+    set_level,
+    with_words,
+)
+from difflab.sampling.given import OfImages
 from difflab.sampling.job import SamplingJob
 from difflab.sampling.options import SamplingOptions
 from difflab.sampling.shards import Shards
@@ -109,18 +120,51 @@ def plan_job(
     guidance.check(model.dropout)
     num_classes = model.num_classes or guidance.num_classes
     guidance.check_model(model.denoiser, num_classes)
-    classes = classes_of(options.classes, num_classes, options.first_seed, options.num_samples)
     drawn = options.num_samples if count is None else count
-    _warn_of_empty(model, classes, torch.arange(options.first_seed, options.first_seed + drawn))
-    compute = build(options.compute)
-    small = None if before is None else Shards(before.folder.shards, before.count, options.first_seed)
-    conditioned = bool(config.get("conditioning")) or options.low_res is not None
-    upsampling = upsampling_of(options, config, model, small) if conditioned else None
-    job = SamplingJob(model, config, sampler, guidance, compute, classes, upsampling, out, options, drawn, before)
-    job.check()
+    known = _conditions(options, config, model, num_classes, before is not None)
+    conditions = known if before is None else _after(known, before)
+    seeds = torch.arange(options.first_seed, options.first_seed + drawn)
+    _warn_of_empty(model, conditions, seeds)
+    # what a stage before is to draw is not there yet
+    guidance.check_condition(model.denoiser, lambda: known(seeds[:1]), model.dropout)
+    if set(known.drawing.told) - {"label", "image"}:
+        known.check_told()
+    job = SamplingJob(model, config, sampler, guidance, build(options.compute), conditions, out, options, drawn, before)
     if not options.overwrite:
         job.folder.check()
     return job
+
+
+def _conditions(
+    options: SamplingOptions, config: Mapping[str, Any], model: LoadedModel, num_classes: int, is_given: bool
+) -> Several:
+    """For whom images are drawn, by the command, else by the run.
+
+    Args:
+        options: What the command says.
+        config: Of the model, with what the command has chosen.
+        model: The model.
+        num_classes: Those that it is told or that guide it.
+        is_given: Whether the small images are those of a stage before.
+    """
+    drawing = Drawing(
+        model.denoiser.image_shape,
+        num_classes,
+        model.told,
+        build(config.get("conditioning") or {}),
+        None if config.get("data") is None else partial(judged_data, model.config, model.file),
+        options.first_seed,
+        options.num_samples,
+    )
+    parts: dict[str, Conditions] = _part(config, "conditions") or default_for(drawing, is_given)
+    low_res = None if options.low_res is None else str(options.low_res)
+    return Several(with_words(parts, options.classes, low_res)).prepare(drawing)
+
+
+def _after(known: Several, before: SamplingJob) -> Several:
+    """The conditions of a stage whose images are those of the stage before."""
+    shards = Shards(before.folder.shards, before.count, known.drawing.first_seed)
+    return Several({**known.parts, "stage": OfStage(lambda: shards, before.num_classes > 0)}).prepare(known.drawing)
 
 
 def _part(config: Mapping[str, Any], name: str) -> Any:
@@ -136,9 +180,10 @@ def as_chosen(options: SamplingOptions, model: LoadedModel) -> dict[str, Any]:
     """
     # the parts that were chosen replace the run's and may refer to the others, as sampler=ddpm does to the variance
     config = copy.deepcopy(dict(model.config))
-    chosen = {"sampler": options.sampler, "guidance": options.guidance}
+    chosen = {"sampler": options.sampler, "guidance": options.guidance, "conditions": options.conditions}
     config |= {name: copy.deepcopy(node) for name, node in chosen.items() if node is not None}
-    fields(config, model.file, {"sampler": dict, "guidance": dict})
+    config["conditions"] = config.get("conditions") or {}
+    fields(config, model.file, {"sampler": dict, "guidance": dict, "conditions": dict})
     sampler, guidance = config["sampler"], config["guidance"]
     if options.steps is not None:
         if not sampler.get("grid"):
@@ -176,11 +221,12 @@ def _guided(guidance: Mapping[str, Any], scale: float) -> dict[str, Any]:
     return {"classifier_free": {"_target_": f"{ClassifierFree.__module__}.ClassifierFree", "scale": scale}, **guidance}
 
 
-def _warn_of_empty(model: LoadedModel, classes: Classes, seeds: Tensor) -> None:
+def _warn_of_empty(model: LoadedModel, conditions: Several, seeds: Tensor) -> None:
     """Names the classes that are drawn and of which the run had no image."""
     starts = RunDirectory(model.file.parent.parent).starts()
     empty = set(starts[-1].get("empty_classes", ())) if starts and model.num_classes else set()
-    label = Label.of(classes(seeds)) if empty else None
+    giver = conditions.giver("label") if empty else None  # images that there are have no class without images
+    label = None if giver is None or isinstance(giver, OfImages) else Label.of(giver(seeds))
     drawn = [] if label is None else label.number.unique().tolist()
     unlearnt = [str(number) for number in drawn if number in empty]
     if unlearnt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,104 +12,91 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from difflab.conditioning import Conditions
 from difflab.reading.arrays import read_array
+from difflab.sampling.prompts import Conditions
 from difflab.types import Condition, Label
 
 
-class Classes(Conditions):
-    """A class alone, or nothing.
+class InTurn(Conditions):
+    """The image of seed s has the class classes[s mod K] of K; of a model without classes none.
 
-    Attributes:
-        description: What a protocol says of it.
+    Args:
+        classes: Class numbers, or one; None for all that there are.
     """
 
-    description: str
+    def __init__(self, classes: int | Sequence[int] | None = None):
+        self.classes = classes
+        self._chosen = list(classes) if isinstance(classes, Sequence) else [] if classes is None else [classes]
+        if wrong := [label for label in self._chosen if isinstance(label, bool) or not isinstance(label, int)]:
+            raise ValueError(f"classes: {wrong[0]!r} is no class number")
 
-    @abstractmethod
-    def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
-        """The condition of the images with these seeds."""
+    def check(self) -> None:
+        known = self.drawing.num_classes
+        _check_known(self.classes, known)
+        if self.classes is not None and not self._chosen:
+            raise ValueError("classes=[] names no class: leave it out for all classes in turn")
+        for label in self._chosen:
+            if not 0 <= label < known:
+                raise ValueError(f"classes: there is no class {label}, the model knows 0 .. {known - 1}")
+        self._in_turn = self._chosen or list(range(known))
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({"label"} if self._in_turn else ())
 
     @property
     def fields(self) -> dict[str, Any]:
-        return {"classes": self.description}
+        known = self.drawing.num_classes
+        every = f"all {known} in turn" if self._in_turn == list(range(known)) else ""
+        return {"classes": (every or f"{','.join(map(str, self._in_turn))} in turn") if self._in_turn else "none"}
 
-    def shown(self, images: Tensor, seeds: Int[Tensor, " b"]) -> Tensor:
-        """The images."""
-        return images
-
-
-class NoClasses(Classes):
-    """For a model without classes."""
-
-    description = "none"
-    columns = 0
+    @property
+    def columns(self) -> int:
+        return len(self._in_turn) if len(self._in_turn) > 1 else 0
 
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
-        return Condition()
+        if not self._in_turn:
+            return Condition()
+        return Condition(label=Label(torch.tensor(self._in_turn, device=seeds.device)[seeds % len(self._in_turn)]))
 
 
-class InTurn(Classes):
-    """The classes one after the other: the image of seed n has the class classes[n mod K], so any run of seeds is balanced.
-
-    Args:
-        classes: Class numbers.
-        num_classes: Of the model.
-    """
-
-    def __init__(self, classes: Sequence[int], num_classes: int):
-        if not classes:
-            raise ValueError("classes=[] names no class: leave it out for all classes in turn")
-        for label in classes:
-            if not 0 <= label < num_classes:
-                raise ValueError(f"classes: there is no class {label}, the model knows 0 .. {num_classes - 1}")
-        self._classes = torch.tensor(list(classes))
-        every = list(classes) == list(range(num_classes))
-        self.description = f"all {num_classes} in turn" if every else f"{','.join(map(str, classes))} in turn"
-        self.columns = len(classes) if len(classes) > 1 else 0
-
-    def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
-        return Condition(label=Label(self._classes.to(seeds.device)[seeds % len(self._classes)]))
-
-
-class Listed(Classes):
-    """Explicit labels: image i, of the seed first_seed + i, has labels[i].
+class Listed(Conditions):
+    """A class for each image: that of image i is labels[i].
 
     Args:
-        labels: [N], at least as many as there are images.
-        first_seed: Seed of the first image.
+        labels: .npy file of at least as many as there are images.
     """
 
-    columns = 0
+    def __init__(self, labels: str):
+        self.labels = labels
 
-    def __init__(self, labels: Int[Tensor, " n"], first_seed: int):
-        self._labels = labels.long()
-        self._first_seed = first_seed
+    def check(self) -> None:
+        _check_known(self.labels, self.drawing.num_classes)
+        self._labels = _read(Path(self.labels), self.drawing.num_classes, self.drawing.num_samples)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({"label"})
+
+    @property
+    def fields(self) -> dict[str, Any]:
         digest = hashlib.sha256(self._labels.numpy().astype("<i8").tobytes()).hexdigest()[:16]
-        self.description = f"{len(labels)} listed, sha256 {digest}"
+        return {"classes": f"{len(self._labels)} listed, sha256 {digest}"}
 
     def __call__(self, seeds: Int[Tensor, " b"]) -> Condition:
         # what lies beyond the list is padding, which needs some label
-        position = (seeds - self._first_seed) % len(self._labels)
+        position = (seeds - self.drawing.first_seed) % len(self._labels)
         return Condition(label=Label(self._labels.to(seeds.device)[position]))
 
 
-def classes_of(
-    choice: int | str | Sequence[int] | None, num_classes: int, first_seed: int, num_samples: int
-) -> Classes:
-    """What `classes=` means: nothing for all classes in turn, a class, a list of classes in turn, or an .npy file of a label per image."""
-    if num_classes == 0:
-        if choice is not None:
-            raise ValueError(f"classes={choice}: this model knows no classes, leave classes out")
-        return NoClasses()
-    if choice is None:
-        return InTurn(range(num_classes), num_classes)
-    if isinstance(choice, str):
-        return Listed(_read(Path(choice), num_classes, num_samples), first_seed)
-    chosen = list(choice) if isinstance(choice, Sequence) else [choice]
-    if wrong := [label for label in chosen if isinstance(label, bool) or not isinstance(label, int)]:
-        raise ValueError(f"classes: {wrong[0]!r} is no class number")
-    return InTurn(chosen, num_classes)
+def of_classes(choice: int | str | Sequence[int]) -> Conditions:
+    """What the word `classes=` means: a class, a list of classes in turn, or an .npy file of a label per image."""
+    return Listed(choice) if isinstance(choice, str) else InTurn(choice)
+
+
+def _check_known(choice: Any, num_classes: int) -> None:
+    if num_classes == 0 and choice is not None:
+        raise ValueError(f"classes={choice}: this model knows no classes, leave classes out")
 
 
 def _read(path: Path, num_classes: int, num_samples: int) -> Tensor:

@@ -12,7 +12,6 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from torchvision.utils import save_image
 
-from difflab.conditioning import Conditions
 from difflab.distributed import Processes
 from difflab.distributed.group import first_text, from_first_process, rank, sum_over_processes, world_size
 from difflab.distributed.meeting import meeting
@@ -23,6 +22,7 @@ from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals
 from difflab.sampling.formats import grid_of
+from difflab.sampling.prompts import Conditions
 from difflab.sampling.sample_set import SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
 from difflab.types import Condition, Label

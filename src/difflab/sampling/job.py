@@ -13,20 +13,18 @@ import torch
 from torch import Tensor
 
 from difflab.checkpoints.load import LoadedModel
-from difflab.conditioning import Conditions
 from difflab.config.build import build
 from difflab.features import to_uint8
 from difflab.former_names import first, first_name
 from difflab.guidance import Guidance
-from difflab.metrics import Protocol
+from difflab.metrics import Pairs, Protocol
 from difflab.networks import Compute
 from difflab.runs.export import weights_sha256
 from difflab.runtime.foreign_code import foreign_code
 from difflab.samplers import Sampler, draw
-from difflab.sampling.classes import Classes
-from difflab.sampling.conditions import GivenImages, UpsampledImages, UpsampledStage, Upsampling
 from difflab.sampling.draw import DrawBatch
 from difflab.sampling.options import SamplingOptions
+from difflab.sampling.prompts import Conditions, Several
 from difflab.sampling.sample_set import SampleSet
 from difflab.schedules import NoiseSchedule
 from difflab.training.callbacks import GuidanceCallback
@@ -117,8 +115,7 @@ class SamplingJob:
         sampler: What walks from noise to images.
         guidance: What is around the model.
         compute: How the network is computed.
-        classes: Of which class each image is.
-        upsampling: What the small images are, of a model that upsamples; None for one that draws from noise alone.
+        conditions: For whom each image is drawn; data are opened when they are first asked for.
         out: Where the images go; or from the model's file and what the images depend on to that place.
         options: What the command said.
         count: Images that are drawn: num_samples, in a cascade as many more as fill the batches of the next stage.
@@ -130,8 +127,7 @@ class SamplingJob:
     sampler: Sampler
     guidance: GuidanceCallback
     compute: Compute
-    classes: Classes
-    upsampling: Upsampling | None
+    conditions: Several
     out: Path | Callable[[Path, Protocol], Path]
     options: SamplingOptions
     count: int
@@ -171,23 +167,10 @@ class SamplingJob:
             "quantization": first_name(self.options.quantization["_target_"]),
         }
 
-    @cached_property
-    def conditions(self) -> Conditions:
-        """What each image is drawn for. Images of files that are upsampled are opened when it is first asked for."""
-        upsampling = self.upsampling
-        if upsampling is None:
-            return self.classes
-        first_seed, conditional = self.options.first_seed, self.model.num_classes > 0
-        if self.before is not None:
-            classes = None if conditional and self.before.num_classes else self.classes
-            return UpsampledStage(upsampling.low_resolution, lambda: upsampling.given, classes, first_seed)
-        classes = None if conditional and self.options.classes is None else self.classes
-        return UpsampledImages(upsampling.given, classes, first_seed)
-
     @property
-    def pairs(self) -> GivenImages | None:
+    def pairs(self) -> Pairs | None:
         """What each image is compared with; None for those of a model that draws from noise alone, and of a cascade."""
-        return None if self.upsampling is None or self.before is not None else self.upsampling.given
+        return None if self.before is not None else self.conditions.pairs
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -243,13 +226,6 @@ class SamplingJob:
             "format": dict(self.options.format or {}),
             "plan": self.folder.plan.fingerprint,
         }
-
-    def check(self) -> None:
-        """Raises a ValueError if the model cannot draw images for such conditions."""
-        # what a stage before is to draw is not there yet, but the classes are known
-        conditions = self.conditions if self.before is None else self.classes
-        first = torch.tensor([self.options.first_seed])
-        self.guidance.check_condition(self.model.denoiser, lambda: conditions(first), self.model.dropout)
 
     def draw_batch(self, device: torch.device) -> DrawBatch:
         """seeds, condition -> uint8 images."""

@@ -18,7 +18,7 @@ Steps = Annotated[
 Track = Annotated[Word, Matching("the name of one EMA, or online")]
 
 _GUIDANCE = ("guidance", "guidance_order")
-_STAGES = ("stages", "sampler", *_GUIDANCE, "track", "classes", "precision", "quantization")
+_STAGES = ("stages", "sampler", *_GUIDANCE, "track", "classes", "conditions", "precision", "quantization")
 """What a cascade has for each stage, and a model by itself once."""
 
 
@@ -43,6 +43,7 @@ class SamplingOptions:
         scale: w of the guidance that has one; classifier-free where there is none.
         low_res: File or folder of the images that are upsampled; None for the run's own.
         level: Noise on them (conditioning augmentation).
+        conditions: Name -> node of for whom images are drawn; None for the run's.
         classes: One, several in turn, or a file of one per image; None for all in turn.
         precision: Lightning's name of the type in which the network computes.
         quantization: Node of the function from [-1, 1] to uint8.
@@ -101,6 +102,16 @@ class SamplingOptions:
     low_res: Annotated[FileOrFolder | None, Key(of_model=True, protocol=("low_resolution",))] = None
     level: Annotated[
         NonNegative | None, Key(of_model=True, staged=True, protocol=("low_resolution",), label="level = {:g}")
+    ] = None
+    conditions: Annotated[
+        Node | None,
+        Key(
+            of_model=True,
+            protocol=("conditions", "classes", "low_resolution"),
+            refers=True,
+            named=True,
+            trained=("conditions",),
+        ),
     ] = None
     classes: Annotated[Any, Key(of_model=True, protocol=("classes",), trained=("data.num_classes",))] = None
     precision: Annotated[

@@ -46,7 +46,6 @@ class DiffusionModule(TrainedModule[Denoiser]):
         rollbacks: int = 0,
     ):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
-        _check_image(denoiser, objective)
         guidance.check(objective.dropout)
         check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
         sampler.check(denoiser.schedule)
@@ -66,20 +65,6 @@ class DiffusionModule(TrainedModule[Denoiser]):
         """One image per seed from the guided denoiser, with the weights that it has now."""
         denoise = self.guidance.wrap_denoiser(self.denoiser)
         return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
-
-
-def _check_image(denoiser: Denoiser, objective: ObjectiveCallback[Denoiser]) -> None:
-    """A ValueError if the network wants another image beside x_t than it is told, or the other way round."""
-    wanted = denoiser.network.condition_channels
-    told = sum(conditioning.image_channels for conditioning in objective.conditionings.values())
-    if wanted != told:
-        name = type(denoiser.network).__name__
-        raise ValueError(
-            f"{name} reads a small image of {wanted} channels beside x_t and is told one of {told}: super-resolution needs both "
-            "network=superres and conditioning=[low_resolution], with as many channels as the data"
-            if told
-            else f"{name} enlarges a small image, which nothing makes: choose conditioning=[low_resolution] and its size"
-        )
 
 
 class ClassifierModule(TrainedModule[NoisyClassifier]):

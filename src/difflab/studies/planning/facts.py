@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from difflab.checkpoints.load import LoadedModel
+from difflab.checkpoints.load import LoadedModel, names_told
 from difflab.conditioning import ConditionDropout
 from difflab.config.build import build
 from difflab.config.keys import ConfigError
@@ -99,6 +99,7 @@ class RowFacts:
             denoiser,
             {**config, "guidance": _without_networks(own)},
             config["data"]["num_classes"],
+            names_told(config["data"]["num_classes"], denoiser),
             ConditionDropout(config["condition_dropout"]),
             "",
             Path(),

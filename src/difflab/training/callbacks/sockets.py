@@ -15,14 +15,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from difflab.conditioning import ConditionDropout, Conditioning
+from difflab.conditioning import ConditionDropout, Conditioning, conditioned
 from difflab.distributed.group import from_first_process, gathered, rank, sum_over_processes, world_size
 from difflab.ema import Averaging, Tracks
 from difflab.former_names import Neutral
-from difflab.noise import Noise
+from difflab.noise import ImageNoise, Noise
 from difflab.objectives import Objective, loss_aware_parts
 from difflab.objectives.time_samplers import LossAware
-from difflab.types import Condition, Losses
+from difflab.types import Batch, Condition, Losses
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -87,9 +87,17 @@ class ObjectiveCallback(pl.Callback, Generic[M]):
             cond: As the data have it.
             noise: Which examples are dropped is drawn from.
         """
-        for conditioning in self.conditionings.values():
-            cond = conditioning(cond, x_0, noise)
-        return self.dropout(cond, noise)
+        return self.dropout(conditioned(cond, x_0, noise, self.conditionings.values()), noise)
+
+    def told(self, batch: Batch) -> Condition:
+        """What a model is told of a batch, of which nothing is dropped.
+
+        Raises:
+            ValueError: Something is to be dropped that is not there.
+        """
+        cond = conditioned(batch.cond, batch.x0, ImageNoise(0, batch.number), self.conditionings.values())
+        self.dropout.check(cond)
+        return cond
 
     def record(self, losses: Losses, noise: Noise) -> None:
         """Notes the losses of a batch for the log and for what is loss-aware, to which they are handed at the optimizer step.

@@ -22,6 +22,7 @@ from difflab.distributed.placement import idle_tasks
 from difflab.distributed.world import connect
 from difflab.files import WriteError
 from difflab.networks import initialise
+from difflab.networks.network import check_image, networks_of
 from difflab.reading.arrays import read_checkpoint
 from difflab.runs import MetricsLog, RunDirectory, RunLock, identity, newest, provenance, roll_back
 from difflab.runs.continuation import Course, take_over
@@ -119,6 +120,10 @@ class TrainingRun:
         run, strategy = self.directory, self.options.strategy
         limits = self.options.config["trainer"]["max_time"] or "", self.options.config["run"]["margin"]
         try:
+            cond = self.module.objective.told(self.data.example())
+            for network in networks_of(self.module.model):
+                check_image(network, cond)
+            self.told = tuple(cond)
             self.interruption = Interruption(*limits, (strategy.timeout + SLACK).total_seconds() / 60)
             self.trainer = build_trainer(
                 self.options, run, self.lock, self.module, self.data, self.evaluation, self.interruption
@@ -186,6 +191,12 @@ class TrainingRun:
     def _protocols(self) -> dict[str, Any]:
         return self.evaluation.all_protocols(self.options.config, self.module, self.data)
 
+    @property
+    def _data(self) -> dict[str, Any]:
+        """What is written down of the data: what the model was told of them only where it is more than a class."""
+        said = {"condition": list(self.told)} if set(self.told) - {"label"} else {}
+        return {"fingerprint": self.data.fingerprint, "images": len(self.data.dataset), **said}
+
     def _tell_complete(self) -> None:
         """Tells of a run that an earlier start has trained to its end."""
         end = self.directory.early_end() or f"{self.options.config['trainer']['max_steps']} steps"
@@ -233,7 +244,7 @@ class TrainingRun:
             "from_step": step,
             "configuration": self._identity({}),
             "overrides": list(self.options.words),
-            "data": {"fingerprint": self.data.fingerprint, "images": len(self.data.dataset)},
+            "data": self._data,
             "empty_classes": self.data.empty_classes,
             **self.initial.record(run),
         }
@@ -277,8 +288,7 @@ class TrainingRun:
         run, last = self.directory, newest(self.directory.checkpoints, self.unfit)
         if last is None:
             return
-        images = {"fingerprint": self.data.fingerprint, "images": len(self.data.dataset)}
-        export_all(run.weights, read_checkpoint(last), run.config.read_text(encoding="utf-8"), images)
+        export_all(run.weights, read_checkpoint(last), run.config.read_text(encoding="utf-8"), self._data)
         if early:
             print(early)
         run.finish({"step": self.trainer.global_step, **run.last_scores()}, early)
