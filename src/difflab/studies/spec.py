@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from difflab.config.paths import experiments_directory
 from difflab.formatting import aligned
 from difflab.reading import FileError, read_yaml
+from difflab.studies.fork import Fork, read_fork
 from difflab.studies.nodes import (
     CitedRow,
     Strict,
@@ -78,6 +79,7 @@ class Study:
         margins: Metric -> the difference that is of no interest.
         cited: Published results that stand beside them, by name.
         file: That it was read from.
+        fork: The training that all rows have in common, and where they leave it; None where each is trained from its beginning.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Study:
     claim: str | None = None
     cited: Mapping[str, CitedRow] = field(default_factory=dict)
     file: Path | None = None
+    fork: Fork | None = None
 
     @property
     def order(self) -> list[str]:
@@ -109,7 +112,8 @@ class Study:
 
 _KEYS = {
     "study": (
-        *("name", "question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "rows"),
+        *("name", "question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "fork"),
+        "rows",
     ),
     "evaluation": ("decides", "metrics", "overrides", "info"),
     "row": ("cited", "label", "experiment", "change", "overrides", "draw", "against", "published"),
@@ -200,6 +204,7 @@ def read_study(node: Any, name: str, where: str) -> Study:
         source=node.get("source"),
         claim=None if node.get("claim") is None else " ".join(str(node["claim"]).split()),
         cited=cited,
+        fork=read_fork(node["fork"], inner, where) if "fork" in node else None,
     )
 
 

@@ -71,6 +71,14 @@ def complete(run: Path, *folders: str) -> None:
         (run / folder / "results.json").write_text(json.dumps({"subject": {}, "measurements": []}), encoding="utf-8")
 
 
+def forked(study: Plan, ways: str = "ok") -> Plan:
+    """The study whose trainings go on from one, which is trained in these ways."""
+    first = study.trainings[0]
+    words = (f"ways={ways}", "seed=0", f"run.root={study.root.parent}", "run.name=study/trunk")
+    trunk = replace(first, name="study/trunk", identity="trunk0", parent=study.root / "trunk", overrides=words)
+    return replace(study, trunks=(trunk,), trainings=tuple(replace(one, after="trunk0") for one in study.trainings))
+
+
 def folder_of(plan: Plan) -> StudyFolder:
     return StudyFolder(plan.root.resolve())
 

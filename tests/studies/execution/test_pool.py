@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from planned import folder_of, identified, plan
+from planned import folder_of, forked, identified, plan
 from stand_in import install
 
 from difflab.runs import RunDirectory
@@ -85,6 +85,31 @@ def test_a_row_that_is_added_is_all_that_is_run(tmp_path, stand_in):
     extra = plan(tmp_path, {"b": [], "a": []}, shared=("e", "c"))
     assert [(one.training, one.what) for one in launch(extra, Here()).submitted] == [("b0", "evaluate")]
     assert len(starts(tmp_path)) == 2 + 3 + 2 + 2  # b; a with c; d; b with e and c
+
+
+def test_what_goes_on_from_a_training_waits_for_its_end(tmp_path, stand_in):
+    study = forked(plan(tmp_path, {"a": [], "b": []}, seeds=(0,)))
+    launch(study, Here(2))
+    assert set(now(study).values()) == {"done"}
+    assert [line.split()[0] for line in starts(tmp_path)].count("train") == 3
+    assert read_tasks(study.root)["trunk0"].is_complete()
+    first = read_record(folder_of(study).record("trunk0"))
+    assert first
+    assert all(first.ended <= read_record(folder_of(study).record(key)).started for key in ("a0", "b0"))
+    wider = forked(plan(tmp_path, {"a": [], "b": [], "c": []}, seeds=(0,)))
+    launch(wider, Here(2))
+    assert [line.split()[0] for line in starts(tmp_path)].count("train") == 4, "the trunk is there"
+
+
+def test_nothing_waits_for_a_trunk_that_has_failed(tmp_path, stand_in):
+    study = forked(plan(tmp_path, {"a": [], "b": []}, seeds=(0,)), ways="1,ok")
+    launch(study, Here(2))
+    found = {cell.row: cell for cell in states(study, ask(study.root))}
+    assert [found[row].state for row in "ab"] == ["failed", "failed"]
+    assert found["a"].error == "its trunk: RuntimeError: way 1"
+    assert len(starts(tmp_path)) == 1
+    retry(study, Here(2))
+    assert set(now(study).values()) == {"done"}
 
 
 def test_interrupted_tasks_go_on_as_long_as_they_get_on(tmp_path, stand_in):

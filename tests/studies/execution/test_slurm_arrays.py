@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from planned import complete, folder_of, plan
+from planned import complete, folder_of, forked, plan
 
 from difflab.cluster import SlurmJob, SubmissionError
 from difflab.studies.execution import LaunchError, SlurmArray, ask, launch, states
@@ -70,6 +70,23 @@ def test_an_evaluation_has_the_index_of_its_training(tmp_path, slurm):
     train, evaluate = read_submissions(folder)[-2:]
     assert set(train.tasks.values()) == {"a0", "b0", "c0"}
     assert evaluate.tasks == {index: key for index, key in train.tasks.items() if key != "a0"}
+
+
+def test_what_goes_on_from_a_training_waits_for_its_job(tmp_path, slurm):
+    study = forked(plan(tmp_path, {"a": [], "b": []}))
+    array = SlurmArray(job(tmp_path, dry_run=False), job(tmp_path, dry_run=False))
+    said = launch(study, array).said
+    assert said[0] == "submitted job 11: 1 trainings from which others go on"
+    trunk, train, evaluate = read_submissions(folder_of(study))
+    assert (list(trunk.tasks.values()), sorted(train.tasks.values())) == (["trunk0"], ["a0", "b0"])
+    assert "dependency" not in (slurm / "sbatch.11").read_text(encoding="utf-8")
+    assert "--dependency=afterok:11\n" in (slurm / "sbatch.12").read_text(encoding="utf-8").replace("'", "")
+    assert "--dependency=aftercorr:12\n" in (slurm / "sbatch.13").read_text(encoding="utf-8").replace("'", "")
+    assert evaluate.job == "13"
+    complete(study.trunks[0].directory)
+    wider = forked(plan(tmp_path, {"a": [], "b": [], "c": []}))
+    array.submit(study.root.resolve(), list(freeze(wider, {}).values())[-1:], [])
+    assert "dependency" not in (slurm / "sbatch.14").read_text(encoding="utf-8"), "the trunk is there"
 
 
 def test_a_task_of_the_array_is_the_command_of_its_training(tmp_path, slurm):

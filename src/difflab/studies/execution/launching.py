@@ -10,7 +10,7 @@ from difflab.studies.execution.folder import StudyFolder
 from difflab.studies.execution.preregistration import preregister
 from difflab.studies.execution.queue import Queue, ask
 from difflab.studies.execution.state import CellState, states
-from difflab.studies.execution.tasks import Executor, Planned, freeze
+from difflab.studies.execution.tasks import Executor, Planned, TrainingTask, freeze
 from difflab.studies.planning.plan import Plan
 
 
@@ -86,10 +86,19 @@ def _launch(plan: Planned, executor: Executor, retried: tuple[str, ...] | None) 
             failed = {key for key, group in cells.items() if group[0].state == "failed" and not _trained(group)}
             added = {one.training: retried for one in decisions if one.what == "train" and one.training in failed}
         tasks = freeze(plan, added)
-        trainings = [tasks[one.training] for one in decisions if one.what == "train"]
+        trainings = _with_trunks([tasks[one.training] for one in decisions if one.what == "train"], tasks, queue)
         evaluations = [tasks[one.training] for one in decisions if one.what == "evaluate"]
         said = executor.submit(root, trainings, evaluations) if trainings or evaluations else []
     return Launched(decisions, said)
+
+
+def _with_trunks(
+    trainings: Sequence[TrainingTask], tasks: Mapping[str, TrainingTask], queue: Queue
+) -> list[TrainingTask]:
+    """The trainings, and before them those from whose ends they go on and that nobody trains yet."""
+    keys = dict.fromkeys(task.after for task in trainings if task.after)
+    due = [tasks[key] for key in keys if not tasks[key].is_complete() and key not in queue.trainings]
+    return [*due, *trainings]
 
 
 def decide(cells: Sequence[CellState], queue: Queue, waits: bool, retried: Sequence[str] | None) -> Decision:

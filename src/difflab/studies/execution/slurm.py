@@ -21,9 +21,17 @@ from difflab.studies.execution.queue import (
     add_submission,
     in_slurm,
     mark_cancelled,
+    newest,
     read_submissions,
 )
-from difflab.studies.execution.tasks import OPTIONS, Executor, LaunchError, Planned, TrainingTask
+from difflab.studies.execution.tasks import (
+    OPTIONS,
+    Executor,
+    LaunchError,
+    Planned,
+    TrainingTask,
+    read_tasks,
+)
 from difflab.studies.planning.plan_cache import LAUNCHER
 
 _INDICES = 1001
@@ -82,13 +90,18 @@ class SlurmArray(Executor):
         folder, said, size = StudyFolder(root), [], _max_array_size()
         for path in (folder.tasks, folder.slurm, folder.pool_log.parent):
             path.mkdir(parents=True, exist_ok=True)
-        in_order = sorted(trainings, key=lambda task: not task.evaluations)  # they have the same index in both arrays
-        for tasks in _chunks(in_order, size):
+        trunks = {task.after for task in trainings}
+        for tasks in _chunks([task for task in trainings if task.key in trunks], size):
             job = self._submit(folder, TRAIN, tasks, "")
+            said.append(f"submitted job {job}: {len(tasks)} trainings from which others go on")
+        # they have the same index in both arrays
+        in_order = sorted((one for one in trainings if one.key not in trunks), key=lambda task: not task.evaluations)
+        for tasks in _chunks(in_order, size):
+            job = self._submit(folder, TRAIN, tasks, _jobs_of_trunks(folder, tasks))
             said.append(f"submitted job {job}: {len(tasks)} trainings")
             evaluated = [task for task in tasks if task.evaluations]
             if evaluated:
-                after = self._submit(folder, EVALUATE, evaluated, job)
+                after = self._submit(folder, EVALUATE, evaluated, f"aftercorr:{job}")
                 said.append(f"submitted job {after}: their evaluations, each after its training")
         for tasks in _chunks(evaluations, size):
             job = self._submit(folder, EVALUATE, tasks, "")
@@ -126,7 +139,7 @@ class SlurmArray(Executor):
         executor = self._jobs[kind].executor(folder.slurm, f"{kind}-{folder.root.name}", len(tasks))
         executor.parameters["array_parallelism"] = self.limit or len(tasks)
         if after:
-            executor.parameters["dependency"] = f"aftercorr:{after}"
+            executor.parameters["dependency"] = after
             executor.parameters["additional_parameters"]["kill-on-invalid-dep"] = "yes"
         lines = [_training(task, folder) if kind == TRAIN else f"key={shlex.quote(task.key)}" for task in tasks]
         executor.settings = [
@@ -151,6 +164,14 @@ class SlurmArray(Executor):
         job = executor.submit_script().job_id
         add_submission(folder, Submission(job, kind, when, {str(i): task.key for i, task in enumerate(tasks)}))
         return job
+
+
+def _jobs_of_trunks(folder: StudyFolder, tasks: Sequence[TrainingTask]) -> str:
+    """The dependency of trainings on those from whose ends they go on; empty where these are complete."""
+    known, submitted = read_tasks(folder.root), newest(read_submissions(folder), TRAIN)
+    keys = {task.after for task in tasks if task.after in known and not known[task.after].is_complete()}
+    jobs = sorted({submitted[key][0].job for key in keys if key in submitted})
+    return f"afterok:{':'.join(jobs)}" if jobs else ""
 
 
 def _training(task: TrainingTask, folder: StudyFolder) -> str:

@@ -19,6 +19,7 @@ from difflab.runtime.process import BUSY_EXIT_CODE
 from difflab.studies.execution.folder import Record, StudyFolder, is_held, is_whole, last_error, read_record
 from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, ask, newest, read_submissions
 from difflab.studies.execution.tasks import Planned, evaluation_key
+from difflab.studies.fork import TRUNK
 from difflab.studies.planning.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
@@ -108,17 +109,34 @@ def _unfinished(plan: Planned, cells: Sequence[Cell], runs: Mapping[int, Path], 
     trained, evaluated = newest(submissions, TRAIN), newest(submissions, EVALUATE)
     known = frozenset(training.identity for training in plan.trainings)
     trainings: dict[int, _Found] = {}
+    trunks = {
+        one.identity: _training(
+            one, one.directory, folder, folder.log(TRUNK, one.seed), queue, trained.get(one.identity), frozenset()
+        )
+        for one in plan.trunks
+    }
     found = {}
     for cell in cells:
         of = plan.training(cell)
         if of.number not in trainings:
             log, run = folder.log(of.name.rpartition("/")[2], of.seed), runs[of.number]
             trainings[of.number] = _training(of, run, folder, log, queue, trained.get(of.identity), known)
+            if of.after in trunks and trainings[of.number].state in ("missing", "queued"):
+                trainings[of.number] = _behind(trunks[of.after], trainings[of.number])
         state = trainings[of.number]
         if state.state == "trained":
             state = _evaluation(cell, of.identity, folder, queue, evaluated.get(of.identity))
         found[cell] = state
     return found
+
+
+def _behind(trunk: _Found, own: _Found) -> _Found:
+    """The state of a training that has not begun and goes on from the end of another one, whose state is known."""
+    if trunk.state == "failed":
+        return _Found("failed", error=f"its trunk: {trunk.error}", diverged=trunk.diverged)
+    if trunk.state == "training":
+        return _Found("queued", f"its trunk trains ({trunk.where})")
+    return own
 
 
 def _training(

@@ -36,6 +36,9 @@ class Planned(Protocol):
     def trainings(self) -> Sequence[Training]: ...
 
     @property
+    def trunks(self) -> Sequence[Training]: ...
+
+    @property
     def cells(self) -> Sequence[Cell]: ...
 
     @property
@@ -84,6 +87,7 @@ class TrainingTask:
         arguments: Of train.py.
         steps: Optimizer steps of the whole training.
         evaluations: Of its weights, for one or more rows.
+        after: Key of the training that must be complete before it begins; empty for none.
     """
 
     key: str
@@ -93,6 +97,7 @@ class TrainingTask:
     arguments: tuple[str, ...]
     steps: int
     evaluations: tuple[EvaluationTask, ...]
+    after: str = ""
 
     @property
     def directory(self) -> Path:
@@ -169,8 +174,9 @@ def freeze(plan: Planned, retried: Mapping[str, Sequence[str]]) -> dict[str, Tra
                 (*t.overrides, *added.get(t.identity, ())),
                 t.steps,
                 tuple(cells.get(t.number, ())),
+                t.after,
             )
-            for t in plan.trainings
+            for t in (*plan.trunks, *plan.trainings)
         }
         rows = [asdict(task) | {"parent": str(task.parent)} for task in tasks.values()]
         content = {

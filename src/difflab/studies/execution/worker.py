@@ -94,7 +94,11 @@ class Worker:
                     os.close(lock)
                     return None
                 busy = self._busy(pool)
-                free = [key for key in pool.waiting if key not in busy and not RunLock(tasks[key].directory).is_held()]
+                pool.waiting = [key for key in pool.waiting if not self._is_orphan(tasks, key, pool, busy)]
+                ready = [
+                    key for key in pool.waiting if (of := tasks[key].after) not in tasks or tasks[of].is_complete()
+                ]
+                free = [key for key in ready if key not in busy and not RunLock(tasks[key].directory).is_held()]
                 if free and len(busy) < pool.jobs:
                     pool.tasks[me] = free[0]
                     pool.waiting.remove(free[0])
@@ -103,6 +107,20 @@ class Worker:
                 if me in pool.tasks:
                     return tasks[free[0]], pool.jobs
             self.stopped.wait(_PAUSE)
+
+    @staticmethod
+    def _is_orphan(tasks: Mapping[str, TrainingTask], key: str, pool: PoolFile, busy: set[str]) -> bool:
+        """Whether a training waits for one that is not complete, and that nobody will complete: it would wait for ever."""
+        trunk = tasks.get(tasks[key].after)
+        if (
+            trunk is None
+            or trunk.is_complete()
+            or trunk.key in {*pool.waiting, *busy}
+            or RunLock(trunk.directory).is_held()
+        ):
+            return False
+        _say(f"{key} is left out: the training {trunk.key} from which it goes on has not come to its end")
+        return True
 
     def _busy(self, pool: PoolFile) -> set[str]:
         """Trainings that workers are at, and those that a killed worker has left: they take its place until they end."""

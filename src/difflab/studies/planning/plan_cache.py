@@ -81,6 +81,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
             "root": str(plan.root),
             "rows": {name: asdict(row) for name, row in plan.rows.items()},
             "trainings": [asdict(one) | {"parent": str(one.parent)} for one in plan.trainings],
+            "trunks": [asdict(one) | {"parent": str(one.parent)} for one in plan.trunks],
             "cells": [asdict(cell) for cell in plan.cells],
             "unmeasured": plan.unmeasured,
         }
@@ -160,12 +161,16 @@ def _plan(content: Mapping[str, Any], study: Study) -> Plan:
             )
             for name, row in content["rows"].items()
         },
-        trainings=tuple(
-            Training(**one | {"parent": Path(one["parent"]), "overrides": tuple(one["overrides"])})
-            for one in content["trainings"]
-        ),
+        trainings=_trainings(content["trainings"]),
         cells=tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
         unmeasured=content["unmeasured"],
+        trunks=_trainings(content["trunks"]),
+    )
+
+
+def _trainings(nodes: Sequence[Mapping[str, Any]]) -> tuple[Training, ...]:
+    return tuple(
+        Training(**{**one, "parent": Path(one["parent"]), "overrides": tuple(one["overrides"])}) for one in nodes
     )
 
 

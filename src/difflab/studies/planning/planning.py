@@ -30,6 +30,7 @@ from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
+from difflab.studies.planning.trunks import Trunk
 from difflab.studies.scale import RATIO
 from difflab.studies.spec import Row, Study, StudyError, load_study
 
@@ -96,14 +97,20 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
             raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
     _check_margins(study)
     facts = RowFacts()
-    resolved = {row.name: _resolved(study, row, extra) for row in study.rows.values()}
+    prints = _Fingerprints()
+    trunk = None if study.fork is None else Trunk(study, lambda one: _command(study, one, extra), prints.identity)
+    resolved = {row.name: _resolved(study, row, extra, trunk) for row in study.rows.values()}
     matches: dict[str, Match] = {}
     if match is not None:
         baseline = resolved[study.baseline]
         for row in study.compared():
             with _in_row(row):
-                matches[row.name] = match_row(facts, match, solve, _command(study, row, extra), baseline)
-                resolved[row.name] = _resolved(study, row, [*extra, *matches[row.name].overrides])
+                matches[row.name] = match_row(facts, match, solve, _command(study, row.name, extra), baseline)
+                resolved[row.name] = _resolved(study, row, [*extra, *matches[row.name].overrides], trunk)
+    if trunk is not None:
+        for row in study.rows.values():
+            with _in_row(row):
+                trunk.check(resolved[row.name], facts)
     follows: dict[str, tuple[str, ...]] = {}
     check_distinct({row.name: (row, resolved[row.name]) for row in study.rows.values()})
     for row in study.compared():
@@ -121,9 +128,10 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
                 explains=explained_fields((*row.change, *follows.get(row.name, ()))),
                 samples=_evaluation((*study.evaluation.overrides, *row.draw)).num_samples,
             )
-    trainings, cells, lacking = _runs(study, resolved)
+    trainings, cells, lacking = _runs(study, resolved, trunk, prints)
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
-    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows))
+    trunks = () if trunk is None else tuple(trunk.trainings(len(trainings)))
+    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows), trunks)
 
 
 def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:
@@ -145,9 +153,11 @@ def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _command(study: Study, row: Row, extra: Sequence[str]) -> tuple[str, ...]:
-    """Of train.py, but for seed and names."""
-    return (f"+experiment={row.experiment}", *study.overrides, *row.overrides, *extra)
+def _command(study: Study, name: str, extra: Sequence[str]) -> tuple[str, ...]:
+    """Of train.py, but for seed and names: of a row, or of an experiment with what the study says of all rows."""
+    row = study.rows.get(name)
+    experiment, own = (name, ()) if row is None else (row.experiment, row.overrides)
+    return (f"+experiment={experiment}", *study.overrides, *own, *extra)
 
 
 def _check_margins(study: Study) -> None:
@@ -161,25 +171,27 @@ def _check_margins(study: Study) -> None:
             )
 
 
-def _resolved(study: Study, row: Row, extra: Sequence[str]) -> ResolvedConfig:
+def _resolved(study: Study, row: Row, extra: Sequence[str], trunk: Trunk | None) -> ResolvedConfig:
     with _in_row(row):
-        return resolve_row((*_command(study, row, extra), f"seed={study.seeds[0]}"))
+        words, seed = _command(study, row.name, extra), study.seeds[0]
+        return resolve_row((*(words if trunk is None else trunk.continued(words, seed)), f"seed={seed}"))
 
 
 def _runs(
-    study: Study, resolved: Mapping[str, ResolvedConfig]
+    study: Study, resolved: Mapping[str, ResolvedConfig], trunk: Trunk | None, prints: _Fingerprints
 ) -> tuple[tuple[Training, ...], tuple[Cell, ...], str | None]:
     """The trainings, the cells, and why identities are not known where the data are not at hand."""
-    prints = _Fingerprints()
     trainings: dict[str, Training] = {}
     keys: dict[tuple[str, int], str] = {}
     for seed, row in itertools.product(study.seeds, study.rows.values()):  # each row once, then each once more
         config, command = resolved[row.name].config, resolved[row.name].overrides
-        command = tuple(word for word in command if not word.startswith("seed="))
+        command = [word for word in command if not word.startswith("seed=")]
+        name, begins = f"{study.name}/{row.name}", config.get("init_from")
+        if trunk is not None:
+            command, begins = trunk.of_seed(command, seed), {**(begins or {}), "checkpoint": trunk.state(seed)}
         with _in_row(row):
             data, evaluation = prints.of(config["data"]), prints.of(config["evaluation"])
-            name = f"{study.name}/{row.name}"
-            initial = prints.initial(config.get("init_from"), Path(str(config["run"]["root"])) / name)
+            initial = prints.initial(begins, Path(str(config["run"]["root"])) / name)
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
         key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation, initial=initial)
         if key not in trainings:
@@ -191,6 +203,7 @@ def _runs(
                 parent=Path(str(config["run"]["root"])) / name,
                 overrides=(*search_words(), *command, *project, f"run.name={name}", f"seed={seed}"),
                 steps=config["trainer"]["max_steps"],
+                after="" if trunk is None else trunk.identity(seed),
             )
     cells = []
     for row in study.rows.values():
@@ -242,6 +255,11 @@ class _Fingerprints:
     def of(self, node: Mapping[str, Any]) -> str:
         """The fingerprint of a part, as of data or of an evaluation."""
         return self._once(node, lambda: build(node).fingerprint)
+
+    def identity(self, resolved: ResolvedConfig, seed: int) -> str:
+        """Of a run that begins with the weights that the seed draws."""
+        config = resolved.config
+        return identity(with_seed(resolved, seed), self.of(config["data"]), self.of(config["evaluation"]))
 
     def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
         """Of the weights from which training starts; "" for those that the seed draws."""

@@ -113,6 +113,7 @@ def plan_notes(plan: Plan, rate: float | None, sd: Margin | None, wanted: Margin
         cost_sentence(plan)
         + ("" if rate is None else f" {(trained + drawn) / rate / 3600:.3g} hours at {rate:.3g} FLOP/s."),
         *_matched(plan),
+        *_forked(plan),
     ]
     for name, row in plan.rows.items():
         if together := changed_together(study.rows[name]):
@@ -130,6 +131,19 @@ def plan_notes(plan: Plan, rate: float | None, sd: Margin | None, wanted: Margin
         lines += [*_cost(plan), f"runs        {plan.root.resolve()}"]
         lines += [f"note        {other}" for other in (execution.namesake(plan),) if other]
     return [*lines, _power(plan, sd, wanted)]
+
+
+def _forked(plan: Plan) -> list[str]:
+    """What rows have in common before they differ."""
+    fork = plan.study.fork
+    if fork is None:
+        return []
+    there = sum((trunk.directory / "complete.json").exists() for trunk in plan.trunks)
+    trained = f", {there} of which are trained" if there else ""
+    return [
+        f"fork        at step {fork.at:,} of {fork.source}: every row goes on from the run of its seed that has trained the steps before "
+        f"({len(plan.trunks)} runs in {plan.trunks[0].parent}{trained})"
+    ]
 
 
 def _matched(plan: Plan) -> list[str]:
