@@ -125,10 +125,10 @@ def plan_job(
     conditions = known if before is None else _after(known, before)
     seeds = torch.arange(options.first_seed, options.first_seed + drawn)
     _warn_of_empty(model, conditions, seeds)
+    if set(model.told) - {"label", "image"}:
+        known.check_told()
     # what a stage before is to draw is not there yet
     guidance.check_condition(model.denoiser, lambda: known(seeds[:1]), model.dropout)
-    if set(known.drawing.told) - {"label", "image"}:
-        known.check_told()
     job = SamplingJob(model, config, sampler, guidance, build(options.compute), conditions, out, options, drawn, before)
     if not options.overwrite:
         job.folder.check()

@@ -16,16 +16,16 @@ from difflab.distributed import Processes
 from difflab.distributed.group import first_text, from_first_process, rank, sum_over_processes, world_size
 from difflab.distributed.meeting import meeting
 from difflab.distributed.world import TIMEOUT
-from difflab.files import atomic_file
+from difflab.files import atomic_file, write_text
 from difflab.runs.saved_checkpoints import own_code
 from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals
 from difflab.sampling.formats import grid_of
 from difflab.sampling.prompts import Conditions
-from difflab.sampling.sample_set import SampleSet, SamplingError, SamplingStopped
+from difflab.sampling.sample_set import LIST, SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
-from difflab.types import Condition, Label
+from difflab.types import Condition, Label, Readable
 
 if TYPE_CHECKING:
     from difflab.sampling.formats import Format
@@ -122,7 +122,8 @@ def _drawn(folder: SampleSet, k: int, seeds: Tensor, cond: Condition, draw_batch
     window = f"seeds {int(seeds[0])} .. {int(seeds[-1])}"
     try:
         images, label = draw_batch(seeds, cond), Label.of(cond)
-        folder.shards.write(k, images.cpu(), None if label is None else label.number.cpu())
+        texts = {name: part.texts() for name, part in cond.items() if isinstance(part, Readable)}
+        folder.shards.write(k, images.cpu(), None if label is None else label.number.cpu(), texts)
     except torch.OutOfMemoryError:
         return f"{window}: the device has not enough memory for batches of {len(seeds)}; give a smaller batch_size"
     except OSError as error:
@@ -206,6 +207,10 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
         try:
             with atomic_file(grid) as path:
                 save_image(grid_of(shown, job.conditions.columns), path, format="png")
+            for name, lines in shards.texts().items():
+                file = folder.path / f"{name}{LIST}"
+                write_text(file, "".join(f"{' '.join(line.split())}\n" for line in lines))
+                folder.record(file.name, file)
         except OSError as error:
             folder.end()
             raise SamplingError(str(error)) from error

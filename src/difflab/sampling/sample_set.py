@@ -3,6 +3,7 @@
 plan.json      everything on which the images depend, as dotted fields: weights, sampler, guidance, seeds, batch size ... Not the number
                of images, which may grow, nor that of processes. Beside it their number, and what is written of them so far
 shards/        what is drawn so far
+<part>.txt     what each image was drawn for, a line for each, where that can be read, as captions
 complete.json  what was written of it, once all is done
 
 One folder holds one set: what plan.json and complete.json list of another set, or of fewer or more images, goes when drawing begins.
@@ -36,6 +37,8 @@ class SamplingStopped(Exception):
 
 
 PLAN_FILE = "plan.json"
+LIST = ".txt"
+"""Ending of the lists of what images were drawn for."""
 COMPLETE_FILE = "complete.json"
 
 
@@ -249,7 +252,8 @@ def read_set(folder: Path) -> tuple[list[Path], dict[str, Any]]:
             f"the images in {folder} are not complete: run the command that draws them again ({error})"
         ) from error
     check_inside(map(str, files.values()), folder / COMPLETE_FILE)
-    written = [folder / path for name, path in files.items() if name != "grid" and (folder / path).exists()]
+    images = [path for name, path in files.items() if name != "grid" and not name.endswith(LIST)]
+    written = [folder / path for path in images if (folder / path).exists()]
     if not written:
         raise SamplingError(f"{folder} has no images in a format that can be read: draw them with format=npz")
     drawing = {

@@ -1,14 +1,16 @@
 """Drawn images on the disk, a file per batch.
 
 Shard k holds the images of the seeds first_seed + [k B, (k + 1) B): safetensors with images uint8 [B, C, H, W], labels [B] where there are
-any, and a hash of each image [B, 16]. It is written whole or not at all, so a shard that is there counts.
+any, and a hash of each image [B, 16]; in its header what images were drawn for, where that can be read, as captions. It is written whole or
+not at all, so a shard that is there counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Int, UInt8
@@ -17,9 +19,13 @@ from torch import Tensor
 
 from difflab.data.dataset import content_of, fingerprint_of, of_class, pixel_digest
 from difflab.files import write_bytes
-from difflab.reading import FileError
+from difflab.reading import FileError, parse_json
 from difflab.reading.arrays import opened_safetensors
+from difflab.reading.json import dumps
 from difflab.types import Condition
+
+_TEXTS = "texts"
+"""Name in the header."""
 
 
 class ShardFolder:
@@ -34,15 +40,37 @@ class ShardFolder:
         self.path = Path(path)
         self.batch_size = batch_size
 
-    def write(self, k: int, images: UInt8[Tensor, "b c h w"], labels: Int[Tensor, " b"] | None) -> None:
-        """Shard k; its tensors on the CPU."""
+    def write(
+        self,
+        k: int,
+        images: UInt8[Tensor, "b c h w"],
+        labels: Int[Tensor, " b"] | None,
+        texts: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """Writes shard k.
+
+        Args:
+            k: Its number.
+            images: On the CPU.
+            labels: On the CPU; None where there are none.
+            texts: Part of the condition -> what it says of each image.
+        """
         images = images.contiguous()
         columns = {"images": images, "digests": _digests(images)} | ({} if labels is None else {"labels": labels})
-        write_bytes(self.file(k), save(columns))
+        write_bytes(
+            self.file(k),
+            save(columns, {_TEXTS: dumps({name: list(one) for name, one in texts.items()})} if texts else None),
+        )
 
     def read(self, k: int, column: str) -> Tensor:
         with opened_safetensors(self.file(k)) as file:
             return file.get_tensor(column)
+
+    def texts(self, k: int) -> dict[str, list[str]]:
+        """What the parts of the condition that can be read say of each image of shard k."""
+        with opened_safetensors(self.file(k)) as file:
+            header = file.metadata() or {}
+        return parse_json(header[_TEXTS], f"{self.file(k)}: its header") if _TEXTS in header else {}
 
     def has_labels(self) -> bool:
         with opened_safetensors(self.file(0)) as file:
@@ -112,6 +140,14 @@ class Shards:
 
     def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
         return of_class(self.labels, torch.as_tensor(indices))
+
+    def texts(self) -> dict[str, list[str]]:
+        """Part of the condition -> what it says of each image, of those parts that can be read."""
+        found: dict[str, list[str]] = {}
+        for k, count in self._counts():
+            for name, lines in self.folder.texts(k).items():
+                found.setdefault(name, []).extend(lines[:count])
+        return found
 
     def where(self, index: int) -> str:
         """What an error calls an image."""
