@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def sample_from(checkpoint: object, out: Path, *overrides: str) -> list[str]:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         sample(config)
     return printed.getvalue().splitlines()
+
+
+def rewound(source: Path, target: Path, step: int) -> None:
+    """A copy of a run as it was after a checkpoint."""
+    shutil.copytree(source, target)
+    (run,) = target.glob("*/*")
+    (run / "complete.json").unlink()
+    for path in run.glob("checkpoints/step-*.ckpt"):
+        if int(path.stem.split("-")[1]) > step:
+            path.unlink()
 
 
 def saved_state(run: RunDirectory) -> dict:

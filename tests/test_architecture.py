@@ -64,7 +64,7 @@ MATHEMATICS = {
 TEXT_AND_FILES = {"files", "formatting", "reading", "former_names", "on_demand", "suggest"}
 BELOW_DATA = {*TEXT_AND_FILES, "runtime", "types", "noise"}
 NUMBERS = {*BELOW_DATA, "distributed", "data", "features", "metrics"}
-MODELS = {*MATHEMATICS, *NUMBERS, "runs", "config", "training", "checkpoints"}
+MODELS = {*MATHEMATICS, *NUMBERS, "runs", "config", "training", "adapters", "checkpoints"}
 MACHINERY = {
     "files": {"reading"},
     "formatting": set(),
@@ -82,6 +82,7 @@ MACHINERY = {
     "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "data", "runs", "config"},
     "config": {*BELOW_DATA, "distributed", "data", "runs", "cluster"},
     "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
+    "adapters": {"suggest", "runtime"},
     "checkpoints": MODELS - {"checkpoints"},
     "sampling": MODELS,
     "evaluation": {*MODELS, "sampling"},
@@ -103,6 +104,7 @@ FRAMEWORKS = {
     "submitit": {"cluster", "studies", "config"},
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},
+    "peft": {"adapters"},
     "matplotlib": {"evaluation", "studies"},
     "statsmodels": set(),
     "jinja2": {"studies"},

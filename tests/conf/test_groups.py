@@ -12,6 +12,7 @@ from torch import nn
 
 import difflab
 from difflab import (
+    adapters,
     conditioning,
     data,
     ema,
@@ -65,6 +66,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
     "format": (formats, formats.Format),
+    "adapter": (adapters, adapters.Adapter),
     "conditions": (conditions, conditions.Conditions),
 }
 """Group -> the package that it mirrors, and what its choices are."""

@@ -6,11 +6,10 @@ from functools import partial
 import pytest
 import torch
 from torch.optim import lr_scheduler
-from two_processes import rewound
 
 from difflab.runs.export import read_exported
 from difflab.training.optimization import Learning
-from running import SHORT, differences, saved_state, train_small
+from running import SHORT, differences, rewound, saved_state, train_small
 from tiny import AtEachStep, fit, tiny_module, weights
 
 SOME = (

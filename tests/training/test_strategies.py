@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
-from two_processes import GATHER_ALL, HAS_DEEPSPEED, needs_deepspeed, rewound, rows_of, run_in, torchrun
+from two_processes import GATHER_ALL, HAS_DEEPSPEED, needs_deepspeed, rows_of, run_in, torchrun
 
 from difflab.config.derived import divide
 from difflab.data import DataError
@@ -17,7 +17,7 @@ from difflab.runs import RunDirectory
 from difflab.sharding import check_no_scalars
 from difflab.training.sharding import DDP, FSDP, Automatic, DeepSpeed, Single
 from learned import CHOSEN, LearnedSchedule
-from running import composed, differences, saved_state, train_small
+from running import composed, differences, rewound, saved_state, train_small
 
 pytestmark = pytest.mark.long
 

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,13 +46,3 @@ def rows_of(run: RunDirectory) -> list[dict[str, float]]:
 def run_in(root: Path) -> RunDirectory:
     (path,) = root.glob("*/*")
     return RunDirectory(path)
-
-
-def rewound(source: Path, target: Path, step: int) -> None:
-    """A copy of a run as it was after a checkpoint."""
-    shutil.copytree(source, target)
-    (run,) = target.glob("*/*")
-    (run / "complete.json").unlink()
-    for path in run.glob("checkpoints/step-*.ckpt"):
-        if int(path.stem.split("-")[1]) > step:
-            path.unlink()

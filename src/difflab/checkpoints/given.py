@@ -154,14 +154,16 @@ class GivenWeights:
         return _of_run(found, run.path)
 
     def _of_checkpoint(self, path: Path) -> Source:
+        run = RunDirectory(path.parent.parent)
+        config = run.settings() if run.config.is_file() else {}
+        if config.get("adapter"):
+            return _of_run(run_weights(str(path), self.track, None), path)
         saved = read_run(path)
         tracks = model_weights(saved)
         track = self.track or next(iter(tracks))
         if track not in tracks:
             raise ConfigError(f"init_from.track={track}: {path} has no such weights; there are {', '.join(tracks)}")
-        run = RunDirectory(path.parent.parent)
-        classes = _classes(run.settings()) if run.config.is_file() else None
-        return Source(tracks[track], f"{path} ({track}, step {saved['global_step']})", classes)
+        return Source(tracks[track], f"{path} ({track}, step {saved['global_step']})", _classes(config))
 
     def _released(self, path: Path) -> Source:
         from difflab.checkpoints import openai

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from difflab.reading import read_text, shown
 from difflab.reading.json import fields
 from difflab.runs.export import model_weights, read_exported, read_run, reconstruct
 from difflab.runs.listing import SeveralRunsError, found_run, is_run
-from difflab.runs.saved_checkpoints import agreed_checkpoint, is_whole, saved, step_of
+from difflab.runs.saved_checkpoints import agreed_checkpoint, is_whole, newest, saved, step_of
 from difflab.suggest import suggestion
 from difflab.training import TrainedModule
 
@@ -84,7 +84,9 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
             raise ConfigError(f"track={track} and ema=posthoc are two averages: leave one of them out")
         config = _config(path / "config.yaml")
         weights, step = reconstruct(path / "snapshots", posthoc_std)
-        return RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step)
+        if (config.get("trainable") or config.get("adapter")) and (last := newest(path / "checkpoints")) is not None:
+            weights = {**model_weights(read_run(last))["online"], **weights}  # snapshots hold what learns
+        return _merged(RunWeights(config, weights, f"posthoc std {posthoc_std:g}", path / "snapshots", step))
     if path.is_dir():
         checkpoint = agreed_checkpoint(path / "checkpoints")
         if checkpoint is None:
@@ -100,7 +102,13 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
         raise ConfigError(
             f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"
         )
-    return _exported(path, track) if path.suffix == ".safetensors" else _saved(path, track)
+    return _merged(_exported(path, track) if path.suffix == ".safetensors" else _saved(path, track))
+
+
+def _merged(found: RunWeights) -> RunWeights:
+    """The same for the model itself, without what an adapter has added to it."""
+    adapter = build(found.config["adapter"]) if found.config.get("adapter") else None
+    return found if adapter is None else replace(found, weights=adapter.merged(found.weights))
 
 
 def at_step(name: str) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,26 @@ def export_weights(
         raise WriteError.of(path, error) from error
 
 
-def export_all(directory: str | Path, checkpoint: dict, config: str, data: Mapping[str, Any]) -> list[Path]:
-    """<directory>/<track>.safetensors for the online weights and every EMA track of a loaded checkpoint."""
+def export_all(
+    directory: str | Path,
+    checkpoint: dict,
+    config: str,
+    data: Mapping[str, Any],
+    merged: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+) -> list[Path]:
+    """<directory>/<track>.safetensors for the online weights and every EMA track of a loaded checkpoint.
+
+    Args:
+        directory: Of the files.
+        checkpoint: The content.
+        config: The run's configuration (yaml).
+        data: Which images it was trained on.
+        merged: Makes the model's own weights of those that an adapter has added to.
+    """
     written = []
     for track, weights in model_weights(checkpoint).items():
         written.append(Path(directory) / f"{track}.safetensors")
-        export_weights(written[-1], weights, track, checkpoint["global_step"], config, data)
+        export_weights(written[-1], merged(weights), track, checkpoint["global_step"], config, data)
     return written
 
 

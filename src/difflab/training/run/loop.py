@@ -46,9 +46,9 @@ from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
 from difflab.runtime.process import SLACK
 from difflab.runtime.signals import TRAINING, signals
-from difflab.training.optimization import Learning
 from difflab.training.run import trainer as summary
 from difflab.training.run.exit_status import ExitStatus, fit
+from difflab.training.run.learning import learn
 from difflab.training.run.trainer import build_trainer
 
 
@@ -106,7 +106,8 @@ class TrainingRun:
         self.evaluation = options.build("evaluation").fitting(self.data)
         self.code = code_of(config)
         self.initial = InitialWeights.of(options.build("init_from"), Path(options.folder), self.module.model)
-        self._learn()
+        self.adapter = options.build("adapter") or None
+        learn(self.module, self.adapter, config, self.initial.given is not None)
         self.identity = self._identity(self.code.fingerprints())
         meeting().roll_call({"configuration, data or code of the user's": self.identity, "difflab": own_code()})
         self.directory = RunDirectory(
@@ -175,13 +176,6 @@ class TrainingRun:
         if status.message:
             print(f"{self.directory.path}: {status.message}", file=sys.stderr)
             raise Ended(status.code, status.message, self.interruption.ends_others)
-
-    def _learn(self) -> None:
-        config = self.options.config
-        try:
-            self.module.learn(Learning(config["trainable"], config["lr_scale"] or {}))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
 
     def _identity(self, code: dict[str, str]) -> str:
         return identity(
@@ -288,7 +282,8 @@ class TrainingRun:
         run, last = self.directory, newest(self.directory.checkpoints, self.unfit)
         if last is None:
             return
-        export_all(run.weights, read_checkpoint(last), run.config.read_text(encoding="utf-8"), self._data)
+        merged = self.adapter.merged if self.adapter else dict
+        export_all(run.weights, read_checkpoint(last), run.config.read_text(encoding="utf-8"), self._data, merged)
         if early:
             print(early)
         run.finish({"step": self.trainer.global_step, **run.last_scores()}, early)
