@@ -278,6 +278,22 @@ def test_bits_per_dim_are_measured_on_the_reference(runs):
     assert results_of(again, 30)["bits_per_dim"].value == pytest.approx(measured.value, rel=1e-5)
 
 
+def test_bits_per_dim_of_the_probability_flow(runs):
+    """Another likelihood is another number, image by image from seeds."""
+    flow = ("likelihood=probability_flow", "likelihood.tolerance=0.05", "likelihood.probes=2")
+    request = (f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=6", *flow)
+    measured = results_of(evaluated(*request), 6)["bits_per_dim_flow"]
+    assert measured.std_error is not None
+    assert measured.info.label == "bits/dim of the probability flow"
+    assert measured.protocol.fields["likelihood.tolerance"] == 0.05
+    assert measured.protocol.fields["likelihood.probe._target_"].endswith("Rademacher")
+    assert not [name for name in measured.protocol.fields if name.startswith(("sampler", "guidance"))]
+    again = results_of(evaluated(*request, "batch_size=4"), 6)["bits_per_dim_flow"]
+    assert again.value == pytest.approx(measured.value, rel=1e-6)
+    both = results_of(evaluated(*request, "likelihood/probe=gaussian"), 6).measurements
+    assert len({number.value for number in both if number.metric == "bits_per_dim_flow"}) == 2
+
+
 def test_statistics_that_others_publish_serve_as_reference(runs, tmp_path, capsys):
     pixels = Digits().images(range(300)).permute(0, 2, 3, 1).numpy()
     np.savez(tmp_path / "real.npz", pixels)
@@ -359,12 +375,13 @@ def test_wrong_input_is_named_before_any_image_is_drawn(
 
 
 def test_two_processes_measure_what_one_does(runs, tmp_path):
-    request = (f"checkpoint={runs[0].run.path}", *FEW, f"out={tmp_path / 'two'}", "bits_per_dim=20")
+    flow = ("likelihood=probability_flow", "likelihood.tolerance=0.05")
+    request = (f"checkpoint={runs[0].run.path}", *FEW, *flow, f"out={tmp_path / 'two'}", "bits_per_dim=6")
     environment = {**os.environ, "DIFFLAB_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "evaluate.py"), *request, "devices=2"]
     subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=900)
     two = Results.from_json((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
-    evaluated(*request[:-2], f"out={tmp_path / 'one'}", "bits_per_dim=20")
+    evaluated(*request[:-2], f"out={tmp_path / 'one'}", "bits_per_dim=6")
     one = Results.from_json((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))
     assert [m.metric for m in one.measurements] == [m.metric for m in two.measurements]
     for a, b in zip(one.measurements, two.measurements, strict=True):

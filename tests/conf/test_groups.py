@@ -18,6 +18,7 @@ from difflab import (
     ema,
     features,
     guidance,
+    likelihoods,
     metrics,
     networks,
     noise_conditioning,
@@ -29,6 +30,7 @@ from difflab import (
 )
 from difflab.conditioning import augmentations, shrinks
 from difflab.guidance import scores, shapes
+from difflab.likelihoods import probability_flow
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import along, grids
@@ -49,6 +51,8 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "guidance": (guidance, guidance.Guidance),
     "guidance/shape": (shapes, shapes.Shape),
     "guidance/score": (scores, scores.Score),
+    "likelihood": (likelihoods, likelihoods.Likelihood),
+    "likelihood/probe": (probability_flow, probability_flow.Probe),
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
     "sampler/along": (along, along.Along),
@@ -288,6 +292,7 @@ def test_a_file_opens_with_a_line_about_itself(file):
 
 
 ELSEWHERE_MADE = (
+    "likelihood/",
     "callbacks/",
     "conditioning/augmentation/",
     "conditioning/shrink/",

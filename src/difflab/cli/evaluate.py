@@ -39,9 +39,8 @@ EXAMPLES = [
     ("evaluate 'compare=[A/results.json,B/results.json]' 'waive=[track]'", "numbers side by side, if comparable"),
 ]
 
-GROUPS = frozenset(
-    {"metric", "extractor", "data", "sampler", "sampler/grid", "guidance", "conditions", "quantization", "logger"}
-)
+OF_SAMPLING = {"sampler", "sampler/grid", "guidance", "conditions", "quantization"}
+GROUPS = frozenset({"metric", "likelihood", "likelihood/probe", "extractor", "data", "logger", *OF_SAMPLING})
 VALUES = [
     f"checkpoint    a run, .ckpt, .safetensors or openai:<path>; several as [A,B,C]. All values of {program('sample')} say how it draws",
     f"stages        in its place a cascade, as {program('sample')} draws it: stages=[BASE,UPSAMPLER] stage.1.steps=25",

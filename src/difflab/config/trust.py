@@ -42,7 +42,7 @@ VARIABLE = "DIFFLAB_TRUST"
 NOT_READ = frozenset(
     {
         *("launcher", "strategy", "trainer", "checkpoint_io", "divergence", "evaluation", "callbacks", "logger"),
-        *("hydra", "hparams_search", "debug", "trust", "format", "metric", "quantization", "init_from"),
+        *("hydra", "hparams_search", "debug", "trust", "format", "metric", "likelihood", "quantization", "init_from"),
     }
 )
 """Nodes of a configuration, and groups of conf/, from which nothing is built that is read back: they say where and how a run was executed,

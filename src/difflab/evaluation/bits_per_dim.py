@@ -1,42 +1,42 @@
-"""Bits per dimension of a model on the images of its reference.
+"""Bits per dimension of a model on the images of its reference, by a likelihood of `difflab.likelihoods`.
 
-Bits per dimension of many images: means over the images with standard errors, summed over batches and processes.
-
-Kept are sums only: n, sum total, sum total^2, sum prior, and of every step of the chain the sums of its term of the bound and of
-its squared errors. So memory is that of the chain, whatever the number of images. The terms themselves come from
-`difflab.objectives.bound_steps`.
+Means over the images with standard errors, summed over batches and processes. Kept are sums only: n, sum total, sum total^2, sum
+prior, and of every step, if the likelihood has such, the sums of its term of the bound and of its squared errors. So memory is that of
+the chain, whatever the number of images.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from difflab.config.build import build
 from difflab.data.subset import Spread
 from difflab.distributed import Processes
 from difflab.distributed.group import rank, sum_over_processes, world_size
 from difflab.evaluation.evaluator import Evaluator
 from difflab.evaluation.results import Measurement
 from difflab.guidance import chained
+from difflab.likelihoods import Likelihood, VariationalBound
 from difflab.metrics.protocol import MetricInfo, Protocol, Value
 from difflab.noise import ImageNoise
-from difflab.objectives import bound_steps, prior_bits
 from difflab.runtime.progress import Progress
-from difflab.sampling.job import SamplingJob
+from difflab.sampling.job import SamplingJob, code_fields
 
 Step = tuple[float, Tensor, Tensor, Tensor]
 """(t, term of the bound, squared error of x_0, squared error of eps), [B] each: an `objectives.BoundStep`."""
 
-NAME = "bits_per_dim"
-
-INFO = MetricInfo(higher_is_better=False, unit="bits/dim", label="bits/dim")
+INFO = MetricInfo(higher_is_better=False, unit="bits/dim", label=VariationalBound.label)
 """Of 8-bit images, whose likelihoods are probabilities: never below 0."""
+
+DENSITIES = (-math.inf, math.inf)
+"""Where the bits of real values can lie: a density is no probability."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,16 @@ class BitsPerDim:
     x0_mse: Float64[Tensor, " n"]
     eps_mse: Float64[Tensor, " n"]
 
-    def measurement(self, protocol: Protocol) -> Measurement:
-        return Measurement.of(NAME, self.value, self.samples, protocol, INFO, self.std_error, self.samples)
+    def measurement(
+        self, protocol: Protocol, likelihood: Likelihood | type[Likelihood] = VariationalBound, pixels: bool = True
+    ) -> Measurement:
+        info = replace(INFO, label=likelihood.label, **({} if pixels else {"bounds": DENSITIES}))
+        return Measurement.of(likelihood.name, self.value, self.samples, protocol, info, self.std_error, self.samples)
 
     @classmethod
     def declared(cls, name: str, fields: Mapping[str, Value]) -> MetricInfo | None:
         """What kind of number this is, if it is a bound that an earlier version measured."""
-        return INFO if name == NAME else None
+        return INFO if name == VariationalBound.name else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, for a file and for a plot of vb against t."""
@@ -100,8 +103,8 @@ class BoundSums:
         """Adds a batch and gives its images' bounds.
 
         Args:
-            prior: `objectives.prior_bits`.
-            steps: `objectives.bound_steps`: all of them, the noisiest first; taken as they come, so that none is kept.
+            prior: What belongs to no step.
+            steps: All of them, the noisiest first; taken as they come, so that none is kept.
         """
         prior = prior.to(self.images)
         total, found, sums = prior.clone(), [], []
@@ -120,7 +123,8 @@ class BoundSums:
             raise ValueError(f"the bound of image {worst} of this batch of {len(total)} is not finite")
         n = torch.full_like(prior, 1).sum()
         self.images += torch.stack([n, total.sum(), total.square().sum(), prior.sum()])
-        self.steps += torch.stack(sums[::-1], dim=1)
+        if sums:
+            self.steps += torch.stack(sums[::-1], dim=1)
         return total
 
     def all_reduced(self) -> BoundSums:
@@ -142,60 +146,63 @@ class BoundSums:
 NOISE_SEED = 0
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A measured bound.
-
-    Attributes:
-        found: Means and every step's terms.
-        protocol: How it was measured.
-    """
-
-    found: BitsPerDim
-    protocol: Protocol
-
-    @property
-    def measurement(self) -> Measurement:
-        return self.found.measurement(self.protocol)
-
-
 @torch.no_grad()
-def measure_bound(count: int, job: SamplingJob, evaluator: Evaluator, processes: Processes) -> Bound:
-    """The variational bound of `count` images, spread evenly over the reference, along the chain of the sampler's grid.
+def measure_likelihood(
+    node: Mapping[str, Any], count: int, job: SamplingJob, evaluator: Evaluator, processes: Processes
+) -> tuple[Measurement, BitsPerDim]:
+    """The bits per dimension of `count` images, spread evenly over the reference.
 
-    The model's own variance decides, whatever the sampler's; guidance is left out, since a guided denoiser has no likelihood to speak of,
-    but for bounds on x_0, with which the papers' numbers were computed. All processes must call it.
+    Guidance is left out, since a guided denoiser has no likelihood to speak of, but for bounds on x_0 where the likelihood is asked within
+    them. All processes must call it.
+
+    Args:
+        node: Of the likelihood, plain and resolved.
+        count: Images.
+        job: Whose model it is.
+        evaluator: Whose reference has the images.
+        processes: Which share them.
+
+    Returns:
+        The number, and what it is made of.
     """
+    likelihood: Likelihood = build(node)
     source = evaluator.source
     images = source.images if source else None
     if source is None or images is None:
         raise ValueError("bits_per_dim needs images to measure, and the reference is a file of statistics")
-    if images.images([0]).dtype != torch.uint8:
-        raise ValueError("bits_per_dim needs 8-bit images: these data are no pixels")
+    pixels = images.images([0]).dtype == torch.uint8
+    if not pixels and not likelihood.of_densities:
+        raise ValueError(
+            "bits_per_dim needs 8-bit images: these data are no pixels. likelihood=probability_flow measures densities"
+        )
     chosen = Spread(images, count)
     denoiser = job.model.denoiser.to(processes.device).eval()
-    chain = job.sampler.chain(denoiser.schedule)
-    sums = BoundSums(chain.times, processes.device)
-    bounds = {name: part for name, part in job.guidance.guidances.items() if part.bounds_x0}
+    times = likelihood.times(denoiser.schedule, job.sampler)
+    sums = BoundSums(times, processes.device)
+    bounds = {name: part for name, part in job.guidance.guidances.items() if part.bounds_x0 and likelihood.bounded}
     denoise = chained(list(bounds.values()), denoiser)
     mine = range(rank(), count, world_size())
     size, progress = job.options.batch_size, Progress(shown=rank() == 0)
     with progress.task("bits per dimension", count) as task:
         for start in range(0, len(mine), size):
             index = torch.tensor(mine[start : start + size])
-            x_0 = chosen.images(index.tolist()).to(processes.device).float() / 127.5 - 1
+            x_0 = chosen.images(index.tolist()).to(processes.device).float()
+            x_0 = x_0 / 127.5 - 1 if pixels else x_0
             noise = ImageNoise(NOISE_SEED, index.to(processes.device))
             cond = job.conditions.drawing.condition_of(chosen.condition(index).to(processes.device), x_0, noise)
-            sums.update(prior_bits(x_0, chain), bound_steps(x_0, cond, denoise, denoiser.variance, chain, noise))
+            found = likelihood(denoiser, denoise, x_0, cond, noise, times, 2 / 255 if pixels else None)
+            sums.update(found.prior, found.steps)
             task.advance(min(count, (start + len(index)) * world_size()))
     fields: dict[str, Any] = {
-        "metric": {"name": "bits_per_dim"},
+        "metric": {"name": likelihood.name},
         "samples": count,
         "reference": source.fields,
-        "sampler": {"grid": job.config["sampler"]["grid"]},
+        **({"sampler": {"grid": job.config["sampler"].get("grid")}} if likelihood.of_sampler else {}),
+        **({} if likelihood.name == VariationalBound.name else {"likelihood": dict(node), **code_fields(node)}),
         "guidance": {name: job.config["guidance"][name] for name in bounds},
         "track": job.model.track,
         "precision": "32-true",
         "seeds": str(NOISE_SEED),
     }
-    return Bound(sums.all_reduced().result(), Protocol.of(fields))
+    result = sums.all_reduced().result()
+    return result.measurement(Protocol.of(fields), likelihood, pixels), result

@@ -5,7 +5,7 @@ How a model draws the images is said by `difflab.sampling.SamplingOptions`, whos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -34,6 +34,7 @@ class EvaluationOptions:
         reference_images: How many of the reference's images, spread evenly over it; None for all.
         replicates: Of the bootstrap behind each standard error; 0 for none.
         bits_per_dim: Images of the reference whose bits per dimension are measured as well; 0 for none.
+        likelihood: Node of how these are measured; None for the variational bound.
         check: The other project whose own computation is put beside these numbers.
         out: Folder of the results; None for one beside the run.
         features: Folder of embedded images; None for the cache.
@@ -59,6 +60,7 @@ class EvaluationOptions:
     reference_images: Several | None = None
     replicates: Natural = 0
     bits_per_dim: Natural = 0
+    likelihood: Annotated[Node | None, Key(refers=True)] = None
     check: Annotated[Word, Matching("torch_fidelity", "torch_fidelity")] | None = None
     out: Folder | None = None
     features: Folder | None = None
@@ -79,6 +81,16 @@ class EvaluationOptions:
     def dataset(self) -> Any:
         """Node of the data set that the command names; None for none. What else is said of data refers to keys of training."""
         return None if self.data is None else resolved({"data": self.data}, "data.dataset")
+
+    def likelihood_of(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Node of the likelihood, in which parts of the model are meant by ${...}.
+
+        Args:
+            model: The model's configuration.
+        """
+        if self.likelihood is None:
+            return {"_target_": "difflab.likelihoods.VariationalBound"}
+        return resolved({**model, "likelihood": self.likelihood}, "likelihood")
 
     @property
     def limits(self) -> tuple[float, float] | None:

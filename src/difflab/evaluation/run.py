@@ -12,7 +12,7 @@ from difflab.config.groups import ConfigError
 from difflab.data.dataset import LabelledSource
 from difflab.data.subset import at_most, spread
 from difflab.distributed import Processes
-from difflab.evaluation.bits_per_dim import measure_bound
+from difflab.evaluation.bits_per_dim import measure_likelihood
 from difflab.evaluation.evaluator import NOTHING_TO_COMPARE_WITH, Evaluator
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.published import compare_with_targets, published_table, read_targets
@@ -226,9 +226,11 @@ def measure(
         else:
             processes.start()
         if options.bits_per_dim and images.job is not None:
-            bound = measure_bound(options.bits_per_dim, images.job, evaluator, processes)
-            found.append(bound.measurement)
-            about["bits_per_dim"] = bound.found.to_dict()
+            number, terms = measure_likelihood(
+                options.likelihood_of(images.job.config), options.bits_per_dim, images.job, evaluator, processes
+            )
+            found.append(number)
+            about[number.metric] = terms.to_dict()
         if notes:
             about["notes"] = notes
         results = Results(found, about)

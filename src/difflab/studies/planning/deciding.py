@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difflab.config.build import build, target
-from difflab.evaluation.bits_per_dim import NAME as BITS_PER_DIM
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
 from difflab.evaluation.run import extractor_of
 from difflab.features import FeatureExtractor
 from difflab.features.inception import FILES, find_inception_weights
+from difflab.likelihoods import VariationalBound
 from difflab.metrics import FeatureMetric, Protocol
 
 CHOICE = "in the study's `evaluation`, under `overrides`"
@@ -45,7 +45,7 @@ class Deciding:
                 )
         names = [
             *(name for metric in chosen for name in metric.names(identity)),
-            *[BITS_PER_DIM] * bool(asked.bits_per_dim),
+            *[target(asked.likelihood).name if asked.likelihood else VariationalBound.name] * bool(asked.bits_per_dim),
         ]
         missing = [metric for metric in metrics if metric not in names]
         if not missing:

@@ -1,0 +1,6 @@
+"""Likelihoods: (model, images) -> bits per dimension."""
+
+from difflab.likelihoods.likelihood import Bits, Likelihood, VariationalBound
+from difflab.likelihoods.probability_flow import ProbabilityFlow
+
+__all__ = ["Bits", "Likelihood", "ProbabilityFlow", "VariationalBound"]

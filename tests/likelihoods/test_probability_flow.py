@@ -1,0 +1,128 @@
+"""The likelihood of the probability flow against that of a mixture of Gaussians, which is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import nn
+
+from difflab.data import GaussianMixture
+from difflab.likelihoods import ProbabilityFlow, VariationalBound
+from difflab.likelihoods.probability_flow import Gaussian, Rademacher
+from difflab.noise import ImageNoise
+from difflab.samplers import DDIM
+from difflab.samplers.grids import UniformGrid
+from difflab.schedules import EDM, NoiseSchedule, VariancePreserving, cosine
+from difflab.types import AlphaSigma, Condition, Prediction
+
+MIXTURE = GaussianMixture.random(3, (1, 2, 2), spread=0.4, std=0.2, seed=1)
+NUMBERS = torch.arange(10)
+NOISE = ImageNoise(0, NUMBERS)
+DATA = MIXTURE.sample(NOISE, MIXTURE.sample_labels(NOISE))
+
+
+class Straight(NoiseSchedule):
+    """alpha = 1 - t, sigma = t: no signal at t = 1."""
+
+    steps = None
+
+    def __call__(self, t):
+        return AlphaSigma(1 - t.double(), t.double())
+
+    def network_time(self, t):
+        return t
+
+    def time(self, u):
+        return u
+
+
+class Exact(nn.Module):
+    """What a likelihood is given: something with a schedule."""
+
+    def __init__(self, schedule, mixture=MIXTURE):
+        super().__init__()
+        self.schedule, self.denoise = schedule, mixture.denoiser(schedule)
+
+    def forward(self, x_t, t, cond):
+        return Prediction(self.denoise(x_t.double(), t, cond).x0)
+
+
+@torch.no_grad()
+def bits(likelihood, schedule, x=DATA, numbers=NUMBERS, width=None, mixture=MIXTURE):
+    model = Exact(schedule, mixture)
+    times = likelihood.times(schedule, DDIM(UniformGrid(10)))
+    assert times.tolist() == [0.0]
+    found = likelihood(model, model, x, Condition(), ImageNoise(5, numbers), times, width)
+    assert not tuple(found.steps)
+    return found.prior
+
+
+def exact_bits(x):
+    one = torch.ones(len(x), dtype=torch.float64)
+    return -MIXTURE.log_prob(x, one, 0 * one) / math.log(2) / x[0].numel()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "probe"),
+    [
+        (VariancePreserving(), Rademacher()),
+        (VariancePreserving(), Gaussian()),
+        (EDM(), Rademacher()),
+        (Straight(), Rademacher()),
+        (cosine(1000), Rademacher()),
+    ],
+    ids=["vp", "vp gaussian", "edm", "straight", "cosine"],
+)
+def test_density_of_a_mixture(schedule, probe):
+    """Within three standard errors and 0.02 bits; what is left of a probe's chance falls with their number."""
+    gap = bits(ProbabilityFlow(probe, 4000 if isinstance(probe, Gaussian) else 200, 1e-3), schedule) - exact_bits(DATA)
+    error = gap.std().item() / math.sqrt(len(gap))
+    assert abs(gap.mean().item()) < 0.02
+    assert abs(gap.mean().item()) < 3 * error + 0.002
+    assert error < 0.03
+
+
+def test_of_all_probes_rademacher_has_the_least_variance():
+    schedule = VariancePreserving()
+    spread = {
+        probe: (bits(ProbabilityFlow(probe(), tolerance=1e-3), schedule) - exact_bits(DATA)).std().item()
+        for probe in (Rademacher, Gaussian)
+    }
+    assert spread[Rademacher] < spread[Gaussian]
+
+
+def test_pixels_are_dequantised():
+    """8-bit images: in the mean no less than the bits of their levels, and near to them where a level is small beside the data."""
+    x = (DATA.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
+    low = np.where(x < -0.999, -np.inf, x - 1 / 255)[:, None]
+    high = np.where(x > 0.999, np.inf, x + 1 / 255)[:, None]
+    level = norm.cdf((high - MIXTURE.means.numpy()) / 0.2) - norm.cdf((low - MIXTURE.means.numpy()) / 0.2)
+    truth = -np.log2((MIXTURE.weights.numpy() * level.prod((2, 3, 4))).sum(1)) / 4
+    found = bits(ProbabilityFlow(Rademacher(), probes=200, tolerance=1e-3), VariancePreserving(), x, width=2 / 255)
+    gap = found.numpy() - truth
+    inside = (abs(x.numpy()) < 0.999).all((1, 2, 3))
+    assert gap[inside].mean() == pytest.approx(0, abs=0.04)
+
+
+def test_an_image_has_its_likelihood_in_any_batch():
+    likelihood = ProbabilityFlow(Gaussian(), probes=2, tolerance=1e-3)
+    whole = bits(likelihood, VariancePreserving())[3:6]
+    assert torch.equal(bits(likelihood, VariancePreserving(), DATA[3:6], NUMBERS[3:6]), whole)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ProbabilityFlow(Rademacher(), probes=0), "probes=0 must be at least 1"),
+        (lambda: ProbabilityFlow(Rademacher(), method="euler"), "likelihood.method=euler is none of RK45"),
+        (
+            lambda: VariationalBound()(None, MIXTURE.denoiser(EDM()), DATA, Condition(), NOISE, torch.zeros(1), None),
+            "these data are no pixels",
+        ),
+    ],
+)
+def test_what_has_no_likelihood_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
