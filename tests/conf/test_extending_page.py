@@ -84,6 +84,13 @@ for words in (["sampler=damped", "sampler.strenth=1"], ["sampler=dampd"], ["samp
 train(composed("train", *trained))
 (run,) = {path.parent for path in Path("runs").rglob("complete.json")}
 evaluate(composed("evaluate", f"checkpoint={run}", *measured))
+tuning = ("run.name=tuned", f"init_from={run}", "adapter=scales", "adapter.layers=[middle,last]", "optimizer.lr=0.1")
+train(composed("train", *trained, *tuning))
+(tuned,) = {path.parent for path in Path("runs/tuned").rglob("complete.json")}
+from difflab.reading.arrays import opened_safetensors
+with opened_safetensors(tuned / "weights" / "online.safetensors", "") as file:
+    print("tuned:", *sorted(file.keys()))
+evaluate(composed("evaluate", f"checkpoint={tuned}", "num_samples=8", "metric=[frechet]", "accelerator=cpu"))
 """
 """One process for all that is done there: to start each by itself would take most of the time."""
 
@@ -108,7 +115,7 @@ def said(tree):
 
 def test_the_page_has_a_file_for_each_kind_of_part():
     names = {name for name, _ in BLOCK.findall((ROOT / "docs/extending.md").read_text(encoding="utf-8"))}
-    for group in ("schedule", "sampler", "ema", "network", "metric"):
+    for group in ("schedule", "sampler", "ema", "network", "metric", "adapter"):
         assert any(name.startswith(f"conf/{group}/") for name in names), group
 
 
@@ -118,8 +125,14 @@ def test_the_groups_are_in_order_with_them(said):
 
 def test_they_are_trained_and_measured(tree, said):
     assert any("likeness" in line for line in said)
-    (config,) = (tree / "runs").rglob("config.yaml")
+    (config,) = (tree / "runs" / "new").rglob("config.yaml")
     assert "0.9" in config.read_text(encoding="utf-8")
+
+
+def test_the_adapter_is_trained_and_merged(said):
+    (names,) = [line.split()[1:] for line in said if line.startswith("tuned: ")]
+    assert "network.middle.weight" in names
+    assert not any("parametrizations" in name for name in names)
 
 
 def test_their_arguments_are_checked_and_suggested(said):

@@ -29,7 +29,8 @@ EXAMPLES = [
 
 VALUES = [
     "seed  condition_dropout  trainer.max_steps  trainer.precision  trainer.devices  data.batch_size (the global batch)",
-    "init_from=RUN|FILE|openai:FILE (weights to start from)  init_from.track  init_from.keys  init_from.skip",
+    "init_from=RUN|RUN@STEP|FILE|openai:FILE (weights to start from)  init_from.ema  init_from.keys  init_from.skip  init_from.state",
+    "trainable=[PATTERN] (weights that learn)  lr_scale={PATTERN: FACTOR}  adapter=lora",
     "eval.every  eval.num_samples  eval.tracks  checkpoint.every  run.root  run.name  run.restart",
     "and every key of a chosen part, as network.width=64. `--cfg job` prints them all; `--hydra-help` is Hydra's own help.",
 ]
