@@ -153,7 +153,7 @@ def test_a_weak_model_of_another_schedule_is_refused(outcome, tmp_path):
     other = train_small(tmp_path, "schedule=linear", "schedule.steps=40", "trainer.max_steps=6")
     with pytest.raises(ValueError, match=r"guidance\.autoguidance\.weak.*another noise schedule"):
         planned(outcome, *by(other.run.path))
-    with pytest.raises(ConfigError, match=r"^guidance\.autoguidance\.weak: a guidance's own model"):
+    with pytest.raises(ConfigError, match=r"^guidance\.autoguidance\.weak: a frozen model"):
         planned(outcome, *by("nowhere"))
 
 

@@ -210,7 +210,7 @@ def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | No
             with once(checkpoint):
                 classifier = _classifier_of_run(checkpoint, track)
     except ConfigError as error:
-        raise ConfigError(f"a guidance's classifier: {error}") from error
+        raise ConfigError(f"a frozen classifier: {error}") from error
     return classifier.eval().requires_grad_(False)
 
 
@@ -261,5 +261,5 @@ def frozen_denoiser(
         with once(checkpoint):
             denoiser = load_model(checkpoint, track, flags, posthoc_std).denoiser
     except ConfigError as error:
-        raise ConfigError(f"a guidance's own model: {error}") from error
+        raise ConfigError(f"a frozen model: {error}") from error
     return denoiser.eval().requires_grad_(False)

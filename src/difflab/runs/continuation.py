@@ -21,6 +21,9 @@ from difflab.runs.metrics_file import end_of_step, lines, row_of
 from difflab.runs.provenance import recorded_code
 from difflab.runs.saved_checkpoints import EVALUATED_STEP, MARK, is_whole, mark_of, saved, step_of
 
+FROZEN = "frozen_weights"
+"""Name in the record of a start: the fingerprints of the models that the objective brought along."""
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -51,12 +54,14 @@ class Course:
         config: Its resolved configuration, plain.
         data: Fingerprint of the data set's content.
         initial: Fingerprint of the weights from which it starts; "" for those that the seed draws.
+        frozen: Name -> fingerprint of the models that its objective brings along.
     """
 
     directory: Path
     config: Mapping[str, Any]
     data: str
     initial: str
+    frozen: Mapping[str, str]
 
     @property
     def steps(self) -> int:
@@ -99,11 +104,13 @@ class Course:
 
     def _others(self) -> Iterator[tuple[RunDirectory, int]]:
         """The other runs of this course, and their numbers of steps."""
-        mine, code = course(self.config, self.data, self.initial), course_code(self.config).fingerprints()
+        mine = course(self.config, self.data, self.initial, self.frozen)
+        code = course_code(self.config).fingerprints()
         for run, config, start in self._beside():
             data, initial = start.get("data", {}), start.get("initial_weights", {})
             known = recorded_code(start) or {}
-            theirs = course(config, data.get("fingerprint", ""), initial.get("sha256", ""))
+            frozen = start.get(FROZEN, {})
+            theirs = course(config, data.get("fingerprint", ""), initial.get("sha256", ""), frozen)
             if theirs == mine and all(known.get(name) == value for name, value in code.items()):
                 yield run, config["trainer"]["max_steps"]
 

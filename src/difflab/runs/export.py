@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import difflab
 from difflab.ema import PostHoc
@@ -127,6 +127,11 @@ def reconstruct(directory: str | Path, std: float) -> tuple[dict[str, Tensor], i
     posthoc = PostHoc(std)
     coefficients = posthoc.coefficients(steps, stds, max(steps))
     return posthoc.combine([read_exported(path)[0] for path in paths], coefficients), max(steps)
+
+
+def fingerprints(models: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Name -> hash of the weights of a model."""
+    return {name: weights_sha256(model.state_dict()) for name, model in models.items()}
 
 
 def read_header(path: str | Path) -> dict[str, str]:

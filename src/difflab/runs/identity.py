@@ -6,8 +6,9 @@ import hashlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from difflab.former_names import NEUTRAL, first, present
@@ -86,6 +87,7 @@ def identity(
     judge_fingerprint: str,
     code: Mapping[str, str] | None = None,
     initial: str = "",
+    frozen: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """A hash of everything that changes the result.
 
@@ -102,14 +104,17 @@ def identity(
         code: Fingerprints of code that is neither difflab's nor of a library that it requires; None for those of the code that the
             configuration names, as it is now. Where there is no such code they are no part of the hash.
         initial: Fingerprint of the weights from which training starts; "" for those that the seed draws.
+        frozen: Name -> fingerprint of the models that the objective brings along, see `difflab.objectives.Objective`.
     """
     config = first(config)
-    counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | {CALLBACKS})
+    counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | {CALLBACKS} | _places_of(frozen))
     relevant = {"config": counted, "data": data_fingerprint, "extractor": judge_fingerprint}
     if code is None:
         code = code_of(config).fingerprints()
     if initial:
         relevant["initial"] = initial
+    if frozen:
+        relevant["frozen"] = dict(frozen)
     if code:
         relevant["code"] = dict(code)
     if callbacks := acting_callbacks(config):
@@ -120,7 +125,9 @@ def identity(
     return _hash(relevant)
 
 
-def course(config: Mapping[str, Any], data_fingerprint: str, initial: str) -> str:
+def course(
+    config: Mapping[str, Any], data_fingerprint: str, initial: str, frozen: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """A hash of what the weights are after each step: of two runs with the same course either may go on where the other is.
 
     It is the identity without the number of steps, and without what judges the weights unless callbacks of the user's own may act upon
@@ -131,8 +138,10 @@ def course(config: Mapping[str, Any], data_fingerprint: str, initial: str) -> st
         config: Resolved, plain.
         data_fingerprint: Of the data set's content.
         initial: Fingerprint of the weights from which training starts; "" for those that the seed draws.
+        frozen: Name -> fingerprint of the models that the objective brings along.
     """
-    return _hash({"course": _of_course(config), "data": data_fingerprint, "initial": initial})
+    known = {"course": _of_course(config, frozen), "data": data_fingerprint, "initial": initial}
+    return _hash(known | ({"frozen": dict(frozen)} if frozen else {}))
 
 
 def differ_in_length_alone(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -146,11 +155,18 @@ def course_code(config: Mapping[str, Any]) -> ForeignCode:
     return foreign_code(_of_course(config))
 
 
-def _of_course(config: Mapping[str, Any]) -> dict[str, Any]:
+def _places_of(frozen: Iterable[str]) -> frozenset[str]:
+    """The keys that say where models lie of which the weights are known."""
+    places = ("objective", "module.objective.objective")
+    return frozenset(f"{place}.{name}.checkpoint" for place in places for name in frozen)
+
+
+def _of_course(config: Mapping[str, Any], frozen: Iterable[str] = ()) -> dict[str, Any]:
     config = first(config)
     callbacks = acting_callbacks(config)
     judged_by = frozenset() if callbacks else JUDGED_BY
-    counted = _without(config, "", WHERE_AND_HOW | BY_FINGERPRINT | judged_by | {CALLBACKS, LENGTH})
+    left_out = WHERE_AND_HOW | BY_FINGERPRINT | judged_by | {CALLBACKS, LENGTH} | _places_of(frozen)
+    counted = _without(config, "", left_out)
     return {"config": counted, "callbacks": callbacks}
 
 

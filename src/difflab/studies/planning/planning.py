@@ -24,6 +24,7 @@ from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
 from difflab.runs import identity
+from difflab.runs.export import fingerprints
 from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
@@ -192,8 +193,10 @@ def _runs(
         with _in_row(row):
             data, evaluation = prints.of(config["data"]), prints.of(config["evaluation"])
             initial = prints.initial(begins, Path(str(config["run"]["root"])) / name)
+            frozen = prints.frozen(config["objective"])
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
-        key = keys[row.name, seed] = identity(with_seed(resolved[row.name], seed), data, evaluation, initial=initial)
+        seeded = with_seed(resolved[row.name], seed)
+        key = keys[row.name, seed] = identity(seeded, data, evaluation, initial=initial, frozen=frozen)
         if key not in trainings:
             trainings[key] = Training(
                 number=len(trainings),
@@ -264,6 +267,13 @@ class _Fingerprints:
     def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
         """Of the weights from which training starts; "" for those that the seed draws."""
         return self._once([node, str(folder)], lambda: InitialWeights(build(node), folder).fingerprint) if node else ""
+
+    def frozen(self, node: Mapping[str, Any]) -> dict[str, str]:
+        """Name -> fingerprint of the models that an objective brings along."""
+        if not any(isinstance(part, Mapping) and "checkpoint" in part for part in node.values()):
+            return {}
+        found = self._once(node, lambda: json.dumps(fingerprints(build(node).models)))
+        return json.loads(found) if found.startswith("{") else {}
 
     def _once(self, of: Any, ask: Callable[[], str]) -> str:
         key = json.dumps(of, sort_keys=True)

@@ -25,8 +25,8 @@ from difflab.networks import initialise
 from difflab.networks.network import check_image, networks_of
 from difflab.reading.arrays import read_checkpoint
 from difflab.runs import MetricsLog, RunDirectory, RunLock, identity, newest, provenance, roll_back
-from difflab.runs.continuation import Course, take_over
-from difflab.runs.export import export_all
+from difflab.runs.continuation import FROZEN, Course, take_over
+from difflab.runs.export import export_all, fingerprints
 from difflab.runs.identity import code_of
 from difflab.runs.provenance import changed_content, changes, new_code, without_diffs
 from difflab.runs.saved_checkpoints import (
@@ -108,6 +108,7 @@ class TrainingRun:
         self.initial = InitialWeights.of(options.build("init_from"), Path(options.folder), self.module.model)
         self.adapter = options.build("adapter") or None
         learn(self.module, self.adapter, config, self.initial.given is not None)
+        self.frozen = fingerprints(self.module.objective.objective.models)
         self.identity = self._identity(self.code.fingerprints())
         meeting().roll_call({"configuration, data or code of the user's": self.identity, "difflab": own_code()})
         self.directory = RunDirectory(
@@ -178,9 +179,8 @@ class TrainingRun:
             raise Ended(status.code, status.message, self.interruption.ends_others)
 
     def _identity(self, code: dict[str, str]) -> str:
-        return identity(
-            self.options.config, self.data.fingerprint, self.evaluation.fingerprint, code, self.initial.fingerprint
-        )
+        of_data, of_judges, of_initial = self.data.fingerprint, self.evaluation.fingerprint, self.initial.fingerprint
+        return identity(self.options.config, of_data, of_judges, code, of_initial, self.frozen)
 
     def _protocols(self) -> dict[str, Any]:
         return self.evaluation.all_protocols(self.options.config, self.module, self.data)
@@ -218,8 +218,8 @@ class TrainingRun:
     def _lock_and_take_over(self) -> None:
         """Takes the lock; a run without a checkpoint gets the state of another one that has trained its first steps."""
         self.lock.acquire()
-        course = Course(self.directory.path, self.options.config, self.data.fingerprint, self.initial.fingerprint)
         run, config, monitor = self.directory, self.options.config, self.evaluation.monitor
+        course = Course(run.path, config, self.data.fingerprint, self.initial.fingerprint, self.frozen)
         self.taken_over = take_over(run, self.identity, course, self.protocols, monitor, self.unfit)
         self.taken_over += self.initial.taken_over(
             run,
@@ -241,6 +241,7 @@ class TrainingRun:
             "data": self._data,
             "empty_classes": self.data.empty_classes,
             **self.initial.record(run),
+            **({FROZEN: self.frozen} if self.frozen else {}),
         }
         run.begin(self.options.yaml, start, self.protocols)
         log, *_ = loggers = self.trainer.loggers
