@@ -65,16 +65,32 @@ def draws(idea: str) -> bool:
     return "# draws nothing" not in (HERE / "conf" / "experiment" / f"{idea}.yaml").read_text(encoding="utf-8")
 
 
-def trained(root: Path, idea: str) -> RunDirectory:
-    """`python train.py +experiment=IDEA`, as far as it gets."""
-    given = (f"+experiment={idea}", *WORDS, *words(idea, "train"), *search_words(), f"trust={idea}", f"run.root={root}")
+def trained(root: Path, idea: str, first: str = "") -> RunDirectory:
+    """`python train.py +experiment=IDEA`, as far as it gets.
+
+    Args:
+        root: Of the run.
+        idea: Its name.
+        first: The run that its words call FIRST.
+    """
+    own = [word.replace("FIRST", first) for word in words(idea, "train")]
+    given = (f"+experiment={idea}", *WORDS, *own, *search_words(), f"trust={idea}", f"run.root={root}")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(running.PowerCut):
         train(running.composed("train", *given))
     (config,) = root.glob("*/*/config.yaml")
     return RunDirectory(config.parent)
 
 
-def resumed(root: Path, idea: str, monkeypatch) -> RunDirectory:
+def trained_first(root: Path, idea: str) -> str:
+    """The run from which an idea starts, or by which it is taught; "" where there is none."""
+    if not (given := words(idea, "first")):
+        return ""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train(running.composed("train", *WORDS, *given, f"run.root={root}"))
+    return printed.getvalue().splitlines()[-1]
+
+
+def resumed(root: Path, idea: str, first: str, monkeypatch) -> RunDirectory:
     """The same in two goes, with a power cut in the third step."""
     from difflab.training import TrainedModule
 
@@ -87,15 +103,16 @@ def resumed(root: Path, idea: str, monkeypatch) -> RunDirectory:
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainedModule, "training_step", cut)
-        trained(root, idea)
-    return trained(root, idea)
+        trained(root, idea, first)
+    return trained(root, idea, first)
 
 
 def test_an_idea_needs_no_edit(idea, tmp_path, monkeypatch):
-    run = trained(tmp_path / "runs", idea)
+    first = trained_first(tmp_path / "first", idea)
+    run = trained(tmp_path / "runs", idea, first)
     state = running.saved_state(run)
     assert state["global_step"] == 4
-    again = running.saved_state(resumed(tmp_path / "cut", idea, monkeypatch))
+    again = running.saved_state(resumed(tmp_path / "cut", idea, first, monkeypatch))
     assert not running.differences(state["state_dict"], again["state_dict"])
     assert not running.differences(state["optimizer_states"], again["optimizer_states"])
     if not draws(idea):

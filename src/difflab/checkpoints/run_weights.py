@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from difflab.buffers import recompute
 from difflab.config.build import build
 from difflab.config.groups import ConfigError
 from difflab.config.trust import read_back
@@ -207,3 +208,4 @@ def load_weights(model: nn.Module, found: RunWeights) -> None:
                 "Name an earlier checkpoint"
             )
     model.load_state_dict(found.weights)
+    recompute(model)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from difflab.evaluation.drawn import Enlargements, Samples
     from difflab.evaluation.evaluator import Evaluator
     from difflab.evaluation.front import Choice, Point, choose, draw_front, on_front
+    from difflab.evaluation.in_training import LossesAlone
     from difflab.evaluation.options import EvaluationOptions
     from difflab.evaluation.published import (
         PublishedComparison,
@@ -36,6 +37,7 @@ __all__ = [
     "Evaluator",
     "FeatureReference",
     "HeldOutAccuracy",
+    "LossesAlone",
     "Measurement",
     "NoEvaluation",
     "Point",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from difflab.training import TrainedModule
 
 
+_NO_DECODER = "latents are no pictures, and there is no decoder to make some for samples and scores"
+
+
 class Evaluation(ABC):
     """Makes the callback that evaluates the weights, and says what its numbers are.
 
@@ -50,7 +53,9 @@ class Evaluation(ABC):
     def fitting(self, data: ImageData) -> Evaluation:
         """What can be evaluated of a model of these data: this, or less."""
         return (
-            self if data.dataset.are_pictures or not self.needs_pictures else LossesAlone(self.tracks, self.fingerprint)
+            self
+            if data.dataset.are_pictures or not self.needs_pictures
+            else LossesAlone(self.tracks, self.fingerprint, _NO_DECODER)
         )
 
     @abstractmethod
@@ -87,18 +92,22 @@ class Evaluation(ABC):
 
 
 class LossesAlone(Evaluation):
-    """Of latents: there is no decoder that would make pictures of them, hence nothing to draw, to score or to choose best.ckpt by.
+    """Nothing is drawn, and there is nothing to score or to choose best.ckpt by.
+
+    So it is of a model that draws no images, and of latents without a decoder that would make pictures of them.
 
     Args:
-        tracks: Which weights the data's evaluation would have evaluated.
-        fingerprint: Of what that evaluation brings along, which stays a part of the run's identity.
+        tracks: Which weights would be evaluated.
+        fingerprint: Of what an evaluation that this stands for brings along, which stays a part of the run's identity.
+        reason: Why that is all, for people.
     """
 
     score = ""
 
-    def __init__(self, tracks: Sequence[str], fingerprint: str):
+    def __init__(self, tracks: Sequence[str], fingerprint: str = "", reason: str = "nothing is drawn"):
         self.tracks = tracks
         self.fingerprint = fingerprint
+        self.reason = reason
 
     def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
         return NoEvaluation(self.tracks)
@@ -110,7 +119,7 @@ class LossesAlone(Evaluation):
         return {}
 
     def described(self, config: Mapping[str, Any]) -> str:
-        return "losses alone: latents are no pictures, and there is no decoder to make some for samples and scores"
+        return f"losses alone: {self.reason}"
 
     def measured(self, data: ImageData) -> str:
         return ""

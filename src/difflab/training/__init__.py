@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.training.module import ClassifierModule, DiffusionModule
+    from difflab.training.module import ClassifierModule, DiffusionModule, PlainModule
     from difflab.training.optimizers import OptimizerPart, Optimizers
     from difflab.training.trained_module import TrainedModule
 
@@ -14,6 +14,7 @@ __all__ = [
     "DiffusionModule",
     "OptimizerPart",
     "Optimizers",
+    "PlainModule",
     "TrainedModule",
 ]
 

@@ -1,4 +1,4 @@
-"""The training of models of noised images: of a denoiser, and of a noisy classifier."""
+"""The training of a denoiser, of a noisy classifier, and of a model that knows no noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -92,6 +92,34 @@ class ClassifierModule(TrainedModule[NoisyClassifier]):
     @property
     def model(self) -> NoisyClassifier:
         return self.classifier
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [self.objective, self.ema]
+
+
+class PlainModule(TrainedModule[nn.Module]):
+    """Trains a model that knows neither noise nor a schedule: an autoencoder, say, perhaps with a discriminator beside it.
+
+    The arguments are those of `TrainedModule`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: ObjectiveCallback[nn.Module],
+        ema: EMACallback,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        lr_schedule: Callable[[Optimizer], LRScheduler],
+        seed: int,
+        compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
+        rollbacks: int = 0,
+    ):
+        super().__init__(model, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
+        self.trained = model
+
+    @property
+    def model(self) -> nn.Module:
+        return self.trained
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [self.objective, self.ema]

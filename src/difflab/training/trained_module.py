@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from difflab.buffers import recompute
 from difflab.ema import Average
 from difflab.networks import Compute, networks_of
 from difflab.noise import ImageNoise
@@ -127,6 +128,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
 
     def on_train_start(self) -> None:
         self.check_division(self.trainer.accumulate_grad_batches, self.trainer.world_size)
+        recompute(self.model)  # a checkpoint has not what follows from its weights
 
     def configure_optimizers(self) -> Any:
         # One kernel for all weights where the optimizer has one. Not beside the gradient scaler of 16-mixed: such optimizers take the scale

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from difflab.buffers import recompute
 from difflab.conditioning import ConditionDropout, Conditioning, conditioned
 from difflab.distributed.group import from_first_process, gathered, rank, sum_over_processes, world_size
 from difflab.ema import Averaging, Tracks
@@ -244,6 +245,8 @@ def make_buffers_equal(model: nn.Module, tracks: Tracks) -> None:
         for buffer in map(model.get_buffer, names):
             (value,) = together([buffer])
             buffer.copy_(value)
+    if tracks.averaged or tracks.copied:
+        recompute(model)
 
 
 def _mean(tensors: list[Tensor]) -> list[Tensor]:

@@ -161,7 +161,7 @@ def recipe(options: TrainingOptions, module: Any, data: ImageData, evaluation: E
                  f"channel{'s' if channels > 1 else ''}, {shape['num_classes'] or 'no'} classes{augmented}"),
         ("model", ", ".join([f"{_name(config['network'])}, {number(parameters / 1e6)} M parameters{learns}", *parts])),
         ("training", f"{steps:,} steps of {batch:,} images = {number(steps * batch / images)} epochs"),
-        ("", f"objective {_name(config['objective'])}, {_name(optimizer)}, learning rate {optimizer['lr']:g}, EMA {averages}"),
+        ("", f"objective {_name(config['objective'])}, {_name(optimizer)}{_rate(optimizer)}, EMA {averages}"),
         ("evaluation", evaluation.described(config)),
     ]  # fmt: skip
     if config["debug"]:
@@ -224,6 +224,11 @@ def _devices(trainer: Any) -> str:
 def _average(name: str, averaging: Averaging, steps: int) -> str:
     share = initial_share(averaging, steps)
     return f"{name} (holds {100 * share:.0f} % of the initial weights at the end)" if share >= YOUNG else name
+
+
+def _rate(optimizer: Mapping[str, Any]) -> str:
+    """The learning rate, where there is one for all weights."""
+    return f", learning rate {optimizer['lr']:g}" if optimizer.get("lr") is not None else ""
 
 
 def _name(node: Mapping[str, Any]) -> str:
