@@ -100,6 +100,11 @@ class NoisyModel(nn.Module, ABC):
     ):
         super().__init__()
         check_shares_schedule("parameterization", parameterization, schedule)
+        if not schedule.is_fixed and not isinstance(schedule, nn.Module):
+            raise ValueError(
+                f"{type(schedule).__name__} holds a schedule that learns, whose weights the model would not find: derive it from "
+                "torch.nn.Module as well"
+            )
         self.network = network
         self.schedule = schedule
         self.parameterization = parameterization

@@ -158,6 +158,7 @@ SEVERAL = ("ema", "guidance", "embedder", "conditioning", "conditions")
 
 GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())
 NO_CHOICE = {
+    "module/plain": "for a model and an objective of one's own: tests/plugins",
     "ema/posthoc": "an average for sample.py, made of the snapshots of a track",
 }
 """Files that are not a choice of their group's package, and why."""

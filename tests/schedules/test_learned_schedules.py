@@ -17,11 +17,11 @@ from difflab.objectives.weightings import SNR
 from difflab.parameterizations import Epsilon, PreviousX
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
 from difflab.samplers.grids import KarrasGrid, UniformGrid
-from difflab.schedules import Chain, cosine, own_chain
+from difflab.schedules import Chain, NoiseSchedule, cosine, own_chain
 from difflab.training import DiffusionModule
 from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition, Label
-from difflab.variances import FixedLarge, LearnedRange
+from difflab.variances import FixedLarge, FixedSmall, LearnedRange
 from learned import LearnedSchedule, UncertainHybrid
 from tiny import CLASSES, TinyNetwork, fit, tiny_module, weights
 
@@ -121,6 +121,32 @@ def test_a_fixed_schedule_is_still_asked_once():
     assert own_chain(schedule) is own_chain(schedule)
     assert not LearnedSchedule(20).is_fixed
     assert not LearnedSchedule(20).requires_grad_(False).is_fixed  # weights that are put in place by an average
+
+
+def test_a_schedule_around_one_that_learns_is_not_kept_either():
+    """And is refused where the model would not find the weights."""
+
+    class Around(NoiseSchedule):
+        def __init__(self, inner):
+            self.inner, self.steps = inner, inner.steps
+
+        def __call__(self, t):
+            return self.inner(t)
+
+        def network_time(self, t):
+            return self.inner.network_time(t)
+
+        def time(self, u):
+            return self.inner.time(u)
+
+    around = Around(LearnedSchedule(20))
+    assert not around.is_fixed
+    assert own_chain(around) is not own_chain(around)
+    assert Around(cosine(20)).is_fixed
+    with pytest.raises(
+        ValueError, match=r"Around holds a schedule that learns, whose weights the model would not find"
+    ):
+        Denoiser(TinyNetwork(), around, Epsilon(), FixedSmall())
 
 
 def test_an_objective_with_weights_is_trained_averaged_and_saved():

@@ -169,12 +169,13 @@ class PostHoc:
         return np.linalg.lstsq(gram, wanted, rcond=1e-12)[0]
 
     def combine(self, snapshots: Sequence[dict[str, Tensor]], coefficients: np.ndarray) -> dict[str, Tensor]:
-        """The weighted sum of snapshots, in float64 until the end."""
+        """The weighted sum of snapshots, in float64 until the end; of what is not floating point, a count, the last one."""
+        last = snapshots[-1]
         total = {name: value.double() * coefficients[0] for name, value in snapshots[0].items()}
         for snapshot, coefficient in zip(snapshots[1:], coefficients[1:], strict=True):
             for name, value in snapshot.items():
                 total[name] += value.double() * coefficient
-        return {name: value.float() for name, value in total.items()}
+        return {n: value.to(last[n].dtype) if last[n].is_floating_point() else last[n] for n, value in total.items()}
 
 
 def _overlap(t_a: np.ndarray, gamma_a: np.ndarray, t_b: np.ndarray, gamma_b: np.ndarray) -> np.ndarray:

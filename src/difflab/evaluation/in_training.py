@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from difflab.training import TrainedModule
 
 
-_NO_DECODER = "latents are no pictures, and there is no decoder to make some for samples and scores"
-
-
 class Evaluation(ABC):
     """Makes the callback that evaluates the weights, and says what its numbers are.
 
@@ -52,10 +49,11 @@ class Evaluation(ABC):
 
     def fitting(self, data: ImageData) -> Evaluation:
         """What can be evaluated of a model of these data: this, or less."""
+        fits = data.dataset.are_pictures or not self.needs_pictures
         return (
             self
-            if data.dataset.are_pictures or not self.needs_pictures
-            else LossesAlone(self.tracks, self.fingerprint, _NO_DECODER)
+            if fits
+            else LossesAlone(self.tracks, self.fingerprint, "latents are no pictures, and there is no decoder")
         )
 
     @abstractmethod
@@ -92,9 +90,7 @@ class Evaluation(ABC):
 
 
 class LossesAlone(Evaluation):
-    """Nothing is drawn, and there is nothing to score or to choose best.ckpt by.
-
-    So it is of a model that draws no images, and of latents without a decoder that would make pictures of them.
+    """Nothing is drawn, to score or to choose best.ckpt by: of a model that draws no images, and of latents without a decoder.
 
     Args:
         tracks: Which weights would be evaluated.

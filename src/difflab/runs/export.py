@@ -41,7 +41,7 @@ def export_weights(
     metadata = {"difflab": difflab.__version__, "track": track, "step": str(step), "config": config}
     if data is not None:
         metadata["data"] = dumps(data)
-    written = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
+    written = {name: _stored(value) for name, value in weights.items()}
     metadata[_WEIGHTS] = weights_sha256(written)
     metadata[_HEADER] = _header_sha256(metadata)
     try:
@@ -49,6 +49,12 @@ def export_weights(
             save_file(written, aside, metadata)
     except SafetensorError as error:  # it says so of a full disk, too
         raise WriteError.of(path, error) from error
+
+
+def _stored(value: Tensor) -> Tensor:
+    """A weight or a buffer in its own type, half precision as float32."""
+    wide = torch.promote_types(value.dtype, torch.float32) if value.is_floating_point() else value.dtype
+    return value.detach().to(wide).cpu().contiguous()
 
 
 def export_all(

@@ -31,8 +31,10 @@ class NoiseSchedule(ABC):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether its values never change, so that they may be kept. Those of a module follow its weights."""
-        return not isinstance(self, nn.Module) or not any(True for _ in chain(self.parameters(), self.buffers()))
+        """Whether its values never change, so that they may be kept. Those of a module follow its weights, and those of what it holds."""
+        if isinstance(self, nn.Module):
+            return not any(True for _ in chain(self.parameters(), self.buffers()))
+        return all(part.is_fixed for part in vars(self).values() if isinstance(part, NoiseSchedule))
 
     @abstractmethod
     def __call__(self, t: Float64[Tensor, " b"]) -> AlphaSigma:

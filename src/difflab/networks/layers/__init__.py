@@ -10,7 +10,7 @@ from difflab.networks.layers.attention import (
     SelfAttention,
 )
 from difflab.networks.layers.embeddings import LabelEmbedding, LevelEmbedding, NullableLabelEmbedding, TimeEmbedding
-from difflab.networks.layers.norms import AdaptiveGroupNorm, AdditiveGroupNorm, GroupNorm
+from difflab.networks.layers.norms import AdaptiveBatchNorm, AdaptiveGroupNorm, AdditiveGroupNorm, BatchNorm, GroupNorm
 from difflab.networks.layers.pooling import (
     AttentionPooling,
     AveragePooling,
@@ -32,10 +32,12 @@ from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.trunk import Trunk
 
 __all__ = [
+    "AdaptiveBatchNorm",
     "AdaptiveGroupNorm",
     "AdditiveGroupNorm",
     "AttentionPooling",
     "AveragePooling",
+    "BatchNorm",
     "BicubicEnlargement",
     "BigGANResample",
     "BilinearEnlargement",

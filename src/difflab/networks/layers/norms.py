@@ -1,8 +1,9 @@
-"""Normalisation of groups, and how a condition moves it."""
+"""Normalisation of groups of channels, or of a batch, and how a condition moves it."""
 
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -137,3 +138,76 @@ class AdditiveGroupNorm(nn.Module):
 
     def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
         return self.norm(h + self.linear(emb)[:, :, None, None].to(h.dtype)).to(h.dtype)
+
+
+class BatchNorm(nn.Module):
+    """(h - mean) / std * weight + bias, mean and std of each channel over all images of the batch (Ioffe and Szegedy 2015).
+
+    The batch is that of all processes, which exchange their sums, so that two compute what one does. Where nothing is trained, running
+    statistics are used; they are averaged and saved with the weights.
+
+    Args:
+        channels: Channels of the image.
+        momentum: Share of a batch in the running statistics.
+        eps: Added to the variance.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    couples_images = True
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5):
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, h: Float[Tensor, "b c *hw"]) -> Float[Tensor, "b c *hw"]:
+        h = h.to(torch.promote_types(h.dtype, torch.float32))
+        mean, var = self._of_batch(h) if self.training else (self.running_mean, self.running_var)
+        shape = (1, -1, *[1] * (h.ndim - 2))
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return torch.addcmul((self.bias - mean * scale).view(shape), h, scale.view(shape).to(h))
+
+    def _of_batch(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel, and the running ones moved towards them."""
+        axes = [0, *range(2, h.ndim)]
+        count, together = h.numel() // h.shape[1], dist.is_available() and dist.is_initialized()
+        size = count * (dist.get_world_size() if together else 1)
+        mean = _summed(h.double().sum(axes)) / size
+        centred = h.double() - mean.view(1, -1, *[1] * (h.ndim - 2))
+        var = _summed((centred**2).sum(axes)) / size
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+            self.running_var.lerp_((var * size / max(size - 1, 1)).to(self.running_var), self.momentum)
+        return mean.to(h), var.to(h)
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Over all processes, which hold images of one batch; gradients go back to all of them."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return values
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(values)
+
+
+class AdaptiveBatchNorm(nn.Module):
+    """(1 + y_s) BatchNorm(h) + y_b with [y_s, y_b] = Linear(emb): AdaGN with statistics of the batch in place of an image's own.
+
+    Args:
+        channels: Channels of the image.
+        emb_dim: Size of the (activated) embedding of time and condition.
+    """
+
+    def __init__(self, channels: int, emb_dim: int):
+        super().__init__()
+        self.norm = BatchNorm(channels)
+        self.linear = nn.Linear(emb_dim, 2 * channels)
+
+    def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)
+        normalised = self.norm(h)
+        return torch.addcmul(shift.to(normalised), normalised, 1 + scale.to(normalised)).to(h.dtype)

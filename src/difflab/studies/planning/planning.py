@@ -272,8 +272,8 @@ class _Fingerprints:
         """Name -> fingerprint of the models that an objective brings along."""
         if not any(isinstance(part, Mapping) and "checkpoint" in part for part in node.values()):
             return {}
-        found = self._once(node, lambda: json.dumps(fingerprints(build(node).models)))
-        return json.loads(found) if found.startswith("{") else {}
+        found = self._once(node, lambda: "\n".join(map(" ".join, fingerprints(build(node).models).items())))
+        return {name: value for name, _, value in (line.partition(" ") for line in found.splitlines())}
 
     def _once(self, of: Any, ask: Callable[[], str]) -> str:
         key = json.dumps(of, sort_keys=True)
