@@ -5,30 +5,27 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from difflab.checkpoints.initial import InitialWeights
-from difflab.config.build import build
 from difflab.config.keys import ConfigError
 from difflab.config.options import gathered, keys_of, stage_words
 from difflab.config.paths import search_words
 from difflab.config.resolve import resolve_options, resolve_row
-from difflab.config.resolved import ResolvedConfig, with_seed
+from difflab.config.resolved import ResolvedConfig
 from difflab.config.trust import packages_of
 from difflab.config.words import as_meant
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
 from difflab.metrics import Protocol
-from difflab.runs import identity
-from difflab.runs.export import fingerprints
 from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
+from difflab.studies.planning.fingerprints import Fingerprints
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
 from difflab.studies.planning.trunks import Trunk
@@ -98,7 +95,7 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
             raise StudyError(f"{override}: {GIVEN[override.lstrip('+~').partition('=')[0]]}")
     _check_margins(study)
     facts = RowFacts()
-    prints = _Fingerprints()
+    prints = Fingerprints()
     trunk = None if study.fork is None else Trunk(study, lambda one: _command(study, one, extra), prints.identity)
     resolved = {row.name: _resolved(study, row, extra, trunk) for row in study.rows.values()}
     matches: dict[str, Match] = {}
@@ -179,7 +176,7 @@ def _resolved(study: Study, row: Row, extra: Sequence[str], trunk: Trunk | None)
 
 
 def _runs(
-    study: Study, resolved: Mapping[str, ResolvedConfig], trunk: Trunk | None, prints: _Fingerprints
+    study: Study, resolved: Mapping[str, ResolvedConfig], trunk: Trunk | None, prints: Fingerprints
 ) -> tuple[tuple[Training, ...], tuple[Cell, ...], str | None]:
     """The trainings, the cells, and why identities are not known where the data are not at hand."""
     trainings: dict[str, Training] = {}
@@ -191,12 +188,9 @@ def _runs(
         if trunk is not None:
             command, begins = trunk.of_seed(command, seed), {**(begins or {}), "checkpoint": trunk.state(seed)}
         with _in_row(row):
-            data, evaluation = prints.of(config["data"]), prints.of(config["evaluation"])
-            initial = prints.initial(begins, Path(str(config["run"]["root"])) / name)
-            frozen = prints.frozen(config["objective"])
+            folder = Path(str(config["run"]["root"])) / name
+            key = keys[row.name, seed] = prints.identity(resolved[row.name], seed, begins, folder)
         project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
-        seeded = with_seed(resolved[row.name], seed)
-        key = keys[row.name, seed] = identity(seeded, data, evaluation, initial=initial, frozen=frozen)
         if key not in trainings:
             trainings[key] = Training(
                 number=len(trainings),
@@ -242,48 +236,6 @@ def _unmeasured(study: Study, rows: Mapping[str, RowPlan]) -> str | None:
 
 def _listed(packages: Any) -> list[str]:
     return [packages] if isinstance(packages, str) else list(packages or ())
-
-
-class _Fingerprints:
-    """What data and evaluations are, each asked once.
-
-    Attributes:
-        lacking: Why data could not be opened.
-    """
-
-    def __init__(self):
-        self.lacking: str | None = None
-        self._known: dict[str, str] = {}
-
-    def of(self, node: Mapping[str, Any]) -> str:
-        """The fingerprint of a part, as of data or of an evaluation."""
-        return self._once(node, lambda: build(node).fingerprint)
-
-    def identity(self, resolved: ResolvedConfig, seed: int) -> str:
-        """Of a run that begins with the weights that the seed draws."""
-        config = resolved.config
-        return identity(with_seed(resolved, seed), self.of(config["data"]), self.of(config["evaluation"]))
-
-    def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
-        """Of the weights from which training starts; "" for those that the seed draws."""
-        return self._once([node, str(folder)], lambda: InitialWeights(build(node), folder).fingerprint) if node else ""
-
-    def frozen(self, node: Mapping[str, Any]) -> dict[str, str]:
-        """Name -> fingerprint of the models that an objective brings along."""
-        if not any(isinstance(part, Mapping) and "checkpoint" in part for part in node.values()):
-            return {}
-        found = self._once(node, lambda: "\n".join(map(" ".join, fingerprints(build(node).models).items())))
-        return {name: value for name, _, value in (line.partition(" ") for line in found.splitlines())}
-
-    def _once(self, of: Any, ask: Callable[[], str]) -> str:
-        key = json.dumps(of, sort_keys=True)
-        if key not in self._known:
-            try:
-                self._known[key] = ask()
-            except (ValueError, OSError, ImportError) as error:
-                self.lacking = self.lacking or " ".join(str(error).split())
-                self._known[key] = "not at hand"
-        return self._known[key]
 
 
 @cache
