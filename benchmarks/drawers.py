@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from difflab.denoiser import Denoiser
-from difflab.features.extractor import to_uint8
+from difflab.features import to_uint8
 from difflab.guidance import Guidance, chained
 from difflab.networks import CompiledBlocks, Compute, KernelByKernel, UNet
 from difflab.networks.layers.attention import HeadsFirstAttention, HeadWidth

@@ -31,6 +31,8 @@ MATHEMATICS = {
     "parameterizations": {"types", "process", "schedules"},
     "variances": {"types", "process"},
     "networks": {"types", "former_names"},  # a network knows no diffusion
+    "pictures": set(),
+    "spaces": {"types", "noise", "networks", "pictures"},
     "noise_conditioning": {"types"},
     "noisy_model": {"types", "schedules", "parameterizations", "networks", "noise_conditioning"},
     "denoiser": {
@@ -76,11 +78,11 @@ MACHINERY = {
     "runtime": TEXT_AND_FILES,
     "cluster": {*TEXT_AND_FILES, "runtime", "distributed"},
     "distributed": {*TEXT_AND_FILES, "runtime"},
-    "data": BELOW_DATA,
+    "data": {*BELOW_DATA, "spaces"},
     "features": {*BELOW_DATA, "distributed", "data"},
     "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
-    "runs": {*TEXT_AND_FILES, "runtime", "distributed", "sharding", "ema"},
-    "cluster.doctor": {*TEXT_AND_FILES, "runtime", "distributed", "data", "runs", "config"},
+    "runs": {*TEXT_AND_FILES, "runtime", "distributed", "sharding", "ema", "networks"},
+    "cluster.doctor": {*TEXT_AND_FILES, "types", "runtime", "distributed", "data", "runs", "config"},
     "config": {*BELOW_DATA, "distributed", "data", "runs", "cluster"},
     "training": {*MATHEMATICS, *TEXT_AND_FILES, "runtime", "distributed"},
     "adapters": {"suggest", "runtime"},
@@ -106,7 +108,7 @@ FRAMEWORKS = {
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},
     "peft": {"adapters"},
-    "matplotlib": {"evaluation", "studies"},
+    "matplotlib": {"pictures", "evaluation", "studies"},
     "statsmodels": set(),
     "jinja2": {"studies"},
     "wandb_workspaces": {"studies"},

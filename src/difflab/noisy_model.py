@@ -13,7 +13,7 @@ from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
 from difflab.parameterizations import Parameterization
 from difflab.schedules import NoiseSchedule
-from difflab.types import AlphaSigma, Preconditioning
+from difflab.types import AlphaSigma, Preconditioning, sides
 
 T = TypeVar("T")
 
@@ -111,9 +111,9 @@ class NoisyModel(nn.Module, ABC):
         self.noise_conditioning = noise_conditioning if isinstance(noise_conditioning, NoiseConditioning) else None
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Shape (C, H, W) of an image."""
-        return self.network.in_channels, self.network.image_size, self.network.image_size
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape (C, *size) of what is modelled: (C, H, W) of images."""
+        return self.network.in_channels, *sides(self.network.image_size)
 
     def coefficients(self, t: Tensor) -> tuple[AlphaSigma, Preconditioning]:
         """The scales (alpha, sigma) at t, [B], and the coefficients around the network."""

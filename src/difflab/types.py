@@ -13,6 +13,7 @@ only where they multiply an image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -31,6 +32,20 @@ from difflab.condition_parts import Embedding as Embedding
 from difflab.condition_parts import GivenImage as GivenImage
 from difflab.condition_parts import Label as Label
 from difflab.condition_parts import Readable as Readable
+
+ImageSize = int | Sequence[int]
+"""The size of what is modelled, without its channels: n for square images of n x n pixels; else the number of places along each axis, as
+[H, W] of rectangular images, [T, H, W] of videos, [] of points and vectors."""
+
+
+def sides(size: ImageSize) -> tuple[int, ...]:
+    """The axes *size of [B, C, *size]: (n, n) for n, and what is listed as it is."""
+    return (size, size) if isinstance(size, int) else tuple(int(side) for side in size)
+
+
+def size_of(axes: Sequence[int]) -> ImageSize:
+    """The size that axes *size have: n for n x n, else the tuple of them."""
+    return axes[0] if len(axes) == 2 and axes[0] == axes[1] else tuple(axes)
 
 
 class AlphaSigma(NamedTuple):

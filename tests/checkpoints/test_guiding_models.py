@@ -12,7 +12,7 @@ from difflab.checkpoints.load import frozen_denoiser
 from difflab.config.keys import ConfigError
 from difflab.config.options import read_options
 from difflab.config.resolve import resolve_row
-from difflab.runs.export import weights_sha256
+from difflab.networks import weights_sha256
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import model_of, plan_job
 from difflab.studies.planning.facts import RowFacts

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from difflab.checkpoints import openai
 from difflab.checkpoints.load import frozen_classifier, load_model
 from difflab.config.keys import ConfigError
-from difflab.runs.export import weights_sha256
+from difflab.networks import weights_sha256
 from difflab.schedules import linear
 from running import composed, differences, sample_from, saved_state, train_small, train_until
 

@@ -26,6 +26,7 @@ from difflab import (
     parameterizations,
     samplers,
     schedules,
+    spaces,
     variances,
 )
 from difflab.conditioning import augmentations, shrinks
@@ -53,6 +54,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "guidance/score": (scores, scores.Score),
     "likelihood": (likelihoods, likelihoods.Likelihood),
     "likelihood/probe": (probability_flow, probability_flow.Probe),
+    "space": (spaces, spaces.Space),
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
     "sampler/along": (along, along.Along),
@@ -108,6 +110,8 @@ ELSEWHERE = {
 
 WITHOUT_FILE = {
     data.ArrayImages: "takes tensors: for a notebook",
+    data.ArrayPoints: "takes tensors: for a notebook",
+    spaces.Pixels: "the default, which says nothing, so that runs of before there was a choice are found",
     scores.Similarity: "takes a network and an embedding: for a notebook",
     data.EveryNth: "kept from training: conf/held_out",
     conditions.OfStage: "what the stage before has drawn: sample.py makes it",
@@ -159,6 +163,7 @@ SEVERAL = ("ema", "guidance", "embedder", "conditioning", "conditions")
 GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())
 NO_CHOICE = {
     "module/plain": "for a model and an objective of one's own: tests/plugins",
+    "space/pixels": "the default, which says nothing",
     "ema/posthoc": "an average for sample.py, made of the snapshots of a track",
 }
 """Files that are not a choice of their group's package, and why."""
@@ -264,12 +269,13 @@ def test_a_file_is_the_list_of_a_constructors_arguments(file):
     if file == "logger/many":  # several of the others
         assert {f"logger/{name}" for name in node["defaults"]} <= set(PART_FILES)
         return
-    if file.endswith("/none"):
+    if file.endswith("/none") or file == "space/pixels":
         assert node == {}
         return
     target = get_object(node["_target_"])
     given = {key for key in node if not key.startswith("_") and key != "defaults"}
-    given |= {next(iter(d)).rpartition("@")[2] for d in node.get("defaults", []) if d != "_self_"}
+    chosen = [next(iter(d)) for d in node.get("defaults", []) if d != "_self_"]
+    given |= {group.rpartition("@")[2] for group in chosen if not group.startswith("override ")}
     given -= {"only_watches"} if group_of(file) == "callbacks" else set()
     accepted = inspect.signature(target).parameters
     assert given <= accepted.keys()
@@ -306,6 +312,7 @@ ELSEWHERE_MADE = (
     "logger/",
     "metric/",
     "quantization/",
+    "space/",
 )
 """Groups whose files need more than is at hand, or that are no part of train.py; they have tests of their own."""
 

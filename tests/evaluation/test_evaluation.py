@@ -10,9 +10,9 @@ from difflab.evaluation import EvaluationCallback, Evaluator
 from difflab.evaluation.reference import ReferenceSource
 from difflab.features import DigitsExtractor, to_uint8
 from difflab.metrics import Frechet, Inception
+from difflab.pictures import grid_layout
 from difflab.samplers import balanced_labels
 from difflab.sampling import Drawing, InTurn
-from difflab.sampling.formats import grid_layout
 from difflab.training.callbacks import EMACallback
 from tiny import CLASSES, Rows, fit, tiny_module
 

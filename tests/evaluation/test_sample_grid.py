@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.utils import make_grid
 
-from difflab.sampling.formats import LONG, grid_layout, grid_of
+from difflab.pictures import LONG, grid_layout, grid_of
 from one_pass import each
 
 COUNTS, CLASSES = (1, 2, 5, 10, 16, 36, 64, 100, 250), (0, 1, 2, 3, 10, 37, 1000)

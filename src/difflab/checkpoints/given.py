@@ -14,10 +14,11 @@ from difflab.checkpoints.fitting import Fit, Source, put_into
 from difflab.checkpoints.run_weights import RunWeights, at_step, checkpoint_at, run_weights
 from difflab.config.groups import ConfigError
 from difflab.former_names import Neutral
+from difflab.networks import weights_sha256
 from difflab.reading import FileError, shown
 from difflab.reading.arrays import read_checkpoint
 from difflab.runs import RunDirectory
-from difflab.runs.export import model_weights, read_exported, read_run, weights_sha256
+from difflab.runs.export import model_weights, read_exported, read_run
 from difflab.runs.listing import SeveralRunsError, found_run, identity_of
 from difflab.runs.saved_checkpoints import newest, step_of
 

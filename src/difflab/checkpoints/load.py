@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from difflab.config.build import build, resolved
 from difflab.config.groups import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
-from difflab.networks import Network
+from difflab.networks import Network, weights_sha256
 from difflab.reading.json import fields
 from difflab.runs import RunDirectory
-from difflab.runs.export import weights_sha256
 from difflab.runs.provenance import changed_code
 from difflab.runtime.foreign_code import foreign_code
 from difflab.runtime.invocation import command
+from difflab.spaces import Pixels, Space
 from difflab.training import ClassifierModule, DiffusionModule
 from difflab.training.callbacks import EMACallback, ObjectiveCallback
 
@@ -44,6 +44,7 @@ class LoadedModel:
         track: Which of a run's weights these are.
         file: Where they lie; a directory for those that were put together from several files.
         step: After how many optimizer steps; None where nobody says.
+        space: In which the denoiser lives.
     """
 
     denoiser: Denoiser
@@ -54,6 +55,7 @@ class LoadedModel:
     track: str
     file: Path
     step: int | None
+    space: Space = field(default_factory=Pixels)
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -103,7 +105,9 @@ def _of_run(found: RunWeights) -> LoadedModel:
     data = fields(config, found.file, {"data": dict})["data"]
     classes, dropout = fields(data, found.file, {"num_classes": int})["num_classes"], module.objective.dropout
     told = told_parts(found.file) or names_told(classes, module.denoiser)
-    return LoadedModel(module.denoiser, config, classes, told, dropout, found.track, found.file, found.step)
+    return LoadedModel(
+        module.denoiser, config, classes, told, dropout, found.track, found.file, found.step, module.space
+    )
 
 
 def names_told(num_classes: int, denoiser: Denoiser) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def _sample(config: DictConfig) -> None:
     processes = processes_of(options)
     formats = build(options.format or {})
     job = plan_stages(stages, Path(str(config.out)))
-    check_pictures(formats, job.model.denoiser.image_shape[0])
+    check_pictures(formats, job.image_shape)
     meeting().roll_call({"model or settings": job.folder.plan.fingerprint, "difflab": own_code()})
     done = job.folder.finished(job.request)
     if meeting().agree(f"end of {job.folder.path}", lambda: "" if done is None else "there"):

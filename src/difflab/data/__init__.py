@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from difflab.data.module import ImageData
     from difflab.data.named_sets import Cifar10, Cifar10Packaged, Digits, FashionMnist, IdxImages, Mnist
     from difflab.data.npz import NpzImages
+    from difflab.data.points import ArrayPoints, Checkerboard, InMemoryPoints, Moons, SwissRoll
     from difflab.data.shards import ShardedImages, ShardedLatents
     from difflab.data.source_kind import SourceKind, kind_of, open_image_set
     from difflab.data.stream import Augmentation, GlobalBatches, HorizontalFlip, RandomCrop, TrainingStream
@@ -25,7 +26,9 @@ __all__ = [
     "Annotation",
     "AnnotationInMemory",
     "ArrayImages",
+    "ArrayPoints",
     "Augmentation",
+    "Checkerboard",
     "Cifar10",
     "Cifar10Packaged",
     "DataError",
@@ -46,14 +49,17 @@ __all__ = [
     "ImageSource",
     "ImageZip",
     "InMemoryImages",
+    "InMemoryPoints",
     "MixtureImages",
     "Mnist",
+    "Moons",
     "NpzImages",
     "RandomCrop",
     "ShardedImages",
     "ShardedLatents",
     "Shuffled",
     "SourceKind",
+    "SwissRoll",
     "TrainingStream",
     "kind_of",
     "open_image_set",

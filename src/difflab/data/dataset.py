@@ -16,39 +16,48 @@ from torch import Tensor
 
 from difflab.data.annotations import Annotation
 from difflab.data.errors import DataError
-from difflab.types import Condition, Label
+from difflab.types import Condition, ImageSize, Label, sides, size_of
 
 
 class ImageDataset(ABC):
-    """N images [C, H, W] with H = W = `image_size`, and perhaps a class each, captions, masks or whatever else a model is told of them.
+    """N images [C, H, W], and perhaps a class each, captions, masks or whatever else a model is told of them.
+
+    They may be anything else that is [C, *size], as videos or points.
 
     Whatever brings the images to this size is deterministic and done here. What is random (flips) is an `Augmentation`.
 
     Args:
-        image_size: Side of the images.
+        image_size: Side of square images, or the length of each axis (`difflab.types.ImageSize`).
         channels: Channels of the images.
         labels: [N] int64 in 0 .. num_classes - 1, or None.
         class_names: One name per class; empty without labels.
 
     Attributes:
         annotations: Name -> what is known of each image besides its class. A subclass that has any sets them in its constructor.
-        are_pictures: Whether they can be looked at and compared as pictures: latents need their decoder for that.
+        is_encoded: Whether it holds latents, which need their decoder to be looked at and compared.
         own_extractor: Dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do.
     """
 
     own_extractor: ClassVar[str] = ""
 
-    def __init__(self, image_size: int, channels: int, labels: Int[Tensor, " n"] | None, class_names: Sequence[str]):
-        self.image_size = image_size
+    def __init__(
+        self, image_size: ImageSize, channels: int, labels: Int[Tensor, " n"] | None, class_names: Sequence[str]
+    ):
+        self.image_size = size_of(sides(image_size))
         self.channels = channels
         self.labels = labels
         self.class_names = tuple(class_names)
         self.annotations: Mapping[str, Annotation] = {}
-        self.are_pictures = True
+        self.is_encoded = False
         if (labels is None) != (not self.class_names):
             raise DataError("A data set has labels and class names, or neither.")
         if labels is not None and not (int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)):
             raise DataError(f"Labels must lie in 0..{len(self.class_names) - 1}, found {labels.min()}..{labels.max()}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of each."""
+        return self.channels, *sides(self.image_size)
 
     @property
     def num_classes(self) -> int:
@@ -67,7 +76,7 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
-        """[n, C, H, W]: uint8 in 0..255; or float32 for data that are no pixels, in the model's own units."""
+        """[n, C, *size]: uint8 in 0..255; or float32 for data that are no pixels, in the model's own units."""
 
     def condition(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Condition:
         """What is known of each image: its label, where it has one, and the annotations."""
@@ -190,7 +199,7 @@ def content_of(digests: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint_of(shape: tuple[int, int, int], labels: Int[Tensor, " n"] | None, content: str) -> str:
+def fingerprint_of(shape: tuple[int, ...], labels: Int[Tensor, " n"] | None, content: str) -> str:
     """What an image set of this content is known by, whoever holds it. labels are int64."""
     classes = b"" if labels is None else labels.numpy().tobytes()
     text = repr((tuple(shape), labels is None, content)).encode()
@@ -203,19 +212,18 @@ class InMemoryImages(ImageDataset):
     @abstractmethod
     def __init__(
         self,
-        pixels: UInt8[Tensor, "n c h w"],
+        pixels: UInt8[Tensor, "n c *size"],
         labels: Int[Tensor, " n"] | None,
         class_names: Sequence[str],
         where: str,
     ):
         """`where` is the place that an error names."""
-        if pixels.ndim != 4 or pixels.dtype != torch.uint8 or not len(pixels) or pixels.shape[2] != pixels.shape[3]:
-            raise DataError(
-                f"{where}: expected square uint8 images [N, C, H, H], found {pixels.dtype} {[*pixels.shape]}."
-            )
+        if pixels.ndim < 4 or pixels.dtype != torch.uint8 or not len(pixels):
+            raise DataError(f"{where}: expected uint8 images [N, C, H, W], found {pixels.dtype} {[*pixels.shape]}.")
         if labels is not None and len(labels) != len(pixels):
             raise DataError(f"{where}: {len(pixels)} images but {len(labels)} labels; every image needs one.")
-        super().__init__(pixels.shape[2], pixels.shape[1], None if labels is None else labels.long(), class_names)
+        size = size_of(pixels.shape[2:])
+        super().__init__(size, pixels.shape[1], None if labels is None else labels.long(), class_names)
         self._pixels = pixels.contiguous()
 
     def __len__(self) -> int:
@@ -237,7 +245,7 @@ class ArrayImages(InMemoryImages):
     """A data set made of a tensor of pixels: for a notebook, and for data that no reader here knows.
 
     Args:
-        pixels: [N, C, H, H] uint8.
+        pixels: [N, C, H, W] uint8; of videos [N, C, T, H, W].
         labels: [N], or None.
         class_names: Defaults to "0", "1", ...
     """

@@ -23,6 +23,7 @@ from difflab.data.file_store import FileStore, checked_content
 from difflab.data.image_file import ImageFileError, Trait, adm_crop, decoded, examined
 from difflab.reading import parse_json
 from difflab.reading.json import dumps
+from difflab.types import ImageSize, sides
 
 _ROUNDING = 1e-5
 """How far, relative to the range, a float may lie outside it: float32 arithmetic ends there when it means the edge."""
@@ -129,7 +130,7 @@ class EncodedImages(ImageDataset):
         names: Sequence[str],
         labels: Int[Tensor, " n"] | None,
         class_names: Sequence[str],
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         content: str | None = None,
     ):
@@ -140,10 +141,12 @@ class EncodedImages(ImageDataset):
             names: Of the images there.
             labels: [N], or None.
             class_names: One per class; empty without labels.
-            image_size: Side to which every image is resized and centre-cropped.
+            image_size: Side of the square to which every image is resized and centre-cropped, or [H, W].
             channels: 3 colour, 1 grey.
             content: What the hash of names and bytes (`hash_of`) was before the files were packed; None: it is computed.
         """
+        if len(sides(image_size)) != 2:
+            raise DataError(f"data.image_size={image_size}: give the side of square images, or [height,width].")
         if channels not in _MODES:
             raise DataError(f"data.channels={channels}: image files are read as grey (1) or colour (3).")
         super().__init__(image_size, channels, labels, class_names)
@@ -151,7 +154,7 @@ class EncodedImages(ImageDataset):
         findings = checked_files(files, self._names)
         self._content = content or findings.content
         self._scaled = findings.scaled
-        for remark in findings.remarks(lambda number: files.where(self._names[number]), labels, image_size):
+        for remark in findings.remarks(lambda number: files.where(self._names[number]), labels, min(sides(image_size))):
             warn(f"{files.name}: {remark}")
 
     def __len__(self) -> int:
@@ -159,7 +162,7 @@ class EncodedImages(ImageDataset):
 
     def images(self, indices: Sequence[int] | Int[Tensor, " n"]) -> Tensor:
         chosen = torch.as_tensor(indices).tolist()
-        pixels = np.empty((len(chosen), self.channels, self.image_size, self.image_size), np.uint8)
+        pixels = np.empty((len(chosen), *self.shape), np.uint8)
         for place, index in zip(pixels, chosen, strict=True):
             self._decode(self._names[index], place)
         return torch.from_numpy(pixels)
@@ -173,7 +176,7 @@ class EncodedImages(ImageDataset):
         """Writes an image where it belongs in its batch."""
         image = decoded(self._files.read(name), lambda: self._files.where(name), _MODES[self.channels])
         pixels = np.asarray(adm_crop(image, self.image_size))
-        place[...] = pixels.reshape(self.image_size, self.image_size, self.channels).transpose(2, 0, 1)
+        place[...] = pixels.reshape(*sides(self.image_size), self.channels).transpose(2, 0, 1)
 
 
 class FileImages(ImageSet):

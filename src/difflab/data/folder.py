@@ -15,6 +15,7 @@ from difflab.data.labels import INDEX, LARGEST_INDEX, Listing, list_images
 from difflab.reading import FileError, read_bytes
 from difflab.reading.archives import open_zip, read_member
 from difflab.runtime.foreign_code import file_stamps
+from difflab.types import ImageSize
 
 _SHOWN = 3
 """Names in a message."""
@@ -111,7 +112,7 @@ class ImageFolder(EncodedImages):
         channels: 3 colour, 1 grey.
     """
 
-    def __init__(self, root: str | Path, image_size: int, channels: int = 3):
+    def __init__(self, root: str | Path, image_size: ImageSize, channels: int = 3):
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root.absolute()} is no folder. Set data.dataset.root to the folder of your images.")
@@ -186,7 +187,7 @@ class ImageZip(EncodedImages):
         channels: 3 colour, 1 grey.
     """
 
-    def __init__(self, path: str | Path, image_size: int, channels: int = 3):
+    def __init__(self, path: str | Path, image_size: ImageSize, channels: int = 3):
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"{self.path.absolute()} is no file. Set data.dataset.path to the zip of your images.")

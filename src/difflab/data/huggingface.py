@@ -17,6 +17,7 @@ from difflab.data.labels import CLASSES
 from difflab.reading import read_bytes, shown
 from difflab.runtime.foreign_code import file_stamps
 from difflab.runtime.invocation import installation
+from difflab.types import ImageSize
 
 
 class HuggingFaceRows(FileStore):
@@ -111,7 +112,7 @@ class HuggingFaceImages(EncodedImages):
         split: e.g. train, test, train[:10%].
         image_column: The column of images.
         label_column: The column of class numbers; None for images without classes.
-        image_size: Side to which every image is resized and centre-cropped.
+        image_size: Side of the square to which every image is resized and centre-cropped, or [H, W].
         channels: 3 colour, 1 grey.
     """
 
@@ -121,7 +122,7 @@ class HuggingFaceImages(EncodedImages):
         split: str,
         image_column: str,
         label_column: str | None,
-        image_size: int,
+        image_size: ImageSize,
         channels: int = 3,
     ):
         files = HuggingFaceRows(name, split, image_column, label_column)

@@ -27,16 +27,18 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from difflab.data.errors import DataError
+from difflab.types import ImageSize, sides
 
 LARGEST = 2**28
 """Pixels of an image between scaling and cropping, at most: a strip of a pixel's width and a million's length is no picture."""
 
 
-def adm_crop(image: Image.Image, size: int) -> Image.Image:
-    """The centre square of `image`, size x size; `image` itself where nothing is to be done."""
-    while min(image.size) >= 2 * size:
+def adm_crop(image: Image.Image, size: ImageSize) -> Image.Image:
+    """The centre of `image`, a square of this side or [H, W]; `image` itself where nothing is to be done."""
+    high, wide = sides(size)
+    while image.width >= 2 * wide and image.height >= 2 * high:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    scale = size / min(image.size)
+    scale = max(wide / image.width, high / image.height)
     width, height = round(image.width * scale), round(image.height * scale)
     if width * height > LARGEST:
         raise ValueError(
@@ -44,8 +46,8 @@ def adm_crop(image: Image.Image, size: int) -> Image.Image:
         )
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - size) // 2, (height - size) // 2
-    return image if width == height else image.crop((left, top, left + size, top + size))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return image if (width, height) == (wide, high) else image.crop((left, top, left + wide, top + high))
 
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")

@@ -26,7 +26,7 @@ from torch import Tensor
 from difflab.data.dataset import ImageDataset
 from difflab.data.errors import DataError
 from difflab.noise import ImageNoise, Noise
-from difflab.types import AlphaSigma, Condition, DenoiseFn, Label, Prediction
+from difflab.types import AlphaSigma, Condition, DenoiseFn, Label, Prediction, size_of
 
 
 class Moments(NamedTuple):
@@ -167,17 +167,11 @@ class MixtureImages(ImageDataset):
     def __init__(self, mixture: GaussianMixture, length: int, seed: int = 0):
         self.mixture = mixture
         self.seed = seed
-        if len(mixture.shape) != 3:
-            raise DataError(
-                f"Images need means [K, C, H, W], and these are [{len(mixture.means)}, {', '.join(map(str, mixture.shape))}]."
-            )
-        channels, height, width = mixture.shape
-        if height != width:
-            raise DataError(f"A mixture used as a data set needs square images, found {height}x{width}.")
+        channels, *size = mixture.shape
         if length < 1:
             raise DataError(f"data.dataset.length={length}: a data set needs at least one image.")
         labels = mixture.sample_labels(ImageNoise(seed, torch.arange(length)))
-        super().__init__(height, channels, labels, [f"component {k}" for k in range(len(mixture.weights))])
+        super().__init__(size_of(size), channels, labels, [f"component {k}" for k in range(len(mixture.weights))])
         self._labels = labels
 
     def __len__(self) -> int:

@@ -14,14 +14,16 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from difflab.data.dataset import ImageDataset
+from difflab.data.dataset import ImageDataset, LabelledSource
+from difflab.data.decoded import seen_in
 from difflab.data.errors import DataError, some, warn
 from difflab.data.stream import Augmentation, GlobalBatches, TrainingStream, accumulated_batches, images_per_micro_batch
 from difflab.data.subset import at_most
 from difflab.former_names import Neutral
 from difflab.runtime.process import end_with_parent, kill_workers_at_exit
 from difflab.runtime.signals import SIGNALS, release, withhold
-from difflab.types import Batch
+from difflab.spaces import Pixels, Space
+from difflab.types import Batch, ImageSize, sides, size_of
 
 
 class ImageData(pl.LightningDataModule):
@@ -33,7 +35,8 @@ class ImageData(pl.LightningDataModule):
     Args:
         dataset: Where the images come from.
         batch_size: Images per optimizer step, over all processes and accumulated batches.
-        image_size: Side of the images: what the network is built for, checked against the data set, as are channels and classes.
+        image_size: Side of square images, or the length of each axis, as [H, W]: what the network is built for, checked against the
+            data set, as are channels and classes.
         channels: Channels of the images.
         num_classes: Number of classes; 0: the model is told no classes, whether the data set has them or not.
         seed: Of the order of images and of the augmentations.
@@ -41,13 +44,16 @@ class ImageData(pl.LightningDataModule):
         num_workers: Processes that load images, per training process; 0 loads in the training process.
         augmentations: Applied to training images in this order.
         max_images: Images that there are at most, spread evenly over the data set; None: all.
+
+    Attributes:
+        space: In which a model of them lives; the module's, once there is one.
     """
 
     def __init__(
         self,
         dataset: ImageDataset,
         batch_size: int,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         num_classes: int,
         seed: int = 0,
@@ -61,11 +67,12 @@ class ImageData(pl.LightningDataModule):
         self.dataset = dataset
         self.batch_size = batch_size
         self.micro_batch = micro_batch
-        self.image_size = image_size
+        self.image_size = size_of(sides(image_size))
         self.channels = channels
         self.num_classes = num_classes
         self.num_workers = num_workers
-        _check_agreement(dataset, image_size, channels, num_classes)
+        self.space: Space = Pixels()
+        _check_agreement(dataset, self.image_size, channels, num_classes)
         images_per_micro_batch(batch_size, 1, 1)
         self.stream = TrainingStream(dataset, num_classes, seed, augmentations)
         self._loaders: list[TimedLoader] = []
@@ -83,8 +90,18 @@ class ImageData(pl.LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the data set's content: for the caches of what is computed from it."""
-        return self.dataset.fingerprint
+        """A hash of all that training can see: of the data set's content, and of the networks that bring it into the model's space."""
+        return " ".join(filter(None, [self.dataset.fingerprint, self.space.fingerprint]))
+
+    @property
+    def seen(self) -> LabelledSource:
+        """What is looked at and compared with: the data set, or what its latents stand for."""
+        return seen_in(self.space, self.dataset)
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """(C, *size) of what is looked at."""
+        return tuple(self.seen.images([0]).shape[1:])
 
     def example(self) -> Batch:
         """The first image as the model is told of it, on the CPU, without augmentations."""
@@ -191,7 +208,7 @@ class TimedLoader(DataLoader["Batch | DataError"]):
             yield batch
 
 
-def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_classes: int) -> None:
+def _check_agreement(dataset: ImageDataset, image_size: ImageSize, channels: int, num_classes: int) -> None:
     for name, annotation in dataset.annotations.items():
         if len(annotation) != len(dataset):
             raise DataError(
@@ -203,13 +220,21 @@ def _check_agreement(dataset: ImageDataset, image_size: int, channels: int, num_
         "channels": dataset.channels,
         "num_classes": dataset.num_classes if num_classes else 0,
     }
-    remedy = " ".join(f"data.{key}={value}" for key, value in found.items() if value != expected[key])
+    remedy = " ".join(f"data.{key}={_typed(value)}" for key, value in found.items() if value != expected[key])
     if remedy:
-        shape = "{channels}x{image_size}x{image_size} and {num_classes} classes"
         source = " Classes come from dataset.json, or from the first sub-folders." if "num_classes" in remedy else ""
         raise DataError(
-            f"{type(dataset).__name__}: expected {shape.format(**expected)}, found {shape.format(**found)}: set {remedy}.{source}"
+            f"{type(dataset).__name__}: expected {_words(**expected)}, found {_words(**found)}: set {remedy}.{source}"
         )
+
+
+def _words(image_size: ImageSize, channels: int, num_classes: int) -> str:
+    return f"{'x'.join(map(str, (channels, *sides(image_size))))} and {num_classes} classes"
+
+
+def _typed(value: ImageSize) -> str:
+    """As on the command line."""
+    return str(value) if isinstance(value, int) else f"[{','.join(map(str, value))}]"
 
 
 def _context(workers: int) -> BaseContext | None:

@@ -19,6 +19,7 @@ from difflab.data.image_file import unreadable
 from difflab.data.shard_index import INDEX, WORK, ShardIndex, read_index
 from difflab.data.tar_shards import FileSpans, TarShards
 from difflab.reading.arrays import parse_array
+from difflab.types import ImageSize, sides, size_of
 
 
 class PackedFiles(FileStore):
@@ -66,11 +67,11 @@ class ShardedImages(EncodedImages):
 
     Args:
         root: The folder of shards.
-        image_size: Side to which every image is resized and centre-cropped.
+        image_size: Side of the square to which every image is resized and centre-cropped, or [H, W].
         channels: 3 colour, 1 grey.
     """
 
-    def __init__(self, root: str | Path, image_size: int, channels: int = 3):
+    def __init__(self, root: str | Path, image_size: ImageSize, channels: int = 3):
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root.absolute()} is no folder. Set data.dataset.root to the folder of your shards.")
@@ -78,7 +79,7 @@ class ShardedImages(EncodedImages):
             index = read_index(self.root)
             if index.shape is not None:
                 raise DataError(f"{self.root} holds arrays of the shape {index.shape}, no images. Use data=latents.")
-            if index.image_size is not None and index.image_size < image_size:
+            if index.image_size is not None and index.image_size < min(sides(image_size)):
                 raise DataError(
                     f"{self.root} was packed at image_size={index.image_size}, smaller than {image_size}. "
                     f"Set data.image_size={index.image_size}, or pack the source again."
@@ -104,7 +105,7 @@ class ShardedImages(EncodedImages):
 
 
 class ShardedLatents(ImageDataset):
-    """Arrays [C, H, H] that `difflab data pack` or `cached_latents` put into shards, as float32 and in the units they have.
+    """Arrays [C, H, W] that `difflab data pack` or `cached_latents` put into shards, as float32 and in the units they have.
 
     Args:
         root: The folder of shards.
@@ -121,10 +122,10 @@ class ShardedLatents(ImageDataset):
             raise DataError(f"{self.root} holds images, no latents. Use data=webdataset.")
         index.check(self.root)
         self._files, self._content, self._length = PackedFiles(self.root, index), index.content, len(index)
-        channels, height, _ = index.shape
+        channels, *size = index.shape
         labels = None if index.labels is None else torch.tensor(index.labels)
-        super().__init__(height, channels, labels, index.class_names)
-        self.are_pictures = False
+        super().__init__(size_of(size), channels, labels, index.class_names)
+        self.is_encoded = True
 
     def __len__(self) -> int:
         return self._length

@@ -18,6 +18,7 @@ from difflab.distributed.group import sum_over_processes
 from difflab.ema import ONLINE, youth
 from difflab.evaluation.evaluator import Evaluator
 from difflab.features import to_uint8
+from difflab.features.quantization import finite
 from difflab.files import atomic_file
 from difflab.formatting import aligned, clock
 from difflab.metrics import MetricInfo, at_count
@@ -25,7 +26,7 @@ from difflab.runs.saved_checkpoints import EVALUATED_STEP
 from difflab.runtime.progress import reporting
 from difflab.samplers import shares
 from difflab.sampling import Conditions
-from difflab.sampling.formats import grid_of
+from difflab.spaces import Space
 
 
 class TrackEvaluation(pl.Callback, ABC):
@@ -164,14 +165,16 @@ class EvaluationCallback(TrackEvaluation):
         with reporting(f"evaluation of {track}", self.evaluator.num_images) as task:
             results, first = self.evaluate(trainer, pl_module, task.advance)
         if trainer.is_global_zero:
-            self._write_grid(trainer, track, first)
+            self._write_grid(trainer, pl_module.space, track, first)
         return {at_count(name, self.evaluator.num_images): value for name, value in results.items()}
 
     @torch.no_grad()
     def evaluate(
         self, trainer: pl.Trainer, pl_module: Any, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[dict[str, float], Tensor]:
-        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, uint8. All processes take part.
+        """Metrics of the weights that the denoiser has now, and the first `grid_images` images, as they are stored.
+
+        All processes take part.
 
         Args:
             trainer: Lightning's.
@@ -183,22 +186,23 @@ class EvaluationCallback(TrackEvaluation):
         with trainer.precision_plugin.val_step_context():
             for seeds in shares(self.evaluator.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
                 there = seeds.to(pl_module.device)
-                images = to_uint8(pl_module.sample(there, self.conditions(there)))
+                drawn = pl_module.sample(there, self.conditions(there))
+                images = to_uint8(drawn) if pl_module.space.holds_pixels else finite(drawn)
                 if first is None:  # every process draws at least one batch
-                    first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=torch.int32)
+                    summable = torch.int32 if pl_module.space.holds_pixels else torch.float32
+                    first = images.new_zeros(self.grid_images, *images.shape[1:], dtype=summable)
                 shown = seeds < self.grid_images
-                first[seeds[shown].to(first.device)] = images[shown.to(images.device)].int()
+                first[seeds[shown].to(first.device)] = images[shown.to(images.device)].to(first.dtype)
                 self.evaluator.update(images, seeds)
                 done += len(seeds) * trainer.world_size
                 progress(min(done, self.evaluator.num_images))
         assert first is not None
-        return self.evaluator.compute(), sum_over_processes([first])[0].to(
-            torch.uint8
-        )  # each image comes from one process
+        (first,) = sum_over_processes([first])  # each image comes from one process
+        return self.evaluator.compute(), first if first.is_floating_point() else first.to(torch.uint8)
 
-    def _write_grid(self, trainer: pl.Trainer, track: str, images: Tensor) -> None:
+    def _write_grid(self, trainer: pl.Trainer, space: Space, track: str, images: Tensor) -> None:
         shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))
-        grid = grid_of(shown, self.conditions.columns)
+        grid = space.picture(shown, self.conditions.columns)
         path = self.directory / f"{track}_{trainer.global_step:08d}.png"
         with atomic_file(path) as aside:
             save_image(grid, aside, format="png")

@@ -77,7 +77,7 @@ class OfImages(Evaluation):
         one = data.example()
         told = conditioned(one.cond, one.x0, ImageNoise(0, one.number), self.conditionings.values())
         drawing = Drawing(
-            (data.channels, data.image_size, data.image_size),
+            data.seen_shape,
             data.num_classes,
             tuple(told),
             self.conditionings,
@@ -91,8 +91,7 @@ class OfImages(Evaluation):
         """The images that those of the model are compared with."""
 
     def callback(self, data: ImageData, samples: Path) -> TrackEvaluation:
-        shape = (data.channels, data.image_size, data.image_size)
-        check(evaluator := self._evaluator(data), shape, self.num_samples, has_labels=False)
+        check(evaluator := self._evaluator(data), data.seen_shape, self.num_samples, has_labels=False)
         conditions = self.conditions(data)
         conditions.check_told()
         evaluator.prepare(self.num_samples, conditions.pairs)
@@ -143,7 +142,7 @@ class Samples(OfImages):
 
     def reference(self, data: ImageData) -> LabelledSource:
         few = self.reference_images is not None and self.reference_images < len(data.dataset)
-        return spread(data.dataset, self.reference_images if few else None)
+        return spread(data.seen, self.reference_images if few else None)
 
     def described(self, config: Mapping[str, Any]) -> str:
         return f"{self.num_samples:,} samples every {config['eval']['every']:,} steps, {describe_sampling(config)}"
@@ -193,7 +192,7 @@ class Enlargements(OfImages):
         self.fingerprint = " ".join([self.fingerprint, *metrics])
 
     def reference(self, data: ImageData) -> LabelledSource:
-        return spread(data.dataset, self.reference_images)
+        return spread(data.seen, self.reference_images)
 
     def described(self, config: Mapping[str, Any]) -> str:
         kind = "held-out" if isinstance(self.images, ImageDataset) else "training"

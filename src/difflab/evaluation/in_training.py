@@ -49,12 +49,9 @@ class Evaluation(ABC):
 
     def fitting(self, data: ImageData) -> Evaluation:
         """What can be evaluated of a model of these data: this, or less."""
-        fits = data.dataset.are_pictures or not self.needs_pictures
-        return (
-            self
-            if fits
-            else LossesAlone(self.tracks, self.fingerprint, "latents are no pictures, and there is no decoder")
-        )
+        if self.needs_pictures and data.dataset.is_encoded and not data.space.models:
+            return LossesAlone(self.tracks, self.fingerprint, "latents are no pictures, and there is no decoder")
+        return self
 
     @abstractmethod
     def measured(self, data: ImageData) -> str:

@@ -24,7 +24,7 @@ from difflab.data.subset import spread
 from difflab.distributed.group import from_first_process, rank, world_size
 from difflab.evaluation.statistics_file import StatisticsCache, open_statistics
 from difflab.features.embed import prefetched
-from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
+from difflab.features.extractor import FeatureExtractor, FeatureSet
 from difflab.features.partial import PartialResults
 from difflab.metrics.gaussian import Gaussian, Moments, gaussian_of
 
@@ -184,8 +184,7 @@ class ReferenceStatistics:
         report()
         batches = [mine[start : start + self.batch_size] for start in range(done, len(mine), self.batch_size)]
         for images in prefetched(self.source.images, batches):
-            # images that are no pixels (a mixture's) meet the extractor as samples do
-            extracted = self.extractor(images if images.dtype == torch.uint8 else to_uint8(images))._asdict()
+            extracted = self.extractor(self.extractor.admitted(images))._asdict()
             for column in columns:
                 moments[column].update(extracted[column])
             done += len(images)

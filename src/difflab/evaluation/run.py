@@ -10,6 +10,7 @@ from typing import Any
 from difflab.config.build import build, resolved
 from difflab.config.groups import ConfigError
 from difflab.data.dataset import LabelledSource
+from difflab.data.decoded import seen_in
 from difflab.data.subset import at_most, spread
 from difflab.distributed import Processes
 from difflab.evaluation.bits_per_dim import measure_likelihood
@@ -45,12 +46,12 @@ def computable(metrics: Mapping[str, Any], extractor: FeatureExtractor) -> tuple
     return kept, notes
 
 
-def check(evaluator: Evaluator, shape: tuple[int, int, int], count: int, has_labels: bool) -> list[str]:
+def check(evaluator: Evaluator, shape: tuple[int, ...], count: int, has_labels: bool) -> list[str]:
     """To be called before any work.
 
     Args:
         evaluator: Will measure the images.
-        shape: [C, H, W] of the images.
+        shape: [C, *size] of the images.
         count: How many there will be at least in a set that is measured.
         has_labels: Whether each has a class.
 
@@ -86,7 +87,7 @@ def check(evaluator: Evaluator, shape: tuple[int, int, int], count: int, has_lab
 
 def notes_on(evaluator: Evaluator, images: LabelledSource, features: FeatureSet) -> list[str]:
     """What one should know before one believes the numbers of these images, as how many are there twice, or in the reference too."""
-    digests = features.digests if features.digests is not None else digests_of_all(images)
+    digests = features.digests if features.digests is not None else digests_of_all(images, evaluator.extractor)
     notes, known = list(evaluator.notes), evaluator.reference_digests
     if repeated := copies_within(digests):
         notes.append(f"{repeated} of the {len(digests)} samples repeat an earlier one, pixel by pixel")
@@ -98,8 +99,8 @@ def notes_on(evaluator: Evaluator, images: LabelledSource, features: FeatureSet)
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    channels, height, width = shape
-    return f"{width}x{height} in {'grey' if channels == 1 else f'{channels} channels'}"
+    channels, *size = shape
+    return f"{'x'.join(map(str, reversed(size))) or 'points'} in {'grey' if channels == 1 and size else f'{channels} channels'}"
 
 
 def build_evaluator(options: EvaluationOptions, images: EvaluatedImages, halved: bool = False) -> Evaluator:
@@ -127,7 +128,7 @@ def build_evaluator(options: EvaluationOptions, images: EvaluatedImages, halved:
         dataset = at_most(build(options.dataset), options.data.get("max_images"))
         source = ReferenceSource.of(spread(dataset, options.reference_images))
     elif data is not None:
-        source = ReferenceSource.of(spread(images.trained_on(), options.reference_images))
+        source = ReferenceSource.of(spread(seen_in(images.space, images.trained_on()), options.reference_images))
     else:
         source = None
     evaluator = chosen_evaluator(options, extractor, source)

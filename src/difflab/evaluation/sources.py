@@ -23,6 +23,7 @@ from difflab.sampling import PLAN_FILE, SampleSet, SamplingOptions, check_writte
 from difflab.sampling.build import model_of, plan_job, plan_stages
 from difflab.sampling.draw import draw_job
 from difflab.sampling.job import SamplingJob
+from difflab.spaces import Pixels, Space
 
 
 class EvaluatedImages(ABC):
@@ -32,7 +33,7 @@ class EvaluatedImages(ABC):
         name: What a table calls them.
         fields: What of a number's protocol they are, nested.
         about: Which model or file it is: no part of the protocol.
-        shape: (C, H, W).
+        shape: (C, *size) of each.
         count: N.
         has_labels: Whether each has a class.
         model: The model's configuration, where there is one: what it was trained on, how it was evaluated, what was published.
@@ -40,12 +41,13 @@ class EvaluatedImages(ABC):
         folder: Where the results go.
         pairs: What each image was drawn for, of upsampled ones; None for others.
         seen: The images, once `images` has given them.
+        space: In which the model lives.
     """
 
     name: str
     fields: dict[str, Any]
     about: dict[str, Any]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     count: int
     has_labels: bool
     model: Mapping[str, Any] | None = None
@@ -53,6 +55,7 @@ class EvaluatedImages(ABC):
     folder: Path
     pairs: Pairs | None = None
     seen: LabelledSource | None = None
+    space: Space = Pixels()
 
     @abstractmethod
     def images(self, processes: Processes) -> LabelledSource:
@@ -107,10 +110,10 @@ class GeneratedImages(EvaluatedImages):
         self.job = self._job = job
         self.name = f"{job.subject['run'] or Path(job.subject['checkpoint']).stem} seed {job.subject['seed']}"
         self.fields, self.about = job.protocol_fields, job.subject
-        self.shape = job.model.denoiser.image_shape
+        self.shape = job.image_shape
         self.count = job.count
         self.has_labels = job.num_classes > 0
-        self.model = job.model.config
+        self.model, self.space = job.model.config, job.model.space
         self.folder = job.folder.path
         self.pairs = job.pairs
         self._taken: SampleSet | None = None
@@ -142,8 +145,7 @@ class StoredImages(EvaluatedImages):
         self._images = images
         self.name = path.name
         self.fields, self.about = stated, {"samples": str(path), "content": images.fingerprint}
-        channels, height, width = images.images([0]).shape[1:]
-        self.shape, self.count = (channels, height, width), len(images)
+        self.shape, self.count = tuple(images.images([0]).shape[1:]), len(images)
         self.has_labels = images.labels is not None
         self.folder = out or Path("evaluations") / f"{path.stem}-{images.fingerprint[:10]}"
 

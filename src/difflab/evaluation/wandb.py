@@ -232,8 +232,8 @@ def _classes(measured: Measured, folder: Path) -> Table | None:
     import torch
     from torchvision.utils import save_image
 
-    from difflab.evaluation.callback import grid_of
     from difflab.files import atomic_file
+    from difflab.pictures import grid_of
 
     labels, images = measured.features.labels if measured.features else None, measured.images.seen
     if labels is None or images is None:

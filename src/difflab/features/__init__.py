@@ -10,8 +10,6 @@ if TYPE_CHECKING:
         Features,
         FeatureSet,
         Identity,
-        to_uint8,
-        to_uint8_truncated,
     )
     from difflab.features.inception import InceptionExtractor, find_inception_weights
     from difflab.features.packaged import (
@@ -20,7 +18,9 @@ if TYPE_CHECKING:
         ThumbnailExtractor,
         best_available,
     )
+    from difflab.features.quantization import to_uint8, to_uint8_truncated
     from difflab.features.transformers import ClipExtractor, DinoV2Extractor
+    from difflab.features.wrapped import FramesExtractor, ValuesExtractor
 
 __all__ = [
     "ClipExtractor",
@@ -30,9 +30,11 @@ __all__ = [
     "FeatureExtractor",
     "FeatureSet",
     "Features",
+    "FramesExtractor",
     "Identity",
     "InceptionExtractor",
     "ThumbnailExtractor",
+    "ValuesExtractor",
     "best_available",
     "find_inception_weights",
     "to_uint8",

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from difflab.data.dataset import ImageSource, Labelled, pixel_digest
 from difflab.distributed.group import rank, sum_over_processes, world_size
-from difflab.features.extractor import FeatureExtractor, FeatureSet, to_uint8
+from difflab.features.extractor import FeatureExtractor, FeatureSet
 from difflab.features.partial import PartialResults
 from difflab.files import write_bytes
 from difflab.reading.arrays import opened_safetensors
@@ -64,16 +64,17 @@ _AT_ONCE = 256
 
 
 def digests_of(images: Tensor) -> UInt8[Tensor, "b 16"]:
-    """A hash of each image [B, C, H, W]; of images that are no pixels as they are stored."""
-    pixels = images if images.dtype == torch.uint8 else to_uint8(images)
-    hashes = b"".join(pixel_digest(image.permute(1, 2, 0).cpu().numpy()) for image in pixels)
+    """A hash of each image [B, C, *size], as it is stored."""
+    hashes = b"".join(pixel_digest(image.movedim(0, -1).cpu().numpy()) for image in images)
     return torch.frombuffer(bytearray(hashes), dtype=torch.uint8).reshape(-1, 16)
 
 
-def digests_of_all(source: ImageSource) -> UInt8[Tensor, "n 16"]:
-    """Of all images of a source, each of which is read."""
+def digests_of_all(source: ImageSource, extractor: FeatureExtractor) -> UInt8[Tensor, "n 16"]:
+    """Of all images of a source, each of which is read, in the form that an extractor takes."""
     starts = range(0, len(source), _AT_ONCE)
-    return torch.cat([digests_of(source.images(range(s, min(s + _AT_ONCE, len(source))))) for s in starts])
+    return torch.cat(
+        [digests_of(extractor.admitted(source.images(range(s, min(s + _AT_ONCE, len(source)))))) for s in starts]
+    )
 
 
 def copies_within(digests: UInt8[Tensor, "n 16"]) -> int:
@@ -176,8 +177,7 @@ def _together(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _columns(images: Tensor, extractor: FeatureExtractor, rows: range) -> dict[str, Tensor]:
     try:
-        # images that are no pixels (a mixture's) meet the extractor as samples do
-        pixels = images if images.dtype == torch.uint8 else to_uint8(images)
+        pixels = extractor.admitted(images)
         features = extractor(pixels)
     except ValueError as error:
         raise ValueError(f"images {rows.start} to {rows.stop - 1}: {error}") from error

@@ -1,10 +1,4 @@
-"""What turns images into the numbers that metrics compare: 8 bits, features for distances, logits for scores.
-
-From images in [-1, 1] to bytes, the form in which images are stored, embedded and compared.
-
-- `to_uint8`: round((x + 1) * 127.5), the inverse of x = u / 127.5 - 1 for all 256 levels, as EDM does.
-- `to_uint8_truncated`: floor((x + 1) * 127.5), as guided-diffusion's scripts do. In float32 63 of the 256 levels come back one lower, and a
-  continuous image is darker by half a level. It moves FID: use it to reproduce numbers that were published with it, and for nothing else.
+"""What turns images into the numbers that metrics compare: features for distances, logits for scores.
 
 An extractor is not a module and never an attribute of one: it must not enter checkpoints, follow the training precision or be
 averaged by EMA. It runs without gradients in float32, outside autocast and without TF32, since a FID from reduced precision is
@@ -23,33 +17,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from difflab.features.quantization import to_uint8
 from difflab.runtime.foreign_code import code_of_class
-
-
-def to_uint8(x: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
-    """The nearest level; what lies outside [-1, 1] is clamped, what is not a number is refused."""
-    return _levels(x).round().clamp(0, 255).to(torch.uint8)
-
-
-def to_uint8_truncated(x: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
-    """The level below (guided-diffusion, scripts/image_sample.py)."""
-    return _levels(x).clamp(0, 255).to(torch.uint8)
-
-
-def _levels(x: Tensor) -> Tensor:
-    broken = ~torch.isfinite(x).flatten(1).all(dim=1)
-    if broken.any():
-        raise ValueError(
-            f"image {int(broken.nonzero()[0])} of this batch of {len(x)} holds NaN or infinity: "
-            "look at the weights (a diverged training run?) or at the sampler's precision"
-        )
-    return (x.float() + 1) * 127.5  # bfloat16 cannot tell 256 levels apart
 
 
 class Features(NamedTuple):
@@ -116,14 +91,21 @@ _OF_INCEPTION = {"fd": "fid", "sfd": "sfid", "kd": "kid", "fd_inf": "fid_inf"}
 
 
 class FeatureExtractor(ABC):
-    """uint8 images [B, C, H, W] -> Features.
+    """uint8 images [B, C, H, W] -> Features; an extractor of something else says of what.
 
     Args:
         identity: What it is called and gives.
         network: With its weights.
         published: The weights as they were published, where the network holds them in another form: they are what tells extractors apart,
             so that a faster form of a network does not make a new extractor of it. None: the network's own.
+
+    Attributes:
+        takes_pixels: Whether it takes bytes, to which data that are no pixels are brought as samples are; else any float numbers.
+        axes: How many axes an example has besides its channels: two of images, three of clips.
     """
+
+    takes_pixels: ClassVar[bool] = True
+    axes: ClassVar[int] = 2
 
     def __init__(self, identity: Identity, network: nn.Module, published: Mapping[str, Tensor] | None = None):
         self.identity = identity
@@ -140,14 +122,25 @@ class FeatureExtractor(ABC):
 
     @abstractmethod
     def _extract(self, images: Tensor) -> Features:
-        """Features of uint8 images that are on the network's device."""
+        """Features of images, uint8 if it takes pixels, that are on the network's device."""
 
-    def __call__(self, images: UInt8[Tensor, "b c h w"]) -> Features:
-        if images.dtype != torch.uint8 or images.ndim != 4:
+    @property
+    def network(self) -> nn.Module:
+        """That makes the features."""
+        return self._network
+
+    def admitted(self, images: Tensor) -> Tensor:
+        """Images in the form that it takes: those that are no pixels (a mixture's) meet it as samples do."""
+        return to_uint8(images) if self.takes_pixels and images.dtype != torch.uint8 else images
+
+    def __call__(self, images: Tensor) -> Features:
+        if self.takes_pixels and (images.dtype != torch.uint8 or images.ndim != 2 + self.axes):
             raise TypeError(
-                f"{self.identity.name} takes uint8 images [B, C, H, W], got {images.dtype} {list(images.shape)}: "
-                "convert with difflab.features.to_uint8"
+                f"{self.identity.name} takes uint8 {'clips [B, C, T, H, W]' if self.axes == 3 else 'images [B, C, H, W]'}, got "
+                f"{images.dtype} {list(images.shape)}: convert with difflab.features.to_uint8"
             )
+        if not (self.takes_pixels or images.is_floating_point()):
+            raise TypeError(f"{self.identity.name} takes float numbers, got {images.dtype} {list(images.shape)}")
         with torch.no_grad(), torch.autocast(self._device.type, enabled=False), _full_float32():
             return self._extract(images.to(self._device))
 
@@ -155,14 +148,15 @@ class FeatureExtractor(ABC):
         """Shows it one black image, before any work: an extractor knows best which images it takes.
 
         Args:
-            shape: [C, H, W] of the images that there will be.
+            shape: [C, *size] of the images that there will be.
 
         Raises:
             ValueError: It does not take such images, or gives other features than its identity says.
         """
-        seen = f"{shape[2]}x{shape[1]} with {shape[0]} channel{'s' if shape[0] > 1 else ''}"
+        channels, *size = shape
+        seen = f"{'x'.join(map(str, reversed(size))) or 'points'} with {channels} channel{'s' if channels > 1 else ''}"
         try:
-            found = self(torch.zeros(1, *shape, dtype=torch.uint8))
+            found = self(torch.zeros(1, *shape, dtype=torch.uint8 if self.takes_pixels else torch.float32))
         except Exception as error:
             said = " ".join(str(error).split())[:300] or type(error).__name__
             raise ValueError(f"the extractor {self.identity.name} does not take images of {seen}: {said}") from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from difflab.metrics.precision_recall import DensityCoverage, HalfPrecisionRecall, PrecisionRecall
     from difflab.metrics.protocol import Difference, MetricInfo, Protocol, ProtocolMismatch, at_count, check_comparable
+    from difflab.metrics.sliced_wasserstein import SlicedWasserstein
 
 __all__ = [
     "ClassFrechet",
@@ -51,6 +52,7 @@ __all__ = [
     "ProtocolMismatch",
     "Reference",
     "Replicates",
+    "SlicedWasserstein",
     "SpatialFrechet",
     "StreamedMetric",
     "StructuralSimilarity",

@@ -2,11 +2,13 @@
 
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
-from difflab.networks.network import ClassTable, Network, initialise, networks_of
+from difflab.networks.mlp import MLP
+from difflab.networks.network import ClassTable, Network, initialise, networks_of, weights_sha256
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
 __all__ = [
+    "MLP",
     "ClassTable",
     "CompiledBlocks",
     "CompiledNetwork",
@@ -18,4 +20,5 @@ __all__ = [
     "UNet",
     "initialise",
     "networks_of",
+    "weights_sha256",
 ]

@@ -14,7 +14,7 @@ from difflab.networks.layers.residual_block import ResidualBlock
 from difflab.networks.layers.trunk import Trunk
 from difflab.networks.network import BlockCondition, Network
 from difflab.networks.unet import EMBEDDING_MULTIPLE
-from difflab.types import Condition
+from difflab.types import Condition, ImageSize
 
 
 class Encoder(Network):
@@ -23,7 +23,7 @@ class Encoder(Network):
     The condition is what it is asked for: it may be given, as to every network, but is not read.
 
     Args:
-        image_size: Side of the square images.
+        image_size: Side of square images, or [H, W].
         in_channels: Channels of the image.
         out_channels: Number of classes.
         norm: As of `UNet`.
@@ -41,7 +41,7 @@ class Encoder(Network):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         in_channels: int,
         out_channels: int,
         *,

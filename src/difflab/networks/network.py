@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from difflab.types import NO_CONTROLS, Condition, Controls, GivenImage
+from difflab.types import NO_CONTROLS, Condition, Controls, GivenImage, ImageSize
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,7 +37,7 @@ class Network(nn.Module, ABC):
     Attributes:
         in_channels: Channels of x.
         out_channels: Channels of the output: those of x, twice as many if it speaks of a variance too; number of classes.
-        image_size: Side of x.
+        image_size: Of x: its side, or how long each of its axes is (`difflab.types.ImageSize`).
         condition_channels: Channels of the `Image` that it must be told; 0 if it reads none.
         attention_places: Places of the self-attentions that ask the condition's `AttentionControl`s: 0 in its middle, -1, -2 ... before it,
             1, 2 ... after it.
@@ -47,7 +47,7 @@ class Network(nn.Module, ABC):
 
     in_channels: int
     out_channels: int
-    image_size: int
+    image_size: ImageSize
     condition_channels: int = 0
     attention_places: frozenset[int] = frozenset()
     sizes: ClassVar[Mapping[str, Sequence[int]]] = {"width": (8, 16, 32, 64, 128, 4, 2), "depth": (1,)}
@@ -149,6 +149,16 @@ def block_condition(
     if any(e.mask is not None for e in sequences):
         mask = torch.cat([e.present for e in sequences], dim=1)
     return BlockCondition(vector, tokens, mask, cond.controls, cond.t)
+
+
+def weights_sha256(weights: Mapping[str, Tensor]) -> str:
+    """A hash of names and values of weights, the same wherever and in whatever order they are stored."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        value = value.detach().to(torch.float32).cpu().contiguous()
+        digest.update(f"{name} {list(value.shape)}".encode())
+        digest.update(value.numpy().reshape(-1).data)
+    return digest.hexdigest()
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from difflab.networks.layers.resample import Resample
 from difflab.networks.layers.residual_block import Chain, ResidualBlock
 from difflab.networks.layers.trunk import Trunk, attentions
 from difflab.networks.network import Network, block_condition, zeroed
-from difflab.types import Condition
+from difflab.types import Condition, ImageSize
 
 EMBEDDING_MULTIPLE = 4
 """Embeddings of time and condition have this many times `width` dimensions."""
@@ -33,7 +33,7 @@ class UNet(Network):
     followed by attention where the trunk has it. Last layers of all branches and the output start at zero.
 
     Args:
-        image_size: Side of the square training images (other sizes that the levels divide work too).
+        image_size: Side of square training images, or [H, W] (other sizes that the levels divide work too).
         in_channels: Channels of the image.
         out_channels: Channels of the result: those of the image, and as many again for a learned variance.
         embedders: Name -> (dim=) -> module(cond) -> vector [B, dim], added to the embedding of time, or `Embedding` with tokens for
@@ -57,7 +57,7 @@ class UNet(Network):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         in_channels: int,
         out_channels: int,
         *,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 import difflab
 from difflab.ema import PostHoc
 from difflab.files import WriteError, atomic_file
+from difflab.networks import weights_sha256
 from difflab.reading import FileError
 from difflab.reading.arrays import opened_safetensors, read_checkpoint
 from difflab.reading.json import dumps, fields
@@ -163,13 +163,3 @@ def _header_sha256(header: Mapping[str, str]) -> str:
 
 def _damaged(path: str | Path, how: str) -> str:
     return f"{path} is damaged ({how}). {_REMEDY}"
-
-
-def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """A hash of names and values of weights, the same wherever and in whatever order they are stored."""
-    digest = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        value = value.detach().to(torch.float32).cpu().contiguous()
-        digest.update(f"{name} {list(value.shape)}".encode())
-        digest.update(value.numpy().reshape(-1).data)
-    return digest.hexdigest()

@@ -70,7 +70,8 @@ def _wandb(path: Path) -> dict[str, Any] | None:
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
     """Track -> hash of its weights."""
-    from difflab.runs.export import model_weights, read_run, weights_sha256  # torch: only where there is a checkpoint
+    from difflab.networks import weights_sha256  # torch: only where there is a checkpoint
+    from difflab.runs.export import model_weights, read_run
 
     state = read_run(checkpoint)
     return {track: weights_sha256(weights) for track, weights in model_weights(state).items()}

@@ -148,7 +148,7 @@ def _conditions(
         is_given: Whether the small images are those of a stage before.
     """
     drawing = Drawing(
-        model.denoiser.image_shape,
+        model.space.decoded_shape(model.denoiser.image_shape),
         num_classes,
         model.told,
         build(config.get("conditioning") or {}),
@@ -239,7 +239,7 @@ def _warn_of_empty(model: LoadedModel, conditions: Several, seeds: Tensor) -> No
 def _check_fits(before: SamplingJob, model: LoadedModel) -> None:
     """Raises a ConfigError if this model does not upsample what the stage before draws."""
     name = before.options.checkpoint
-    drawn, classes = before.model.denoiser.image_shape, before.num_classes
+    drawn, classes = before.image_shape, before.num_classes
     low_resolution = low_resolution_of(build(model.config.get("conditioning") or {}))
     if low_resolution is None:
         raise ConfigError("this model draws from noise alone and upsamples nothing: only the first stage does that")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped
 from torch import Tensor
 from torchvision.utils import save_image
 
@@ -21,7 +21,6 @@ from difflab.runs.saved_checkpoints import own_code
 from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals
-from difflab.sampling.formats import grid_of
 from difflab.sampling.prompts import Conditions
 from difflab.sampling.sample_set import LIST, SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 _MARGIN = 120.0
 """Seconds before the end of a SLURM allocation at which drawing stops."""
 
-DrawBatch = Callable[[Int[Tensor, " b"], Condition], UInt8[Tensor, "b c h w"]]
-"""(seeds, condition) -> images."""
+DrawBatch = Callable[[Int[Tensor, " b"], Condition], Shaped[Tensor, "b c *size"]]
+"""(seeds, condition) -> images as they are stored: uint8, or float32 where they are no pixels."""
 
 
 def draw_missing(
@@ -206,7 +205,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
         shown = job.conditions.shown(first, options.first_seed + torch.arange(len(first)))
         try:
             with atomic_file(grid) as path:
-                save_image(grid_of(shown, job.conditions.columns), path, format="png")
+                save_image(job.model.space.picture(shown, job.conditions.columns), path, format="png")
             for name, lines in shards.texts().items():
                 file = folder.path / f"{name}{LIST}"
                 write_text(file, "".join(f"{' '.join(line.split())}\n" for line in lines))

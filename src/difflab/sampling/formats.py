@@ -1,11 +1,4 @@
-"""Images in files: a picture of several in rows, and the forms in which a sample set is written.
-
-A picture is near a square, whatever the number of images and classes. Where a column for each class makes such a picture, it has one: the
-digits' 100 images are ten columns of ten. Otherwise each class has a block: rows of its own (of 2 classes five rows of ten), or a few
-images beside or above each other, as many classes in a line as the picture is wide and the next ones below (of 37 classes four in a line).
-Classes are in order from left to right and from top to bottom, and a gap parts the blocks. With fewer images than classes each image is of
-another class.
-"""
+"""The forms in which a sample set is written."""
 
 from __future__ import annotations
 
@@ -14,14 +7,12 @@ import json
 import tarfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -29,96 +20,6 @@ from difflab.files import atomic_file, atomic_folder
 from difflab.sampling.shards import Shards
 
 __all__ = ["Folder", "Format", "Npz", "WebDataset", "Zip", "check_pictures"]
-
-SHOWN = 64
-"""Pixels: smaller images are magnified by a whole factor, without smoothing, up to about this height."""
-
-LONG = 2.5
-"""How much longer than high, or higher than long, a picture may be in which each class has a column."""
-
-PADDING, GAP = 2, 6
-"""Pixels around each image, and those more between two blocks."""
-
-
-@dataclass(frozen=True)
-class GridLayout:
-    """Where each image is. Image i is of class i mod `classes`.
-
-    Attributes:
-        classes: Blocks; 1 where nothing is known of classes.
-        across: Blocks beside each other.
-        rows: Of a block.
-        columns: Of a block.
-    """
-
-    classes: int
-    across: int
-    rows: int
-    columns: int
-
-    @property
-    def width(self) -> int:
-        """Images beside each other."""
-        return self.across * self.columns
-
-    @property
-    def height(self) -> int:
-        """Images above each other."""
-        return -(-self.classes // self.across) * self.rows
-
-    def position(self, i: int) -> tuple[int, int]:
-        """Row and column of image i."""
-        place, block = divmod(i, self.classes)
-        below, beside = divmod(block, self.across)
-        row, column = divmod(place, self.columns)
-        return below * self.rows + row, beside * self.columns + column
-
-
-def grid_layout(count: int, classes: int, aspect: float = 1.0) -> GridLayout:
-    """The layout of a picture.
-
-    Args:
-        count: Images, of the classes 0, 1, ... in turn.
-        classes: How many; 0 for none, or where they have no such order.
-        aspect: Width of an image by its height.
-    """
-    classes = min(max(classes, 1), count)
-    each = -(-count // classes)
-    if classes > 1 and max(classes * aspect / each, each / (classes * aspect)) <= LONG:
-        return GridLayout(classes, classes, each, 1)
-    found = [
-        GridLayout(classes, across, -(-each // columns), columns)
-        for columns in range(1, each + 1)
-        for across in range(1, classes + 1)
-    ]
-
-    def badness(layout: GridLayout) -> tuple[float, int, int]:
-        """How far from a square, and from full; then the wider one, and that with fewer blocks beside each other."""
-        ratio = layout.width * aspect / layout.height
-        return max(ratio, 1 / ratio) * layout.width * layout.height, -layout.width, layout.across
-
-    return min(found, key=badness)
-
-
-def grid_of(images: UInt8[Tensor, "n c h w"], classes: int) -> Float[Tensor, "3 height width"]:
-    """The picture, in [0, 1]; `classes` as `grid_layout` has it."""
-    scale = max(1, SHOWN // images.shape[-2])
-    shown = images.float().div(255).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    high, wide = shown.shape[-2:]
-    layout = grid_layout(len(images), classes, wide / high)
-    apart_below = GAP * (layout.rows * layout.columns > 1)
-    apart_beside = GAP * (layout.columns > 1)
-
-    def corner(row: int, column: int) -> tuple[int, int]:
-        top = PADDING + row * (high + PADDING) + row // layout.rows * apart_below
-        return top, PADDING + column * (wide + PADDING) + column // layout.columns * apart_beside
-
-    bottom, right = corner(layout.height - 1, layout.width - 1)
-    picture = torch.ones(3, bottom + high + PADDING, right + wide + PADDING)
-    for i, image in enumerate(shown):
-        top, left = corner(*layout.position(i))
-        picture[:, top : top + high, left : left + wide] = image
-    return picture
 
 
 class Format(ABC):
@@ -135,12 +36,12 @@ class Format(ABC):
         """Writes the set into the folder, shard by shard, whole or not at all; the path of what was written."""
 
 
-def check_pictures(formats: dict[str, Format], channels: int) -> None:
-    """A ValueError if one of the formats cannot hold images of so many channels."""
+def check_pictures(formats: dict[str, Format], shape: Sequence[int]) -> None:
+    """A ValueError if one of the formats cannot hold what has this shape (C, *size)."""
     for name, format in formats.items():
-        if format.needs_pictures and channels not in (1, 3):
+        if format.needs_pictures and (len(shape) != 3 or shape[0] not in (1, 3)):
             raise ValueError(
-                f"format={name} holds grey or RGB pictures and these images have {channels} channels: choose format=npz"
+                f"format={name} holds grey or RGB pictures, and these are {'x'.join(map(str, shape))}: choose format=npz"
             )
 
 
@@ -194,18 +95,20 @@ class Folder(Format):
 class Npz(Format):
     """samples_NxHxWxC.npz: arr_0 uint8 [N, H, W, C], and arr_1 int64 [N], the labels, for a class-conditional model.
 
+    Of points arr_0 is float32 [N, C], of clips uint8 [N, T, H, W, C].
+
     What guided-diffusion's evaluator reads. It is the file that numpy.savez would have written, without the images in memory.
     """
 
     needs_pictures = False
 
     def write(self, shards: Shards, folder: Path) -> Path:
-        c, h, w = shards.shape
-        shape = (len(shards), h, w, c)
+        channels, *size = shards.shape
+        shape = (len(shards), *size, channels)
         path = folder / f"samples_{'x'.join(map(str, shape))}.npz"
         with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
-            pixels = (images.permute(0, 2, 3, 1).contiguous().numpy().tobytes() for _, images in shards.batches())
-            _write_array(archive, "arr_0", "|u1", shape, pixels)
+            pixels = (images.movedim(1, -1).contiguous().numpy().tobytes() for _, images in shards.batches())
+            _write_array(archive, "arr_0", "|u1" if shards.holds_pixels else "<f4", shape, pixels)
             if shards.labels is not None:
                 _write_array(
                     archive, "arr_1", "<i8", (len(shards),), [shards.labels.numpy().astype("<i8", copy=False).tobytes()]

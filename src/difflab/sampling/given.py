@@ -33,10 +33,10 @@ class GivenImages:
         image_shape: (C, H, W) of what it draws.
     """
 
-    def __init__(self, source: LabelledSource, low_resolution: LowResolution, image_shape: tuple[int, int, int]):
+    def __init__(self, source: LabelledSource, low_resolution: LowResolution, image_shape: tuple[int, ...]):
         self.source = source
         self.low_resolution = low_resolution
-        channels, size, _ = image_shape
+        channels, size, *_ = image_shape
         found, small = tuple(source.images([0]).shape[1:]), low_resolution.size
         if found not in ((channels, size, size), (channels, small, small)):
             raise ValueError(

@@ -15,11 +15,11 @@ from torch import Tensor
 from difflab.checkpoints.load import LoadedModel
 from difflab.config.build import build
 from difflab.features import to_uint8
+from difflab.features.quantization import finite
 from difflab.former_names import first, first_name
 from difflab.guidance import Guidance
 from difflab.metrics import Pairs, Protocol
-from difflab.networks import Compute
-from difflab.runs.export import weights_sha256
+from difflab.networks import Compute, weights_sha256
 from difflab.runtime.foreign_code import foreign_code
 from difflab.samplers import Sampler, draw
 from difflab.sampling.draw import DrawBatch
@@ -27,6 +27,7 @@ from difflab.sampling.options import SamplingOptions
 from difflab.sampling.prompts import Conditions, Several
 from difflab.sampling.sample_set import SampleSet
 from difflab.schedules import NoiseSchedule
+from difflab.spaces import Space
 from difflab.training.callbacks import GuidanceCallback
 from difflab.types import Condition
 
@@ -61,6 +62,19 @@ def code_fields(*nodes: Any) -> dict[str, Any]:
     return {"code": code} if code else {}
 
 
+def space_fields(config: Mapping[str, Any] | None, space: Space) -> dict[str, Any]:
+    """The space in which images are drawn, its frozen networks by their weights; nothing for that of pixels.
+
+    Args:
+        config: Its node, plain and resolved.
+        space: What was made of it.
+    """
+    if not config:
+        return {}
+    frozen = {name: {"weights_sha256": weights_sha256(model.state_dict())} for name, model in space.models.items()}
+    return {"space": {**first(config), **frozen}}
+
+
 def sampler_fields(config: Mapping[str, Any], sampler: Sampler, schedule: NoiseSchedule) -> dict[str, Any]:
     """The sampler's configuration; where churn raises the first step above the schedule's end, also to which level.
 
@@ -93,6 +107,7 @@ def sampling_fields(
         **sampler_fields(sampler, module.sampler, module.denoiser.schedule),
         **guidance_fields(guidance, module.guidance.guidances),
         **code_fields(sampler, guidance),
+        **space_fields(config.get("space"), module.space),
         "track": track,
         "seeds": f"0 .. {count - 1}",
         **conditions.fields,
@@ -139,6 +154,11 @@ class SamplingJob:
         return (self,) if self.before is None else (*self.before.stages, self)
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(C, *size) of what is drawn, as it is seen."""
+        return self.model.space.decoded_shape(self.model.denoiser.image_shape)
+
+    @property
     def num_classes(self) -> int:
         """Classes of its images; 0 for none."""
         return self.model.num_classes or self.guidance.num_classes
@@ -161,6 +181,7 @@ class SamplingJob:
             **sampler_fields(self.config["sampler"], self.sampler, self.model.denoiser.schedule),
             **guidance_fields(self.config["guidance"], self.guidance.guidances),
             **code_fields(self.config["sampler"], self.config["guidance"]),
+            **space_fields(self.config.get("space"), self.model.space),
             "track": self.model.track,
             **self.conditions.fields,
             "precision": self.options.precision,
@@ -232,6 +253,8 @@ class SamplingJob:
         denoiser = self.model.denoiser.to(device).eval()
         self.compute.prepare(denoiser.network, device)
         self.guidance.to(device)
+        space = self.model.space
+        space.to(device)
         quantize = build(self.options.quantization)
         dtype = PRECISIONS[self.options.precision]
 
@@ -241,7 +264,8 @@ class SamplingJob:
             with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
                 denoise = self.guidance.wrap_denoiser(denoiser)  # anew: it may remember the batch before
                 images = draw(denoise, denoiser.schedule, self.sampler, denoiser.image_shape, seeds, cond)
-            return quantize(images)
+            images = space.decode(images)
+            return quantize(images) if space.holds_pixels else finite(images)
 
         return drawn
 
@@ -249,3 +273,4 @@ class SamplingJob:
         """Takes the networks from the device: a further stage needs the room."""
         self.model.denoiser.to("cpu")
         self.guidance.to(torch.device("cpu"))
+        self.model.space.to(torch.device("cpu"))

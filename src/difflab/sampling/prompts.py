@@ -25,7 +25,7 @@ class Drawing:
     """What is drawn, as far as those have to know who say for whom.
 
     Attributes:
-        image_shape: (C, H, W) of an image.
+        image_shape: (C, *size) of an image, as it is seen.
         num_classes: Classes that the images have: those that the model is told, or that guide it; 0 for none.
         told: Names of the parts of the condition that the model was told in training.
         conditionings: Name -> what made parts of the condition from the training images.
@@ -34,7 +34,7 @@ class Drawing:
         num_samples: How many images are asked for.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     num_classes: int = 0
     told: tuple[str, ...] = ()
     conditionings: Mapping[str, Conditioning] = field(default_factory=dict)

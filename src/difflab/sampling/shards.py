@@ -1,8 +1,8 @@
 """Drawn images on the disk, a file per batch.
 
-Shard k holds the images of the seeds first_seed + [k B, (k + 1) B): safetensors with images uint8 [B, C, H, W], labels [B] where there are
-any, and a hash of each image [B, 16]; in its header what images were drawn for, where that can be read, as captions. It is written whole or
-not at all, so a shard that is there counts.
+Shard k holds the images of the seeds first_seed + [k B, (k + 1) B): safetensors with images uint8 [B, C, H, W] (float32 [B, C] of points),
+labels [B] where there are any, and a hash of each image [B, 16]; in its header what images were drawn for, where that can be read, as
+captions. It is written whole or not at all, so a shard that is there counts.
 """
 
 from __future__ import annotations
@@ -111,10 +111,14 @@ class Shards:
         return self.num_samples
 
     @cached_property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        _, channels, height, width = self._images(0).shape
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of each."""
+        return tuple(self._images(0).shape[1:])
+
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether they are bytes; else float32."""
+        return self._images(0).dtype == torch.uint8
 
     @property
     def labels(self) -> Int[Tensor, " n"] | None:
@@ -170,5 +174,5 @@ class Shards:
 
 def _digests(images: Tensor) -> Tensor:
     """[B, 16] uint8."""
-    hashes = b"".join(pixel_digest(image.permute(1, 2, 0).numpy()) for image in images)
+    hashes = b"".join(pixel_digest(image.movedim(0, -1).numpy()) for image in images)
     return torch.frombuffer(bytearray(hashes), dtype=torch.uint8).reshape(-1, 16)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,9 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from difflab.classifier import NoisyClassifier
 from difflab.denoiser import Denoiser
+from difflab.former_names import Neutral
 from difflab.networks import Compute, KernelByKernel
 from difflab.noisy_model import check_shares_schedule
 from difflab.samplers import Sampler, draw
+from difflab.spaces import Pixels, Space
 from difflab.training.callbacks.guidance import GuidanceCallback
 from difflab.training.callbacks.sockets import EMACallback, ObjectiveCallback
 from difflab.training.trained_module import TrainedModule
@@ -44,6 +48,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         seed: int,
         compute: Compute = KernelByKernel(),  # noqa: B008 - it has no state
         rollbacks: int = 0,
+        space: Neutral[Space | Mapping[str, Any]] = MappingProxyType({}),
     ):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
         guidance.check(objective.dropout)
@@ -53,6 +58,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         self.guidance = guidance
         self.sampler = sampler
         self.num_classes = num_classes
+        self.space = space if isinstance(space, Space) else Pixels()
 
     @property
     def model(self) -> Denoiser:
@@ -62,9 +68,13 @@ class DiffusionModule(TrainedModule[Denoiser]):
         return [self.objective, self.ema, self.guidance]
 
     def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c *size"]:
-        """One image per seed from the guided denoiser, with the weights that it has now."""
+        """One image per seed from the guided denoiser, with the weights that it has now, as it is seen."""
         denoise = self.guidance.wrap_denoiser(self.denoiser)
-        return draw(denoise, self.denoiser.schedule, self.sampler, self.denoiser.image_shape, seeds, cond)
+        shape = self.denoiser.image_shape
+        return self.space.decode(draw(denoise, self.denoiser.schedule, self.sampler, shape, seeds, cond))
+
+    def setup(self, stage: str) -> None:
+        self.space.to(self.trainer.strategy.root_device)
 
 
 class ClassifierModule(TrainedModule[NoisyClassifier]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import pytorch_lightning as pl
@@ -22,6 +22,7 @@ from difflab.noise import ImageNoise
 from difflab.noisy_model import held
 from difflab.objectives import Objective, own_modules
 from difflab.sharding import Sharding, Unsharded
+from difflab.spaces import Pixels, Space
 from difflab.training.callbacks.sockets import EMACallback, ObjectiveCallback
 from difflab.training.optimization import Learning, check_optimization, made
 from difflab.training.optimizers import scheduled
@@ -52,7 +53,10 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         rollbacks: How often the run was rolled back after a divergence: each time it draws other noise and times.
         last_batch: The micro-batch that was trained on last, for those who look into a divergence.
         last_losses: See `last_batch`.
+        space: In which the model lives: examples of the data are encoded into it.
     """
+
+    space: Space = Pixels()
 
     def __init__(
         self,
@@ -106,6 +110,11 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         check_optimization(self._optimizer, self._lr_schedule, learning.groups(self.model, self.sharding), self.model)
         self.learning = learning
 
+    def check_examples(self, shape: Sequence[int]) -> None:
+        """Raises a ValueError if the model is not of examples of this shape (C, *size), of a model that says of what it is."""
+        if (modelled := getattr(self.model, "image_shape", None)) is not None:
+            self.space.check(modelled, shape)
+
     def configure_model(self) -> None:
         if not self._prepared:  # Lightning may ask again
             for network in networks_of(self.model):
@@ -145,7 +154,7 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         """The mean loss of a micro-batch. At optimizer steps the EMA averages the weights, and callbacks write the log."""
         noise = self._noise_of(batch)
         cond = self.objective.condition(batch.x0, batch.cond, noise)
-        losses = self.objective.objective(self.model, batch.x0, cond, noise)
+        losses = self.objective.objective(self.model, self.space.encode(batch.x0, noise), cond, noise)
         self.objective.record(losses, noise)
         self.last_batch, self.last_losses = batch, losses
         return losses.total.mean()

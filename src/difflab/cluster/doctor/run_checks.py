@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 import re
@@ -37,6 +38,7 @@ from difflab.distributed.group import Group
 from difflab.distributed.world import process_count
 from difflab.runs.wandb.service import connection_to
 from difflab.runtime.invocation import installation_of
+from difflab.types import sides
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb", "deepspeed")
 COMPROMISED = {"pytorch-lightning": ("2.6.2", "2.6.3"), "lightning": ("2.6.2", "2.6.3")}
@@ -215,7 +217,7 @@ def checks_of(overrides: Sequence[str]) -> list[Check]:
     data_named = run_named or any(override.startswith("data") for override in overrides)
     here = process_count(trainer.accelerator, trainer.devices, 1)
     images = images_per_micro_batch(data.batch_size, processes, trainer.accumulate_grad_batches)
-    batch_bytes = images * data.channels * data.image_size**2
+    batch_bytes = images * data.channels * math.prod(sides(data.image_size))
     wandb = config.logger.get("wandb")
     return [
         Versions(target(config.strategy).packages),

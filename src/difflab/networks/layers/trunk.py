@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from difflab.networks.layers.resample import BlockFactory, Resample
 from difflab.networks.layers.residual_block import Chain
 from difflab.networks.network import BlockCondition
+from difflab.types import ImageSize, sides
 
 
 class Trunk(nn.Module):
@@ -17,12 +18,12 @@ class Trunk(nn.Module):
     Per level there are `depth` residual blocks, each followed by attention at the chosen resolutions, and a halving of the resolution.
 
     Args:
-        image_size: Side of the square training images (other sizes that the levels divide work too).
+        image_size: Side of square training images, or [H, W] (other sizes that the levels divide work too).
         in_channels: Channels of the image.
         width: Channels of a level with multiplier 1.
         channel_mult: Level i has width * channel_mult[i] channels.
         depth: Residual blocks per level.
-        attention_resolutions: Image sizes at which there is attention.
+        attention_resolutions: Image sizes (of the shorter side) at which there is attention.
         block: Makes a residual block.
         attention: Makes the attention for a number of channels.
         resample: Makes what is between the levels.
@@ -31,7 +32,7 @@ class Trunk(nn.Module):
         middle_attention: Whether there is attention in the middle.
 
     Attributes:
-        resolutions: Image size of each level.
+        resolutions: Image size of each level, of the shorter side.
         channels: Channels of each level.
         features: The number of channels of each image that `forward` returns.
         memory_format: Of the images, None for what is fastest on their device.
@@ -39,7 +40,7 @@ class Trunk(nn.Module):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         in_channels: int,
         width: int,
         channel_mult: Sequence[float],
@@ -124,19 +125,24 @@ def fastest_format(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
-def level_resolutions(image_size: int, levels: int) -> list[int]:
-    """The resolution of each level: image_size, image_size / 2, ...
+def level_resolutions(image_size: ImageSize, levels: int) -> list[int]:
+    """The resolution of each level: n, n / 2, ... for images whose shorter side is n.
 
     Raises:
-        ValueError: A level would get half a pixel.
+        ValueError: A level would get half a pixel, or there are no images of this size.
     """
-    factor = 2 ** (levels - 1)
-    if image_size < factor or image_size % factor:
+    axes, factor = sides(image_size), 2 ** (levels - 1)
+    if len(axes) != 2:
+        raise ValueError(
+            f"image_size={list(axes)} has {len(axes)} axes, and convolutions over images need two, [H, W]: choose a network for such data "
+            "(network=mlp takes any)"
+        )
+    if any(side < factor or side % factor for side in axes):
         raise ValueError(
             f"image_size={image_size} cannot be halved {levels - 1} times, as channel_mult of length {levels} asks; "
             f"use a multiple of {factor}, or fewer levels"
         )
-    return [image_size // 2**level for level in range(levels)]
+    return [min(axes) // 2**level for level in range(levels)]
 
 
 def level_channels(width: int, channel_mult: Sequence[float]) -> list[int]:

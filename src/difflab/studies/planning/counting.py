@@ -18,7 +18,7 @@ from difflab.networks import Network
 from difflab.noise import Noise
 from difflab.samplers import Sampler
 from difflab.schedules import NoiseSchedule
-from difflab.types import Condition, GivenImage, Label, Prediction
+from difflab.types import Condition, GivenImage, Label, Prediction, sides
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def counted(network: Network, cond: Condition, blocks: Sequence[nn.Module], aver
         averages: EMA tracks.
     """
     weight = next(network.parameters())
-    size = network.image_size
-    x = torch.zeros(1, network.in_channels, size, size, dtype=weight.dtype, device=weight.device)
+    size = sides(network.image_size)
+    x = torch.zeros(1, network.in_channels, *size, dtype=weight.dtype, device=weight.device)
     parameters = [p for p in network.parameters() if p.requires_grad]
     kept = _Kept(parameters)
     flops, operations = FlopCounterMode(display=False), _Operations()
@@ -137,11 +137,11 @@ def count_network(network: Network, classes: int) -> NetworkCount:
         label=Label(torch.zeros(1, dtype=torch.long, device=device)) if classes else None,
         image=GivenImage(torch.zeros(1, channels, 1, 1, device=device), level) if channels else None,
     )
-    size, flops = network.image_size, FlopCounterMode(display=False)
+    size, flops = sides(network.image_size), FlopCounterMode(display=False)
     try:
         work = counted(network, cond, ())
         with torch.no_grad(), flops:
-            x = torch.zeros(1, network.in_channels, size, size, dtype=next(network.parameters()).dtype, device=device)
+            x = torch.zeros(1, network.in_channels, *size, dtype=next(network.parameters()).dtype, device=device)
             network(x, torch.zeros(1, device=device), cond)
     except (RuntimeError, NotImplementedError) as error:
         raise ValueError(

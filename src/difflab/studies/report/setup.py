@@ -160,7 +160,10 @@ def _data(arm: Arm, cost: RowCost) -> str:
     data, images = arm.config.get("data"), cost.images
     size, channels, classes = (_node(data, key) for key in ("image_size", "channels", "num_classes"))
     parts = [_class(_node(data, "dataset")), f"{images:,} images" if images else ""]
-    parts += [f"{size} × {size} pixels" if size else "", {1: "grey", 3: "RGB"}.get(channels, "")]
+    parts += [
+        f"{' × '.join(map(str, [size, size] if isinstance(size, int) else size))} pixels" if size else "",
+        {1: "grey", 3: "RGB"}.get(channels, ""),
+    ]
     return ", ".join(part for part in [*parts, _classes(classes)] if part)
 
 

@@ -103,6 +103,7 @@ class TrainingRun:
         self.module = options.build("module")
         initialise(self.module.model, options.seed)
         self.data = options.build("data")
+        self.data.space = self.module.space
         self.evaluation = options.build("evaluation").fitting(self.data)
         self.code = code_of(config)
         self.initial = InitialWeights.of(options.build("init_from"), Path(options.folder), self.module.model)

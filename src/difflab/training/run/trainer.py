@@ -27,6 +27,7 @@ from difflab.sharding import trainable
 from difflab.training.callbacks import DivergenceCallback, ProgressCallback, ThroughputCallback
 from difflab.training.run.pulse import Pulse
 from difflab.training.trained_module import TrainedModule
+from difflab.types import sides
 
 if TYPE_CHECKING:
     from difflab.config.training import TrainingOptions
@@ -157,7 +158,7 @@ def recipe(options: TrainingOptions, module: Any, data: ImageData, evaluation: E
     augmented = "".join(f", {one.described}" for one in data.stream.augmentations)
     parts = [f"{part} {_name(config[part])}" for part in ("schedule", "parameterization", "variance") if part in config]
     rows = [
-        ("data", f"{_name(shape['dataset'])}: {images:,} images, {size}x{size}, {channels} "
+        ("data", f"{_name(shape['dataset'])}: {images:,} images, {'x'.join(map(str, sides(size)))}, {channels} "
                  f"channel{'s' if channels > 1 else ''}, {shape['num_classes'] or 'no'} classes{augmented}"),
         ("model", ", ".join([f"{_name(config['network'])}, {number(parameters / 1e6)} M parameters{learns}", *parts])),
         ("training", f"{steps:,} steps of {batch:,} images = {number(steps * batch / images)} epochs"),
