@@ -17,7 +17,14 @@ CHECKED = (
     "test_a_file_opens_with_a_line_about_itself",
     "test_every_package_of_choices_has_a_group",
 )
-WORDS = ("network=convolutions", "schedule=square", "sampler=damped", "ema=[warm_up,uniform]", "data=digits")
+WORDS = (
+    "network=convolutions",
+    "schedule=square",
+    "sampler=damped",
+    "ema=[warm_up,uniform]",
+    "data=digits",
+    "conditions=[preferred]",
+)
 TRAINED = (
     "sampler.strength=0.9",
     "sampler.grid.steps=2",
@@ -115,7 +122,7 @@ def said(tree):
 
 def test_the_page_has_a_file_for_each_kind_of_part():
     names = {name for name, _ in BLOCK.findall((ROOT / "docs/extending.md").read_text(encoding="utf-8"))}
-    for group in ("schedule", "sampler", "ema", "network", "metric", "adapter"):
+    for group in ("schedule", "sampler", "ema", "network", "metric", "adapter", "conditions"):
         assert any(name.startswith(f"conf/{group}/") for name in names), group
 
 

@@ -217,7 +217,8 @@ def choices(group: str) -> set[Any]:
 def is_choice(group: str, target: Any) -> bool:
     """Whether a target lies in the group's package and is what its choices are."""
     package, kind = (*BY_ARGUMENTS[group][:1], nn.Module) if group in BY_ARGUMENTS else MIRRORED[group]
-    return target.__module__.startswith(f"{package.__name__}.") and issubclass(made_by(target), kind)
+    inside = package.__name__ if inspect.getfile(package).endswith("__init__.py") else package.__package__
+    return target.__module__.startswith(f"{inside}.") and issubclass(made_by(target), kind)
 
 
 def target_of(group: str, path: Path) -> Any:
