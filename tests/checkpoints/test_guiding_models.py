@@ -58,7 +58,7 @@ def test_a_frozen_denoiser_is_the_runs_without_gradients(outcome):
         assert not p.requires_grad
     assert not weak.training
     assert any(not torch.equal(a, b) for a, b in zip(weak.parameters(), online.parameters(), strict=True))
-    with pytest.raises(ConfigError, match=r"guidance's own model.*no such file"):
+    with pytest.raises(ConfigError, match=r"a frozen model.*no such file"):
         frozen_denoiser("nowhere")
 
 
