@@ -12,7 +12,7 @@ from torch import Tensor
 from difflab.former_names import Neutral
 from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
-from difflab.noisy_model import AS_SCHEDULED, NoisyModel
+from difflab.noisy_model import AS_SCHEDULED, DenoisingModel
 from difflab.parameterizations import Parameterization
 from difflab.process import over, perturb
 from difflab.schedules import NoiseSchedule
@@ -54,7 +54,7 @@ class RawOutput(NamedTuple):
         return perturb(x_0, eps, AlphaSigma(of_x0, of_eps))
 
 
-class Denoiser(NoisyModel):
+class Denoiser(DenoisingModel):
     """The model of an image from its noised form: (x_t, t, cond) -> Prediction.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
 from difflab.parameterizations import Parameterization
 from difflab.schedules import NoiseSchedule
-from difflab.types import AlphaSigma, Preconditioning, sides
+from difflab.types import AlphaSigma, Condition, Preconditioning, Prediction, sides
 
 T = TypeVar("T")
 
@@ -123,3 +123,20 @@ class NoisyModel(nn.Module, ABC):
         if self.noise_conditioning is not None:
             c = c._replace(c_noise=self.noise_conditioning(t, level, time))
         return level, c
+
+
+class DenoisingModel(NoisyModel):
+    """One with which samplers walk: (x_t, t, cond) -> Prediction, a `DenoiseFn`.
+
+    `Denoiser` is that of Gaussian noise. Another process has another: its objective, sampler and likelihood know what else to ask of it.
+    """
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, cond: Condition) -> Prediction:
+        """What is predicted of x_0.
+
+        Args:
+            x_t: Noised images, [B, C, *size].
+            t: Their times, [B].
+            cond: What they are told.
+        """

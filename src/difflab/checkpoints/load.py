@@ -19,6 +19,7 @@ from difflab.config.groups import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
 from difflab.networks import Network, weights_sha256
+from difflab.noisy_model import DenoisingModel
 from difflab.reading.json import fields
 from difflab.runs import RunDirectory
 from difflab.runs.provenance import changed_code
@@ -47,7 +48,7 @@ class LoadedModel:
         space: In which the denoiser lives.
     """
 
-    denoiser: Denoiser
+    denoiser: DenoisingModel
     config: Mapping[str, Any]
     num_classes: int
     told: tuple[str, ...]
@@ -110,7 +111,7 @@ def _of_run(found: RunWeights) -> LoadedModel:
     )
 
 
-def names_told(num_classes: int, denoiser: Denoiser) -> tuple[str, ...]:
+def names_told(num_classes: int, denoiser: DenoisingModel) -> tuple[str, ...]:
     """Names of the parts of the condition of a model that is told no more than a class and an image."""
     image = ("image",) if denoiser.network.condition_channels else ()
     return (*(("label",) if num_classes else ()), *image)
@@ -252,7 +253,7 @@ def _released_classifier(path: Path, flags: str | None) -> NoisyClassifier:
 
 def frozen_denoiser(
     checkpoint: str, track: str | None = None, flags: str | None = None, posthoc_std: float | None = None
-) -> Denoiser:
+) -> DenoisingModel:
     """The denoiser that `checkpoint` names, as sample.py names one, without gradients.
 
     Args:

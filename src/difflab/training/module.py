@@ -14,10 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from difflab.classifier import NoisyClassifier
-from difflab.denoiser import Denoiser
 from difflab.former_names import Neutral
 from difflab.networks import Compute, KernelByKernel
-from difflab.noisy_model import check_shares_schedule
+from difflab.noisy_model import DenoisingModel, check_shares_schedule
 from difflab.samplers import Sampler, draw
 from difflab.spaces import Pixels, Space
 from difflab.training.callbacks.guidance import GuidanceCallback
@@ -26,7 +25,7 @@ from difflab.training.trained_module import TrainedModule
 from difflab.types import Condition
 
 
-class DiffusionModule(TrainedModule[Denoiser]):
+class DiffusionModule(TrainedModule[DenoisingModel]):
     """Trains a denoiser, the model of `TrainedModule`, whose other arguments it has as well; and draws images with it.
 
     Attributes:
@@ -37,8 +36,8 @@ class DiffusionModule(TrainedModule[Denoiser]):
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        objective: ObjectiveCallback[Denoiser],
+        denoiser: DenoisingModel,
+        objective: ObjectiveCallback[Any],
         ema: EMACallback,
         guidance: GuidanceCallback,
         sampler: Sampler,
@@ -61,7 +60,7 @@ class DiffusionModule(TrainedModule[Denoiser]):
         self.space = space if isinstance(space, Space) else Pixels()
 
     @property
-    def model(self) -> Denoiser:
+    def model(self) -> DenoisingModel:
         return self.denoiser
 
     def configure_callbacks(self) -> list[pl.Callback]:

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from difflab.conditioning import ConditionDropout
-from difflab.denoiser import Denoiser
 from difflab.guidance import Guidance, chained
 from difflab.guidance.guidance import NOT_DROPPABLE
-from difflab.noisy_model import NoisyModel, check_shares_schedule
+from difflab.noisy_model import DenoisingModel, NoisyModel, check_shares_schedule
 from difflab.types import Condition, DenoiseFn
 
 _LOOKED_AT = torch.linspace(0, 1, 11, dtype=torch.float64)
@@ -46,7 +45,7 @@ class GuidanceCallback(pl.Callback):
                     "dropped in training: set condition_dropout=0.1, or leave the guidance out"
                 )
 
-    def check_model(self, denoiser: Denoiser, num_classes: int) -> None:
+    def check_model(self, denoiser: DenoisingModel, num_classes: int) -> None:
         """Raises a ValueError if this denoiser, drawing images of so many classes, cannot be guided so."""
         for name, guidance in self.guidances.items():
             if guidance.needs_label and not num_classes:
@@ -114,7 +113,7 @@ class GuidanceCallback(pl.Callback):
         yield from ((where, model) for where, model in self._brought() if isinstance(model, NoisyModel))
 
 
-def _check_fits(where: str, model: NoisyModel, denoiser: Denoiser) -> None:
+def _check_fits(where: str, model: NoisyModel, denoiser: DenoisingModel) -> None:
     """A ValueError if the two do not see the same x_t."""
     if model.image_shape != denoiser.image_shape:
         raise ValueError(
