@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from difflab.denoiser import Denoiser
+from difflab.ema import Average
 from difflab.noise import Noise
 from difflab.objectives import Hybrid, Objective
 from difflab.objectives.time_samplers import TimeSampler
@@ -64,6 +65,21 @@ class CoupledHybrid(Hybrid):
     def __call__(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
         losses = super().__call__(denoiser, x_0, cond, noise)
         return Losses(losses.total / losses.total.detach().mean(), losses.t, losses.terms)
+
+
+class TowardsAverage(Hybrid):
+    """The hybrid objective, and the distance to what an average of the model says."""
+
+    def __init__(self, time_sampler: TimeSampler, weighting: Weighting, vlb_weight: float, track: str):
+        super().__init__(time_sampler, weighting, vlb_weight)
+        self.target = Average(track)
+
+    def __call__(self, denoiser: Denoiser, x_0: Tensor, cond: Condition, noise: Noise) -> Losses:
+        losses = super().__call__(denoiser, x_0, cond, noise)
+        t, x_t = torch.full((len(x_0),), 0.5, dtype=torch.float64, device=x_0.device), x_0 / 2
+        before = self.target(x_t, t, cond).x0
+        gap = ((denoiser(x_t, t, cond).x0 - before) ** 2).flatten(1).mean(1)
+        return Losses(losses.total + gap, losses.t, losses.terms | {"gap": gap})
 
 
 CHOSEN = (

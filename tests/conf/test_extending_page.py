@@ -24,6 +24,7 @@ WORDS = (
     "ema=[warm_up,uniform]",
     "data=digits",
     "conditions=[preferred]",
+    "objective=towards_average",
 )
 TRAINED = (
     "sampler.strength=0.9",

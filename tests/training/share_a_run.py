@@ -1,10 +1,11 @@
 """A script for torchrun: does what a plan says, one after the other, in each of its processes.
 
-[["train", [override, ...]], ["rewind", root, step], ["layouts"], ["die", rank, step]]
+[["train", [override, ...]], ["rewind", root, step], ["keep", root, copy], ["layouts"], ["die", rank, step]]
 """
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -33,6 +34,13 @@ def rewind(root: str, step: int) -> None:
         for path in run.glob("checkpoints/step-*.ckpt"):
             if int(path.stem.split("-")[1]) > step:
                 path.unlink()
+    dist.barrier()
+
+
+def keep(root: str, copy: str) -> None:
+    """Copies the run as it is."""
+    if dist.get_rank() == 0:
+        shutil.copytree(root, copy)
     dist.barrier()
 
 
@@ -94,4 +102,4 @@ if __name__ == "__main__":
         if what == "train":
             train(composed("train", *SMALL, *arguments[0]))
         else:
-            {"rewind": rewind, "layouts": layouts, "die": die}[what](*arguments)
+            {"rewind": rewind, "keep": keep, "layouts": layouts, "die": die}[what](*arguments)
