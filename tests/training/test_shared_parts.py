@@ -27,6 +27,8 @@ KINDS = {
 }
 """A schedule and an objective that learn; buffers; two optimizers; an average of the model that is asked in every step."""
 WAYS = ("ddp", "fsdp")
+CLOSE = {"muon": 5e-4}
+"""Kind -> how close weights come. Muon orthogonalises its steps, of 1e-3, in bfloat16, which rounds a difference in the last digit up."""
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +54,13 @@ def test_two_processes_give_the_run_of_one(runs, kind, way):
     for a, b in zip(rows_of(one), rows_of(two), strict=True):
         assert a == pytest.approx(b, rel=1e-4), a["step"]
     mine, theirs = saved_state(one), saved_state(two)
-    torch.testing.assert_close(mine["state_dict"], theirs["state_dict"], rtol=1e-3, atol=2e-5)
+    atol = CLOSE.get(kind, 2e-5)
+    torch.testing.assert_close(mine["state_dict"], theirs["state_dict"], rtol=1e-3, atol=atol)
     shadows = [state["callbacks"]["EMACallback"]["shadows"] for state in (mine, theirs)]
-    torch.testing.assert_close(*shadows, rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(*shadows, rtol=1e-3, atol=atol)
     (a,), (b,) = mine["optimizer_states"], theirs["optimizer_states"]
     assert a["param_groups"] == b["param_groups"]
-    torch.testing.assert_close(a["state"], b["state"], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(a["state"], b["state"], rtol=1e-3, atol=max(atol, 1e-5))
 
 
 @pytest.mark.parametrize("kind", KINDS)
