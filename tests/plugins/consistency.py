@@ -6,6 +6,7 @@ import torch
 
 from difflab.denoiser import Denoiser
 from difflab.ema import Average
+from difflab.noisy_model import DenoisingModel
 from difflab.objectives import Objective
 from difflab.process import eps_from_x0, perturb
 from difflab.schedules import time_of
@@ -23,7 +24,7 @@ class Consistency(Objective[Denoiser]):
         teacher: A trained denoiser.
     """
 
-    def __init__(self, target: str, steps: int = 18, teacher: Denoiser | None = None):
+    def __init__(self, target: str, steps: int = 18, teacher: DenoisingModel | None = None):
         self.target = Average(target)
         self.steps = steps
         if teacher is not None:

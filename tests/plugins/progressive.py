@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from difflab.denoiser import Denoiser
+from difflab.noisy_model import DenoisingModel
 from difflab.objectives import Objective
 from difflab.process import eps_from_x0, over, perturb
 from difflab.types import Losses
@@ -18,7 +19,7 @@ class ProgressiveDistillation(Objective[Denoiser]):
         steps: Of the student; the teacher has twice as many.
     """
 
-    def __init__(self, teacher: Denoiser, steps: int):
+    def __init__(self, teacher: DenoisingModel, steps: int):
         self.models = {"teacher": teacher}
         self.steps = steps
 
