@@ -90,8 +90,8 @@ class ImageData(pl.LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that training can see: of the data set's content, and of the networks that bring it into the model's space."""
-        return " ".join(filter(None, [self.dataset.fingerprint, self.space.fingerprint]))
+        """A hash of the data set's content: for the caches of what is computed from it."""
+        return self.dataset.fingerprint
 
     @property
     def seen(self) -> LabelledSource:

@@ -157,7 +157,7 @@ def course_code(config: Mapping[str, Any]) -> ForeignCode:
 
 def _places_of(frozen: Iterable[str]) -> frozenset[str]:
     """The keys that say where models lie of which the weights are known."""
-    places = ("objective", "module.objective.objective")
+    places = ("objective", "module.objective.objective", "space", "module.space")
     return frozenset(f"{place}.{name}.checkpoint" for place in places for name in frozen)
 
 

@@ -46,7 +46,7 @@ class Fingerprints:
             self.of(config["data"]),
             self.of(config["evaluation"]),
             initial=self.initial(begins, folder),
-            frozen=self.frozen(config["objective"]),
+            frozen={**self.frozen(config["objective"]), **self.frozen(config.get("space") or {})},
         )
 
     def initial(self, node: Mapping[str, Any] | None, folder: Path) -> str:
@@ -54,8 +54,10 @@ class Fingerprints:
         return self._once([node, str(folder)], lambda: InitialWeights(build(node), folder).fingerprint) if node else ""
 
     def frozen(self, node: Mapping[str, Any]) -> dict[str, str]:
-        """Name -> fingerprint of the models that an objective brings along."""
-        if not any(isinstance(part, Mapping) and "checkpoint" in part for part in node.values()):
+        """Name -> fingerprint of the models that an objective or a space brings along."""
+        if not any(
+            isinstance(part, Mapping) and part.keys() & {"checkpoint", "first_stage"} for part in [node, *node.values()]
+        ):
             return {}
         found = self._once(node, lambda: "\n".join(map(" ".join, fingerprints(build(node).models).items())))
         return {name: value for name, _, value in (line.partition(" ") for line in found.splitlines())}

@@ -109,7 +109,7 @@ class TrainingRun:
         self.initial = InitialWeights.of(options.build("init_from"), Path(options.folder), self.module.model)
         self.adapter = options.build("adapter") or None
         learn(self.module, self.adapter, config, self.initial.given is not None)
-        self.frozen = fingerprints(self.module.objective.objective.models)
+        self.frozen = fingerprints({**self.module.objective.objective.models, **self.module.space.models})
         self.identity = self._identity(self.code.fingerprints())
         meeting().roll_call({"configuration, data or code of the user's": self.identity, "difflab": own_code()})
         self.directory = RunDirectory(
