@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from difflab.evaluation.bits_per_dim import BitsPerDim, BoundSums
     from difflab.evaluation.callback import EvaluationCallback, NoEvaluation, ScoresCallback, TrackEvaluation
     from difflab.evaluation.classification import ClassificationEvaluation, HeldOutAccuracy
+    from difflab.evaluation.clouds import CloudsCallback
     from difflab.evaluation.drawn import Enlargements, Samples
     from difflab.evaluation.evaluator import Evaluator
     from difflab.evaluation.front import Choice, Point, choose, draw_front, on_front
@@ -31,6 +32,7 @@ __all__ = [
     "BoundSums",
     "Choice",
     "ClassificationEvaluation",
+    "CloudsCallback",
     "Enlargements",
     "EvaluationCallback",
     "EvaluationOptions",
