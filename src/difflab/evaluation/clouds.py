@@ -14,6 +14,7 @@ from difflab.files import atomic_file
 from difflab.noise import ImageNoise
 from difflab.pictures import dots, reach_of
 from difflab.process import over, perturb
+from difflab.training import DiffusionModule
 from difflab.types import Condition
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -39,7 +40,7 @@ class CloudsCallback(pl.Callback):
         self.points = points
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        shape = pl_module.denoiser.image_shape if hasattr(pl_module, "denoiser") else None
+        shape = pl_module.denoiser.image_shape if isinstance(pl_module, DiffusionModule) else None
         if shape != (2,):
             raise ValueError(f"callbacks=clouds draws points of the plane, and this model is of {shape or 'no points'}")
 
