@@ -66,6 +66,11 @@ class Condition(Mapping[str, ConditionPart]):
         """The parts that can be dropped, by name."""
         return {name: part for name, part in self.items() if isinstance(part, DroppablePart)}
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the parts that somebody has to give when images are drawn."""
+        return tuple(name for name, part in self.items() if part.is_given)
+
     def drop(self, mask: Bool[Tensor, " b"], parts: Collection[str] | None = None) -> Condition:
         """The condition with parts dropped for some of the examples.
 
@@ -114,6 +119,12 @@ class Condition(Mapping[str, ConditionPart]):
     def having(self, **parts: ConditionPart | None) -> Condition:
         """With these parts beside, or in place of, its own; None takes one away."""
         return Condition(self.controls, self.t, **{**self._parts, **parts})
+
+    def beside(self, **parts: ConditionPart) -> Condition:
+        """With parts that no embedder reads: what embedders have made of the others stays known."""
+        other = self.having(**parts)
+        other._made_of, other._kept = self._made_of, self._kept
+        return other
 
     def select(self, index: Any) -> Condition:
         """The condition of the selected examples."""

@@ -32,9 +32,11 @@ class ConditionPart:
     Attributes:
         over_pixels: Fields [B, C, H, W], floating point, that lie over the pixels of the image, as a map or a mask does: what is done to
             the image in training, as mirroring it, is done to them.
+        is_given: Whether somebody has to give it when images are drawn; False for what the model makes itself.
     """
 
     over_pixels: ClassVar[frozenset[str]] = frozenset()
+    is_given: ClassVar[bool] = True
 
     @classmethod
     def of(cls: type[P], cond: Mapping[str, ConditionPart]) -> P | None:
@@ -178,3 +180,18 @@ class Embedding:
         if all(e.mask is None and e.present.shape[1] == tokens.shape[1] for e in embeddings):
             return Embedding(vector, tokens)
         return Embedding(vector, tokens, joined([e.present for e in embeddings]))
+
+
+@dataclass(frozen=True)
+class Estimate(ConditionPart):
+    """What was thought of x_0 before. The denoiser makes it, and nobody has to give it.
+
+    Attributes:
+        values: [B, C, *size], the estimate; None where there is none yet.
+        wanted: [B], for which examples a first look is to be made while training; None where the values are final.
+    """
+
+    is_given: ClassVar[bool] = False
+
+    values: Float[Tensor, "b c *size"] | None = None
+    wanted: Bool[Tensor, " b"] | None = None

@@ -16,7 +16,7 @@ from difflab.noisy_model import AS_SCHEDULED, DenoisingModel
 from difflab.parameterizations import Parameterization
 from difflab.process import over, perturb
 from difflab.schedules import NoiseSchedule
-from difflab.types import AlphaSigma, Condition, Preconditioning, Prediction
+from difflab.types import AlphaSigma, Condition, Estimate, Preconditioning, Prediction
 from difflab.variances import Variance
 
 
@@ -99,8 +99,24 @@ class Denoiser(DenoisingModel):
         """The network's output before it is read, as objectives want it."""
         level, c = self.coefficients(t)
         cond = cond.at(t) if cond.controls else cond
+        if self.network.reads_estimate:
+            cond = self._with_estimate(x_t, t, cond)
         output = self.network(over(c.c_in, x_t) * x_t, c.c_noise, cond).to(x_t.dtype)
         if self.variance.channels == 0:
             return RawOutput(output, None, c, level)
         F, fraction = output.chunk(2, dim=1)
         return RawOutput(F, fraction, c, level)
+
+    def _with_estimate(self, x_t: Tensor, t: Tensor, cond: Condition) -> Condition:
+        """The condition with an estimate of x_0: the given one, else that of a first look, made without any and without gradients."""
+        given = Estimate.of(cond)
+        if given is not None and given.wanted is None:
+            return cond
+        none = torch.zeros_like(x_t)
+        with torch.no_grad():
+            first = self.raw(x_t, t, cond.beside(estimate=Estimate(none))).x0(x_t)
+        torch.clear_autocast_cache()  # weights that were cast without gradients would be without them in the second look, too
+        wanted = (
+            first if given is None or given.wanted is None else torch.where(over(given.wanted, x_t).bool(), first, none)
+        )
+        return cond.beside(estimate=Estimate(wanted))

@@ -29,6 +29,7 @@ from difflab.condition_parts import NULL_LABEL as NULL_LABEL
 from difflab.condition_parts import ConditionPart as ConditionPart
 from difflab.condition_parts import DroppablePart as DroppablePart
 from difflab.condition_parts import Embedding as Embedding
+from difflab.condition_parts import Estimate as Estimate
 from difflab.condition_parts import GivenImage as GivenImage
 from difflab.condition_parts import Label as Label
 from difflab.condition_parts import Readable as Readable

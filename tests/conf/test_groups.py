@@ -147,6 +147,7 @@ VALUES = {
     "sampler/along/time": ["sampler=euler"],
     "sampler/along/noise_level": ["sampler=heun"],
     "network/superres": ["data.image_size=32"],
+    "network/self_conditioned": ["data.image_size=32"],
     "network/enlarge/bilinear": ["network=superres"],
     "network/enlarge/bicubic": ["network=superres"],
     "evaluation/enlargements": ["conditioning=[low_resolution]", "conditioning.low_resolution.size=4"],

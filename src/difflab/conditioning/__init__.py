@@ -3,11 +3,13 @@
 from difflab.conditioning.conditioning import Conditioning, conditioned
 from difflab.conditioning.dropout import ConditionDropout
 from difflab.conditioning.low_resolution import LowResolution, low_resolution_of
+from difflab.conditioning.self_conditioning import SelfConditioning
 
 __all__ = [
     "ConditionDropout",
     "Conditioning",
     "LowResolution",
+    "SelfConditioning",
     "conditioned",
     "low_resolution_of",
 ]

@@ -79,7 +79,7 @@ class OfImages(Evaluation):
         drawing = Drawing(
             data.seen_shape,
             data.num_classes,
-            tuple(told),
+            told.given,
             self.conditionings,
             lambda: self.images if isinstance(self.images, ImageDataset) else data.dataset,
             num_samples=self.num_samples,

@@ -6,6 +6,7 @@ from difflab.guidance.classifier import ClassifierGuidance
 from difflab.guidance.classifier_free import ClassifierFree, ClassifierFreeOverTime, RescaledClassifierFree
 from difflab.guidance.clip import Clip, DynamicThreshold
 from difflab.guidance.guidance import Guidance, chained
+from difflab.guidance.last_estimate import LastEstimate
 from difflab.guidance.mean_shift import MeanShift, MeanShiftAtImage, MeanShiftAtMean
 from difflab.guidance.perturbed_attention import PerturbedAttention
 from difflab.guidance.score_at_prediction import ScoreAtPrediction
@@ -20,6 +21,7 @@ __all__ = [
     "Clip",
     "DynamicThreshold",
     "Guidance",
+    "LastEstimate",
     "MeanShift",
     "MeanShiftAtImage",
     "MeanShiftAtMean",

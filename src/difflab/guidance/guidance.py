@@ -31,6 +31,7 @@ class Guidance(ABC):
         dropped: Sets of names of parts of the condition that it asks the model to do without; None for all that can be dropped together.
         negative: Name -> value that a part of the null condition has in place of being dropped.
         needs_label: Whether every image must have a class.
+        needs_self_conditioning: Whether the model's network must read an estimate of x_0.
         bounds_x0: Whether it keeps the prediction within bounds, as is done for the likelihood of an unguided model as well.
         attention_places: Places of the model's self-attentions that it perturbs, see `difflab.types.AttentionSite`.
         models: Name -> frozen network that it asks besides the denoiser: to be moved to the denoiser's device, and named by its weights in
@@ -41,6 +42,7 @@ class Guidance(ABC):
     dropped: Sequence[Collection[str]] | None = None
     negative: Mapping[str, Any] = NOTHING
     needs_label: bool = False
+    needs_self_conditioning: bool = False
     bounds_x0: bool = False
     attention_places: frozenset[int] = frozenset()
     models: Mapping[str, nn.Module] = MappingProxyType({})

@@ -4,6 +4,7 @@ from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, K
 from difflab.networks.encoder import Encoder
 from difflab.networks.mlp import MLP
 from difflab.networks.network import ClassTable, Network, initialise, networks_of, weights_sha256
+from difflab.networks.self_conditioned import SelfConditioned
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
@@ -16,6 +17,7 @@ __all__ = [
     "Encoder",
     "KernelByKernel",
     "Network",
+    "SelfConditioned",
     "SuperRes",
     "UNet",
     "initialise",

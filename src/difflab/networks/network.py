@@ -39,6 +39,7 @@ class Network(nn.Module, ABC):
         out_channels: Channels of the output: those of x, twice as many if it speaks of a variance too; number of classes.
         image_size: Of x: its side, or how long each of its axes is (`difflab.types.ImageSize`).
         condition_channels: Channels of the `Image` that it must be told; 0 if it reads none.
+        reads_estimate: Whether it sees an earlier estimate of x_0, which its denoiser makes: self-conditioning.
         attention_places: Places of the self-attentions that ask the condition's `AttentionControl`s: 0 in its middle, -1, -2 ... before it,
             1, 2 ... after it.
         sizes: Whole numbers of the constructor that make it larger, by which a row can be made equal to another one, and the multiples
@@ -49,6 +50,7 @@ class Network(nn.Module, ABC):
     out_channels: int
     image_size: ImageSize
     condition_channels: int = 0
+    reads_estimate: bool = False
     attention_places: frozenset[int] = frozenset()
     sizes: ClassVar[Mapping[str, Sequence[int]]] = {"width": (8, 16, 32, 64, 128, 4, 2), "depth": (1,)}
     # multiples of 8 suit processors and groups of channels; larger ones are for heads of a fixed width, smaller ones for networks so
@@ -75,7 +77,7 @@ def networks_of(module: nn.Module) -> list[Network]:
 
 
 def check_image(network: Network, cond: Condition) -> None:
-    """Checks that a network is told the image that it reads beside x_t, and no other.
+    """Checks that a network is told the images that it reads beside x_t, and no others.
 
     Args:
         network: The network.
@@ -96,6 +98,12 @@ def check_image(network: Network, cond: Condition) -> None:
         raise ValueError(
             f"{name} enlarges a small image, which nothing makes: choose conditioning=[low_resolution] and its size, or data that bring "
             f"an image of {network.condition_channels} channels"
+        )
+    if network.reads_estimate == (len(cond.given) == len(cond)):
+        raise ValueError(
+            f"{name} reads an estimate of x_0, which training makes for a share of the images: choose conditioning=[self_conditioning]"
+            if network.reads_estimate
+            else f"conditioning=[self_conditioning] makes an estimate of x_0 that {name} does not read: choose network=self_conditioned"
         )
 
 

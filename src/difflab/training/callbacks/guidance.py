@@ -12,6 +12,7 @@ from torch import nn
 from difflab.conditioning import ConditionDropout
 from difflab.guidance import Guidance, chained
 from difflab.guidance.guidance import NOT_DROPPABLE
+from difflab.networks import networks_of
 from difflab.noisy_model import DenoisingModel, NoisyModel, check_shares_schedule
 from difflab.types import Condition, DenoiseFn
 
@@ -48,6 +49,8 @@ class GuidanceCallback(pl.Callback):
     def check_model(self, denoiser: DenoisingModel, num_classes: int) -> None:
         """Raises a ValueError if this denoiser, drawing images of so many classes, cannot be guided so."""
         for name, guidance in self.guidances.items():
+            if guidance.needs_self_conditioning and not any(net.reads_estimate for net in networks_of(denoiser)):
+                raise ValueError(f"guidance {name!r} hands an estimate of x_0 on: it needs network=self_conditioned")
             if guidance.needs_label and not num_classes:
                 raise ValueError(f"guidance {name!r} needs to know the class of each image, and these have none")
             check_shares_schedule(f"guidance.{name}", guidance, denoiser.schedule)

@@ -126,7 +126,7 @@ class TrainingRun:
             cond = self.module.objective.told(self.data.example())
             for network in networks_of(self.module.model):
                 check_image(network, cond)
-            self.told = tuple(cond)
+            self.told = cond.given
             self.interruption = Interruption(*limits, (strategy.timeout + SLACK).total_seconds() / 60)
             self.trainer = build_trainer(
                 self.options, run, self.lock, self.module, self.data, self.evaluation, self.interruption
