@@ -20,7 +20,16 @@ from difflab.objectives.weightings import Unweighted
 from difflab.parameterizations import EDM, Epsilon
 from difflab.samplers import DDPM
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import BetweenSteps, Tabulated, VariancePreserving, cosine, linear, scaled_linear
+from difflab.schedules import (
+    BetweenSteps,
+    Tabulated,
+    VariancePreserving,
+    cosine,
+    harmonic,
+    linear,
+    scaled_linear,
+    warm_up,
+)
 from difflab.types import Condition, GivenImage
 from difflab.variances import FixedSmall
 from one_pass import each
@@ -81,6 +90,13 @@ def test_tables_of_palette():
     np.testing.assert_allclose(scaled_linear(100, 1e-6, 0.01).betas, PEER["palette_betas/quad/100/betas"], rtol=1e-6)
     for steps in (100, 2000):
         np.testing.assert_allclose(cosine(steps).betas, PEER[f"palette_betas/cosine/{steps}/betas"], rtol=1e-5)
+    for name, table in {
+        "warmup10/2000": warm_up(2000),
+        "warmup50/100": warm_up(100, fraction=0.5),
+        "const/2000": warm_up(2000, fraction=0.0),
+        "jsd/2000": harmonic(2000),
+    }.items():
+        np.testing.assert_allclose(table.betas, PEER[f"palette_betas/{name}/betas"], rtol=1e-12)
 
 
 def test_levels_between_steps():

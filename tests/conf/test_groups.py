@@ -146,6 +146,7 @@ VALUES = {
     "evaluation/held_out_accuracy": ["held_out=digits"],
     "sampler/along/time": ["sampler=euler"],
     "sampler/along/noise_level": ["sampler=heun"],
+    "network/sr3": ["data.image_size=32"],
     "network/superres": ["data.image_size=32"],
     "network/self_conditioned": ["data.image_size=32"],
     "network/enlarge/bilinear": ["network=superres"],

@@ -5,6 +5,7 @@ from difflab.networks.encoder import Encoder
 from difflab.networks.mlp import MLP
 from difflab.networks.network import ClassTable, Network, initialise, networks_of, weights_sha256
 from difflab.networks.self_conditioned import SelfConditioned
+from difflab.networks.sr3 import SR3UNet
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
 
@@ -17,6 +18,7 @@ __all__ = [
     "Encoder",
     "KernelByKernel",
     "Network",
+    "SR3UNet",
     "SelfConditioned",
     "SuperRes",
     "UNet",

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from difflab.networks.layers.resample import BilinearEnlargement, Enlargement
 from difflab.networks.network import Network
-from difflab.networks.unet import UNet
 from difflab.types import Condition, GivenImage
 
 
@@ -14,12 +13,12 @@ class SuperRes(Network):
     """The network F(x, time, cond) = UNet([x, enlarge(image)], time, cond).
 
     Args:
-        unet: With as many more input channels as the small image has.
+        unet: `UNet`, `SR3UNet`, or one of your own, with as many more input channels as the small image has.
         image_channels: Channels of the small image.
         enlarge: How it gets the size of x; ADM and Improved DDPM: bilinear, SR3: bicubic.
     """
 
-    def __init__(self, unet: UNet, image_channels: int, enlarge: Enlargement = BilinearEnlargement()):  # noqa: B008 - it has no state
+    def __init__(self, unet: Network, image_channels: int, enlarge: Enlargement = BilinearEnlargement()):  # noqa: B008 - it has no state
         super().__init__()
         if not 0 < image_channels < unet.in_channels:
             raise ValueError(

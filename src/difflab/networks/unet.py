@@ -117,7 +117,7 @@ class UNet(Network):
                     blocks.append(resample.up(ch, block))
                 steps.append(Chain(blocks, gradient_checkpointing))
         self.up = nn.ModuleList(steps)
-        self.attention_places = _placed([trunk.steps, trunk.middle, self.up])
+        self.attention_places = placed([trunk.steps, trunk.middle, self.up])
         self.norm_out = GroupNorm(ch)
         self.conv_out = zeroed(nn.Conv2d(ch, out_channels, 3, padding=1))
 
@@ -131,7 +131,7 @@ class UNet(Network):
         return self.conv_out(F.silu(self.norm_out(h).to(h.dtype))).to(x.dtype)
 
 
-def _placed(parts: Sequence[nn.Module]) -> frozenset[int]:
+def placed(parts: Sequence[nn.Module]) -> frozenset[int]:
     """Tells the attentions before, in and after the middle their places, and returns these.
 
     What looks at the condition has the place of the attention over the image before it.

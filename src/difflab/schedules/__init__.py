@@ -5,10 +5,12 @@ from difflab.schedules.discrete import (
     BetweenSteps,
     Tabulated,
     cosine,
+    harmonic,
     linear,
     scaled_linear,
     sigmoid,
     sqrt,
+    warm_up,
     zero_terminal_snr,
 )
 from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, time_beyond, time_of
@@ -23,6 +25,7 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "cosine",
+    "harmonic",
     "linear",
     "noise_level",
     "own_chain",
@@ -31,5 +34,6 @@ __all__ = [
     "sqrt",
     "time_beyond",
     "time_of",
+    "warm_up",
     "zero_terminal_snr",
 ]

@@ -221,6 +221,45 @@ def sqrt(steps: int = 1000, offset: float = 1e-4, max_beta: float = 0.999, time_
     return Tabulated(betas_along(lambda u: max(1 - math.sqrt(u + offset), 0.0), steps, max_beta), time_scale)
 
 
+def warm_up(
+    steps: int = 1000,
+    beta_start: float = 1e-6,
+    beta_end: float = 0.01,
+    fraction: float = 0.1,
+    time_scale: float = 1.0,
+) -> Tabulated:
+    """beta_i rises linearly to beta_end, and stays there (Ho et al. 2020, released code, where 10 % or 50 % of the steps warm up).
+
+    Args:
+        steps: T; the betas are not rescaled with it.
+        beta_start: The first beta.
+        beta_end: The last beta.
+        fraction: Share of the steps in which it rises; 0 for betas that are all alike.
+        time_scale: See `Tabulated`.
+    """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction = {fraction} is a share of the steps, from 0 to 1")
+    rising = int(steps * fraction)
+    betas = np.linspace(beta_start, beta_end, rising, dtype=np.float64)
+    return Tabulated(np.append(betas, np.full(steps - rising, beta_end)), time_scale)
+
+
+def harmonic(steps: int = 1000, time_scale: float = 1.0) -> Tabulated:
+    """beta_i = 1 / T, 1 / (T - 1), ..., 1: every step takes an equal share of the signal's power.
+
+    Sohl-Dickstein et al. 2015, section 2.4.1. The last step holds no signal: see `zero_terminal_snr`.
+
+    Args:
+        steps: T.
+        time_scale: See `Tabulated`.
+    """
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    return Tabulated(1 / np.arange(steps, 0, -1, dtype=np.float64), time_scale)
+
+
 def zero_terminal_snr(schedule: Tabulated) -> Tabulated:
     """Another schedule, shifted and stretched so that its last step holds no signal.
 

@@ -31,11 +31,17 @@ class GroupNorm(nn.Module):
     Args:
         channels: Channels of the image.
         eps: Added to the variance.
+        groups: How many there are; None for `group_count`.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5):
+    def __init__(self, channels: int, eps: float = 1e-5, groups: int | None = None):
         super().__init__()
-        self.groups, self.eps = group_count(channels), eps
+        if groups is not None and (groups < 1 or channels % groups):
+            raise ValueError(
+                f"{groups} groups of a norm do not divide the {channels} channels of a level; change the number of groups, width or "
+                "channel_mult"
+            )
+        self.groups, self.eps = groups or group_count(channels), eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
