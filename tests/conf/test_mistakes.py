@@ -48,7 +48,7 @@ def test_a_wrong_key_on_the_command_line(override, told):
         ("sample", ["sampler.grid.steps=3"], r"no sampler is chosen; choose one as well, sampler=ddim\|ddpm\|"),
         ("sample", ["checkpoint=RUN", "classes=[1"], r"'classes=\[1' cannot be read"),
         ("sample", ["checkpoint"], r"'checkpoint' cannot be read as key=value"),
-        ("evaluate", ["data.dataset.split=test"], r"no data is chosen; choose one as well, data=cifar10\|"),
+        ("evaluate", ["data.dataset.split=test"], r"no data is chosen; choose one as well, data=checkerboard\|"),
         ("evaluate", ["data=cifar10", "data.dataset.splt=test"], r"no 'splt'; did you mean 'split'\?"),
         ("evaluate", ["data=cifar10", "data.dataset.split=test", "num_sample=3"], r"did you mean 'num_samples'\?"),
         ("evaluate", ["metric.frechet.foo=3"], r"metric.frechet has no 'foo'; it has no settings$"),

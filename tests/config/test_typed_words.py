@@ -78,7 +78,9 @@ def test_a_word_and_its_key_say_one_thing():
 
 @pytest.mark.parametrize("command", ALIASES)
 def test_every_short_word_leads_to_a_key_and_hides_none(command):
-    chosen = {"train": ["+experiment=cosine_adagn", "guidance=[cfg,clip]", "data=folder"]}.get(command, [])
+    chosen = {"train": ["+experiment=cosine_adagn", "guidance=[cfg,clip]", "data=folder", "init_from=weights"]}.get(
+        command, []
+    )
     config = composed(command, *chosen)
     for word, key in ALIASES[command].items():
         assert word not in config, word

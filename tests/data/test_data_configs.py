@@ -28,7 +28,7 @@ def test_the_keys_are_the_arguments(name):
     if "mixture" in config.dataset:
         nodes.append(config.dataset.mixture)
     for node in nodes:
-        assert set(node) - {"_target_"} == set(inspect.signature(get_object(node._target_)).parameters)
+        assert set(node) - {"_target_", "defaults"} == set(inspect.signature(get_object(node._target_)).parameters)
 
 
 @each("name", NAMES)

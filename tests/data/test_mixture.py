@@ -120,8 +120,9 @@ def test_a_mixture_that_is_none_is_refused(means, weights, std, message):
         GaussianMixture(means, weights, std)
 
 
-def test_a_mixture_in_the_plane_is_no_images():
+def test_a_mixture_in_the_plane_is_a_set_of_points():
     plane = GaussianMixture([[0.0, 1.0], [1.0, 0.0]], [1.0, 1.0], 0.1)
     assert plane.sample(ImageNoise(0, torch.arange(5)), torch.zeros(5, dtype=torch.long)).shape == (5, 2)
-    with pytest.raises(DataError, match=r"Images need means \[K, C, H, W\], and these are \[2, 2\]"):
-        MixtureImages(plane, 10)
+    points = MixtureImages(plane, 10)
+    assert points.shape == (2,)
+    assert points.images(range(10)).shape == (10, 2)

@@ -21,7 +21,7 @@ EARLIER = Path(__file__).parents[1] / "golden" / "results_without_info.json"
 
 EXTRACTORS = ("inception", "digits", "clip_vitl14_336", "mine")
 HIGHER = ("is", "precision", "recall", "precision_fp16", "recall_fp16", "density", "coverage")
-LOWER = ("fid", "sfid", "fid_inf", "class_fd", "kid", "mmd", "cmmd", "fd", "sfd", "fd_inf", "kd")
+LOWER = ("fid", "sfid", "fid_inf", "class_fd", "kid", "mmd", "cmmd", "fd", "sfd", "fd_inf", "kd", "sw")
 
 
 def strict(text: str) -> dict:

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from difflab.checkpoints import openai
+from difflab.networks import weights_sha256
 from difflab.runs.export import export_weights, read_exported
 from running import Outcome, sample_from, train_small
 

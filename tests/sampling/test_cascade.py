@@ -212,11 +212,11 @@ def test_killed_in_a_later_stage_it_goes_on_from_there(base, upsampler, tmp_path
     cascade([base, upsampler], tmp_path / "whole", *words)
     write, written = ShardFolder.write, []
 
-    def failing(self, k, images, labels):
+    def failing(self, k, images, labels, *more):
         if images.shape[-1] == 8 and k == 2:
             raise WriteError.of("a shard", OSError(errno.ENOSPC, "no room"))
         written.append((images.shape[-1], k))
-        write(self, k, images, labels)
+        write(self, k, images, labels, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(ShardFolder, "write", failing)
