@@ -22,6 +22,17 @@ from difflab.runs import RunDirectory
 
 HERE = Path(__file__).parent
 IDEAS = sorted(path.stem for path in HERE.glob("conf/experiment/*.yaml"))
+ALIKE = (
+    "annealed_langevin",
+    "batch_norm",
+    "codebook",
+    "plms",
+    "predictor_corrector",
+    "progressive",
+    "sdedit",
+    "semantic_map",
+)
+"""Ideas that take the seats of others beside them; they run among the slow tests."""
 
 WORDS = (
     "trainer.accelerator=cpu",
@@ -37,7 +48,7 @@ WORDS = (
 )
 
 
-@pytest.fixture(params=IDEAS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in IDEAS])
 def idea(request, tmp_path, monkeypatch):
     """The name of an idea that lies in a folder of its own, with a space in its path."""
     home = tmp_path / "somebody's own"

@@ -7,7 +7,7 @@ from two_processes import rows_of, run_in, torchrun
 from learned import CHOSEN
 from running import differences, saved_state, train_small
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 SHORT = (
     "trainer.max_steps=4",
