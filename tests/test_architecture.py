@@ -108,7 +108,7 @@ FRAMEWORKS = {
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},
     "peft": {"adapters"},
-    "matplotlib": {"pictures", "evaluation", "studies"},
+    "matplotlib": {"evaluation", "studies"},
     "statsmodels": set(),
     "jinja2": {"studies"},
     "wandb_workspaces": {"studies"},

@@ -47,6 +47,13 @@ def test_a_run_is_trained_and_evaluated_without_any_extra_and_without_wandb(bare
     assert "[report]'" in said
 
 
+def test_points_are_learnt_and_drawn_without_any_extra(bare, tmp_path):
+    short = ("trainer.max_steps=2", "eval.every=2", "eval.num_samples=50", "eval.grid=50", "logger=none")
+    done = ran(bare, "train.py", "+experiment=swiss_roll", *short, f"run.root={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("swiss_roll/*/samples/*.png"))) == 2
+
+
 def test_wandb_that_is_missing_is_named_with_what_installs_it(bare, tmp_path):
     said = refused(bare, "train.py", *TRAIN, f"run.root={tmp_path}")
     assert "needs the package wandb: pip install" in said

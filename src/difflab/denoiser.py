@@ -115,7 +115,10 @@ class Denoiser(DenoisingModel):
         none = torch.zeros_like(x_t)
         with torch.no_grad():
             first = self.raw(x_t, t, cond.beside(estimate=Estimate(none))).x0(x_t)
-        torch.clear_autocast_cache()  # weights that were cast without gradients would be without them in the second look, too
+        if (
+            torch.is_grad_enabled()
+        ):  # weights that were cast without gradients would be without them in the second look, too
+            torch.clear_autocast_cache()
         wanted = (
             first if given is None or given.wanted is None else torch.where(over(given.wanted, x_t).bool(), first, none)
         )

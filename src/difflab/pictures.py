@@ -10,12 +10,13 @@ another class.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 SHOWN = 64
@@ -109,36 +110,68 @@ def grid_of(images: UInt8[Tensor, "n c h w"], classes: int) -> Float[Tensor, "3 
     return picture
 
 
-def cloud(points: Float[Tensor, "n 2"]) -> Float[Tensor, "3 height width"]:
-    """Points of a plane as dots, in [0, 1]; the axes are as long as 99 % of the points reach."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+PANEL = 360
+"""Pixels of each side of a plane; it is drawn at twice the size and made smaller, which smooths it."""
 
-    figure = Figure(figsize=(4, 4), dpi=100)
-    axes = figure.add_axes((0.08, 0.06, 0.9, 0.92))
-    dots(axes, points)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    return pixels.permute(2, 0, 1).float() / 255
+_DOT, _LINE = (31, 119, 180), (40, 40, 40)
 
 
-def dots(axes: Any, points: Float[Tensor, "n 2"], reach: float | None = None) -> None:
-    """Draws points into axes of matplotlib.
+def cloud(points: Float[Tensor, "n c"]) -> Float[Tensor, "3 height width"]:
+    """Points of a plane as dots, in [0, 1]; the axes are as long as 99 % of the points reach, which is written into the corner."""
+    return as_tensor(plane(points, reach_of(points)))
+
+
+def plane(points: Float[Tensor, "n c"], reach: float, arrows: Float[Tensor, "m 4"] | None = None) -> Image.Image:
+    """A square from -reach to reach along both axes.
 
     Args:
-        axes: To draw into.
-        points: Of the plane; of one coordinate it is drawn over nothing.
-        reach: Half the length of both axes; None for as far as 99 % of the points reach.
+        points: Drawn as dots; of one coordinate, over nothing.
+        reach: Half the length of the axes.
+        arrows: Where they begin, and the vectors, which are drawn relative to the longest and end in a dot.
     """
-    plane = torch.nn.functional.pad(points.detach().cpu().float(), (0, 2 - points.shape[1]))
-    reach = reach or reach_of(plane)
-    axes.scatter(plane[:, 0], plane[:, 1], s=max(0.4, min(12, 2000 / len(plane))), linewidths=0, alpha=0.6)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.tick_params(labelsize=7)
+    size = 2 * PANEL
+    image = Image.new("RGB", (size, size), "white")
+    draw = ImageDraw.Draw(image)
+
+    def pixels(places: Tensor) -> list[tuple[float, float]]:
+        flat = torch.nn.functional.pad(places.detach().cpu().float(), (0, 2 - places.shape[1]))
+        flat = flat[flat.isfinite().all(dim=1)]
+        return [(size * (0.5 + x / reach / 2), size * (0.5 - y / reach / 2)) for x, y in flat.tolist()]
+
+    for x, y in pixels(points):
+        draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=_DOT)
+    if arrows is not None and len(arrows):
+        vectors = arrows[:, 2:].nan_to_num(0.0, 0.0, 0.0)
+        step = 2 * reach / math.isqrt(len(arrows)) / max(vectors.norm(dim=1).max().item(), 1e-12)
+        for tail, head in zip(pixels(arrows[:, :2]), pixels(arrows[:, :2] + step * vectors), strict=True):
+            draw.line((*tail, *head), fill=_LINE, width=2)
+            draw.ellipse((head[0] - 3, head[1] - 3, head[0] + 3, head[1] + 3), fill=_LINE)
+    draw.rectangle((0, 0, size - 1, size - 1), outline=_LINE, width=2)
+    image = image.resize((PANEL, PANEL), Image.Resampling.LANCZOS)
+    ImageDraw.Draw(image).text((6, PANEL - 16), f"+-{reach:.3g}", fill=_LINE)
+    return image
 
 
-def reach_of(points: Float[Tensor, "n 2"]) -> float:
+def panels(rows: Sequence[Sequence[Image.Image]], above: Sequence[str], beside: Sequence[str]) -> Image.Image:
+    """Squares in rows, with a line of text above each column and beside each row."""
+    left, top = 130, 22
+    picture = Image.new("RGB", (left + PANEL * len(above), top + PANEL * len(rows)), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(18)
+    for j, name in enumerate(above):
+        draw.text((left + PANEL * j + PANEL // 2 - 24, 3), name, fill=_LINE, font=font)
+    for i, (row, name) in enumerate(zip(rows, beside, strict=True)):
+        draw.text((8, top + PANEL * i + PANEL // 2), name, fill=_LINE, font=font)
+        for j, image in enumerate(row):
+            picture.paste(image, (left + PANEL * j, top + PANEL * i))
+    return picture
+
+
+def as_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
+    """A picture in [0, 1]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def reach_of(points: Float[Tensor, "n c"]) -> float:
     """How far 99 % of points reach from 0 along an axis, and a tenth more; 1 for points that are not finite."""
-    reach = points.abs().flatten().quantile(0.99).item() * 1.1 if len(points) else 1.0
+    reach = points.detach().abs().flatten().float().quantile(0.99).item() * 1.1 if len(points) else 1.0
     return reach if math.isfinite(reach) and reach > 0 else 1.0

@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from rows import POINTS, header
 
 import running
+from difflab.config.sweep_rows import Ended
 from difflab.evaluation import FeatureReference
 from difflab.features import FeatureSet, ValuesExtractor
 from difflab.metrics import SlicedWasserstein
@@ -30,6 +31,13 @@ def test_it_says_what_it_is_and_takes_a_step(name, tmp_path):
     short = ("trainer.max_steps=2", "eval.every=2", "eval.num_samples=50", "eval.batch_size=50", "eval.grid=50")
     run = trained(tmp_path, f"+experiment={name}", *short)
     assert {path.name for path in run.samples.glob("*.png")} == {"clouds_00000002.png", "warm_up_00000002.png"}
+
+
+def test_images_are_no_cloud_and_nothing_is_begun(tmp_path, capsys):
+    with pytest.raises(Ended):
+        trained(tmp_path, "+experiment=cosine_adagn", "callbacks=[clouds]")
+    assert "draws points of the plane, and this model is of (1, 8, 8): choose callbacks=none" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/*/provenance.json"))
 
 
 def trained(root, *words) -> RunDirectory:

@@ -29,7 +29,18 @@ from difflab.sampling import Conditions
 from difflab.spaces import Space
 
 
-class TrackEvaluation(pl.Callback, ABC):
+class CheckedCallback(pl.Callback, ABC):
+    """A callback that is asked before any work whether it suits the module, so that what it refuses is one line and no lost run."""
+
+    @abstractmethod
+    def check(self, pl_module: Any) -> None:
+        """Raises a ValueError if it cannot be used with this module."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        self.check(pl_module)
+
+
+class TrackEvaluation(CheckedCallback):
     """At every validation, and once at the end: evaluates the weights of each EMA track, and logs eval/<track>/<label>.
 
     Args:
@@ -58,9 +69,6 @@ class TrackEvaluation(pl.Callback, ABC):
         for track in self.tracks:
             if track not in names:
                 raise ValueError(f"eval.tracks names {track!r}, but there are only {', '.join(names)} to evaluate")
-
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        self.check(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == trainer.max_steps:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from difflab.data import ImageData
+from difflab.evaluation.callback import CheckedCallback
 from difflab.files import atomic_file
 from difflab.noise import ImageNoise
-from difflab.pictures import dots, reach_of
+from difflab.pictures import panels, plane, reach_of
 from difflab.process import over, perturb
 from difflab.training import DiffusionModule
 from difflab.types import Condition
@@ -24,7 +25,7 @@ ARROWS = 17
 """Along each axis of a score field."""
 
 
-class CloudsCallback(pl.Callback):
+class CloudsCallback(CheckedCallback):
     """After every evaluation: samples/clouds_<step>.png of the first track, for a model of points in the plane.
 
     The upper row is x_t of the data at five times, the middle one x_t on the way back from noise, the lower one the score,
@@ -39,10 +40,17 @@ class CloudsCallback(pl.Callback):
             raise ValueError(f"callbacks.clouds.points={points} must be at least 1")
         self.points = points
 
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+    def check(self, pl_module: Any) -> None:
         shape = pl_module.denoiser.image_shape if isinstance(pl_module, DiffusionModule) else None
         if shape != (2,):
-            raise ValueError(f"callbacks=clouds draws points of the plane, and this model is of {shape or 'no points'}")
+            raise ValueError(
+                f"callbacks=clouds draws points of the plane, and this model is of {shape or 'no points'}: choose callbacks=none"
+            )
+        try:  # the score field is that of all classes together
+            with torch.no_grad():
+                pl_module.denoiser(torch.zeros(1, 2), torch.full((1,), 0.5, dtype=torch.float64), Condition())
+        except ValueError as error:
+            raise ValueError(f"callbacks=clouds asks the model without a condition, and {error}") from error
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
@@ -95,23 +103,13 @@ def draw_clouds(path: Path, forward: list[Tensor], back: list[Tensor], field: li
         back: The same of samples.
         field: Arrows [M, 4].
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2.2 * len(TIMES), 6.8), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    rows = figure.subplots(3, len(TIMES), squeeze=False)
-    for column, t in enumerate(TIMES):
-        reach = reach_of(forward[column])
-        dots(rows[0, column], forward[column], reach)
-        dots(rows[1, column], back[column], reach)
-        x, y, u, v = field[column].cpu().float().T
-        rows[2, column].quiver(x, y, u, v, angles="xy", width=0.006)
-        rows[2, column].set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        rows[2, column].tick_params(labelsize=7)
-        rows[0, column].set_title(f"t = {t:g}", fontsize=9)
-    for row, name in zip(rows[:, 0], ("data, forward", "samples, back", "score"), strict=True):
-        row.set_ylabel(name, fontsize=9)
+    reaches = [reach_of(cloud) for cloud in forward]
+    rows = [
+        [plane(cloud, reach) for cloud, reach in zip(forward, reaches, strict=True)],
+        [plane(cloud, reach) for cloud, reach in zip(back, reaches, strict=True)],
+        [plane(one[:0, :2], reach, one) for one, reach in zip(field, reaches, strict=True)],
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
+    picture = panels(rows, [f"t = {t:g}" for t in TIMES], ["data, forward", "samples, back", "score"])
     with atomic_file(path) as aside:
-        figure.savefig(aside, format="png")
+        picture.save(aside, format="png")

@@ -116,6 +116,10 @@ def build_evaluator(options: EvaluationOptions, images: EvaluatedImages, halved:
     """
     if options.bits_per_dim and images.model is None:
         raise ConfigError("bits_per_dim measures a model: give checkpoint=..., not samples=...")
+    if options.bits_per_dim and images.space.models:
+        raise ConfigError(
+            "bits_per_dim: the bits of latents are not those of the images that they stand for: leave it out"
+        )
     images.earlier()
     data = options.data or (None if images.model is None else images.model.get("data"))
     extractor = extractor_of(options, images.model, data)

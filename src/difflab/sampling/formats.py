@@ -41,7 +41,7 @@ def check_pictures(formats: dict[str, Format], shape: Sequence[int]) -> None:
     for name, format in formats.items():
         if format.needs_pictures and (len(shape) != 3 or shape[0] not in (1, 3)):
             raise ValueError(
-                f"format={name} holds grey or RGB pictures, and these are {'x'.join(map(str, shape))}: choose format=npz"
+                f"format={name} holds grey or RGB pictures, and what is drawn has the shape {list(shape)}: choose format=npz"
             )
 
 

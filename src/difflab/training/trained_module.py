@@ -19,7 +19,7 @@ from difflab.buffers import recompute
 from difflab.ema import Average
 from difflab.networks import Compute, networks_of
 from difflab.noise import ImageNoise
-from difflab.noisy_model import held
+from difflab.noisy_model import NoisyModel, held
 from difflab.objectives import Objective, own_modules
 from difflab.sharding import Sharding, Unsharded
 from difflab.spaces import Pixels, Space
@@ -111,9 +111,9 @@ class TrainedModule(pl.LightningModule, ABC, Generic[M]):
         self.learning = learning
 
     def check_examples(self, shape: Sequence[int]) -> None:
-        """Raises a ValueError if the model is not of examples of this shape (C, *size), of a model that says of what it is."""
-        if (modelled := getattr(self.model, "image_shape", None)) is not None:
-            self.space.check(modelled, shape)
+        """Raises a ValueError if the model is not of examples of this shape (C, *size); of one that knows no noise nothing is known."""
+        if isinstance(self.model, NoisyModel):
+            self.space.check(self.model.image_shape, shape)
 
     def configure_model(self) -> None:
         if not self._prepared:  # Lightning may ask again

@@ -121,10 +121,13 @@ class AdaptiveGroupNorm(nn.Module):
         self.linear = nn.Linear(emb_dim, 2 * channels)
 
     def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)
-        normalised = self.norm(h)
-        # one pass over the image instead of two
-        return torch.addcmul(shift.to(normalised), normalised, 1 + scale.to(normalised)).to(h.dtype)
+        return modulated(self.norm(h), self.linear(emb)).to(h.dtype)
+
+
+def modulated(normalised: Float[Tensor, "b c h w"], told: Float[Tensor, "b c2"]) -> Float[Tensor, "b c h w"]:
+    """(1 + y_s) normalised + y_b with [y_s, y_b] = told, in one pass over the image instead of two."""
+    scale, shift = told[:, :, None, None].chunk(2, dim=1)
+    return torch.addcmul(shift.to(normalised), normalised, 1 + scale.to(normalised))
 
 
 class AdditiveGroupNorm(nn.Module):
@@ -180,8 +183,7 @@ class BatchNorm(nn.Module):
     def _of_batch(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel, and the running ones moved towards them."""
         axes = [0, *range(2, h.ndim)]
-        count, together = h.numel() // h.shape[1], dist.is_available() and dist.is_initialized()
-        size = count * (dist.get_world_size() if together else 1)
+        size = h.numel() // h.shape[1] * _processes()
         mean = _summed(h.double().sum(axes)) / size
         centred = h.double() - mean.view(1, -1, *[1] * (h.ndim - 2))
         var = _summed((centred**2).sum(axes)) / size
@@ -191,9 +193,13 @@ class BatchNorm(nn.Module):
         return mean.to(h), var.to(h)
 
 
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def _summed(values: Tensor) -> Tensor:
     """Over all processes, which hold images of one batch; gradients go back to all of them."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if _processes() == 1:
         return values
     from torch.distributed.nn.functional import all_reduce
 
@@ -214,6 +220,4 @@ class AdaptiveBatchNorm(nn.Module):
         self.linear = nn.Linear(emb_dim, 2 * channels)
 
     def forward(self, h: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)
-        normalised = self.norm(h)
-        return torch.addcmul(shift.to(normalised), normalised, 1 + scale.to(normalised)).to(h.dtype)
+        return modulated(self.norm(h), self.linear(emb)).to(h.dtype)

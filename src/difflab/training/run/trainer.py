@@ -16,7 +16,7 @@ from difflab.data import DataError, ImageData
 from difflab.distributed.world import environment
 from difflab.ema import YOUNG, Averaging, initial_share
 from difflab.evaluation import ScoresCallback
-from difflab.evaluation.callback import EvaluatedFitLoop, scores_table
+from difflab.evaluation.callback import CheckedCallback, EvaluatedFitLoop, scores_table
 from difflab.formatting import number
 from difflab.runs import Checkpoints, LockCallback, MetricsLog, RunDirectory, RunLock
 from difflab.runs.export import export_weights
@@ -97,7 +97,6 @@ def build_trainer(
     """
     config, every = options.config, options.config["trainer"]["log_every_n_steps"]
     evaluating = evaluation.callback(data, run.samples)
-    evaluating.check(module)
     checkpoints = Checkpoints(
         run.checkpoints,
         **config["checkpoint"],
@@ -119,6 +118,9 @@ def build_trainer(
         *given_callbacks(config["callbacks"], evaluation.scores(data), evaluation.monitor),
         checkpoints,
     ]
+    for callback in callbacks:
+        if isinstance(callback, CheckedCallback):
+            callback.check(module)
     trainer = options.build(
         "trainer",
         strategy=options.strategy.lightning(options.processes),
