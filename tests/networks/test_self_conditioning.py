@@ -19,6 +19,7 @@ from difflab.noise import ImageNoise
 from difflab.parameterizations import X0
 from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
+from difflab.sampling import Drawing
 from difflab.schedules import cosine
 from difflab.types import Condition, Estimate, Label
 from difflab.variances import FixedSmall
@@ -93,6 +94,13 @@ def test_under_guidance_each_branch_has_its_own_estimate(model):
     torch.testing.assert_close(first, 2 * twice[3] - twice[0])
     again = {label: looks[label] + 0.25 * twice[label] for label in (3, 0)}
     torch.testing.assert_close(second, 2 * again[3] - again[0])
+
+
+def test_images_whose_condition_is_taken_are_drawn_and_measured_with_a_first_look_each():
+    drawing = Drawing((1,), 10, ("label",), {"self_conditioning": SelfConditioning()})
+    known = Condition(label=Label(torch.arange(B)))
+    cond = drawing.condition_of(known, torch.randn(B, 1), ImageNoise(0, torch.arange(B)))
+    assert tuple(cond) == ("label",)
 
 
 INSIDE = "network.network"

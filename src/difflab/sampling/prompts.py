@@ -61,7 +61,7 @@ class Drawing:
                 cond = conditioning.given(cond, conditioning.small(x_0), noise)
             else:
                 cond = conditioning(cond, x_0, noise)
-        return cond
+        return self.of_what_is_told(cond)  # what the model makes itself, as an estimate, it makes anew
 
     def of_what_is_told(self, cond: Condition) -> Condition:
         """Without what the model does not know."""
