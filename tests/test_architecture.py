@@ -90,7 +90,9 @@ MACHINERY = {
     "sampling": MODELS,
     "evaluation": {*MODELS, "sampling"},
     "training.run": {*MODELS, "sampling", "evaluation", "cluster"},
-    "studies": {*MODELS, "sampling", "evaluation", "cluster"},
+    "pages": TEXT_AND_FILES,
+    "explaining": {*MODELS, "sampling", "evaluation", "pages"},
+    "studies": {*MODELS, "sampling", "evaluation", "cluster", "pages", "explaining"},
 }
 EVERYTHING = {*MATHEMATICS, *MACHINERY}
 MAY_IMPORT = MATHEMATICS | MACHINERY | {"cli": EVERYTHING, "__main__": {"cli", "runtime"}}
@@ -108,9 +110,9 @@ FRAMEWORKS = {
     "wandb": {"runs", "studies"},
     "deepspeed": {"training"},
     "peft": {"adapters"},
-    "matplotlib": {"evaluation", "studies"},
+    "matplotlib": {"evaluation", "studies", "explaining"},
     "statsmodels": set(),
-    "jinja2": {"studies"},
+    "jinja2": {"studies", "pages"},
     "wandb_workspaces": {"studies"},
     "torchvision": {"data", "features", "sampling", "evaluation"},
     "datasets": {"data"},

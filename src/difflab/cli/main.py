@@ -31,6 +31,7 @@ COMMANDS = {
     "train": Command("trains a model and scores its samples", starting()),
     "sample": Command("draws images from a run or a checkpoint", KEEPING),
     "evaluate": Command("measures images: FID and its relatives with intervals and protocols", KEEPING),
+    "explain": Command("shows schedules, weights and times side by side, and what is inside a model"),
     "study": Command("rows and seeds: plans, runs, statistics, tables, reports"),
     "runs": Command("lists runs: status, scores, W&B, what they set"),
     "info": Command("tells what is known of a run", function="runs.info"),

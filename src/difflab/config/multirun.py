@@ -120,7 +120,7 @@ def _checked(config_name: str, words: Sequence[str], check: Callable[[DictConfig
         overrides = OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    choices = [list(_choices(override)) for override in overrides]
+    choices = [list(choices_of_word(override)) for override in overrides]
     searched = any(word.startswith(_SEARCHED) for word in words)
     corners = [[choice[0] for choice in choices], [choice[-1] for choice in choices]]
     rows = corners if searched else [list(row) for row in product(*choices)]
@@ -138,7 +138,7 @@ def _checked(config_name: str, words: Sequence[str], check: Callable[[DictConfig
     return [] if searched else rows
 
 
-def _choices(override: Override) -> Iterator[str]:
+def choices_of_word(override: Override) -> Iterator[str]:
     """An override as each row has it; an interval by its ends."""
     key, value = override.get_key_element(), override.value()
     if not override.is_sweep_override():
