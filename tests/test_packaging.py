@@ -24,6 +24,7 @@ FILES = (
     "slurm/evaluate.sh",
     "slurm/profiles/default.yaml",
     "studies/report/templates/page.html.jinja",
+    "pages/templates/layout.html.jinja",
 )
 """Some of each kind that the installed package reads."""
 

@@ -16,10 +16,11 @@ from difflab.cli.evaluate import evaluate
 from difflab.data import Digits
 from difflab.evaluation import Point, Results, choose, draw_front, on_front
 from difflab.evaluation.classification import HeldOutAccuracy
+from difflab.pages import looks
 from difflab.studies.evidence import gather
 from difflab.studies.report import Markdown, ablation_table
 from difflab.studies.report.budgets import tradeoffs
-from difflab.studies.report.figure import forest, looks
+from difflab.studies.report.figure import forest
 from difflab.studies.spec import StudyError
 from difflab.studies.statistics import Outcome, verdicts
 from fabricated import planned, study

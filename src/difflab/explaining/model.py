@@ -39,6 +39,6 @@ def explain_model(options: SamplingOptions, out: Path) -> Iterator[Path]:
         ConfigError: The model has nothing of what is asked for; one line says why, before any work.
     """
     raise ConfigError(
-        f"checkpoint={check_checkpoint(options)}: nothing of a model can be shown yet: explain its schedule by the words of its training, as "
-        "experiment=NAME"
+        f"checkpoint={check_checkpoint(options)}: nothing of a model can be shown yet: explain its schedule by "
+        "the words of its training, as experiment=NAME"
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difflab.studies.report.figure import Look
+from difflab.pages import Look
 from difflab.studies.report.grids import Source, embedded, panels, thinned
 
 LOOK = Look("row-1", "solid", "circle")

@@ -6,11 +6,12 @@ import pytest
 from report_study import evidence, states, study
 from scipy import stats
 
+from difflab.pages.figure import COLOURS, looks, script_safe
 from difflab.studies.history import History, read_history
 from difflab.studies.report.budgets import at_the_end, lines, speedups, time_losses, tradeoffs
 from difflab.studies.report.costs import trained
 from difflab.studies.report.curves import POINTS, curves, ordered, widest
-from difflab.studies.report.figure import COLOURS, forest, looks, numbers, script_safe, typeset
+from difflab.studies.report.figure import forest, numbers, typeset
 from difflab.studies.scale import RATIO
 from difflab.studies.statistics import paired_difference, verdicts
 from fabricated import info

@@ -11,10 +11,10 @@ import numpy as np
 
 from difflab.formatting import rounded
 from difflab.metrics import MetricInfo
+from difflab.pages.figure import NAMED, Look, Plot, plot, trace
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.history import Axis, Flops, History, Hours, Images, Steps
 from difflab.studies.report.costs import Trained
-from difflab.studies.report.figure import NAMED, Look, Plot, plot, trace
 from difflab.studies.report.table import Estimate, estimate
 from difflab.studies.statistics import PairedDifference, paired_difference
 from difflab.studies.statistics.curves import Curve, Speedup, speedup

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from difflab.pages.figure import Look
 from difflab.runs import RunDirectory, RunLock
 from difflab.studies.evidence import Arm, Evidence
 from difflab.studies.execution.state import CellState
 from difflab.studies.history import SPEED, History
-from difflab.studies.report.figure import Look
 
 NO_END, AT_WORK = "killed", "running"
 """Of a start that wrote down no end."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from difflab.files import atomic_file
+from difflab.pages.figure import Look
 from difflab.runs import RunDirectory
-from difflab.studies.report.figure import Look
 
 BYTES = 1_400_000
 """Of all images together, as they stand in the page (base64): the page stays below two megabytes."""

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-import difflab
 from difflab.files import write_text
 from difflab.formatting import duration, full, probability, scaled, short
+from difflab.pages import Look, looks, render, script_safe
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.state import CellState
 from difflab.studies.history import History, read_history
 from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, tradeoffs
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
-from difflab.studies.report.figure import (
-    Look,
-    difference,
-    forest,
-    looks,
-    outcomes,
-    plainly,
-    ratio,
-    script_safe,
-    sentence,
-)
+from difflab.studies.report.figure import difference, forest, outcomes, plainly, ratio, sentence
 from difflab.studies.report.grids import Source, embedded, panels
 from difflab.studies.report.setup import configurations, protocols, setup
 from difflab.studies.report.table import ablation_table
@@ -202,8 +188,8 @@ def _unfinished(evidence: Evidence, states: Sequence[CellState]) -> dict[str, An
     return {"unfinished": found, "unfinished_rows": by_row(found), "cells": cells}
 
 
-STYLES = ("theme.css", "page.css", "grids.css")
-SCRIPTS = ("page.js", "plots.js", "curves.js", "grids.js")
+STYLES = ("report.css", "grids.css")
+SCRIPTS = ("curves.js", "grids.js")
 FILTERS = (
     *(short, scaled, duration, ratio, difference),
     *(outcomes, plainly, sentence, full, probability),
@@ -221,45 +207,7 @@ def write_report(
         written: The date that the page bears; today's if None.
     """
     path = Path(path)
-    write_text(path, _rendered(content(evidence, states), written or date.today()))
+    shown = content(evidence, states)
+    text = render("difflab.studies.report", "page.html.jinja", shown, STYLES, SCRIPTS, FILTERS, written)
+    write_text(path, text)
     return path
-
-
-def _rendered(shown: Mapping[str, Any], written: date) -> str:
-    """The text of the page."""
-    environment = Environment(
-        loader=PackageLoader("difflab.studies.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {one.__name__: one for one in FILTERS}
-    source = {name: _template(environment, name) for name in (*STYLES, *SCRIPTS, "theme.js")}
-    scripts = {
-        "theme": source["theme.js"],
-        "page": "\n".join(source[name].replace('"use strict";\n', "") for name in SCRIPTS),
-    }
-    return environment.get_template("page.html.jinja").render(
-        **shown,
-        style="\n".join([*(source[name] for name in STYLES), shown["row_style"]]),
-        scripts=scripts,
-        policy=_policy(scripts),
-        version=difflab.__version__,
-        date=written.isoformat(),
-    )
-
-
-def _template(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _policy(scripts: Mapping[str, str]) -> str:
-    """Nothing may be loaded, and no script runs but ours, which are known by their hashes."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.values()]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
-        "form-action 'none'"
-    )

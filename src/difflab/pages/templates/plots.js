@@ -29,7 +29,7 @@ const MARKS = {
   square: (r) => path([[-r, -r], [r, -r], [r, r], [-r, r]].map(([x, y]) => [0.88 * x, 0.88 * y])),
   diamond: (r) => path(corners(4, 1.25 * r)), "triangle-up": (r) => path(corners(3, 1.3 * r)),
   cross: (r) => path(plus(1.15 * r, 0.4 * r)), x: (r) => path(plus(1.25 * r, 0.4 * r).map(turned)),
-  star: (r) => path(corners(10, 1.4 * r, 0.6 * r)), hexagon: (r) => path(corners(6, 1.1 * r)),
+  star: (r) => path(corners(10, 1.4 * r, 0.6 * r)), hexagon: (r) => path(corners(6, 1.1 * r)), tick: (r) => path([[-0.7, -r], [0.7, -r], [0.7, r], [-0.7, r]]),
 };
 const DASHES = { solid: null, dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" };
 
@@ -179,7 +179,7 @@ function draw(element, figure) {
   const of = (kind) => marked.filter((m) => (m.trace.swarm ? "swarm" : m.trace.shows) === kind);
   const whole = (m) => m.points.map((p) => ({ ...p, ...m }));
   const swarms = of("swarm").flatMap((m) => apart(whole(m), 2 * m.trace.size + 1, "down"));
-  for (const p of [...of("line").flatMap(whole), ...swarms, ...apart(of("points").flatMap(whole), 9, "sideways")]) {
+  for (const p of [...of("line").flatMap(whole), ...of("ticks").flatMap(whole), ...swarms, ...apart(of("points").flatMap(whole), 9, "sideways")]) {
     p.group.append(make("path", { d: MARKS[p.trace.mark ?? "circle"](p.trace.size), transform: `translate(${p.x.toFixed(2)},${p.y.toFixed(2)})`, class: "point" }));
     if (p.trace.hover) seen.push(p);
   }
