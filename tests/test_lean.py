@@ -45,6 +45,10 @@ def test_a_run_is_trained_and_evaluated_without_any_extra_and_without_wandb(bare
     said = refused(bare, "evaluate.py", f"checkpoint={run}", "num_samples=16", "sweep.steps=[1,2]")
     assert "matplotlib" in said
     assert "[report]'" in said
+    done = ran(bare, "evaluate.py", f"checkpoint={run}", "num_samples=16", "metric=[frechet]", "bits_per_dim=4")
+    assert done.returncode == 0, done.stderr
+    assert "its terms are not drawn: bits.png needs matplotlib" in done.stdout
+    assert "bits_per_dim@4" in done.stdout
 
 
 def test_points_are_learnt_and_drawn_without_any_extra(bare, tmp_path):

@@ -115,6 +115,9 @@ PANEL = 360
 
 _DOT, _LINE = (31, 119, 180), (40, 40, 40)
 
+COLOUR_BLIND_SAFE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Of curves that lie over each other: Okabe and Ito's (2008), less the yellow, which is too bright for a line on white."""
+
 
 def cloud(points: Float[Tensor, "n c"]) -> Float[Tensor, "3 height width"]:
     """Points of a plane as dots, in [0, 1]; the axes are as long as 99 % of the points reach, which is written into the corner."""

@@ -274,6 +274,8 @@ def test_bits_per_dim_are_measured_on_the_reference(runs):
     assert measured.value == pytest.approx(terms["prior"] + sum(terms["steps"]["vb"]))
     assert len(terms["steps"]["vb"]) == 4
     assert not [name for name in measured.protocol.fields if "classifier_free" in name]
+    (picture,) = (line.removeprefix("bits     ") for line in printed if line.startswith("bits "))
+    assert Image.open(picture).format == "PNG"
     again = evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=30", "batch_size=7")
     assert results_of(again, 30)["bits_per_dim"].value == pytest.approx(measured.value, rel=1e-5)
 
@@ -282,7 +284,9 @@ def test_bits_per_dim_of_the_probability_flow(runs):
     """Another likelihood is another number, image by image from seeds."""
     flow = ("likelihood=probability_flow", "likelihood.tolerance=0.05", "likelihood.probes=2")
     request = (f"checkpoint={runs[0].run.path}", *FEW, "metric=[]", "bits_per_dim=6", *flow)
-    measured = results_of(evaluated(*request), 6)["bits_per_dim_flow"]
+    printed = evaluated(*request)
+    measured = results_of(printed, 6)["bits_per_dim_flow"]
+    assert "bits     not drawn: this likelihood is no sum over steps" in printed
     assert measured.std_error is not None
     assert measured.info.label == "bits/dim of the probability flow"
     assert measured.protocol.fields["likelihood.tolerance"] == 0.05

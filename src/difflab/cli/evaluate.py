@@ -35,7 +35,7 @@ EXAMPLES = [
         "evaluate samples=cifar10 data=cifar10 data.dataset.split=test extractor=inception",
         "training images against test images: the distance that no model can be expected to beat",
     ),
-    ("evaluate checkpoint=RUN bits_per_dim=1000", "the variational bound as well"),
+    ("evaluate checkpoint=RUN bits_per_dim=1000", "the variational bound as well, and where its bits are"),
     ("evaluate 'compare=[A/results.json,B/results.json]' 'waive=[track]'", "numbers side by side, if comparable"),
 ]
 
@@ -47,10 +47,9 @@ VALUES = [
     "samples       in its place images: an npz (arr_0), a folder, a zip, tar shards, a data set; value_range=[-1,1] for an npz of floats",
     "reference     images or an npz of statistics (mu, sigma) to compare with; data=NAME: a data set; else the run's own data",
     "num_samples   how many are drawn; replicates: of the bootstrap behind the intervals, 0 for none",
-    "bits_per_dim  of how many images of the reference; 0 for none",
+    "bits_per_dim  of how many images of the reference; 0 for none. bits.png shows its terms, with compare= out= those of files",
     "sweep.<key>   lists of values: of track, sampler, steps, eta, scale, or any key of the sampling, as sampler.s_churn or s_churn alone;",
-    "select        the metric that chooses",
-    "check         torch_fidelity: its own FID, IS, KID, precision and recall of the same images beside these",
+    "select        the metric that chooses; check=torch_fidelity: its own FID, IS, KID, precision, recall of the same images beside",
     "compare       results.json files; waive: fields of the protocol that may differ; info: which way a foreign metric is better",
     "logger        wandb or none: results in W&B; those of a run that was mirrored go there anyhow",
     "out           folder of results.json; features: of the embedded images (several nodes need a common one)",
@@ -99,10 +98,11 @@ def checked(config: DictConfig) -> tuple[EvaluationOptions, list[SamplingOptions
 
 
 def _compare(options: EvaluationOptions) -> None:
+    from difflab.evaluation.bits_picture import compared_bits
     from difflab.evaluation.tables import comparison_table
 
     files, waived = list(map(str, options.compare)), list(map(str, options.waive))
-    print(printable(comparison_table(files, waived, options.info or {})))
+    print(printable(comparison_table(files, waived, options.info or {})), *compared_bits(options, files), sep="\n")
 
 
 def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trusted: str | Sequence[str]) -> None:
@@ -111,6 +111,7 @@ def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trus
 
     from difflab.config.trust import trust
     from difflab.distributed.meeting import meeting
+    from difflab.evaluation.bits_picture import announce_bits, show_bits
     from difflab.evaluation.run import build_evaluator, measure, show
     from difflab.evaluation.sources import evaluated_images
     from difflab.evaluation.tables import seeds_table
@@ -121,6 +122,7 @@ def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trus
 
     trust(trusted)
     processes = processes_of(stages[-1])
+    announce_bits(options, processes.rank)
     try:
         if options.axes:
             from difflab.evaluation.sweep import sweep
@@ -136,12 +138,12 @@ def _measure(options: EvaluationOptions, stages: Sequence[SamplingOptions], trus
         what = [(one.fields, one.about) for one in images]
         meeting().roll_call({"images or settings": sha256(repr(what).encode()).hexdigest()[:10], "difflab": own_code()})
         meeting().adjourn()
-        pairs = zip(images, evaluators, strict=True)
-        measured = [measure(options, one, evaluator, processes) for one, evaluator in pairs]
+        measured = [measure(options, *one, processes) for one in zip(images, evaluators, strict=True)]
         if processes.rank == 0:
             for one in measured:
                 show(one)
                 mirror_evaluation(options.logger, one)
+            show_bits(options, measured)
             if len(measured) > 1:
                 print(seeds_table([one.results for one in measured], list(map(str, options.waive))))
     finally:

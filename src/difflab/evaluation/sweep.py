@@ -25,6 +25,7 @@ from difflab.config.options import keys_of, read_options, with_values
 from difflab.config.paths import is_group
 from difflab.config.values import check_value
 from difflab.distributed import Processes
+from difflab.evaluation.bits_picture import pictures_of_bits
 from difflab.evaluation.front import Point, choose, draw_front
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import Measurement, Results, results_table
@@ -241,6 +242,9 @@ def _report(
         draw_front(points, path, f"{measured[0].images.name}: {len(tried)} settings from the same seeds")
         print(f"front    {path}")
         pictures.append(path)
+    if options.bits_per_dim:
+        for line in pictures_of_bits(measured, [setting.label for setting in tried], folder):
+            print(line)
     content = {
         "settings": [
             {
