@@ -124,13 +124,16 @@ def cloud(points: Float[Tensor, "n c"]) -> Float[Tensor, "3 height width"]:
     return as_tensor(plane(points, reach_of(points)))
 
 
-def plane(points: Float[Tensor, "n c"], reach: float, arrows: Float[Tensor, "m 4"] | None = None) -> Image.Image:
+def plane(
+    points: Float[Tensor, "n c"], reach: float, arrows: Float[Tensor, "m 4"] | None = None, dot: float = 1.5
+) -> Image.Image:
     """A square from -reach to reach along both axes.
 
     Args:
         points: Drawn as dots; of one coordinate, over nothing.
         reach: Half the length of the axes.
         arrows: Where they begin, and the vectors, which are drawn relative to the longest and end in a dot.
+        dot: Radius of a point, in half pixels.
     """
     size = 2 * PANEL
     image = Image.new("RGB", (size, size), "white")
@@ -142,7 +145,7 @@ def plane(points: Float[Tensor, "n c"], reach: float, arrows: Float[Tensor, "m 4
         return [(size * (0.5 + x / reach / 2), size * (0.5 - y / reach / 2)) for x, y in flat.tolist()]
 
     for x, y in pixels(points):
-        draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=_DOT)
+        draw.ellipse((x - dot, y - dot, x + dot, y + dot), fill=_DOT)
     if arrows is not None and len(arrows):
         vectors = arrows[:, 2:].nan_to_num(0.0, 0.0, 0.0)
         step = 2 * reach / math.isqrt(len(arrows)) / max(vectors.norm(dim=1).max().item(), 1e-12)

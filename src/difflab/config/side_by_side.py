@@ -65,7 +65,8 @@ def side_by_side(command: str, words: Sequence[str]) -> tuple[list[Side], str]:
             folders.append(_folder(config))
             parts = _parts(config)
         except ConfigError as error:
-            raise ConfigError(f"{' '.join(which)}: {error}" if which else str(error)) from error
+            told = not which or str(error).startswith(which[0])
+            raise ConfigError(str(error) if told else f"{' '.join(which)}: {error}") from error
         found.append(Side(_name(which), parts))
     if len(set(folders)) > 1:
         raise ConfigError(f"out={','.join(dict.fromkeys(folders))}: one folder holds all rows")
@@ -105,10 +106,11 @@ def _folder(config: DictConfig) -> str:
 def _parts(config: DictConfig) -> dict[str, Any]:
     drop_unchosen(config)
     check_keys(config, schema("train"))
-    without_data = config.copy()
-    with open_dict(without_data):
-        without_data.pop("data")  # whose files need not be at hand
-    check_nothing_missing(without_data)
+    needed = config.copy()
+    with open_dict(needed):
+        for key in [key for key in needed if key not in PARTS or key == "data"]:  # whose files need not be at hand
+            needed.pop(key)
+    check_nothing_missing(needed)
     check_arguments(config)
     return {name: plain(config.get(name)) for name in PARTS}
 

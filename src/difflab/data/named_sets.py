@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,31 @@ def is_training_split(split: str) -> bool:
     return split == "train"
 
 
+_fetches: ContextVar[bool] = ContextVar("whether files that are not there are downloaded", default=True)
+
+
+@contextmanager
+def nothing_fetched() -> Iterator[None]:
+    """Within the context a set whose files are not there is refused, and nothing is downloaded: for those who only want to look."""
+    token = _fetches.set(False)
+    try:
+        yield
+    finally:
+        _fetches.reset(token)
+
+
 def fetch(source: Callable[..., Any], root: str | Path, split: str, remedy: str) -> Any:
     """A torchvision data set, downloaded to `root` unless it is there. The processes of a node take turns."""
     root = Path(root)
     try:
+        if not _fetches.get():
+            return source(root, train=is_training_split(split), download=False)
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".download.lock"):
             return source(root, train=is_training_split(split), download=True)
     except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{source.__name__} is not in {root.resolve()} and did not download ({error}). {remedy}"
-        ) from error
+        why = f"did not download ({error})" if _fetches.get() else "is not downloaded for this"
+        raise DataError(f"{source.__name__} is not in {root.resolve()} and {why}. {remedy}") from error
 
 
 def read_idx(path: Path) -> Tensor:

@@ -60,14 +60,14 @@ def row_of(name: str, parts: Mapping[str, Any]) -> Row:
             return None
 
     schedule, parameterization, objective = build(parts["schedule"]), built("parameterization"), built("objective")
-    return Row(name, schedule, parameterization, objective, _grid(built("sampler"), schedule), notes)
+    return Row(name, schedule, parameterization, objective, _grid(name, built("sampler"), schedule), notes)
 
 
 @torch.no_grad()
-def _grid(sampler: Any, schedule: NoiseSchedule) -> Float64[Tensor, " n"] | None:
+def _grid(name: str, sampler: Any, schedule: NoiseSchedule) -> Float64[Tensor, " n"] | None:
     if sampler is None or sampler.grid is None:
         return None
     try:
         return sampler.chain(schedule).times
     except ValueError as error:
-        raise ConfigError(f"sampler.grid: {error}") from error
+        raise ConfigError(f"{name}: sampler.grid: {error}") from error

@@ -3,7 +3,7 @@
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps, prior_bits
 from difflab.objectives.hybrid import Hybrid
 from difflab.objectives.noisy_classification import NoisyClassification, classification_terms
-from difflab.objectives.objective import Objective, loss_aware_parts, own_modules
+from difflab.objectives.objective import Objective, SquaredError, loss_aware_parts, own_modules
 from difflab.objectives.simple import Simple
 from difflab.objectives.vlb import VLB, bound_term
 
@@ -14,6 +14,7 @@ __all__ = [
     "NoisyClassification",
     "Objective",
     "Simple",
+    "SquaredError",
     "bound_steps",
     "bound_term",
     "classification_terms",

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from difflab.denoiser import Denoiser
 from difflab.noise import Noise
-from difflab.objectives.objective import Objective
+from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.simple import Simple
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.objectives.vlb import VLB
 from difflab.objectives.weightings import Weighting
 from difflab.process import perturb
+from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, Losses, Prediction
 
 
-class Hybrid(Objective[Denoiser]):
+class Hybrid(Objective[Denoiser], SquaredError):
     """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
 
     Args:
@@ -43,6 +44,12 @@ class Hybrid(Objective[Denoiser]):
         vlb = self.vlb.error(denoiser, x_0, x_t, t, frozen_mean)
         loss = simple + self.vlb_weight * vlb
         return Losses(importance.to(loss) * loss, t, {"loss": loss, "simple": simple, "vlb": vlb})
+
+    def x0_weight(
+        self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        """That of L_simple: the bound does not teach the mean."""
+        return self.simple.x0_weight(schedule, t, c_out)
 
     def check(self, denoiser: Denoiser) -> None:
         self.vlb.check(denoiser)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from difflab.noise import Noise
 from difflab.noisy_model import held
-from difflab.objectives.time_samplers import LossAware
+from difflab.objectives.time_samplers import LossAware, TimeSampler
+from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, Losses
 
 M_contra = TypeVar("M_contra", bound=nn.Module, contravariant=True)
@@ -55,6 +56,28 @@ class Objective(ABC, Generic[M_contra]):
 
         Raises:
             ValueError: It cannot; the message tells what to change.
+        """
+
+
+class SquaredError(ABC):
+    """What an objective is besides, whose loss is a weighted |x_0 - x_0^|^2, mean over pixels: it says how much each time counts.
+
+    Attributes:
+        time_sampler: How t is drawn.
+    """
+
+    time_sampler: TimeSampler
+
+    @abstractmethod
+    def x0_weight(
+        self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        """The weight of |x_0 - x_0^|^2 at times t, [B]; not a number at a time at which the loss is no such square.
+
+        Args:
+            schedule: The model's.
+            t: Times, [B].
+            c_out: Of the parameterization at these times: an error of x_0 is c_out times one of F.
         """
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from difflab.denoiser import Denoiser, RawOutput
 from difflab.noise import Noise
-from difflab.objectives.objective import Objective
+from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.objectives.weightings import Weighting
 from difflab.process import perturb, snr
+from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, Losses
 
 
-class Simple(Objective[Denoiser]):
+class Simple(Objective[Denoiser], SquaredError):
     """w(snr_t) |F - target|^2, mean over pixels (L_simple of Ho et al. 2020, eq. 14, for F = eps and w = 1).
 
     Args:
@@ -37,6 +38,11 @@ class Simple(Objective[Denoiser]):
         """The weighted mean squared error of what the network said, per example."""
         square = ((raw.F - raw.target(x_0, eps)) ** 2).flatten(1).mean(1)
         return self.weighting(snr(raw.level), raw.c.c_out).to(square) * square
+
+    def x0_weight(
+        self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        return self.weighting(snr(schedule(t)), c_out) / c_out**2
 
     def check(self, denoiser: Denoiser) -> None:
         self.time_sampler.check(denoiser.schedule)

@@ -14,6 +14,7 @@ from difflab.schedules import NoiseSchedule, time_of
 
 __all__ = [
     "Antithetic",
+    "KnownTimes",
     "LogNormal",
     "LossAware",
     "LossSecondMoment",
@@ -82,6 +83,14 @@ class TimeSampler(LossAware):
         """
 
 
+class KnownTimes(ABC):
+    """What a time sampler is besides, the distribution of whose times is known: that of `quantile(u)` for u ~ U(0, 1)."""
+
+    @abstractmethod
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
+        """The time that each u in (0, 1) stands for, and its weight; a larger u is no earlier time."""
+
+
 class StatelessTimeSampler(TimeSampler):
     """A sampler that learns nothing from losses. Abstract: says how times are drawn only."""
 
@@ -105,15 +114,18 @@ def unweighted(t: Tensor) -> TimeDraw:
     return TimeDraw(t, t.new_ones(t.shape))
 
 
-class Antithetic(StatelessTimeSampler):
+class Antithetic(StatelessTimeSampler, KnownTimes):
     """Images 2k and 2k + 1 get u and 1 - u with u ~ U(0, 1) (Song et al. 2021, DDIM's training code; antithetic variates)."""
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
         u = noise.shared(2).uniform("time")
-        return unweighted(schedule.time(torch.where(noise.number % 2 == 0, u, 1 - u)))
+        return self.quantile(torch.where(noise.number % 2 == 0, u, 1 - u), schedule)
+
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
+        return unweighted(schedule.time(u))
 
 
-class LogNormal(StatelessTimeSampler):
+class LogNormal(StatelessTimeSampler, KnownTimes):
     """ln(sigma_t / alpha_t) ~ N(mean, std^2) (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
 
     The normal variable is made of the uniform one that other samplers take: models that differ in this alone have small noise, or large, on
@@ -132,11 +144,14 @@ class LogNormal(StatelessTimeSampler):
         self.std = std
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        level = torch.exp(self.mean + self.std * torch.special.ndtri(noise.uniform("time")))
+        return self.quantile(noise.uniform("time"), schedule)
+
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
+        level = torch.exp(self.mean + self.std * torch.special.ndtri(u))
         return unweighted(time_of(schedule, level))
 
 
-class LossSecondMoment(TimeSampler):
+class LossSecondMoment(TimeSampler, KnownTimes):
     """p_t proportional to sqrt(E[L_t^2]) over the last losses of step t, mixed with a little of the uniform distribution.
 
     Nichol and Dhariwal 2021, section 3.3: the distribution that minimises the variance of the estimated bound. Until every step has a full
@@ -169,7 +184,9 @@ class LossSecondMoment(TimeSampler):
         return torch.where(full, p, 1 / self.steps)
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        u = noise.uniform("time")
+        return self.quantile(noise.uniform("time"), schedule)
+
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         self._move(u.device)
         p = self.probabilities()
         cumulative = torch.cumsum(p, 0)
@@ -215,7 +232,7 @@ class LossSecondMoment(TimeSampler):
         self.losses, self.counts = self.losses.to(device), self.counts.to(device)
 
 
-class Stratified(StatelessTimeSampler):
+class Stratified(StatelessTimeSampler, KnownTimes):
     """t_j = frac(u + j / B) for the j-th image of the global batch and one u ~ U(0, 1) per batch.
 
     Kingma et al. 2021, "Variational Diffusion Models", appendix I.1: the same distribution for each image, a smaller variance of the
@@ -230,11 +247,17 @@ class Stratified(StatelessTimeSampler):
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
         place = (noise.number % self.batch_size).double() / self.batch_size
-        return unweighted(schedule.time((noise.shared(self.batch_size).uniform("time") + place) % 1))
+        return self.quantile((noise.shared(self.batch_size).uniform("time") + place) % 1, schedule)
+
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
+        return unweighted(schedule.time(u))
 
 
-class Uniform(StatelessTimeSampler):
+class Uniform(StatelessTimeSampler, KnownTimes):
     """t ~ U(0, 1), each image for itself (Ho et al. 2020, algorithm 1)."""
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return unweighted(schedule.time(noise.uniform("time")))
+        return self.quantile(noise.uniform("time"), schedule)
+
+    def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
+        return unweighted(schedule.time(u))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from difflab.denoiser import Denoiser
 from difflab.noise import Noise
-from difflab.objectives.objective import Objective
+from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.process import discretized_normal_log_likelihood, normal_kl, over, perturb, posterior_mean
-from difflab.schedules import Chain, own_chain
+from difflab.schedules import Chain, NoiseSchedule, own_chain
 from difflab.types import Condition, Losses, Prediction
 from difflab.variances import Variance
 
@@ -47,7 +47,7 @@ def bound_term(
     return nats.flatten(1).mean(1) / math.log(2)
 
 
-class VLB(Objective[Denoiser]):
+class VLB(Objective[Denoiser], SquaredError):
     """T times the term of the bound at a drawn step: an estimate of the whole bound (but for its constant term at t = 1), bits/dim.
 
     Ho et al. 2020, eq. 5; L_vlb of Nichol and Dhariwal 2021, where times are drawn by loss second moments.
@@ -72,6 +72,18 @@ class VLB(Objective[Denoiser]):
         """T times the term at t, per example."""
         chain = own_chain(denoiser.schedule, t.device)
         return len(chain) * bound_term(x_0, x_t, prediction, denoiser.variance, chain, chain.index(t))
+
+    def x0_weight(
+        self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]
+    ) -> Float64[Tensor, " b"]:
+        """T coef_x0^2 / (2 var ln 2), which is T (snr_s - snr_t) / (2 ln 2) with the posterior's variance; the step to 0 is no square.
+
+        A variance that is learned, or fixed to another one, divides by that; it is near the posterior's wherever steps are many.
+        """
+        chain = own_chain(schedule, t.device)
+        step = chain.transition(chain.index(t))
+        weight = len(chain) * step.coef_x0**2 / (2 * math.log(2) * step.posterior_var)
+        return torch.where(step.final, torch.nan, weight)
 
     def check(self, denoiser: Denoiser) -> None:
         chain = own_chain(denoiser.schedule)

@@ -37,7 +37,7 @@ const DASHES = { solid: null, dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" };
 const PREFIXES = [[1e18, " E"], [1e15, " P"], [1e12, " T"], [1e9, " G"], [1e6, " M"], [1e3, " k"]];
 const numeral = (value, digits = 4) => {
   const size = Math.abs(value), [unit, prefix] = PREFIXES.find(([one]) => size >= one * (one === 1e3 ? 10 : 1)) ?? [1, ""];
-  const text = size && size < 1e-4 ? value.toExponential(digits - 1) : String(Number((value / unit).toPrecision(digits)));
+  const text = size && size < 1e-4 ? Number(value.toPrecision(digits)).toExponential() : String(Number((value / unit).toPrecision(digits)));
   return text.replace("-", "−") + prefix;
 };
 function ticks(low, high, count, log) {
