@@ -77,6 +77,22 @@ def score_from_x0(x_t: Tensor, x_0: Tensor, level: AlphaSigma) -> Tensor:
     return (over(level.alpha, x_t) * x_0 - x_t) / over(level.sigma, x_t) ** 2
 
 
+def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """On the arc from a to b [B, C, *size]: sin((1 - u) w) / sin w a + sin(u w) / sin w b, w the angle (Shoemake 1985; DDIM, eq. 67).
+
+    Two draws of normal noise are nearly perpendicular, and all between them is as long as they are: normal noise again, which a straight
+    line is not. Where they point the same way it is the straight line.
+    """
+    flat = [x.double().flatten(1) for x in (a, b)]
+    cosine = torch.nn.functional.cosine_similarity(*flat).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    bent = torch.sin(angle) > 1e-6
+    sine = torch.where(bent, torch.sin(angle), 1.0)
+    of_a = torch.where(bent, torch.sin((1 - share) * angle) / sine, 1 - share)
+    of_b = torch.where(bent, torch.sin(share * angle) / sine, share)
+    return over(of_a, a) * a + over(of_b, b) * b
+
+
 def snr(level: AlphaSigma) -> Float64[Tensor, " b"]:
     """The signal-to-noise ratio alpha^2 / sigma^2, [B]."""
     return (level.alpha / level.sigma) ** 2

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 from difflab.data.annotations import Annotation
 from difflab.data.errors import DataError
 from difflab.types import Condition, ImageSize, Label, sides, size_of
+
+if TYPE_CHECKING:
+    from difflab.data.mixture import GaussianMixture
 
 
 class ImageDataset(ABC):
@@ -34,6 +37,7 @@ class ImageDataset(ABC):
 
     Attributes:
         annotations: Name -> what is known of each image besides its class. A subclass that has any sets them in its constructor.
+        distribution: What the images are drawn from, where it is known in closed form; None where it is not.
         is_encoded: Whether it holds latents, which need their decoder to be looked at and compared.
         own_extractor: Dotted name of the extractor that was made for these images, and needs no argument; empty where general ones do.
     """
@@ -49,6 +53,7 @@ class ImageDataset(ABC):
         self.class_names = tuple(class_names)
         self.annotations: Mapping[str, Annotation] = {}
         self.is_encoded = False
+        self.distribution: GaussianMixture | None = None
         if (labels is None) != (not self.class_names):
             raise DataError("A data set has labels and class names, or neither.")
         if labels is not None and not (int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)):

@@ -173,6 +173,7 @@ class MixtureImages(ImageDataset):
         labels = mixture.sample_labels(ImageNoise(seed, torch.arange(length)))
         super().__init__(size_of(size), channels, labels, [f"component {k}" for k in range(len(mixture.weights))])
         self._labels = labels
+        self.distribution = mixture
 
     def __len__(self) -> int:
         return len(self._labels)

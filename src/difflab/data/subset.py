@@ -57,7 +57,7 @@ class Part(ImageDataset):
         self._view = View(dataset, index, "")
         super().__init__(dataset.image_size, dataset.channels, self._view.labels, dataset.class_names)
         self.annotations = {name: OfSome(one, index) for name, one in dataset.annotations.items()}
-        self.is_encoded = dataset.is_encoded
+        self.is_encoded, self.distribution = dataset.is_encoded, dataset.distribution
         self._dataset, self._index = dataset, index
 
     def __len__(self) -> int:
