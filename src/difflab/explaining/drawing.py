@@ -75,9 +75,12 @@ def axes_for(width: float = 7.2, height: float = 3.8) -> tuple[Any, Any]:
 
 
 def png_of(figure: Any) -> bytes:
-    written = io.BytesIO()
-    figure.savefig(written, format="png", metadata={"Software": None})
-    return written.getvalue()
+    """A figure of matplotlib as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return png_of_image(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
 
 
 def heat(image: Tensor, weights: Tensor, query: tuple[int, int]) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Int
-from scipy.stats import binomtest
+from scipy.stats import betabinom, binomtest
 from torch import Tensor
 
 from difflab.config.build import build
@@ -59,10 +59,10 @@ class Memorisation(Look):
             f"{extractor.identity.name}. Beside their distances stand those of {len(others):,} {of}"
             + (": the run has kept no images from training. " if subject.held_out is None else ". ")
             + "A model that repeats what it has seen draws samples that are nearer than images that it has not seen.",
-            f"{share.count} of {share.of:,} samples, {100 * share.value:.1f} % (95 % interval "
-            f"{100 * share.low:.1f} to {100 * share.high:.1f} %, "
-            f"by Wilson), are nearer to a training image than the nearest {100 * NEAR:g} % of those images are, "
-            f"which is {100 * NEAR:g} % for samples as new as they are.",
+            f"{share.count} of {share.of:,} samples, {100 * share.value:.1f} % (95 % interval {100 * share.low:.1f} to "
+            f"{100 * share.high:.1f} %, by Wilson), are nearer to a training image than the nearest {100 * NEAR:g} % of those images are. "
+            f"If they were as new as those images it would be between {100 * share.expected[0]:.1f} and {100 * share.expected[1]:.1f} % in "
+            "95 of 100 cases.",
         ]
         pictures = [] if subject.no_pictures else [_pairs(samples, training, distances, which)]
         pictures.append(_histogram(distances[:, 0], others, share.below, of))
@@ -71,16 +71,22 @@ class Memorisation(Look):
 
 @dataclass(frozen=True)
 class Share:
-    """How many of the samples are near, with the 95 % interval of their share.
+    """How many of the samples are near.
 
     Attributes:
-        below: The distance below which they are.
+        count: So many are nearer than `below`.
+        of: Samples.
+        low: Of the 95 % interval of their share, by Wilson (1927).
+        high: Likewise.
+        expected: Between which shares it would be, in 95 of 100 cases, if samples were drawn from what the others are drawn from.
+        below: The distance below which one is near.
     """
 
     count: int
     of: int
     low: float
     high: float
+    expected: tuple[float, float]
     below: float
 
     @property
@@ -89,11 +95,19 @@ class Share:
 
 
 def share_below(distances: Float64[Tensor, " n"], others: Float64[Tensor, " m"]) -> Share:
-    """The share of distances below the quantile NEAR of the others, by Wilson (1927)."""
-    below = torch.quantile(others.double(), NEAR).item()
+    """The share of distances below the r-th smallest of the others, r = NEAR m.
+
+    Of n draws from the distribution that the m others are drawn from, a beta-binomial number with parameters (n, r, m - r + 1) is below it:
+    the limit is itself known from r images only.
+    """
+    m, n = len(others), len(distances)
+    rank = max(1, round(NEAR * m))
+    below = others.kthvalue(rank).values.item()
     count = int((distances < below).sum())
-    interval = binomtest(count, len(distances)).proportion_ci(method="wilson")
-    return Share(count, len(distances), float(interval.low), float(interval.high), below)
+    interval = binomtest(count, n).proportion_ci(method="wilson")
+    expected = betabinom(n, rank, m - rank + 1).interval(0.95)
+    least, most = (float(end) / n for end in expected)
+    return Share(count, n, float(interval.low), float(interval.high), (least, most), below)
 
 
 def nearest(
