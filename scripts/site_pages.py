@@ -59,8 +59,10 @@ for module in modules:
     write(f"reference/{module.__name__}.md", reference.page(module))
 write("reference/index.md", reference.overview(modules))
 
-guide = ["start.md", "README.md", *dict.fromkeys(re.findall(r"\((\w+\.md)\)", pages["README.md"]))]
-guide += sorted(place for place in pages if "/" not in place and place not in guide)
+inside_docs = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+named = [place for place in re.findall(r"\(([\w/]+\.md)\)", pages["README.md"]) if place in inside_docs]
+guide = ["start.md", "README.md", *dict.fromkeys(named)]
+guide += sorted(inside_docs - set(guide))
 nav = [f"- [{title(pages[place])}]({place})" for place in guide if place != "start.md"]
 nav.insert(0, "- [Start](start.md)")
 nav += ["- [Reference](reference/index.md)"]
@@ -70,4 +72,10 @@ for folder in ("experiments", "benchmarks"):
     inside = sorted(place for place in pages if place.startswith(folder))
     nav += [f"    - [{title(pages[place])}]({place})" for place in inside]
 write("SUMMARY.md", "\n".join(nav) + "\n")
-write("site.css", ".md-grid { max-width: 80rem; }\n.md-typeset td code { white-space: nowrap; }\n")
+write(
+    "site.css",
+    ".md-grid { max-width: 80rem; }\n.md-typeset td code { white-space: nowrap; }\n"
+    ".mathematics { overflow-x: auto; padding: 0.3em 0; font-size: 115%; }\n"
+    'math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "TeX Gyre DejaVu Math", "DejaVu Math TeX Gyre", '
+    "math, serif; }\n",
+)

@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "experiments").glob("*/README.md"))]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "experiments").glob("*/README.md")),
+]
 _PART = re.compile(r"(?P<open><!-- written: (?P<name>[\w -]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 _HOUSEHOLD = ("module", "recipe", "hydra", "experiment")
 """Groups that are no choice of a user's: wiring, what experiments share, Hydra's own; experiments have a list of their own."""

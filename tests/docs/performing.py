@@ -264,7 +264,7 @@ TINY = {
 
 def _perform_train(arguments: Sequence[str]) -> str:
     if set(arguments) & {"+experiment=list", "--help"}:
-        return _run("train", arguments)
+        return run("train", arguments)
     experiments = next(
         (word.partition("=")[2].split(",") for word in arguments if word.lstrip("+").startswith("experiment=")), []
     )
@@ -299,7 +299,7 @@ def _perform_train(arguments: Sequence[str]) -> str:
     if "launcher=slurm" in words:
         shrunk = ["launcher.dry_run=true"]
     kept = [re.sub(r"^(hydra\.sweeper\.n_trials)=.*", r"\1=2", word) for word in kept]
-    return _run("train", [*kept, *shrunk])
+    return run("train", [*kept, *shrunk])
 
 
 NUMBERS = itertools.count()
@@ -320,7 +320,7 @@ def _perform_drawing(name: str) -> Callable[[Sequence[str]], str]:
         if name == "evaluate" and not any(word.startswith("compare=") for word in words):
             small += ["replicates=4"]
             small += ["metric.kernel.subset_size=10"] if any("kernel" in word for word in words) else []
-        return _run(name, [*words, *small])
+        return run(name, [*words, *small])
 
     return perform
 
@@ -340,7 +340,7 @@ def _perform_study(arguments: Sequence[str]) -> str:
         _read_study(arguments)
         return ""
     if arguments[0] in ("list", "compare", "--help"):
-        return _run("study", arguments)
+        return run("study", arguments)
     study, verb, *words = arguments
     words = [word for word in words if not word.startswith(("trainer.accelerator", "jobs="))]
     if study in RUN_HERE:
@@ -348,16 +348,16 @@ def _perform_study(arguments: Sequence[str]) -> str:
         if verb in RESULTS or (verb, words) == ("launch", []):
             words += ["--wait"] if verb == "launch" else []
             if verb in RESULTS:
-                _run("study", [study, "launch", "--wait"])
+                run("study", [study, "launch", "--wait"])
     else:
         words += ["trainer.accelerator=cpu", "+shrink=tiny"]
     if "launcher=slurm" in words:
         words.append("launcher.dry_run=true")
     if verb in ("table", "report") and study == arguments[0]:  # its runs take weeks
         with pytest.raises(AssertionError, match="there is no result of"):
-            _run("study", [study, verb, *words])
+            run("study", [study, verb, *words])
         return ""
-    return _run("study", [study, verb, *words])
+    return run("study", [study, verb, *words])
 
 
 def _cut_down(study: str) -> str:
@@ -382,7 +382,7 @@ def _cut_down(study: str) -> str:
 
 
 def _perform_plainly(name: str) -> Callable[[Sequence[str]], str]:
-    return lambda arguments: _run(name, arguments)
+    return lambda arguments: run(name, arguments)
 
 
 def _perform_export(arguments: Sequence[str]) -> str:
@@ -409,7 +409,7 @@ PERFORMERS: dict[str, Callable[[Sequence[str]], str]] = {
 }
 
 
-def _run(name: str, arguments: Sequence[str]) -> str:
+def run(name: str, arguments: Sequence[str]) -> str:
     """Runs a command of difflab in this process; returns what it printed."""
     with said([f"{name}.py", *arguments]) as out:
         try:

@@ -56,7 +56,10 @@ def test_a_page_has_an_entry_for_each_row(pages):
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("mkdocs", "mkdocstrings", "material", "mkdocs_gen_files")),
+    any(
+        importlib.util.find_spec(name) is None
+        for name in ("mkdocs", "mkdocstrings", "material", "mkdocs_gen_files", "latex2mathml")
+    ),
     reason='mkdocs is not installed: pip install "difflab[docs]"',
 )
 def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path):

@@ -70,7 +70,7 @@ def test_each_reason_not_to_run_a_command_still_has_one():
 
 def test_fences_say_what_they_are():
     """What is typed stands in a fence of no language; anything else has one."""
-    known = {*SHELL, "text", "python", "yaml"}
+    known = {*SHELL, "text", "python", "yaml", "math"}
     counts = collections.Counter(block.language for block in blocks())
     assert counts.keys() <= known
 
