@@ -109,11 +109,16 @@ def test_the_commands_of_the_tour_give_its_numbers(tmp_path, monkeypatch):
         numbers = iter(station.numbers)
         for command in station.commands:
             _, program, *words = command.words
-            printed = run(program.removesuffix(".py"), [*words, "accelerator=cpu" if program != "train.py" else "trainer.accelerator=cpu"])
+            printed = run(
+                program.removesuffix(".py"),
+                [*words, "accelerator=cpu" if program != "train.py" else "trainer.accelerator=cpu"],
+            )
             if command not in station.evaluations:
                 continue
             number = next(numbers)
             found = float(re.findall(rf"^{re.escape(number.name)} +(\S+)", printed, re.MULTILINE)[0])
             if not number.bounds[0] <= found <= number.bounds[1]:
-                wrong.append(f"{station}: {number.name} of {number.of} is {found:g}, and is held within {number.bounds}")
+                wrong.append(
+                    f"{station}: {number.name} of {number.of} is {found:g}, and is held within {number.bounds}"
+                )
     assert not wrong, "\n".join(wrong)
