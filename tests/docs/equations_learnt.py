@@ -97,7 +97,9 @@ def posterior() -> None:
     step = transition(s, t)
     x_0, x_t = 0.4, -0.7
     grid = torch.linspace(-6, 6, 20_001, dtype=torch.float64)
-    log_density = Normal(step.alpha_ts * grid, step.var_ts.sqrt()).log_prob(torch.tensor(x_t).double())
+    ratio = t.alpha / s.alpha
+    forward = Normal(ratio * grid, (t.sigma**2 - ratio**2 * s.sigma**2).sqrt())
+    log_density = forward.log_prob(torch.tensor(x_t).double())
     density = (log_density + Normal(s.alpha * x_0, s.sigma).log_prob(grid)).softmax(0)
     mean = (density * grid).sum()
     close(posterior_mean(step, torch.full((1, 1), x_0).double(), torch.full((1, 1), x_t).double()), mean, 1e-7)
