@@ -89,7 +89,7 @@ def test_a_station_has_paper_words_commands_picture_number_and_further_reading(s
     (alternative, picture) = re.findall(r"^!\[(.+)\]\((images/tour/\w+\.png)\)$", station.text, re.MULTILINE)[0]
     assert len(alternative) > 20
     assert (ROOT / "docs" / picture).stat().st_size < 80_000
-    assert re.search(r"\bFurther: .*[[`]", station.text, re.DOTALL)
+    assert re.search(r"\bFurther:\s.*(\[|`)", station.text, re.DOTALL)
 
 
 def test_stations_are_in_the_order_of_their_years():
