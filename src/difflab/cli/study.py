@@ -9,7 +9,7 @@ from string import Template
 
 from difflab.runtime.invocation import command, program
 from difflab.studies.planning.plan_cache import Request
-from difflab.studies.spec import find_study, study_list
+from difflab.studies.catalogue import find_study, study_list
 from difflab.suggest import near_name, suggestion
 
 HELP = """$program: from a question to a table with error bars

@@ -30,6 +30,13 @@ def check_name(name: str, where: str) -> None:
         )
 
 
+def check_study_name(name: str, where: str) -> None:
+    """The name of a study is that of a folder, or of one in the folder of its family: claims/schedule."""
+    family, _, own = name.rpartition("/")
+    for part in (family, own) if family else (name,):
+        check_name(part, where)
+
+
 def mapping(node: Any, where: str, keys: Collection[str] | None) -> dict[str, Any]:
     """Names with values, each name one of `keys`; None allows all."""
     if not isinstance(node, Mapping):

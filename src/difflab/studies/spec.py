@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from difflab.config.paths import experiments_directory
-from difflab.formatting import aligned
 from difflab.reading import FileError, read_yaml
 from difflab.studies.fork import Fork, read_fork
+from difflab.studies.literature import Literature, read_literature
 from difflab.studies.nodes import (
     CitedRow,
     Strict,
     StudyError,
     check_name,
+    check_study_name,
     is_cited,
     mapping,
     number,
@@ -25,7 +25,6 @@ from difflab.studies.nodes import (
     there_are,
 )
 from difflab.studies.scale import Margin, read_margin
-from difflab.suggest import near_name
 
 if TYPE_CHECKING:
     from difflab.evaluation.published import Target
@@ -58,6 +57,7 @@ class Row:
         overrides: Of train.py, after the study's.
         draw: Of evaluate.py, after the study's.
         published: Metric -> the number that a source gives; empty where the experiment's own `target` holds.
+        literature: What is said elsewhere of the row; None where nothing is.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Row:
     draw: tuple[str, ...]
     against: str
     published: Mapping[str, Target] = field(default_factory=dict)
+    literature: Literature | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,16 @@ class Study:
     fork: Fork | None = None
 
     @property
+    def family(self) -> str:
+        """What stands in its name before the last slash: claims, of claims/schedule; empty for a study by itself."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def project(self) -> str:
+        """Its name in W&B, where slashes are not allowed."""
+        return self.name.replace("/", "-")
+
+    @property
     def order(self) -> list[str]:
         """Names of all rows, those that run and those that are cited, as the table has them."""
         names = list(self.rows)
@@ -116,15 +127,16 @@ _KEYS = {
         "rows",
     ),
     "evaluation": ("decides", "metrics", "overrides", "info"),
-    "row": ("cited", "label", "experiment", "change", "overrides", "draw", "against", "published"),
+    "row": ("cited", "label", "experiment", "change", "overrides", "draw", "against", "published", "literature"),
 }  # fmt: skip
 
 
 def load_study(path: str | Path) -> Study:
     """A study from its file.
 
-    Its runs lie in <run.root>/<name>, so two studies must not have one name. The name is the key `name` of the file; without it that
-    of the folder for a file that is called study.yaml, and of the file itself for others (ablation.yaml: ablation).
+    Its runs lie in <run.root>/<name>, so two studies must not have one name. The name is the key `name` of the file, with that of its
+    family before it where it has one (claims/schedule); without it that of the folder for a file that is called study.yaml, and of the
+    file itself for others (ablation.yaml: ablation).
     """
     path = Path(path)
     try:
@@ -152,7 +164,7 @@ def read_study(node: Any, name: str, where: str) -> Study:
     if "name" in node:
         name = "" if node["name"] is None else str(node["name"])
     origin = "the study's name" if "name" in node else "the study's name, which its key `name` would change,"
-    check_name(name, f"{where}: {origin}")
+    check_study_name(name, f"{where}: {origin}")
     seeds = node["seeds"]
     if not isinstance(seeds, list) or not seeds or any(type(s) is not int or s < 0 for s in seeds):
         raise StudyError(f"{where}: seeds = {seeds!r}: expected a list of whole numbers from 0 on, as [0, 1, 2]")
@@ -250,43 +262,5 @@ def _row(name: str, node: Any, study: Mapping[str, Any], where: str) -> Row:
         draw=texts(node.get("draw", []), f"{where}.draw"),
         against=str(node.get("against", study["baseline"])),
         published=published_targets(node, where),
+        literature=read_literature(node["literature"], f"{where}.literature") if "literature" in node else None,
     )
-
-
-def find_study(name: str) -> Path:
-    """The file of a study: experiments/<name>/study.yaml, or a path of a study.yaml or of its folder.
-
-    Args:
-        name: As a user calls it.
-
-    Raises:
-        StudyError: There is none; with what there is.
-    """
-    folder = experiments_directory()
-    for path in (folder / name / "study.yaml", Path(name) / "study.yaml", Path(name)):
-        if name and path.is_file():
-            return path
-    known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
-    own = _own_studies(Path(name).parent if name else Path())
-    if near := near_name(name, [*own, *known]):
-        raise StudyError(f"there is no study {name!r}: did you mean {near!r}?")
-    here = f"in {Path(name).parent}/ there are {', '.join(own)}; " if own else ""
-    raise StudyError(
-        f"there is no study {name!r}: {here}{', '.join(known)} come with difflab (study.py list says what they ask)"
-    )
-
-
-def _own_studies(folder: Path) -> list[str]:
-    """What in a folder could be a study, as it is typed."""
-    try:
-        files = [path for path in (*folder.glob("*.yaml"), *folder.glob("*.yml")) if path.is_file()]
-        return sorted(map(str, [*files, *(path.parent for path in folder.glob("*/study.yaml"))]))
-    except OSError:
-        return []
-
-
-def study_list() -> str:
-    """Every study that comes with difflab, with its question."""
-    studies = [load_study(path) for path in sorted(experiments_directory().glob("*/study.yaml"))]
-    sizes = [f"{len(s.rows)} rows x {len(s.seeds)} seeds{f' + {len(s.cited)} cited' * bool(s.cited)}" for s in studies]
-    return aligned([(study.name, size, study.question) for study, size in zip(studies, sizes, strict=True)])

@@ -25,6 +25,7 @@ from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
+from difflab.studies.planning.family_runs import of_family
 from difflab.studies.planning.fingerprints import Fingerprints
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
@@ -190,14 +191,14 @@ def _runs(
         with _in_row(row):
             folder = Path(str(config["run"]["root"])) / name
             key = keys[row.name, seed] = prints.identity(resolved[row.name], seed, begins, folder)
-        project = (f"logger.wandb.project={study.name}",) if "wandb" in config["logger"] else ()
+        project = (f"logger.wandb.project={study.project}",) if "wandb" in config["logger"] else ()
         if key not in trainings:
             trainings[key] = Training(
                 number=len(trainings),
                 name=name,
                 seed=seed,
                 identity=key,
-                parent=Path(str(config["run"]["root"])) / name,
+                parent=of_family(study, folder, key, seed),
                 overrides=(*search_words(), *command, *project, f"run.name={name}", f"seed={seed}"),
                 steps=config["trainer"]["max_steps"],
                 after="" if trunk is None else trunk.identity(seed),

@@ -69,7 +69,7 @@ class Trunk:
         """
         command = [word for word in self.config.overrides if not word.startswith("seed=")]
         logger = self.config.config["logger"]
-        project = (f"logger.wandb.project={self.study.name}",) if "wandb" in logger else ()
+        project = (f"logger.wandb.project={self.study.project}",) if "wandb" in logger else ()
         return [
             Training(
                 number=first + i,

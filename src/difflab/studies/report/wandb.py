@@ -55,7 +55,7 @@ def mirror_study(plan: Plan, evidence: Evidence, verdicts: Mapping[str, Verdict]
         pages={"report": page},
     )
     said = Said(f"study {study.name}", study.question, tags_of(node.get("tags")))
-    description = Description(study.name, node.get("entity"), f"study-{study.name}", None, "study", said)
+    description = Description(study.project, node.get("entity"), f"study-{study.project}", None, "study", said)
     told = {
         "study": study.name,
         "question": study.question,
