@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from string import Template
 
 from difflab.runtime.invocation import command, program
+from difflab.studies.catalogue import Family, find_family, find_study, study_list
 from difflab.studies.planning.plan_cache import Request
-from difflab.studies.catalogue import find_study, study_list
 from difflab.suggest import near_name, suggestion
 
 HELP = """$program: from a question to a table with error bars
@@ -22,10 +22,11 @@ HELP = """$program: from a question to a table with error bars
   $study STUDY table                the ablation table: format=markdown|text|latex|csv|html [out=FILE.tex]
   $study STUDY report               one HTML page: out=FILE; also in W&B where the runs are (not with logger=none)
   $study STUDY report --wandb       a W&B report of the runs instead
+  $study FOLDER table               of a folder of studies, as claims: a line for each row, beside what the literature says
   $study STUDY sync                 uploads offline W&B runs, once each
   $study compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [info={METRIC: {...}}] [out=SAMPLES.png] [--json]
 
-  STUDY is a folder in experiments/, or the path of a study's file or of the folder of a study.yaml.
+  STUDY is a folder in experiments/, as digits_like or claims/schedule, or the path of a study's file or of the folder of a study.yaml.
 
   Options of plan, and of all that follows from it (give the same to each command)
     match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)
@@ -86,8 +87,12 @@ def main() -> None:
         if words[0] == "list":
             print(study_list())
             return
-        request = None if words[0] == "compare" else understood(words)
+        family = of_family(words)
+        request = None if words[0] == "compare" else understood(words, family)
         with gc_paused():
+            if family and request:
+                importlib.import_module("difflab.cli.study_family").table(family, request)
+                return
             module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0] if request else 'study_results'}")
         if request is None:
             module.compare(words[1:])
@@ -101,15 +106,21 @@ def main() -> None:
         fail(" ".join(str(error).split()))
 
 
-def understood(words: Sequence[str]) -> Request:
-    """What a command line asks of a study.
+def of_family(words: Sequence[str]) -> Family | None:
+    """The folder of studies of which a command line asks for the table; None for another question."""
+    plain = [word for word in words if not word.startswith("--")]
+    return find_family(plain[0]) if plain[1:2] == ["table"] else None
+
+
+def understood(words: Sequence[str], family: Family | None = None) -> Request:
+    """What a command line asks of a study, or of a folder of them.
 
     Raises:
         ValueError: A word is wrong; the message says which.
     """
     plain = [word for word in words if not word.startswith("--")]
     name, verb, *settings = [*plain, "", ""][: max(2, len(plain))]
-    file = find_study(name)
+    file = family.files[0] if family else find_study(name)
     if verb not in VERBS:
         said = f"there is no study command {verb!r}" if verb else f"say what to do with {name}"
         raise ValueError(f"{said}: {suggestion(verb, VERBS)}")

@@ -50,11 +50,15 @@ def namesake(plan: Plan) -> str | None:
     return f"{mine} and {file} are two studies named {plan.study.name}, and share {shared}: give one of them a `name` of its own"
 
 
-def look(plan: Plan) -> tuple[str, ...]:
+def look(plan: Plan, related: bool = True) -> tuple[str, ...]:
     """Records a look at the results, and says what a reader has to know.
 
     That is how many looks there were, what was changed after the first result, and which other studies ask the same baseline. A disk that
     cannot be written is said, and stops nothing.
+
+    Args:
+        plan: Of the study.
+        related: Whether other studies are named.
     """
     folder = StudyFolder(plan.root.resolve())
     try:
@@ -62,7 +66,8 @@ def look(plan: Plan) -> tuple[str, ...]:
         with folder.writing():
             record = _looked(_updated(_read(folder), plan), plan.root)
             _write(folder, record)
-        return (*shared, *_looks(record), *_changes(record), *_related(plan, record))
+        others = _related(plan, record) if related else []
+        return (*shared, *_looks(record), *_changes(record), *others)
     except (OSError, NotImplementedError, ValueError, KeyError, TypeError) as error:
         return (f"Looks at this study are not counted: {' '.join(str(error).split())}.",)
 

@@ -13,7 +13,8 @@ from difflab.studies.report.table_text import Renderer
 
 def renderers() -> dict[str, type[Renderer]]:
     """Name -> form, of all forms of a table."""
-    return {form.name: form for form in Renderer.__subclasses__()}
+    found = [form for kind in Renderer.__subclasses__() for form in (kind.__subclasses__() or [kind])]
+    return {form.name: form for form in found}
 
 
 _SIGNS = {

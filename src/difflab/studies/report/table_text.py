@@ -34,16 +34,26 @@ class Renderer(ABC):
         """The whole text, with notes where the form has room for them."""
 
 
+class GridRenderer(Renderer):
+    """A form that needs nothing but the cells, and hence writes other tables as well."""
+
+    def render(self, table: AblationTable) -> str:
+        return self.written(grid(table))
+
+    @abstractmethod
+    def written(self, content: Grid) -> str:
+        """The whole text."""
+
+
 _RAISED = {"a": "ᵃ", "b": "ᵇ", "c": "ᶜ", "d": "ᵈ", "e": "ᵉ"}
 
 
-class Markdown(Renderer):
+class Markdown(GridRenderer):
     """GitHub's pipes; marks and notes as a list below."""
 
     name, suffix = "markdown", ".md"
 
-    def render(self, table: AblationTable) -> str:
-        content = grid(table)
+    def written(self, content: Grid) -> str:
         lines = [
             _line([_escaped(column.head) for column in content.columns]),
             _line(["--:" if column.is_number else ":--" for column in content.columns]),
@@ -75,13 +85,12 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
-class Text(Renderer):
+class Text(GridRenderer):
     """Columns for a terminal; marks and notes below."""
 
     name, suffix = "text", ".txt"
 
-    def render(self, table: AblationTable) -> str:
-        content = grid(table)
+    def written(self, content: Grid) -> str:
         notes = [*(f"{_symbol(mark)} {mark.meaning}" for mark in content.marks), *content.notes]
         return "\n".join([lines(content), "", *notes, ""])
 
