@@ -40,7 +40,9 @@ HELP = """$program: from a question to a table with error bars
     launcher=slurm ...       one job array, with the launcher.* values of $train; launcher.dry_run=true prints the scripts
     --wait                   stays until all is done
   Options of table
-    missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing"""
+    missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing
+  Options of report
+    pictures=150             kilobytes of samples in the page at most (1400 without it); 0 leaves them out"""
 
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "plan": ("study_runs", ("--json",)),
@@ -64,6 +66,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "missing": ("table",),
     "format": ("table",),
     "out": ("table", "report"),
+    "pictures": ("report",),
     "entity": ("report",),
 }
 """Option -> verbs that know it; every other KEY=VALUE is an override of train.py."""

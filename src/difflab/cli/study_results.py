@@ -63,11 +63,14 @@ def report(request: Request) -> None:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"a report needs the package {error.name}: {installation('report')}") from error
 
+    given = request.options.get("pictures", "")
+    if given and not given.isdigit():
+        raise ValueError(f"pictures={given}: expected kilobytes of samples in the page at most, or 0 for none")
     plan, evidence, found = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
         raise StudyError(execution.why_no_result(plan))
-    states = execution.states(plan)
-    page = write_report(evidence, states, Path(request.options.get("out", plan.root / "report.html")))
+    out, limit = Path(request.options.get("out", plan.root / "report.html")), 1000 * int(given) if given else None
+    page = write_report(evidence, execution.states(plan), out, pictures=limit)
     print(page)
     if is_mirrored(request, evidence):
         from difflab.studies.report.wandb import mirror_study

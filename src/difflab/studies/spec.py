@@ -24,6 +24,7 @@ from difflab.studies.nodes import (
     texts,
     there_are,
 )
+from difflab.studies.prepared import Preparation, read_preparation
 from difflab.studies.scale import Margin, read_margin
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Study:
         cited: Published results that stand beside them, by name.
         file: That it was read from.
         fork: The training that all rows have in common, and where they leave it; None where each is trained from its beginning.
+        prepare: What is trained before, as a classifier that guides rows; None for nothing.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Study:
     cited: Mapping[str, CitedRow] = field(default_factory=dict)
     file: Path | None = None
     fork: Fork | None = None
+    prepare: Preparation | None = None
 
     @property
     def family(self) -> str:
@@ -123,8 +126,8 @@ class Study:
 
 _KEYS = {
     "study": (
-        *("name", "question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha", "fork"),
-        "rows",
+        *("name", "question", "source", "claim", "baseline", "seeds", "experiment", "overrides", "evaluation", "margins", "alpha"),
+        *("fork", "prepare", "rows"),
     ),
     "evaluation": ("decides", "metrics", "overrides", "info"),
     "row": ("cited", "label", "experiment", "change", "overrides", "draw", "against", "published", "literature"),
@@ -217,6 +220,7 @@ def read_study(node: Any, name: str, where: str) -> Study:
         claim=None if node.get("claim") is None else " ".join(str(node["claim"]).split()),
         cited=cited,
         fork=read_fork(node["fork"], inner, where) if "fork" in node else None,
+        prepare=read_preparation(node, inner, where),
     )
 
 

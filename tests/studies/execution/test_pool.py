@@ -106,7 +106,7 @@ def test_nothing_waits_for_a_trunk_that_has_failed(tmp_path, stand_in):
     launch(study, Here(2))
     found = {cell.row: cell for cell in states(study, ask(study.root))}
     assert [found[row].state for row in "ab"] == ["failed", "failed"]
-    assert found["a"].error == "its trunk: RuntimeError: way 1"
+    assert found["a"].error == "the training before it: RuntimeError: way 1"
     assert len(starts(tmp_path)) == 1
     retry(study, Here(2))
     assert set(now(study).values()) == {"done"}

@@ -19,7 +19,6 @@ from difflab.runtime.process import BUSY_EXIT_CODE
 from difflab.studies.execution.folder import Record, StudyFolder, is_held, is_whole, last_error, read_record
 from difflab.studies.execution.queue import EVALUATE, TRAIN, Queue, Submission, ask, newest, read_submissions
 from difflab.studies.execution.tasks import Planned, evaluation_key
-from difflab.studies.fork import TRUNK
 from difflab.studies.planning.plan import Cell, Training
 
 State = Literal["done", "evaluating", "trained", "training", "queued", "interrupted", "failed", "missing"]
@@ -111,7 +110,13 @@ def _unfinished(plan: Planned, cells: Sequence[Cell], runs: Mapping[int, Path], 
     trainings: dict[int, _Found] = {}
     trunks = {
         one.identity: _training(
-            one, one.directory, folder, folder.log(TRUNK, one.seed), queue, trained.get(one.identity), frozenset()
+            one,
+            one.directory,
+            folder,
+            folder.log(one.name.rpartition("/")[2], one.seed),
+            queue,
+            trained.get(one.identity),
+            frozenset(),
         )
         for one in plan.trunks
     }
@@ -133,9 +138,9 @@ def _unfinished(plan: Planned, cells: Sequence[Cell], runs: Mapping[int, Path], 
 def _behind(trunk: _Found, own: _Found) -> _Found:
     """The state of a training that has not begun and goes on from the end of another one, whose state is known."""
     if trunk.state == "failed":
-        return _Found("failed", error=f"its trunk: {trunk.error}", diverged=trunk.diverged)
+        return _Found("failed", error=f"the training before it: {trunk.error}", diverged=trunk.diverged)
     if trunk.state == "training":
-        return _Found("queued", f"its trunk trains ({trunk.where})")
+        return _Found("queued", f"the training before it runs ({trunk.where})")
     return own
 
 

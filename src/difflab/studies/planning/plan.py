@@ -83,7 +83,7 @@ class Training:
         parent: The folder of its attempts: <run.root>/<run.name>.
         overrides: The whole command line of train.py, as ("+experiment=...", "seed=1", ...).
         steps: Optimizer steps to its end.
-        after: Identity of the training from whose end it goes on; empty for one that begins by itself.
+        after: Identity of the training that comes before it, as that from whose end it goes on; empty for none.
     """
 
     number: int
@@ -153,7 +153,7 @@ class Plan:
         root: <run.root>/<study>: everything that belongs to the study.
         lacking: Why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are.
         unmeasured: Why evaluations will not give what the study reports, as weights that are not at hand; None if they will.
-        trunks: Trainings of which nothing is evaluated, from whose ends those of the rows go on; empty without a fork.
+        trunks: Trainings of which nothing is evaluated, that come before those of the rows: a fork's, or what is prepared.
     """
 
     study: Study

@@ -29,6 +29,7 @@ from difflab.studies.planning.family_runs import of_family
 from difflab.studies.planning.fingerprints import Fingerprints
 from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
 from difflab.studies.planning.plan_cache import Request, remember
+from difflab.studies.planning.preparing import Prepared
 from difflab.studies.planning.trunks import Trunk
 from difflab.studies.scale import RATIO
 from difflab.studies.spec import Row, Study, StudyError, load_study
@@ -98,6 +99,7 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     facts = RowFacts()
     prints = Fingerprints()
     trunk = None if study.fork is None else Trunk(study, lambda one: _command(study, one, extra), prints.identity)
+    prepared = None if study.prepare is None else Prepared(study, extra, prints)
     resolved = {row.name: _resolved(study, row, extra, trunk) for row in study.rows.values()}
     matches: dict[str, Match] = {}
     if match is not None:
@@ -127,9 +129,10 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
                 explains=explained_fields((*row.change, *follows.get(row.name, ()))),
                 samples=_evaluation((*study.evaluation.overrides, *row.draw)).num_samples,
             )
-    trainings, cells, lacking = _runs(study, resolved, trunk, prints)
+    trainings, cells, lacking = _runs(study, resolved, trunk, prepared, prints)
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
-    trunks = () if trunk is None else tuple(trunk.trainings(len(trainings)))
+    before = trunk or prepared
+    trunks = () if before is None else tuple(before.trainings(len(trainings)))
     return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows), trunks)
 
 
@@ -177,7 +180,11 @@ def _resolved(study: Study, row: Row, extra: Sequence[str], trunk: Trunk | None)
 
 
 def _runs(
-    study: Study, resolved: Mapping[str, ResolvedConfig], trunk: Trunk | None, prints: Fingerprints
+    study: Study,
+    resolved: Mapping[str, ResolvedConfig],
+    trunk: Trunk | None,
+    prepared: Prepared | None,
+    prints: Fingerprints,
 ) -> tuple[tuple[Training, ...], tuple[Cell, ...], str | None]:
     """The trainings, the cells, and why identities are not known where the data are not at hand."""
     trainings: dict[str, Training] = {}
@@ -201,7 +208,7 @@ def _runs(
                 parent=of_family(study, folder, key, seed),
                 overrides=(*search_words(), *command, *project, f"run.name={name}", f"seed={seed}"),
                 steps=config["trainer"]["max_steps"],
-                after="" if trunk is None else trunk.identity(seed),
+                after=trunk.identity(seed) if trunk else prepared.training.identity if prepared else "",
             )
     cells = []
     for row in study.rows.values():
@@ -219,7 +226,8 @@ def _runs(
         for seed in study.seeds:
             # replicates draw other noise, so that their spread is that of training and of sampling; rows draw the same
             drawn = (*as_meant("evaluate", (*study.evaluation.overrides, *row.draw)), f"first_seed={seed * request}")
-            folder = f"evaluations/{hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:10]}"
+            named, drawn = (prepared.named(drawn), prepared.drawn(drawn)) if prepared else (drawn, drawn)
+            folder = f"evaluations/{hashlib.sha256(json.dumps(named).encode()).hexdigest()[:10]}"
             cells.append(Cell(row.name, seed, trainings[keys[row.name, seed]].number, (*drawn, *where), folder))
     return tuple(trainings.values()), tuple(cells), prints.lacking
 

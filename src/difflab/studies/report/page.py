@@ -18,7 +18,7 @@ from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, trad
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
 from difflab.studies.report.figure import difference, forest, outcomes, plainly, ratio, sentence
-from difflab.studies.report.grids import Source, embedded, panels
+from difflab.studies.report.grids import BYTES, Source, embedded, panels
 from difflab.studies.report.setup import configurations, protocols, setup
 from difflab.studies.report.table import ablation_table
 from difflab.studies.report.table_markup import Html
@@ -53,7 +53,7 @@ TITLES = {
 FOLDED_FROM = 16
 
 
-def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
+def content(evidence: Evidence, states: Sequence[CellState], pictures: int = BYTES) -> dict[str, Any]:
     study = evidence.study
     decides = study.evaluation.decides
     info = evidence.info(decides)
@@ -81,7 +81,7 @@ def content(evidence: Evidence, states: Sequence[CellState]) -> dict[str, Any]:
         "quarters": QUARTERS,
     }
     shown |= _table(evidence, answers) | _differences(evidence, answers, look)
-    shown |= _curves(evidence, rows, histories) | _samples(rows)
+    shown |= _curves(evidence, rows, histories) | _samples(rows, pictures)
     shown |= _costs(rows, histories) | _unfinished(evidence, states)
     shown["setup"] = setup(evidence.arms, shown["costs"])
     return shown | {"sections": _sections(shown)}
@@ -157,8 +157,9 @@ def _curves(
     }
 
 
-def _samples(rows: Sequence[Trained]) -> dict[str, Any]:
-    grids = embedded(panels([Source(row.label, row.look, row.runs, row.track) for row in rows]))
+def _samples(rows: Sequence[Trained], limit: int) -> dict[str, Any]:
+    sources = [Source(row.label, row.look, row.runs, row.track) for row in rows] if limit else []
+    grids = embedded(panels(sources), limit)
     return {"grids": grids, "grids_data": script_safe({"steps": grids.steps, "images": grids.images})}
 
 
@@ -198,16 +199,21 @@ FILTERS = (
 
 
 def write_report(
-    evidence: Evidence, states: Sequence[CellState], path: str | Path, written: date | None = None
+    evidence: Evidence,
+    states: Sequence[CellState],
+    path: str | Path,
+    written: date | None = None,
+    pictures: int | None = None,
 ) -> Path:
     """Writes the page, whole or not at all; where it is.
 
     Args:
         states: Of all cells of the study.
         written: The date that the page bears; today's if None.
+        pictures: Bytes of all samples in the page at most, None for `grids.BYTES`; 0 leaves them out.
     """
     path = Path(path)
-    shown = content(evidence, states)
+    shown = content(evidence, states, BYTES if pictures is None else pictures)
     text = render("difflab.studies.report", "page.html.jinja", shown, STYLES, SCRIPTS, FILTERS, written)
     write_text(path, text)
     return path

@@ -114,6 +114,7 @@ def plan_notes(plan: Plan, rate: float | None, sd: Margin | None, wanted: Margin
         + ("" if rate is None else f" {(trained + drawn) / rate / 3600:.3g} hours at {rate:.3g} FLOP/s."),
         *_matched(plan),
         *_forked(plan),
+        *_prepared(plan),
     ]
     for name, row in plan.rows.items():
         if together := changed_together(study.rows[name]):
@@ -143,6 +144,18 @@ def _forked(plan: Plan) -> list[str]:
     return [
         f"fork        at step {fork.at:,} of {fork.source}: every row goes on from the run of its seed that has trained the steps before "
         f"({len(plan.trunks)} runs in {plan.trunks[0].parent}{trained})"
+    ]
+
+
+def _prepared(plan: Plan) -> list[str]:
+    """What is trained before the rows can be drawn."""
+    asked = plan.study.prepare
+    if asked is None:
+        return []
+    (run,) = plan.trunks
+    trained = ", which is trained" if (run.directory / "complete.json").exists() else ""
+    return [
+        f"prepare     {asked.experiment}: {run.steps:,} steps, once for all seeds ({run.directory}{trained}); not counted above"
     ]
 
 
