@@ -19,7 +19,7 @@ from scripts import reference  # noqa: E402
 
 PLACES = {ROOT / "README.md": "start.md"}
 """Pages beside docs/, and where in the site they are. Those of studies and results are found."""
-PLACES |= {path: f"{path.parent.relative_to(ROOT)}.md" for path in ROOT.glob("experiments/*/README.md")}
+PLACES |= {path: f"{path.parent.relative_to(ROOT)}.md" for path in ROOT.glob("experiments/**/README.md")}
 PLACES |= {path: str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/results/*.md")}
 PLACES |= {path: str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
 _LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<path>[^)#:\s]+)(?P<anchor>#[^)]*)?\)")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     *ROOT.glob("*.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "experiments").glob("*/README.md")),
+    *sorted((ROOT / "experiments").glob("**/README.md")),
 ]
 _PART = re.compile(r"(?P<open><!-- written: (?P<name>[\w -]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 _HOUSEHOLD = ("module", "recipe", "hydra", "experiment")

@@ -27,6 +27,7 @@ from difflab.cli import train as train_command
 from difflab.config.keys import compose_or_explain, composing
 from difflab.config.multirun import FLAGS, _checked
 from difflab.config.run import read_words
+from difflab.studies.catalogue import find_family
 
 
 class UnknownCommandError(AssertionError):
@@ -164,7 +165,7 @@ def _read_study(arguments: Sequence[str]) -> None:
     words = ["digits_like" if word in ("STUDY", "ablation.yaml", "path/to/study.yaml") else word for word in arguments]
     if len(words) == 1:
         return
-    request = study_command.understood(words)
+    request = study_command.understood(words, study_command.of_family(words))
     if request.overrides:
         with composing():
             compose_or_explain("train", ["+experiment=cosine_adagn", *request.overrides])
@@ -328,6 +329,7 @@ def _perform_drawing(name: str) -> Callable[[Sequence[str]], str]:
 RUN_HERE = {
     "digits_like": ("cosine_adagn", "linear"),
     "digits_guidance": ("none", "auto-1.5", "classifier-2"),
+    "claims/schedule": ("cosine", "linear"),
 }
 """Study whose runs the tests execute -> the rows that they take of it."""
 
@@ -342,6 +344,8 @@ def _perform_study(arguments: Sequence[str]) -> str:
     if arguments[0] in ("list", "compare", "--help"):
         return run("study", arguments)
     study, verb, *words = arguments
+    if verb == "table" and find_family(study):
+        return _run("study", arguments)
     words = [word for word in words if not word.startswith(("trainer.accelerator", "jobs="))]
     if study in RUN_HERE:
         study = _cut_down(study)

@@ -58,7 +58,8 @@ def _answered(request: Request) -> Answered:
     evidence = None if plan is None else gather(plan)
     if plan is None or evidence is None or not any(arm.replicates for arm in evidence.arms.values()):
         return Answered(study, None, {})
-    evidence = replace(evidence, remarks=look(plan, related=False))
+    if not any(arm.missing for arm in evidence.arms.values()):  # else nothing is shown that would be a look
+        evidence = replace(evidence, remarks=look(plan, related=False))
     return Answered(study, evidence, verdicts(evidence, study.evaluation.decides))
 
 

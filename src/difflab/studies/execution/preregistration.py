@@ -147,8 +147,10 @@ def _looks(record: Mapping[str, Any]) -> list[str]:
     ordinal = ORDINALS[count - 1] if count <= len(ORDINALS) else f"{count}th"
     said = [f"{ordinal} look at this study: a look counts where results have come since the one before."]
     if record["results"]:
+        shared = sum(cell.startswith("../") for cell in record["cells"])  # it lies with another study of the family
+        whose = ", of trainings that the family shares" if record["results"] <= shared else ""
         said.append(
-            f"What decides was first recorded on {_day(record['registered'])}, when {_results(record['results'])} there already."
+            f"What decides was first recorded on {_day(record['registered'])}, when {_results(record['results'])} there already{whose}."
         )
     return said
 

@@ -152,6 +152,10 @@ def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:
             # one of several parts differs as a whole, though one key of it was changed
             finer = ".".join(path[:2] if known[name].named else path)
             found += [finer if field == path[0] else field for field in known[name].protocol]
+        else:
+            found.append(
+                f"sampler.{key}"
+            )  # a sampler that is chosen for drawing takes the model's part of this name, as its variance
     return tuple(dict.fromkeys(found))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,8 +94,8 @@ def family_grid(family: Sequence[Answered]) -> Grid:
 
 def _cells(one: Answered, row: Row) -> list[Content]:
     verdict, found, agrees = one.verdicts.get(row.name), row.literature, one.agreement(row)
-    difference = NOTHING
-    if verdict is not None and verdict.difference is not None:
+    difference = NOTHING  # before all runs have ended, too: who looks at the others shall not look at it
+    if verdict is not None and verdict.difference is not None and verdict.outcome is not Outcome.INTERIM:
         text, spread = difference_text(verdict.difference)
         difference = text if spread is None else f"{text} ± {spread}"
     answer = NOT_RUN if verdict is None else verdict.outcome.value + ", also on average" * verdict.on_average
@@ -130,19 +130,26 @@ def _notes(family: Sequence[Answered]) -> list[str]:
             f"over {len(there)} of them the chance of at least one false difference is up to {chance:.0f} %."
         )
     for one in family:
-        margin = one.study.margins.get(one.study.evaluation.decides)
         said = [
             f"{row.label}: {row.literature.says} ({row.literature.source})"
             for row in one.study.compared()
             if row.literature
         ]
-        within = [] if margin is None else [f"equivalent is within ± {margin}"]
-        if parts := [*said, *within]:
-            notes.append(f"{_short(one.study)}: {'; '.join(parts)}.")
-    notes += [f"{_short(one.study)}: {remark}" for one in there if one.evidence for remark in one.evidence.remarks]
+        notes += [f"{_short(one.study)}: {'; '.join(said)}."] if said else []
+    margins = [(one, one.study.margins.get(one.study.evaluation.decides)) for one in family]
+    notes += _by_text((one, f"equivalent is within ± {margin}.") for one, margin in margins if margin is not None)
+    notes += _by_text((one, remark) for one in there if one.evidence for remark in one.evidence.remarks)
     if lacking := [_short(one.study) for one in family if one.evidence is None]:
         notes.append(f"Not run: {', '.join(lacking)}.")
     return notes
+
+
+def _by_text(remarks: Iterable[tuple[Answered, str]]) -> list[str]:
+    """What holds of several studies is said once."""
+    found: dict[str, list[str]] = {}
+    for one, text in remarks:
+        found.setdefault(text, []).append(_short(one.study))
+    return [f"{', '.join(names)}: {text}" for text, names in found.items()]
 
 
 COLUMNS: tuple[str, ...] = (
@@ -185,7 +192,7 @@ def _values(one: Answered, row: Row) -> dict[str, object]:
         }
     if verdict is not None:
         values |= {"p_holm": verdict.p, "on_average": int(verdict.on_average)}
-        if (difference := verdict.difference) is not None:
+        if (difference := verdict.difference) is not None and verdict.outcome is not Outcome.INTERIM:
             low, high = difference.limits or (None, None)
             unit = difference.scale.unit.strip()
             values |= {"delta": difference.value, "delta_low": low, "delta_high": high, "delta_unit": unit}
