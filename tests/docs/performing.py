@@ -165,7 +165,7 @@ def _read_study(arguments: Sequence[str]) -> None:
     words = ["digits_like" if word in ("STUDY", "ablation.yaml", "path/to/study.yaml") else word for word in arguments]
     if len(words) == 1:
         return
-    request = study_command.understood(words, study_command.of_family(words))
+    request = study_command.understood(words)
     if request.overrides:
         with composing():
             compose_or_explain("train", ["+experiment=cosine_adagn", *request.overrides])

@@ -10,8 +10,8 @@ from difflab.cli.study import main
 from difflab.studies import StudyError, gather
 from difflab.studies.catalogue import find_family, find_study, study_list
 from difflab.studies.execution import look
-from difflab.studies.literature import Literature
-from difflab.studies.planning.family_runs import of_family
+from difflab.studies.nodes import Literature
+from difflab.studies.planning.plan import of_family
 from difflab.studies.report.family import Agreement, Answered, agreement, family_csv, family_grid
 from difflab.studies.report.table_text import Markdown, Text
 from difflab.studies.statistics import Outcome, verdicts

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from string import Template
 
 from difflab.runtime.invocation import command, program
-from difflab.studies.catalogue import Family, find_family, find_study, study_list
+from difflab.studies.catalogue import find_family, find_study, study_list
 from difflab.studies.planning.plan_cache import Request
 from difflab.suggest import near_name, suggestion
 
@@ -26,7 +26,7 @@ HELP = """$program: from a question to a table with error bars
   $study STUDY sync                 uploads offline W&B runs, once each
   $study compare RUN_A RUN_B ...    runs outside of a study: [waive=[FIELD,...]] [info={METRIC: {...}}] [out=SAMPLES.png] [--json]
 
-  STUDY is a folder in experiments/, as digits_like or claims/schedule, or the path of a study's file or of the folder of a study.yaml.
+  STUDY is a folder in experiments/, as claims/schedule, or the path of a study's file or of the folder of a study.yaml.
 
   Options of plan, and of all that follows from it (give the same to each command)
     match=params|flops       sets each row's width so that parameters or FLOPs equal the baseline's (solve=network.depth: its depth)
@@ -41,7 +41,7 @@ HELP = """$program: from a question to a table with error bars
     --wait                   stays until all is done
   Options of table
     missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing
-  Options of report
+  Option of report
     pictures=150             kilobytes of samples in the page at most (1400 without it); 0 leaves them out"""
 
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -90,13 +90,10 @@ def main() -> None:
         if words[0] == "list":
             print(study_list())
             return
-        family = of_family(words)
-        request = None if words[0] == "compare" else understood(words, family)
+        request = None if words[0] == "compare" else understood(words)
         with gc_paused():
-            if family and request:
-                importlib.import_module("difflab.cli.study_family").table(family, request)
-                return
-            module = importlib.import_module(f"difflab.cli.{VERBS[request.verb][0] if request else 'study_results'}")
+            name = "study_results" if request is None else _module(request)
+            module = importlib.import_module(f"difflab.cli.{name}")
         if request is None:
             module.compare(words[1:])
         else:
@@ -109,13 +106,11 @@ def main() -> None:
         fail(" ".join(str(error).split()))
 
 
-def of_family(words: Sequence[str]) -> Family | None:
-    """The folder of studies of which a command line asks for the table; None for another question."""
-    plain = [word for word in words if not word.startswith("--")]
-    return find_family(plain[0]) if plain[1:2] == ["table"] else None
+def _module(request: Request) -> str:
+    return "study_family" if request.file.is_dir() else VERBS[request.verb][0]
 
 
-def understood(words: Sequence[str], family: Family | None = None) -> Request:
+def understood(words: Sequence[str]) -> Request:
     """What a command line asks of a study, or of a folder of them.
 
     Raises:
@@ -123,7 +118,8 @@ def understood(words: Sequence[str], family: Family | None = None) -> Request:
     """
     plain = [word for word in words if not word.startswith("--")]
     name, verb, *settings = [*plain, "", ""][: max(2, len(plain))]
-    file = family.files[0] if family else find_study(name)
+    family = find_family(name) if verb == "table" else None
+    file = find_study(name) if family is None else family.folder
     if verb not in VERBS:
         said = f"there is no study command {verb!r}" if verb else f"say what to do with {name}"
         raise ValueError(f"{said}: {suggestion(verb, VERBS)}")

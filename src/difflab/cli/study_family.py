@@ -9,7 +9,7 @@ from pathlib import Path
 
 from difflab.files import write_text
 from difflab.studies import load_study
-from difflab.studies.catalogue import Family
+from difflab.studies.catalogue import find_family
 from difflab.studies.evidence import gather
 from difflab.studies.execution import StudyFolder, look
 from difflab.studies.planning.plan_cache import Request, current_plan, recall
@@ -21,13 +21,10 @@ from difflab.studies.statistics import verdicts
 CSV = "csv"
 
 
-def table(family: Family, request: Request) -> None:
-    """Prints the table, or writes it; what has no result is in it as not run.
-
-    Args:
-        family: The studies.
-        request: What was asked, of each of them.
-    """
+def table(request: Request) -> None:
+    """Prints the table, or writes it; what has no result is in it as not run."""
+    family = find_family(request.study)
+    assert family is not None, "the command has found it"
     forms = {form.name: form for form in GridRenderer.__subclasses__()}
     by_suffix = {form.suffix: name for name, form in forms.items()} | {".csv": CSV}
     out = request.options.get("out")

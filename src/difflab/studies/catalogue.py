@@ -20,10 +20,12 @@ class Family(NamedTuple):
 
     Attributes:
         name: As it was called.
+        folder: Where it is.
         files: The study.yaml of each study, by name.
     """
 
     name: str
+    folder: Path
     files: tuple[Path, ...]
 
     @property
@@ -36,7 +38,7 @@ def find_family(name: str) -> Family | None:
     """The folder of studies of this name, in experiments/ or a path; None if it is none."""
     for folder in (experiments_directory() / name, Path(name)):
         if name and not (folder / FILE).is_file() and (files := _within(folder)):
-            return Family(name, files)
+            return Family(name, folder, files)
     return None
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.reading import FileError, read_yaml
 from difflab.studies.fork import Fork, read_fork
-from difflab.studies.literature import Literature, read_literature
 from difflab.studies.nodes import (
     CitedRow,
+    Literature,
     Strict,
     StudyError,
     check_name,
@@ -21,6 +21,7 @@ from difflab.studies.nodes import (
     number,
     published_targets,
     read_cited,
+    read_literature,
     texts,
     there_are,
 )

@@ -25,9 +25,8 @@ from difflab.sampling import SamplingOptions
 from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
-from difflab.studies.planning.family_runs import of_family
 from difflab.studies.planning.fingerprints import Fingerprints
-from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training
+from difflab.studies.planning.plan import Cell, Plan, RowPlan, Training, of_family
 from difflab.studies.planning.plan_cache import Request, remember
 from difflab.studies.planning.preparing import Prepared
 from difflab.studies.planning.trunks import Trunk

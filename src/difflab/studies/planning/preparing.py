@@ -10,9 +10,8 @@ from difflab.config.keys import ConfigError
 from difflab.config.paths import search_words
 from difflab.config.resolve import resolve_row
 from difflab.studies.nodes import StudyError
-from difflab.studies.planning.family_runs import of_family
 from difflab.studies.planning.fingerprints import Fingerprints
-from difflab.studies.planning.plan import Training
+from difflab.studies.planning.plan import Training, of_family
 from difflab.studies.prepared import PREPARED, REFERENCE
 from difflab.studies.spec import Study
 

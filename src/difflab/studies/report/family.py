@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from difflab.formatting import NOTHING, full
 from difflab.studies.evidence import Evidence
-from difflab.studies.literature import Literature
+from difflab.studies.nodes import Literature
 from difflab.studies.report.table_cells import Column, Content, Grid, difference_text, headed
 from difflab.studies.spec import Row, Study
 from difflab.studies.statistics import Outcome, Verdict
