@@ -195,6 +195,9 @@ def _histogram(distances: Tensor, others: Tensor, below: float, of: str) -> Pict
     axes.axvline(below, color="black", linestyle="--", linewidth=1, label=f"nearest {100 * NEAR:g} % of the former")
     axes.set_xlabel("distance to the nearest training image")
     axes.set_xscale("log")
+    ticks = torch.logspace(math.log10(low), math.log10(high), 6, dtype=torch.float64)[1:-1].tolist()
+    axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axes.minorticks_off()
     axes.set_ylabel("share of the images [%]")
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     says = f"histograms of the distances of samples and of {of} to the nearest training image"

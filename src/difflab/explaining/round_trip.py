@@ -48,8 +48,8 @@ class RoundTrip(Look):
         unit = "on the scale from 0 to 1" if subject.space.holds_pixels else "in the data's own unit"
         text = [
             f"{len(x_0)} {subject.origin} are walked up to x_T by DDIM's equation without noise, and down again "
-            f"by the same chain and "
-            f"without guidance (Song et al. 2021, arXiv 2010.02502, section 5.4 and table 2). The error is the "
+            "by the same chain, within the bounds on x_0 that its guidance sets and without what else guides "
+            "(Song et al. 2021, arXiv 2010.02502, section 5.4 and table 2). The error is the "
             f"squared difference per dimension {unit}, "
             "mean over the images, with its standard error over other images. With ever finer steps both ways "
             "solve one equation, and nothing is lost."
