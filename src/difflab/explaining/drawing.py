@@ -81,7 +81,9 @@ def png_of(figure: Any) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    return png_of_image(drawn.quantize(128, dither=Image.Dither.NONE))  # a third of the bytes, and nothing to be seen of it
+    return png_of_image(
+        drawn.quantize(128, dither=Image.Dither.NONE)
+    )  # a third of the bytes, and nothing to be seen of it
 
 
 def heat(image: Tensor, weights: Tensor, query: tuple[int, int]) -> Image.Image:

@@ -50,7 +50,7 @@ class ScoreError(Look):
 
 def times_of_interest(schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
     """Times at equal distances; of a discrete schedule its own that are nearest to them."""
-    times = torch.linspace(0.02, 1, TIMES, dtype=torch.float64)
+    times = torch.linspace(0.02, 0.98, TIMES, dtype=torch.float64)  # at t = 1 any score is that of noise
     return times if schedule.steps is None else (times * schedule.steps).round().clamp(min=1).unique() / schedule.steps
 
 
