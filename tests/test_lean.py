@@ -55,7 +55,7 @@ def test_points_are_learnt_and_drawn_without_any_extra(bare, tmp_path):
     short = ("trainer.max_steps=2", "eval.every=2", "eval.num_samples=50", "eval.grid=50", "logger=none")
     done = ran(bare, "train.py", "+experiment=swiss_roll", *short, f"run.root={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("swiss_roll/*/samples/*.png"))) == 2
+    assert len(list(tmp_path.glob("swiss_roll/*/samples/*.png"))) == 3
 
 
 def test_wandb_that_is_missing_is_named_with_what_installs_it(bare, tmp_path):

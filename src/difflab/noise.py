@@ -100,6 +100,45 @@ class ImageNoise:
         return words[:, :count].double().add_(0.5).mul_(2**-32)
 
 
+class NoiseBetween:
+    """The `Noise` on the way from some images to others: cos(phi) a + sin(phi) b with phi = u pi / 2, of every draw.
+
+    This is spherical interpolation (Song et al. 2021, "Denoising Diffusion Implicit Models", appendix D.5) for noises at a right angle, as
+    independent ones of many numbers are within a few degrees; unlike with the angle measured, what comes out is standard normal also where
+    there are but two numbers. Steps that draw noise have it interpolated too, so that both ends are the samples of their seeds with any
+    sampler.
+
+    Args:
+        a: Of the images at u = 0.
+        b: Of those at u = 1.
+        u: How far from a to b each is, [B] in [0, 1].
+    """
+
+    def __init__(self, a: Noise, b: Noise, u: Tensor):
+        self.a, self.b, self.u = a, b, u.double()
+
+    @property
+    def number(self) -> Tensor:
+        return self.a.number
+
+    def shared(self, divisor: int) -> NoiseBetween:
+        return NoiseBetween(self.a.shared(divisor), self.b.shared(divisor), self.u)
+
+    def uniform(self, purpose: str, shape: tuple[int, ...] = (), step: int = 0) -> Tensor:
+        """That of the nearer end: what is made of it is a choice, of which there is nothing in between."""
+        a, b = (noise.uniform(purpose, shape, step) for noise in (self.a, self.b))
+        return torch.where(self._wide(self.u, a) < 0.5, a, b)
+
+    def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
+        a, b = (noise.normal(purpose, shape, step) for noise in (self.a, self.b))
+        phi = self._wide(self.u, a) * (math.pi / 2)
+        return torch.cos(phi) * a + torch.sin(phi) * b
+
+    @staticmethod
+    def _wide(value: Tensor, like: Tensor) -> Tensor:
+        return value.to(like.device).reshape(-1, *[1] * (like.ndim - 1))
+
+
 def _key(seed: int, purpose: str) -> tuple[int, int]:
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")

@@ -9,6 +9,7 @@ another class.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,7 +126,11 @@ def cloud(points: Float[Tensor, "n c"]) -> Float[Tensor, "3 height width"]:
 
 
 def plane(
-    points: Float[Tensor, "n c"], reach: float, arrows: Float[Tensor, "m 4"] | None = None, dot: float = 1.5
+    points: Float[Tensor, "n c"],
+    reach: float,
+    arrows: Float[Tensor, "m 4"] | None = None,
+    dot: float = 1.5,
+    side: int = PANEL,
 ) -> Image.Image:
     """A square from -reach to reach along both axes.
 
@@ -134,8 +139,9 @@ def plane(
         reach: Half the length of the axes.
         arrows: Where they begin, and the vectors, which are drawn relative to the longest and end in a dot.
         dot: Radius of a point, in half pixels.
+        side: Pixels of each side.
     """
-    size = 2 * PANEL
+    size = 2 * side
     image = Image.new("RGB", (size, size), "white")
     draw = ImageDraw.Draw(image)
 
@@ -153,8 +159,8 @@ def plane(
             draw.line((*tail, *head), fill=_LINE, width=2)
             draw.ellipse((head[0] - 3, head[1] - 3, head[0] + 3, head[1] + 3), fill=_LINE)
     draw.rectangle((0, 0, size - 1, size - 1), outline=_LINE, width=2)
-    image = image.resize((PANEL, PANEL), Image.Resampling.LANCZOS)
-    ImageDraw.Draw(image).text((6, PANEL - 16), f"+-{reach:.3g}", fill=_LINE)
+    image = image.resize((side, side), Image.Resampling.LANCZOS)
+    ImageDraw.Draw(image).text((6, side - 16), f"+-{reach:.3g}", fill=_LINE)
     return image
 
 
@@ -170,6 +176,39 @@ def panels(rows: Sequence[Sequence[Image.Image]], above: Sequence[str], beside: 
         for j, image in enumerate(row):
             picture.paste(image, (left + PANEL * j, top + PANEL * i))
     return picture
+
+
+COLOURS = 64
+"""Of a film: noise is what makes its file large."""
+
+SECONDS, HELD = 4.0, 2.0
+"""What a film takes about, and how long its last frame stays where it does not begin again from there."""
+
+
+def gif(frames: Sequence[Image.Image], closed: bool = False) -> bytes:
+    """A film that is played for ever, as the bytes of a GIF. All frames have the same few colours, so that nothing flickers.
+
+    Args:
+        frames: Of the same size.
+        closed: Whether the first frame follows upon the last one; else the last one is held.
+    """
+    few = [frames[round(i * (len(frames) - 1) / 7)] for i in range(8)]
+    width, height = frames[0].size
+    together = Image.new("RGB", (width, 8 * height))
+    for i, frame in enumerate(few):
+        together.paste(frame, (0, i * height))
+    palette = together.quantize(COLOURS, dither=Image.Dither.NONE)
+    first, *others = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    each = round(1000 * min(max(SECONDS / len(frames), 0.05), 0.25))
+    times = [each] * len(frames) if closed else [*[each] * (len(frames) - 1), round(1000 * HELD)]
+    file = io.BytesIO()
+    first.save(file, "gif", save_all=True, append_images=others, duration=times, loop=0)
+    return file.getvalue()
+
+
+def as_image(picture: Float[Tensor, "3 height width"]) -> Image.Image:
+    """A picture in [0, 1] as one of Pillow's."""
+    return Image.fromarray(picture.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy())
 
 
 def as_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:

@@ -31,10 +31,13 @@ class Space(ABC):
         models: Name -> frozen network that it brings along. Their weights are part of a run's identity and of every protocol, and no part
             of its checkpoints.
         holds_pixels: Whether what is decoded are pixels in [-1, 1], which are stored in bytes; else numbers, stored as float32.
+        crowd: How many a picture needs to show something: one image, or
+            as many points as make a cloud, which is drawn by the first two coordinates.
     """
 
     models: Mapping[str, nn.Module] = MappingProxyType({})
     holds_pixels: bool = True
+    crowd: int = 1
 
     @abstractmethod
     def encode(self, examples: Float[Tensor, "b ch *example"], noise: Noise) -> Float[Tensor, "b c *size"]:
@@ -132,6 +135,7 @@ class Points(Plain):
     """Points and vectors [C]. A picture is a cloud of the first two coordinates."""
 
     holds_pixels = False
+    crowd = 1000
 
     def picture(self, images: Tensor, classes: int) -> Float[Tensor, "3 height width"]:
         return cloud(images.flatten(1)[:, :2])

@@ -35,7 +35,7 @@ from difflab.likelihoods import probability_flow
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
 from difflab.samplers import along, grids
-from difflab.sampling import conditions, formats
+from difflab.sampling import animations, conditions, formats
 from one_pass import each
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -74,6 +74,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "format": (formats, formats.Format),
     "adapter": (adapters, adapters.Adapter),
     "conditions": (conditions, conditions.Conditions),
+    "animate": (animations, animations.Animation),
 }
 """Group -> the package that it mirrors, and what its choices are."""
 
@@ -302,6 +303,7 @@ def test_a_file_opens_with_a_line_about_itself(file):
 
 
 ELSEWHERE_MADE = (
+    "animate/",
     "likelihood/",
     "callbacks/",
     "conditioning/augmentation/",

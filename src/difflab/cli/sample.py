@@ -19,16 +19,11 @@ EXAMPLES = [
         "sample checkpoint=RUN num_samples=50000 batch_size=250 accelerator=gpu devices=8 precision=bf16-mixed",
         "many images on eight GPUs; started again it goes on",
     ),
-    (
-        "sample checkpoint=RUN 'format=[npz,zip]' track=online out=online",
-        "the weights themselves, two formats",
-    ),
+    ("sample checkpoint=RUN 'format=[npz,zip]' track=online out=online", "the weights themselves, two formats"),
     ("sample checkpoint=RUN 'classes=[1,7]' num_samples=100", "two classes in turn"),
-    (
-        "sample checkpoint=RUN ema=posthoc ema.std=0.05",
-        "an average of another length, from the run's snapshots",
-    ),
+    ("sample checkpoint=RUN ema=posthoc ema.std=0.05", "an average of another length, from the run's snapshots"),
     ("sample checkpoint=RUN sampler=ddim sampler.eta=1 steps=10", "another sampler"),
+    ("sample checkpoint=RUN trajectory=10 animate=walk", "how images emerge; and a film from seed to seed"),
     ("sample checkpoint=RUN 'guidance=[classifier_free,clip]' guidance.classifier_free.scale=3", "guided"),
     (
         "sample checkpoint=openai:64x64_diffusion.pt sampler=ddim steps=ddim25 quantization=truncated",
@@ -40,7 +35,7 @@ EXAMPLES = [
     ),
 ]
 
-GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "conditions", "format", "quantization", "logger"})
+GROUPS = frozenset({"sampler", "sampler/grid", "guidance", "conditions", "animate", "format", "quantization", "logger"})
 VALUES = [
     "stages        in place of checkpoint: a model that draws small images and those that upsample them, one after the other;",
     "stage.1.<key> for one of them: batch_size, ema, eta, flags, guidance, level, precision, quantization, sampler, scale, steps, track",
@@ -54,6 +49,8 @@ VALUES = [
     "precision     32-true, bf16-mixed, 16-mixed",
     "out           folder of one set: results, and what is drawn so far; overwrite=true replaces other images there",
     "format        one or several: npz (OpenAI's), folder, zip (EDM's), webdataset; none leaves the shards",
+    "trajectory    moments of the walk from noise to the first images: trajectory.png, .gif and .npz beside the set; 0 for none",
+    "animate       walk, classes or reverse: a film of so many frames=24 beside the set",
     "logger        wandb or none: the grid in W&B; that of a run that was mirrored goes there anyhow",
     "keep_shards   true keeps them beside the formats, for good, so that the set can grow; grid: images in grid.png",
     "trust         packages of your own that a checkpoint's configuration may name: trust=my_package (see docs/security.md)",
@@ -111,6 +108,7 @@ def _sample(config: DictConfig) -> None:
     from difflab.evaluation.wandb import mirror_samples
     from difflab.runs.saved_checkpoints import own_code
     from difflab.runtime import launched_rank
+    from difflab.sampling.beside import Beside
     from difflab.sampling.build import plan_stages, processes_of
     from difflab.sampling.draw import draw_job, write_drawn
     from difflab.sampling.formats import check_pictures
@@ -122,23 +120,25 @@ def _sample(config: DictConfig) -> None:
     formats = build(options.format or {})
     job = plan_stages(stages, Path(str(config.out)))
     check_pictures(formats, job.image_shape)
+    beside = Beside(job)
     meeting().roll_call({"model or settings": job.folder.plan.fingerprint, "difflab": own_code()})
     done = job.folder.finished(job.request)
-    if meeting().agree(f"end of {job.folder.path}", lambda: "" if done is None else "there"):
-        if launched_rank() == 0 and done is not None:
-            print(f"already complete: the same command has drawn its {options.num_samples} images")
-            _report(done)
+    is_done = meeting().agree(f"end of {job.folder.path}", lambda: "" if done is None else "there")
+    if is_done and launched_rank() == 0 and done is not None:
+        print(f"already complete: the same command has drawn its {options.num_samples} images")
+        _report(done)
+    if is_done and not beside.is_asked_for:
         return
     meeting().adjourn()
-    if launched_rank() == 0 and job.folder.was_emptied():
-        print(
-            "the shards of what was written before are gone (keep_shards=true keeps them): all images are drawn again"
-        )
+    if not is_done and launched_rank() == 0 and job.folder.was_emptied():
+        print("the shards of what was written are gone (keep_shards=true keeps them): all images are drawn again")
     try:
-        drawn = draw_job(job, processes)
-        if processes.rank == 0:
+        drawn = None if is_done else draw_job(job, processes)
+        if drawn is not None and processes.rank == 0:
             _report(write_drawn(job, drawn, formats))
-            mirror_samples(job, drawn.grid)
+        _report(shown := beside.write(processes, drawn))
+        if drawn is not None and processes.rank == 0:
+            mirror_samples(job, drawn.grid, shown)
     finally:
         processes.finish()
 

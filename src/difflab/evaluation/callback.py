@@ -22,11 +22,16 @@ from difflab.features.quantization import finite
 from difflab.files import atomic_file
 from difflab.formatting import aligned, clock
 from difflab.metrics import MetricInfo, at_count
+from difflab.runs.directory import strip_file
 from difflab.runs.saved_checkpoints import EVALUATED_STEP
 from difflab.runtime.progress import reporting
-from difflab.samplers import shares
+from difflab.samplers import Moments, Onlooker, Recorder, shares
 from difflab.sampling import Conditions
+from difflab.sampling.strips import strip, tiles
 from difflab.spaces import Space
+
+STRIP_IMAGES, STRIP_MOMENTS = 4, 8
+"""How many images, or a cloud of points, a run's strip shows, and at how many moments of their way from noise."""
 
 
 class CheckedCallback(pl.Callback, ABC):
@@ -138,7 +143,7 @@ class EvaluationCallback(TrackEvaluation):
         tracks: Which weights; none means the online ones.
         batch_size: Images that a process draws at a time.
         grid_images: How many images the grid shows.
-        directory: Where grids go: <track>_<step>.png.
+        directory: Where grids go, <track>_<step>.png; and at the run's end a strip of the first images' walk, trajectory_<step>.png.
         conditions: What the images are drawn for, by seed.
     """
 
@@ -170,15 +175,22 @@ class EvaluationCallback(TrackEvaluation):
         pl_module.guidance.check_condition(pl_module.model, lambda: self.conditions(first), dropout)
 
     def scores(self, trainer: pl.Trainer, pl_module: Any, track: str) -> dict[str, float]:
+        recorder = self._onlooker(trainer, pl_module, track)
         with reporting(f"evaluation of {track}", self.evaluator.num_images) as task:
-            results, first = self.evaluate(trainer, pl_module, task.advance)
+            results, first = self.evaluate(trainer, pl_module, task.advance, recorder)
         if trainer.is_global_zero:
             self._write_grid(trainer, pl_module.space, track, first)
+        if recorder is not None:
+            self._write_strip(trainer, pl_module, recorder.moments)
         return {at_count(name, self.evaluator.num_images): value for name, value in results.items()}
 
     @torch.no_grad()
     def evaluate(
-        self, trainer: pl.Trainer, pl_module: Any, progress: Callable[[int], None] = lambda done: None
+        self,
+        trainer: pl.Trainer,
+        pl_module: Any,
+        progress: Callable[[int], None] = lambda done: None,
+        onlooker: Onlooker | None = None,
     ) -> tuple[dict[str, float], Tensor]:
         """Metrics of the weights that the denoiser has now, and the first `grid_images` images, as they are stored.
 
@@ -188,13 +200,15 @@ class EvaluationCallback(TrackEvaluation):
             trainer: Lightning's.
             pl_module: Draws the images.
             progress: Called with the images that are done, after every batch; all processes are taken to be as far as this.
+            onlooker: Is shown the walk of this process's first batch.
         """
         first, done = None, 0
         self.evaluator.reset()
         with trainer.precision_plugin.val_step_context():
             for seeds in shares(self.evaluator.num_images, self.batch_size, trainer.global_rank, trainer.world_size):
                 there = seeds.to(pl_module.device)
-                drawn = pl_module.sample(there, self.conditions(there))
+                looks_on = {} if first is not None or onlooker is None else {"onlooker": onlooker}
+                drawn = pl_module.sample(there, self.conditions(there), **looks_on)
                 images = to_uint8(drawn) if pl_module.space.holds_pixels else finite(drawn)
                 if first is None:  # every process draws at least one batch
                     summable = torch.int32 if pl_module.space.holds_pixels else torch.float32
@@ -207,6 +221,21 @@ class EvaluationCallback(TrackEvaluation):
         assert first is not None
         (first,) = sum_over_processes([first])  # each image comes from one process
         return self.evaluator.compute(), first if first.is_floating_point() else first.to(torch.uint8)
+
+    def _onlooker(self, trainer: pl.Trainer, pl_module: Any, track: str) -> Recorder | None:
+        """What looks on at the last evaluation of a run while the first process draws its first images, which it draws anyhow."""
+        last = trainer.is_global_zero and trainer.global_step == trainer.max_steps and track == self.tracks[0]
+        if not last or not pl_module.sampler.wanders(pl_module.model.schedule):
+            return None
+        count = min(max(STRIP_IMAGES, pl_module.space.crowd), self.batch_size, self.evaluator.num_images)
+        return Recorder(count, 2 * STRIP_MOMENTS)
+
+    def _write_strip(self, trainer: pl.Trainer, pl_module: Any, moments: Moments) -> None:
+        schedule, space = pl_module.model.schedule, pl_module.space
+        names = [f"seed {seed}" for seed in range(moments.x_t.shape[1])]
+        picture = strip(tiles(moments.spread(STRIP_MOMENTS), schedule, space, names))
+        with atomic_file(strip_file(self.directory, trainer.global_step)) as aside:
+            picture.save(aside, format="png")
 
     def _write_grid(self, trainer: pl.Trainer, space: Space, track: str, images: Tensor) -> None:
         shown = self.conditions.shown(images.cpu(), torch.arange(len(images)))

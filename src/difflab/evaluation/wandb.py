@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from difflab.config.groups import ConfigError
@@ -139,18 +140,20 @@ def mirror_sweep(
         _send(place, "evaluate", f"sweep of {images.name}", [folder.name], {"subject": images.about}, content, folder)
 
 
-def mirror_samples(job: SamplingJob, grid: Path) -> None:
+def mirror_samples(job: SamplingJob, grid: Path, beside: Mapping[str, Path] = MappingProxyType({})) -> None:
     """Sends the grid of what was drawn, with what defines it.
 
     Args:
         job: By which it was drawn.
         grid: The picture.
+        beside: What else was made, name -> file, of which pictures are sent.
     """
     place = place_of(job.options.logger, job)
     if place is None:
         return
     name = f"{job.subject['run'] or Path(job.subject['checkpoint']).stem} seed {job.subject['seed']}"
-    content = Content(pictures={"samples": (grid, caption(job))})
+    others = {path.stem: (path, caption(job)) for path in beside.values() if path.suffix == ".png"}
+    content = Content(pictures={"samples": (grid, caption(job))} | others)
     config = {"subject": job.subject, "protocol": job.protocol_fields}
     _send(place, "sample", name, [job.folder.plan.fingerprint, job.count], config, content, job.folder.path)
 

@@ -25,6 +25,9 @@ _KINDS: dict[str, Any] = {
 }
 """Field of a start -> kind of its value, as far as something reads it."""
 
+STRIP = "trajectory"
+"""Beginning of a file's name, in place of a track."""
+
 _BEGAN = "1970-01-01T00:00:00+00:00"
 """Of a start that does not say when."""
 
@@ -40,7 +43,7 @@ class RunDirectory:
     provenance.json    of every start: code, versions, hardware, command, and how it ended
     protocol.json      of each metric the fields that define it, and their fingerprint
     metrics.jsonl      everything that was logged, a line for each logged step
-    samples/           grids of samples, <track>_<step>.png
+    samples/           grids of samples, <track>_<step>.png; trajectory_<step>.png, how the first ones emerge from noise
     checkpoints/       step-<step>.ckpt, best.ckpt
     weights/           <track>.safetensors of the finished run
     snapshots/         averages for post-hoc EMA
@@ -164,12 +167,20 @@ class RunDirectory:
         return scores
 
     def pictures(self, step: int) -> dict[str, Path]:
-        """EMA track -> the picture of its samples at a step."""
+        """EMA track -> the picture of its samples at a step; trajectory -> the strip."""
         return {path.stem.rpartition("_")[0]: path for path in sorted(self.samples.glob(f"*_{step:08d}.png"))}
+
+    def grids(self) -> list[Path]:
+        """All pictures of samples, apart from strips."""
+        return sorted(set(self.samples.glob("*.png")) - set(self.strips()))
+
+    def strips(self) -> list[Path]:
+        """Pictures of the way from noise to the first samples, the newest one last."""
+        return sorted(self.samples.glob(f"{STRIP}_*.png"))
 
     def last_grid(self) -> Path | None:
         """The newest picture of samples."""
-        grids = sorted(self.samples.glob("*.png"), key=lambda path: (path.stem.rsplit("_", 1)[-1], path.name))
+        grids = sorted(self.grids(), key=lambda path: (path.stem.rsplit("_", 1)[-1], path.name))
         return grids[-1] if grids else None
 
     def _kept(self) -> list[dict[str, Any]]:
@@ -180,6 +191,11 @@ class RunDirectory:
             _log.warning("%s is now %s", self.provenance, aside.name)
             move(self.provenance, aside)
         return starts
+
+
+def strip_file(samples: Path, step: int) -> Path:
+    """Where the strip of a step goes in the folder of samples."""
+    return samples / f"{STRIP}_{step:08d}.png"
 
 
 def _is_time(value: Any) -> bool:

@@ -2,18 +2,33 @@
 
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.ddpm import DDPM
-from difflab.samplers.draw import balanced_labels, draw, shares
+from difflab.samplers.draw import balanced_labels, draw, draw_from, noise_of, shares
 from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
-from difflab.samplers.sampler import NormalPrior, Prior, Sampler, SamplerState, SamplerStep, Step, Walk
+from difflab.samplers.recorder import Moments, Recorder
+from difflab.samplers.sampler import (
+    Moment,
+    NormalPrior,
+    Onlooker,
+    Prior,
+    Sampler,
+    SamplerState,
+    SamplerStep,
+    Step,
+    Walk,
+)
 
 __all__ = [
     "DDIM",
     "DDPM",
     "Euler",
     "Heun",
+    "Moment",
+    "Moments",
     "NormalPrior",
+    "Onlooker",
     "Prior",
+    "Recorder",
     "Sampler",
     "SamplerState",
     "SamplerStep",
@@ -21,5 +36,7 @@ __all__ = [
     "Walk",
     "balanced_labels",
     "draw",
+    "draw_from",
+    "noise_of",
     "shares",
 ]

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from difflab.noise import ImageNoise
-from difflab.samplers.sampler import Sampler
+from difflab.noise import ImageNoise, Noise
+from difflab.samplers.sampler import Onlooker, Sampler
 from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, DenoiseFn, GivenImage, Label
 
@@ -22,6 +22,7 @@ def draw(
     seeds: Int[Tensor, " b"],
     cond: Condition,
     dtype: torch.dtype = torch.float32,
+    onlooker: Onlooker | None = None,
 ) -> Shaped[Tensor, "b c *size"]:
     """One image [C, H, W] per seed, on the seeds' device.
 
@@ -36,11 +37,41 @@ def draw(
         seeds: One per image.
         cond: What the images are drawn for.
         dtype: Type of the images, but for those of whole numbers.
+        onlooker: Is shown the walk.
     """
-    noise = ImageNoise(_stream(shape, cond), seeds)
+    return draw_from(noise_of(shape, seeds, cond), denoise, schedule, sampler, shape, cond, dtype, onlooker)
+
+
+def draw_from(
+    noise: Noise,
+    denoise: DenoiseFn,
+    schedule: NoiseSchedule,
+    sampler: Sampler,
+    shape: tuple[int, ...],
+    cond: Condition,
+    dtype: torch.dtype = torch.float32,
+    onlooker: Onlooker | None = None,
+) -> Shaped[Tensor, "b c *size"]:
+    """The same from any noise, of which x_T and the noise of the steps are made.
+
+    Args:
+        noise: That of the images.
+        denoise: The denoiser, guided or not.
+        schedule: The model's.
+        sampler: How to get from noise to an image.
+        shape: (C, H, W) of an image.
+        cond: What the images are drawn for.
+        dtype: Type of the images, but for those of whole numbers.
+        onlooker: Is shown the walk.
+    """
     x_T = sampler.initial_noise(schedule, shape, noise)
     x_T = x_T.to(dtype) if x_T.is_floating_point() else x_T
-    return sampler(denoise, schedule, x_T, cond, noise)
+    return sampler(denoise, schedule, x_T, cond, noise, onlooker)
+
+
+def noise_of(shape: tuple[int, ...], seeds: Int[Tensor, " b"], cond: Condition) -> ImageNoise:
+    """The noise from which the images of these seeds are drawn for a condition."""
+    return ImageNoise(_stream(shape, cond), seeds)
 
 
 def balanced_labels(seeds: Int[Tensor, " b"], num_classes: int) -> Condition:

@@ -69,6 +69,24 @@ class SamplerStep(NamedTuple):
     x0: Tensor
 
 
+class Moment(NamedTuple):
+    """What there is to see of a walk at one of its times.
+
+    Attributes:
+        t: The time; 0 at the end.
+        x_t: The image then, [B, C, *size].
+        x0: The clean image that the denoiser saw in it, [B, C, *size]; at the end the sample itself.
+    """
+
+    t: float
+    x_t: Tensor
+    x0: Tensor
+
+
+Onlooker: TypeAlias = Callable[[Moment], None]
+"""Is shown every moment of a walk, from noise to sample. It changes nothing and asks no network."""
+
+
 @dataclass(frozen=True)
 class Walk:
     """What the steps of a sampler are planned for: one batch of images, on its way down one schedule.
@@ -144,11 +162,13 @@ class Sampler(ABC):
         grid: The times; None for a sampler that finds its own.
         prior: What x_T is drawn from.
         churn: Noise that is added on the way down, and removed by the step that follows; none by default.
+        one_step: Whether it leads from noise to the image at once, whatever the grid, so that there is nothing to look at in between.
     """
 
     grid: Grid | None = None
     prior: Prior = NormalPrior()
     churn: Churn = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
+    one_step: bool = False
 
     @abstractmethod
     def steps(self, walk: Walk) -> Step:
@@ -168,6 +188,10 @@ class Sampler(ABC):
             ValueError: It cannot.
         """
         self.steps(Walk(_unasked, schedule, self.chain(schedule), Condition(), torch.zeros(1, 1, 1, 1)))
+
+    def wanders(self, schedule: NoiseSchedule) -> bool:
+        """Whether there is something between noise and image that could be looked at; not where one step leads from one to the other."""
+        return not self.one_step and (self.grid is None or len(self.chain(schedule)) > 1)
 
     def chain(self, schedule: NoiseSchedule, begin: float | None = None) -> Chain:
         """The times of a walk down a schedule.
@@ -239,11 +263,16 @@ class Sampler(ABC):
         x_T: Shaped[Tensor, "b c *size"],
         cond: Condition,
         noise: Noise,
+        onlooker: Onlooker | None = None,
     ) -> Shaped[Tensor, "b c *size"]:
-        """Samples from x_T."""
+        """Samples from x_T, which an onlooker may watch as they emerge."""
         x = x_T
         for step in self.trajectory(denoise, schedule, x_T, cond.kept(), noise):
+            if onlooker is not None:
+                onlooker(Moment(step.t, x, step.x0))
             x = step.x_s
+        if onlooker is not None:
+            onlooker(Moment(0.0, x, x))
         return x
 
 

@@ -21,9 +21,11 @@ from difflab.runs.saved_checkpoints import own_code
 from difflab.runtime import Interruption
 from difflab.runtime.progress import Progress
 from difflab.runtime.signals import DRAWING, KEEPING, signals
+from difflab.sampling.drawer import Drawer
 from difflab.sampling.prompts import Conditions
 from difflab.sampling.sample_set import LIST, SampleSet, SamplingError, SamplingStopped
 from difflab.sampling.shards import Shards
+from difflab.sampling.trajectories import recorder_of, write_trajectory
 from difflab.types import Condition, Label, Readable
 
 if TYPE_CHECKING:
@@ -156,11 +158,13 @@ class Drawn:
         shards: The images.
         grid: a picture of the first ones.
         folder: Is held by this command until folder.end().
+        trajectory: Name -> file of how the first images emerged; nothing where that was not asked for.
     """
 
     shards: Shards
     grid: Path
     folder: SampleSet
+    trajectory: Mapping[str, Path]
 
 
 def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
@@ -177,6 +181,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
     meeting().roll_call({"model or settings": folder.plan.fingerprint, "difflab": own_code()})
     meeting().adjourn()
     processes.start()
+    recorder = recorder_of(job) if job.options.trajectory and processes.rank == 0 else None
     interruption = Interruption("", _MARGIN, TIMEOUT.total_seconds() / 60)
     interruption.connect()
     try:
@@ -187,7 +192,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
                 job.count,
                 options.first_seed,
                 job.conditions,
-                job.draw_batch(processes.device),
+                Drawer(job, processes.device, recorder),
                 processes.device,
                 interruption.requested,
                 progress,
@@ -199,7 +204,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
         folder.end()
         raise
     shards = Shards(folder.shards, job.count, options.first_seed)
-    grid = folder.path / "grid.png"
+    grid, trajectory = folder.path / "grid.png", {}
     if processes.rank == 0:
         first = shards.images(range(min(options.grid, len(shards))))
         shown = job.conditions.shown(first, options.first_seed + torch.arange(len(first)))
@@ -210,10 +215,14 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
                 file = folder.path / f"{name}{LIST}"
                 write_text(file, "".join(f"{' '.join(line.split())}\n" for line in lines))
                 folder.record(file.name, file)
-        except OSError as error:
+            if recorder is not None:
+                trajectory = write_trajectory(job, processes.device, recorder)
+        except BaseException as error:
             folder.end()
-            raise SamplingError(str(error)) from error
-    return Drawn(shards, grid, folder)
+            if isinstance(error, OSError):
+                raise SamplingError(str(error)) from error
+            raise
+    return Drawn(shards, grid, folder, trajectory)
 
 
 def write_drawn(job: SamplingJob, drawn: Drawn, formats: Mapping[str, Format]) -> dict[str, Path]:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from difflab.checkpoints.load import LoadedModel
-from difflab.config.build import build
 from difflab.features import to_uint8
-from difflab.features.quantization import finite
 from difflab.former_names import first, first_name
 from difflab.guidance import Guidance
 from difflab.metrics import Pairs, Protocol
 from difflab.networks import Compute, weights_sha256
 from difflab.runtime.foreign_code import foreign_code
-from difflab.samplers import Sampler, draw
-from difflab.sampling.draw import DrawBatch
+from difflab.samplers import Sampler
 from difflab.sampling.options import SamplingOptions
 from difflab.sampling.prompts import Conditions, Several
 from difflab.sampling.sample_set import SampleSet
 from difflab.schedules import NoiseSchedule
 from difflab.spaces import Space
 from difflab.training.callbacks import GuidanceCallback
-from difflab.types import Condition
 
 
 def guidance_fields(config: Mapping[str, Any], guidances: Mapping[str, Guidance]) -> dict[str, Any]:
@@ -116,10 +110,6 @@ def sampling_fields(
     }
 
 
-PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""Lightning's names -> the type in which the network computes, where that is not float32 throughout."""
-
-
 @dataclass(frozen=True)
 class SamplingJob:
     """A set of images that can be drawn: everything was read, built and checked.
@@ -157,6 +147,12 @@ class SamplingJob:
     def image_shape(self) -> tuple[int, ...]:
         """(C, *size) of what is drawn, as it is seen."""
         return self.model.space.decoded_shape(self.model.denoiser.image_shape)
+
+    @property
+    def first_seeds(self) -> torch.Tensor:
+        """Of the images that are drawn first together."""
+        first = self.options.first_seed
+        return torch.arange(first, first + min(self.options.batch_size, self.count))
 
     @property
     def num_classes(self) -> int:
@@ -247,27 +243,6 @@ class SamplingJob:
             "format": dict(self.options.format or {}),
             "plan": self.folder.plan.fingerprint,
         }
-
-    def draw_batch(self, device: torch.device) -> DrawBatch:
-        """seeds, condition -> uint8 images."""
-        denoiser = self.model.denoiser.to(device).eval()
-        self.compute.prepare(denoiser.network, device)
-        self.guidance.to(device)
-        space = self.model.space
-        space.to(device)
-        quantize = build(self.options.quantization)
-        dtype = PRECISIONS[self.options.precision]
-
-        @torch.no_grad()
-        def drawn(seeds: Tensor, cond: Condition) -> Tensor:
-            # around the whole walk, so that weights are converted once; the sampler's own arithmetic is not touched by it
-            with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
-                denoise = self.guidance.wrap_denoiser(denoiser)  # anew: it may remember the batch before
-                images = draw(denoise, denoiser.schedule, self.sampler, denoiser.image_shape, seeds, cond)
-            images = space.decode(images)
-            return quantize(images) if space.holds_pixels else finite(images)
-
-        return drawn
 
     def leave(self) -> None:
         """Takes the networks from the device: a further stage needs the room."""

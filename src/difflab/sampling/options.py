@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from difflab.config.options import Key, keys_of
-from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Word
+from difflab.config.values import FileOrFolder, Finite, Matching, Natural, NonNegative, Positive, Several, Word
 
 Node = Mapping[str, Any]
 """A part, or several by name, as a configuration describes them: plain, with `_target_`."""
@@ -53,6 +53,9 @@ class SamplingOptions:
         overwrite: Whether images that were drawn in another way are replaced.
         keep_shards: Whether the shards stay beside the formats.
         grid: Images in the picture.
+        trajectory: Moments of the walk from noise to the first images that are shown beside them; 0 for none.
+        animate: Node of the film that is made of the model; None for none.
+        frames: Of the film.
         accelerator: cpu, gpu or auto.
         devices: Processes on each node; None for as many as were started.
         num_nodes: Nodes; None for as many as were started.
@@ -125,6 +128,9 @@ class SamplingOptions:
     overwrite: bool = False
     keep_shards: bool = False
     grid: Positive = 64
+    trajectory: Natural = 0
+    animate: Annotated[Node | None, Key(inside={"images": Positive})] = None
+    frames: Several = 24
     accelerator: str = "auto"
     devices: Positive | None = None
     num_nodes: Positive | None = None

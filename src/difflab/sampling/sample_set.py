@@ -12,7 +12,8 @@ One folder holds one set: what plan.json and complete.json list of another set, 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ PLAN_FILE = "plan.json"
 LIST = ".txt"
 """Ending of the lists of what images were drawn for."""
 COMPLETE_FILE = "complete.json"
+BESIDE = "beside/"
+"""Beginning of the names of what is written beside a set: it goes when the set does, and the set is complete without it."""
 
 
 class SampleSet:
@@ -83,14 +86,7 @@ class SampleSet:
         """
         self._check_is_set()
         make_folder(self.shards.path)
-        try:
-            self._lock.acquire(timeout=0.5)
-        except Timeout:
-            raise SamplingError(
-                f"another process is drawing into {self.path}: wait for it, or choose out=elsewhere"
-            ) from None
-        except OSError as error:
-            raise SamplingError(f"{WriteError.of(self.path, error)} Or choose out=elsewhere") from error
+        self._take()
         before = self._before()
         same = before.get("num_samples") == num_samples
         try:
@@ -111,6 +107,25 @@ class SampleSet:
             self._complete_file.unlink(missing_ok=True)
         self._write_plan(num_samples, before.get("written", {}) if same else {})
         return outdated
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Takes the folder of a complete set, for one process at a time, to write something beside it."""
+        self._take()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def _take(self) -> None:
+        try:
+            self._lock.acquire(timeout=0.5)
+        except Timeout:
+            raise SamplingError(
+                f"another process is drawing into {self.path}: wait for it, or choose out=elsewhere"
+            ) from None
+        except OSError as error:
+            raise SamplingError(f"{WriteError.of(self.path, error)} Or choose out=elsewhere") from error
 
     def hold(self, before: SampleSet) -> None:
         """Keeps another folder for as long as this one: images of it are needed to draw those here."""
@@ -143,7 +158,8 @@ class SampleSet:
         """
         for name, path in written.items():
             self.record(name, path)
-        files = {name: self._relative(path) for name, path in self._listed().items()}
+        listed = self._listed().items()
+        files = {name: self._relative(path) for name, path in listed if not name.startswith(BESIDE)}
         write_json(self._complete_file, {"files": files, "request": in_words(request), "content": content})
 
     def finished(self, request: Mapping[str, Any]) -> dict[str, Path] | None:

@@ -17,7 +17,7 @@ from difflab.classifier import NoisyClassifier
 from difflab.former_names import Neutral
 from difflab.networks import Compute, KernelByKernel
 from difflab.noisy_model import DenoisingModel, check_shares_schedule
-from difflab.samplers import Sampler, draw
+from difflab.samplers import Onlooker, Sampler, draw
 from difflab.spaces import Pixels, Space
 from difflab.training.callbacks.guidance import GuidanceCallback
 from difflab.training.callbacks.sockets import EMACallback, ObjectiveCallback
@@ -66,11 +66,19 @@ class DiffusionModule(TrainedModule[DenoisingModel]):
     def configure_callbacks(self) -> list[pl.Callback]:
         return [self.objective, self.ema, self.guidance]
 
-    def sample(self, seeds: Int[Tensor, " b"], cond: Condition) -> Float[Tensor, "b c *size"]:
-        """One image per seed from the guided denoiser, with the weights that it has now, as it is seen."""
+    def sample(
+        self, seeds: Int[Tensor, " b"], cond: Condition, onlooker: Onlooker | None = None
+    ) -> Float[Tensor, "b c *size"]:
+        """One image per seed from the guided denoiser, with the weights that it has now, as it is seen.
+
+        Args:
+            seeds: One per image.
+            cond: What the images are drawn for.
+            onlooker: Is shown the walk, in the model's own units.
+        """
         denoise = self.guidance.wrap_denoiser(self.denoiser)
-        shape = self.denoiser.image_shape
-        return self.space.decode(draw(denoise, self.denoiser.schedule, self.sampler, shape, seeds, cond))
+        schedule, shape = self.denoiser.schedule, self.denoiser.image_shape
+        return self.space.decode(draw(denoise, schedule, self.sampler, shape, seeds, cond, onlooker=onlooker))
 
     def setup(self, stage: str) -> None:
         self.space.to(self.trainer.strategy.root_device)

@@ -166,6 +166,15 @@ def _uri(path: Path, side: int | None) -> str | None:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def opened(path: Path) -> Image.Image | None:
+    """A picture in colour; None for a file that is none."""
+    try:
+        with Image.open(path) as found:
+            return found.convert("RGB")
+    except (OSError, SyntaxError):
+        return None
+
+
 def _note(seeds: int, all_seeds: int, steps: int, all_steps: int, side: int | None, made: int, wanted: int) -> str:
     parts = []
     if steps < all_steps:
@@ -187,7 +196,7 @@ _GRID = re.compile(r"(.+)_(\d+)\.png")
 
 def grids_of(run: Path) -> dict[tuple[str, int], Path]:
     """(track, step) -> the grid that a run has drawn of it."""
-    found = {path: _GRID.fullmatch(path.name) for path in sorted(RunDirectory(run).samples.glob("*.png"))}
+    found = {path: _GRID.fullmatch(path.name) for path in RunDirectory(run).grids()}
     return {(match[1], int(match[2])): path for path, match in found.items() if match}
 
 

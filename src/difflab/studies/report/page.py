@@ -20,6 +20,7 @@ from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
 from difflab.studies.report.figure import difference, forest, outcomes, plainly, ratio, sentence
 from difflab.studies.report.grids import BYTES, Source, embedded, panels
 from difflab.studies.report.setup import configurations, protocols, setup
+from difflab.studies.report.strips import strips
 from difflab.studies.report.table import ablation_table
 from difflab.studies.report.table_markup import Html
 from difflab.studies.scale import scale_of
@@ -42,6 +43,7 @@ TITLES = {
     "differences": "Differences",
     "curves": "Curves",
     "samples": "Samples",
+    "strips": "From noise to image",
     "tradeoffs": "Trade-offs",
     "times": "Loss over time",
     "protocol": "Protocol",
@@ -91,6 +93,7 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Those that have something to show."""
     empty = {
         "samples": not shown["grids"].panels,
+        "strips": not shown["strips"],
         "tradeoffs": not shown["tradeoffs"],
         "times": not shown["times"].plot and not shown["times"].unlike,
         "changes": not shown["changes"],
@@ -160,7 +163,8 @@ def _curves(
 def _samples(rows: Sequence[Trained], limit: int) -> dict[str, Any]:
     sources = [Source(row.label, row.look, row.runs, row.track) for row in rows] if limit else []
     grids = embedded(panels(sources), limit)
-    return {"grids": grids, "grids_data": script_safe({"steps": grids.steps, "images": grids.images})}
+    data = script_safe({"steps": grids.steps, "images": grids.images})
+    return {"grids": grids, "grids_data": data, "strips": strips(sources)}
 
 
 def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> dict[str, Any]:
