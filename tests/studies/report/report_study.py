@@ -163,6 +163,8 @@ def write_run(run: Path, name: str, seed: int, complete: bool, grids: bool, line
         (run / "samples").mkdir()
         for step in (s for s in SHOWN if s <= last):
             _grid(noise, step).save(run / "samples" / f"warm_up_{step:08d}.png")
+        if complete:
+            _grid(noise, 300).save(run / "samples" / f"trajectory_{STEPS:08d}.png")
 
 
 def _starts(seed: int, last: int, complete: bool) -> list[dict]:

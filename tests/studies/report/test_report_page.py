@@ -32,7 +32,11 @@ class Page(HTMLParser):
         given = dict(attrs)
         self.tags.append(tag)
         self._silent = tag in ("script", "style")
-        self.loads += [(tag, v) for k, v in attrs if k in ("src", "href", "srcset", "action") and not v.startswith("#")]
+        self.loads += [
+            (tag, v)
+            for k, v in attrs
+            if k in ("src", "href", "srcset", "action") and not v.startswith(("#", "data:image/"))
+        ]
         if "data-row" in given and "data-value" in given:
             self.cells[given["data-row"], given["data-metric"], given["data-field"]] = given["data-value"]
 
