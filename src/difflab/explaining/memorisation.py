@@ -21,6 +21,7 @@ from difflab.explaining.subject import Subject
 from difflab.features import FeatureExtractor, best_available
 from difflab.features.embed import embed
 from difflab.pictures import COLOUR_BLIND_SAFE
+from difflab.sampling.drawer import Drawer
 
 SHOWN, NEIGHBOURS = 8, 3
 TRAINED, JUDGED = 10_000, 2_000
@@ -159,7 +160,7 @@ def _features(images: Tensor, extractor: FeatureExtractor) -> Tensor:
 
 def _drawn(subject: Subject, count: int) -> Tensor:
     """Images of the first seeds, as sample.py draws them."""
-    draw = subject.job.draw_batch(subject.device)
+    draw = Drawer(subject.job, subject.device)
     batches = subject.seeds(count).split(subject.job.options.batch_size)
     return torch.cat([draw(seeds, subject.cond(seeds)).cpu() for seeds in batches])
 
