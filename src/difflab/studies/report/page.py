@@ -8,12 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from difflab.explaining import Rival, compared
 from difflab.files import write_text
 from difflab.formatting import duration, full, probability, scaled, short
 from difflab.pages import Look, looks, render, script_safe
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.state import CellState
 from difflab.studies.history import History, read_history
+from difflab.studies.planning.confounds import DRAW, drawing
 from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, tradeoffs
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
@@ -44,6 +46,7 @@ TITLES = {
     "curves": "Curves",
     "samples": "Samples",
     "strips": "From noise to image",
+    "noise": "Noise and weights",
     "tradeoffs": "Trade-offs",
     "times": "Loss over time",
     "protocol": "Protocol",
@@ -78,6 +81,12 @@ def content(evidence: Evidence, states: Sequence[CellState], pictures: int = BYT
         **_answered(answers),
         "protocols": protocols(evidence),
         "changes": configurations(evidence),
+        "noise": compared(
+            [
+                Rival(arm.row.label, look[name], arm.config, drawing(arm.row.draw)[DRAW])
+                for name, arm in evidence.arms.items()
+            ]
+        ),
         "tradeoffs": tradeoffs(evidence, look),
         "times": time_losses(rows, histories, study.alpha),
         "quarters": QUARTERS,
@@ -94,6 +103,7 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     empty = {
         "samples": not shown["grids"].panels,
         "strips": not shown["strips"],
+        "noise": shown["noise"] is None,
         "tradeoffs": not shown["tradeoffs"],
         "times": not shown["times"].plot and not shown["times"].unlike,
         "changes": not shown["changes"],
