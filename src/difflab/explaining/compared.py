@@ -9,15 +9,12 @@ from typing import Any
 
 from difflab.config.groups import ConfigError
 from difflab.config.trust import read_back
-from difflab.explaining.plots import Told, of_grids, of_schedules, of_training, overlaid, without_weight
+from difflab.explaining.plots import Told, of_grids, of_schedules, of_training, overlaid, together, without_weight
 from difflab.explaining.row import Row, row_of
 from difflab.pages import Look, Plot
 from difflab.reading.json import dumps
 
 PARTS = ("schedule", "parameterization", "objective", "sampler")
-
-NAMES = 3
-"""Rows that are named where several have the same noise; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def compared(rivals: Sequence[Rival]) -> Compared | None:
         return None
     found, notes = list[tuple[Row, Look]](), list[str]()
     for same in alike.values():
-        name = _name(same)
+        name = together([one.label for one in same])
         try:
             row = _row(name, _parts(same[0]))
         except (ConfigError, ValueError, OSError) as error:
@@ -100,8 +97,3 @@ def _of_grid(draw: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         name = "steps" if key == "steps" else key.removeprefix("sampler.grid.")
         if name != key or key == "steps":
             yield name, int(value) if value.isdigit() else value
-
-
-def _name(same: Sequence[Rival]) -> str:
-    shown = ", ".join(one.label for one in same[:NAMES])
-    return shown if len(same) <= NAMES else f"{shown} + {len(same) - NAMES}"

@@ -18,6 +18,9 @@ from difflab.pages.figure import DASHES
 HEIGHT, GRID_ROW, LIMIT = 330, 30, 20.0
 """Pixels of a plot, and of a row of the grids; the largest log-SNR that is shown, to either side."""
 
+NAMES = 3
+"""Rows that are named where several are one line."""
+
 MOST_TICKS = 101
 """On a curve; more of them would be a band."""
 
@@ -161,15 +164,26 @@ def _lines(
     y: Mapping[str, Any],
     over: Sequence[Mapping[str, Any]] = (),
 ) -> Plot:
-    traces = []
+    alike: dict[tuple[tuple[float, ...], ...], list[Told]] = {}
     for one, curve in zip(rows, curves, strict=True):
         if curve is not None and len(curve.x):
-            thin, label = curve.thinned(), one.row.name
-            xs, ys = _short(thin.x), _short(thin.y)
-            hover = [f"{label}\n{_at(x)} = {a:.4g}: {b:.4g}" for a, b in zip(xs, ys, strict=True)]
-            traces.append(trace(label, one.look, "line", xs, ys, name=label, dash=one.look.dash, hover=hover, width=2))
+            thin = curve.thinned()
+            alike.setdefault((tuple(_short(thin.x)), tuple(_short(thin.y))), []).append(one)
+    traces = []
+    for (xs, ys), same in alike.items():
+        label, look = together([one.row.name for one in same]), same[0].look
+        hover = [f"{label}\n{_at(x)} = {a:.4g}: {b:.4g}" for a, b in zip(xs, ys, strict=True)]
+        traces.append(trace(same[0].row.name, look, "line", xs, ys, name=label, dash=look.dash, hover=hover, width=2))
     layout = {"x": x, "y": y, "legend": True}
-    return plot(name, [*traces, *over], layout, f"{TITLES[name]}, of {', '.join(one['row'] for one in traces)}", HEIGHT)
+    return plot(
+        name, [*traces, *over], layout, f"{TITLES[name]}, of {'; '.join(one['name'] for one in traces)}", HEIGHT
+    )
+
+
+def together(names: Sequence[str]) -> str:
+    """Of rows that are one line: the first ones by name, the others counted."""
+    shown = ", ".join(names[:NAMES])
+    return shown if len(names) <= NAMES else f"{shown} + {len(names) - NAMES}"
 
 
 def _at(x: Mapping[str, Any]) -> str:

@@ -47,6 +47,8 @@ def test_other_steps_of_drawing_are_another_grid():
     assert found is not None
     (grid,) = [one for one in found.plots if one.name == "noise-grid"]
     assert "a: 25 steps; b: 10 steps" in grid.says
+    (alpha,) = [one for one in found.plots if one.name == "noise-alpha"]
+    assert re.findall(r'"name":"([^"]+)"', alpha.figure) == ["a, b"]  # one line, which hides none
 
 
 def test_what_cannot_be_built_is_left_out_with_a_note():
