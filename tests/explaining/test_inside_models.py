@@ -79,11 +79,11 @@ def test_chains_are_one_until_they_part():
         assert len({tuple(image.flatten().tolist()) for image in images}) == 6
         spread.append(images.std(0).mean().item())
     assert spread[2] < 0.75 * spread[0]
-    # parted at x_t, x_0 has the variance that the exact posterior leaves to it
+    # parted at x_t, x_0 has at most the deviation that the exact posterior leaves to it; six steps of the smaller variance have less
     alpha, sigma = (float(level) for level in schedule(torch.tensor([0.2], dtype=torch.float64)))
     left = 0.3 * sigma / math.sqrt((alpha * 0.3) ** 2 + sigma**2)
     *_, many = parted(sampler, denoise, schedule, x_T, (Condition(), Condition()), seed, 0.2, 400)
-    assert many.std(0).mean().item() == pytest.approx(left, rel=0.15)
+    assert 0.5 * left < many.std(0).mean().item() < 1.05 * left
 
 
 def test_an_image_is_its_own_nearest_and_another_one_is_found_without_it():
