@@ -1,5 +1,7 @@
 """The studies of claims: each asks one thing of one small model, is told what the literature says, and can be planned."""
 
+import csv
+import io
 from functools import cache
 
 import pytest
@@ -95,6 +97,26 @@ def test_its_readme_says_what_is_claimed_done_and_found(name):
 
 def test_claims_were_run():
     assert len(RUN) >= 6
+
+
+def test_the_table_of_all_has_the_verdicts_of_each():
+    """What was written into the README by `claims table` is what the studies' own tables say."""
+    text = (experiments_directory() / "claims" / "README.md").read_text(encoding="utf-8").replace("\\", "")
+    lines = [[cell.strip(" *") for cell in line.split(" | ")] for line in text.splitlines() if line.startswith("| ")]
+    told = {(line[0].strip("| "), line[1], line[2]): line for line in lines[2:]}
+    for name, study in STUDIES.items():
+        found = {}
+        if name in RUN:
+            table = (experiments_directory() / "claims" / name / "results" / "table.csv").read_text(encoding="utf-8")
+            found = {line["row"]: line for line in csv.DictReader(io.StringIO(table)) if line["decides"] == "1"}
+        for row in study.compared():
+            line = told.pop((name, row.label, study.rows[row.against].label))
+            verdict = line[6].partition(",")[0]
+            assert verdict == (found[row.name]["verdict"] if found else "not run"), (name, row.name)
+            if found:
+                said = float(line[4].split()[0])
+                assert said == pytest.approx(float(found[row.name]["delta"]), rel=0.06, abs=0.06), (name, row.name)
+    assert not told
 
 
 @pytest.mark.slow
