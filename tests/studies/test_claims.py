@@ -112,7 +112,7 @@ def test_the_table_of_all_has_the_verdicts_of_each():
         for row in study.compared():
             line = told.pop((name, row.label, study.rows[row.against].label))
             verdict = line[6].partition(",")[0]
-            assert verdict == (found[row.name]["verdict"] if found else "not run"), (name, row.name)
+            assert verdict in ([found[row.name]["verdict"]] if found else ["not run", "interim"]), (name, row.name)
             if found:
                 said = float(line[4].split()[0])
                 assert said == pytest.approx(float(found[row.name]["delta"]), rel=0.06, abs=0.06), (name, row.name)
