@@ -63,6 +63,18 @@ MATHEMATICS = {
     "likelihoods": {"types", "noise", "process", "schedules", "objectives", "samplers"},
     "ema": {"sharding", "buffers"},
     "conditioning": {"types", "noise", "process", "schedules"},
+    # whole methods, each in one file: model, objective and networks
+    "rivals": {
+        "types",
+        "noise",
+        "process",
+        "schedules",
+        "parameterizations",
+        "networks",
+        "noisy_model",
+        "objectives",
+        "likelihoods",
+    },
 }
 TEXT_AND_FILES = {"files", "formatting", "reading", "former_names", "on_demand", "suggest"}
 BELOW_DATA = {*TEXT_AND_FILES, "runtime", "types", "noise"}

@@ -166,6 +166,7 @@ SEVERAL = ("ema", "guidance", "embedder", "conditioning", "conditions")
 GROUPS = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir())
 NO_CHOICE = {
     "module/plain": "for a model and an objective of one's own: tests/plugins",
+    "module/generator": "for a model that draws in one pass: experiment/rivals",
     "space/pixels": "the default, which says nothing",
     "ema/posthoc": "an average for sample.py, made of the snapshots of a track",
 }
@@ -245,7 +246,7 @@ def test_every_package_of_choices_has_a_group():
     files = {Path(package.__file__) for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     mirrored = {path.parent for path in files if path.name == "__init__.py"}  # a family in one module is mirrored, too
     rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "evaluation", "reading", "runs")
-    machinery = {root / name for name in (*rooms, "runtime", "sampling", "studies", "training")}
+    machinery = {root / name for name in (*rooms, "rivals", "runtime", "sampling", "studies", "training")}
     inside = {path for path in packages for above in machinery if above in path.parents} | {root / "data/packing"}
     assert packages - machinery - inside == mirrored
 

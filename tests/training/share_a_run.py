@@ -1,6 +1,7 @@
 """A script for torchrun: does what a plan says, one after the other, in each of its processes.
 
-[["train", [override, ...]], ["rewind", root, step], ["keep", root, copy], ["layouts"], ["die", rank, step]]
+[["train", [override, ...]], ["train as said", [override, ...]], ["rewind", root, step], ["keep", root, copy], ["layouts"],
+["die", rank, step]]
 """
 
 import json
@@ -101,5 +102,7 @@ if __name__ == "__main__":
     for what, *arguments in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         if what == "train":
             train(composed("train", *SMALL, *arguments[0]))
+        elif what == "train as said":
+            train(composed("train", *arguments[0]))
         else:
             {"rewind": rewind, "keep": keep, "layouts": layouts, "die": die}[what](*arguments)

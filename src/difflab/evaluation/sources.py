@@ -121,6 +121,8 @@ class GeneratedImages(EvaluatedImages):
     def images(self, processes: Processes) -> LabelledSource:
         drawn = draw_job(self._job, processes)
         self._taken, self.seen = drawn.folder, drawn.shards
+        if drawn.seconds_per_image is not None:
+            self.about["seconds_per_image"] = drawn.seconds_per_image
         return drawn.shards
 
     def trained_on(self) -> ImageDataset:

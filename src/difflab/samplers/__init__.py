@@ -5,6 +5,7 @@ from difflab.samplers.ddpm import DDPM
 from difflab.samplers.draw import balanced_labels, draw, draw_from, noise_of, shares
 from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
+from difflab.samplers.one_pass import OnePass
 from difflab.samplers.recorder import Moments, Recorder
 from difflab.samplers.sampler import (
     Moment,
@@ -26,6 +27,7 @@ __all__ = [
     "Moment",
     "Moments",
     "NormalPrior",
+    "OnePass",
     "Onlooker",
     "Prior",
     "Recorder",

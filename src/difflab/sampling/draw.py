@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,7 +52,7 @@ def draw_missing(
     progress: Progress,
     overwrite: bool = False,
     keep_shards: bool = True,
-) -> None:
+) -> float | None:
     """Draws the shards that are not there yet.
 
     All processes must call it; process 0 holds the folder until it has called `folder.end()`.
@@ -67,12 +69,15 @@ def draw_missing(
         overwrite: Throws away other images that are there.
         keep_shards: False if `folder.drop_shards()` may remove the shards later.
 
+    Returns:
+        Seconds per image, writing included: the median over the shards that this process has drawn; None if it had none to draw.
+
     Raises:
         SamplingStopped: It was interrupted.
         SamplingError: On every process, if one of them could not go on.
     """
     size = folder.shards.batch_size
-    count = min(size, num_samples)
+    count, took = min(size, num_samples), list[float]()
     missing = _missing(folder, num_samples, device, progress, overwrite, keep_shards)
     drawn = num_samples - sum(min(size, num_samples - k * size) for k in missing)
     with progress.task("sampling", num_samples, done=drawn) as task:
@@ -81,8 +86,9 @@ def draw_missing(
             failure = None
             for k in mine:
                 first = first_seed + k * size
-                seeds = torch.arange(first, first + count, device=device)
+                seeds, begun = torch.arange(first, first + count, device=device), time.perf_counter()
                 failure = _drawn(folder, k, seeds, conditions(seeds), draw_batch)
+                took.append((time.perf_counter() - begun) / count)
             _fail_together(failure, device)
             done = missing[turn : turn + world_size()]
             drawn += sum(min(size, num_samples - k * size) for k in done)
@@ -90,6 +96,7 @@ def draw_missing(
             if stop() and drawn < num_samples:
                 raise SamplingStopped(f"{drawn} of {num_samples} drawn; run the same command again")
     _fail_together(_incomplete(folder, num_samples) if rank() == 0 else None, device)
+    return median(took) if took else None
 
 
 def _missing(
@@ -159,12 +166,14 @@ class Drawn:
         grid: a picture of the first ones.
         folder: Is held by this command until folder.end().
         trajectory: Name -> file of how the first images emerged; nothing where that was not asked for.
+        seconds_per_image: That drawing took, of a cascade its last stage; None if all were there.
     """
 
     shards: Shards
     grid: Path
     folder: SampleSet
     trajectory: Mapping[str, Path]
+    seconds_per_image: float | None = None
 
 
 def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
@@ -187,7 +196,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
     try:
         with signals.held():
             signals.enter(DRAWING)
-            draw_missing(
+            seconds = draw_missing(
                 folder,
                 job.count,
                 options.first_seed,
@@ -222,7 +231,7 @@ def draw_job(job: SamplingJob, processes: Processes) -> Drawn:
             if isinstance(error, OSError):
                 raise SamplingError(str(error)) from error
             raise
-    return Drawn(shards, grid, folder, trajectory)
+    return Drawn(shards, grid, folder, trajectory, seconds)
 
 
 def write_drawn(job: SamplingJob, drawn: Drawn, formats: Mapping[str, Format]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from difflab.evaluation.results import declared, label
 from difflab.metrics import MetricInfo, ProtocolMismatch, check_comparable
 from difflab.reading import parse_json, read_text
 from difflab.runs import RunDirectory
-from difflab.studies.execution.state import notes_of
+from difflab.studies.execution.state import notes_of, seconds_of
 from difflab.studies.planning.plan import Cell, Facts, Plan
 from difflab.studies.spec import Row, Study, StudyError
 
@@ -30,12 +30,14 @@ class Replicate:
         run: Directory of the run.
         measurements: Metric -> the number that evaluate.py found.
         notes: What evaluate.py had to say of them.
+        seconds_per_image: That drawing took, on the machine of the evaluation; None for images of an earlier version.
     """
 
     seed: int
     run: Path
     measurements: Mapping[str, Measurement]
     notes: tuple[str, ...] = ()
+    seconds_per_image: float | None = None
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ def _replicate(plan: Plan, cell: Cell, file: Path) -> Replicate:
             measurements[metric] = declared(of_it[0], stated, f"{where}: {file}", study=True)
         except ValueError as error:
             raise StudyError(str(error)) from error
-    return Replicate(cell.seed, training.directory, measurements, notes_of(subject))
+    return Replicate(cell.seed, training.directory, measurements, notes_of(subject), seconds_of(subject))
 
 
 def _check_untouched(results: Results, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -276,6 +276,12 @@ def notes_of(subject: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
 
+def seconds_of(subject: Mapping[str, Any]) -> float | None:
+    """The seconds that an image took to be drawn, by the same; None where nobody has looked at the clock."""
+    seconds = subject.get("seconds_per_image")
+    return seconds if isinstance(seconds, float) else None
+
+
 def told_notes(of: Mapping[tuple[str, int], Sequence[str]]) -> list[str]:
     """A sentence for each note, with the rows and seeds that have it.
 

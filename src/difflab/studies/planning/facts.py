@@ -21,6 +21,7 @@ from difflab.config.options import of_first_stage
 from difflab.config.resolve import resolve_options, resolve_row
 from difflab.config.resolved import ResolvedConfig, dotted, leaves
 from difflab.networks import Network
+from difflab.noisy_model import DenoisingModel
 from difflab.sampling import SamplingOptions
 from difflab.sampling.build import plan_job
 from difflab.studies.planning.counting import NetworkCount, count_calls, count_network, half_life_images
@@ -51,7 +52,7 @@ class RowFacts:
             count, calls = self._count(config), self._sampling_calls(config, drawing)
         batch, steps = config["data"]["batch_size"], config["trainer"]["max_steps"]
         return Facts(
-            parameters=count.parameters,
+            parameters=self.parameters(row),
             training_flops=count.training_flops,
             forward_flops=count.forward_flops,
             sampling_calls=calls,
@@ -67,8 +68,8 @@ class RowFacts:
         return self._network(row.config)
 
     def parameters(self, row: ResolvedConfig) -> int:
-        """How many are trained; without counting FLOPs, hence soon."""
-        return sum(p.numel() for p in self._network(row.config).parameters() if p.requires_grad)
+        """How many are trained, of what images are not drawn with as well (a discriminator); without counting FLOPs, hence soon."""
+        return sum(p.numel() for p in self._model(row.config).parameters() if p.requires_grad)
 
     def total_flops(self, row: ResolvedConfig) -> float:
         """FLOPs of the training."""
@@ -83,6 +84,10 @@ class RowFacts:
                 self._networks[key] = build(config["network"])
         return self._networks[key]
 
+    def _model(self, config: Mapping[str, Any]) -> DenoisingModel:
+        """What a row trains; its network has no values."""
+        return build({**config["module"]["denoiser"], "network": self._network(config)})
+
     def _count(self, config: Mapping[str, Any]) -> NetworkCount:
         classes = config["data"]["num_classes"]
         key = json.dumps([config["network"], classes], sort_keys=True)
@@ -93,7 +98,7 @@ class RowFacts:
     def _sampling_calls(self, config: Mapping[str, Any], drawing: Sequence[str]) -> int:
         """Calls of the network for an image, by walking once through each way of drawing."""
         options = _options(tuple(drawing))
-        denoiser = build({**config["module"]["denoiser"], "network": self._network(config)})
+        denoiser = self._model(config)
         own = dict(config["guidance"] or {})
         model = LoadedModel(
             denoiser,
@@ -110,7 +115,7 @@ class RowFacts:
             guidance = None if options.guidance is None else _without_networks(asked)
             options = replace(options, guidance=guidance, scale=None)
         job = plan_job(options, model, Path())
-        key = json.dumps([job.config[part] for part in ("schedule", "sampler", "guidance")], sort_keys=True)
+        key = json.dumps([job.config.get(part) for part in ("schedule", "sampler", "guidance")], sort_keys=True)
         if key not in self._calls:
             self._calls[key] = count_calls(job.sampler, denoiser.schedule, list(job.guidance.guidances.values()))
         return self._calls[key]

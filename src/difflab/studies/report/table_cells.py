@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from difflab.evaluation import Target
 from difflab.formatting import NOTHING, decimals, probability, rounded, scaled, signed
 from difflab.metrics import MetricInfo
+from difflab.studies.evidence import Arm
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report import table as marks
 from difflab.studies.report.table import AblationTable, Line, Mark
@@ -96,6 +98,8 @@ def _columns(table: AblationTable) -> list[Column]:
         Column("parameters", "parameters"),
         Column("FLOPs / image", "training_flops"),
     ]
+    if any(drawing_seconds(line.arm) for line in lines):
+        columns.append(Column("s / image drawn", "seconds_per_image"))
     if any(decides in line.published for line in lines):
         columns += [Column("published", "published"), Column("published Δ", "published_delta")]
     return columns
@@ -209,6 +213,17 @@ def _flops(table: AblationTable, line: Line) -> Content:
     return Content(scaled(line.arm.facts.training_flops), line.arm.facts.training_flops)
 
 
+def drawing_seconds(arm: Arm) -> float | None:
+    """That an image took to be drawn: the median over the seeds of which it is known."""
+    known = [one.seconds_per_image for one in arm.replicates.values() if one.seconds_per_image is not None]
+    return median(known) if known else None
+
+
+def _drawing(table: AblationTable, line: Line) -> Content:
+    seconds = drawing_seconds(line.arm)
+    return Content(NOTHING) if seconds is None else Content(f"{seconds:.2g}", seconds)
+
+
 def _cited(table: AblationTable, row: CitedRow, column: Column) -> Content:
     """Numbers stand in their metrics' columns, as in a paper's table; the mean of the CSV they are not, and so they carry no value."""
     if column.field == "label":
@@ -256,6 +271,7 @@ _WRITERS: Mapping[str, Callable[[AblationTable, Line], Content]] = {
     "verdict": _verdict,
     "parameters": _parameters,
     "training_flops": _flops,
+    "seconds_per_image": _drawing,
     "published": _published,
     "published_delta": _published_delta,
 }

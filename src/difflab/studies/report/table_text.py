@@ -13,7 +13,7 @@ from difflab.evaluation import Target
 from difflab.formatting import aligned, full
 from difflab.studies.nodes import CitedRow
 from difflab.studies.report.table import AblationTable, Line, Mark
-from difflab.studies.report.table_cells import Content, Grid, grid
+from difflab.studies.report.table_cells import Content, Grid, drawing_seconds, grid
 from difflab.studies.spec import Study
 from difflab.studies.statistics import RULE
 
@@ -113,7 +113,7 @@ COLUMNS: tuple[str, ...] = (
     "on_average", "p_average_holm", "better_seeds", "worse_seeds", "failed_seeds", "spread", "spread_against", "spread_unit",
     "worst_seed", "worst_delta", "rule",
     "published", "published_delta", "published_source", "published_confidence",
-    "parameters", "training_flops", "forward_flops", "sampling_calls", "images", "samples", "fingerprint",
+    "parameters", "training_flops", "forward_flops", "sampling_calls", "images", "samples", "fingerprint", "seconds_per_image",
 )  # fmt: skip
 """fingerprint is that of the protocol without the sampling seeds; delta to rule stand in the lines of the deciding metric alone, in the
 metric's unit or, where delta_unit says so, in per cent. p is Student's, of a row by itself; p_holm is what decides."""
@@ -173,6 +173,7 @@ def _values(table: AblationTable, line: Line, metric: str) -> Mapping[str, objec
         "forward_flops": arm.facts.forward_flops,
         "sampling_calls": arm.facts.sampling_calls,
         "images": arm.facts.images,
+        "seconds_per_image": drawing_seconds(arm),
     }
     if found is not None:
         values |= {"mean": found.value, "low": found.low, "high": found.high}
