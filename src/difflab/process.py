@@ -83,8 +83,8 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     Two draws of normal noise are nearly perpendicular, and all between them is as long as they are: normal noise again, which a straight
     line is not. Where they point the same way it is the straight line.
     """
-    flat = [x.double().flatten(1) for x in (a, b)]
-    cosine = torch.nn.functional.cosine_similarity(*flat).clamp(-1, 1)
+    first, second = (x.double().flatten(1) for x in (a, b))
+    cosine = torch.nn.functional.cosine_similarity(first, second).clamp(-1, 1)
     angle = torch.arccos(cosine)
     bent = torch.sin(angle) > 1e-6
     sine = torch.where(bent, torch.sin(angle), 1.0)
