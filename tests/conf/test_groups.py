@@ -246,7 +246,9 @@ def test_every_package_of_choices_has_a_group():
     files = {Path(package.__file__) for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     mirrored = {path.parent for path in files if path.name == "__init__.py"}  # a family in one module is mirrored, too
     rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "evaluation", "reading", "runs")
-    machinery = {root / name for name in (*rooms, "rivals", "runtime", "sampling", "studies", "training")}
+    machinery = {
+        root / name for name in (*rooms, "explaining", "pages", "rivals", "runtime", "sampling", "studies", "training")
+    }
     inside = {path for path in packages for above in machinery if above in path.parents} | {root / "data/packing"}
     assert packages - machinery - inside == mirrored
 
