@@ -29,7 +29,9 @@ STUDY = {
     "overrides": [*SMALL[1:], *SHORT],
     "prepare": {
         "experiment": "digits_classifier",
-        "overrides": ["network.width=16", "trainer.max_steps=2", "eval.every=2", "data.batch_size=8", "data.num_workers=0"],
+        "overrides": [
+            *(word for word in (*SMALL, *SHORT) if word.startswith("schedule")),  # that of the model it guides
+            "network.width=16", "trainer.max_steps=2", "eval.every=2", "data.batch_size=8", "data.num_workers=0"],
     },
     "evaluation": {
         "decides": "fd_digits",
