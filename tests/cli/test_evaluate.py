@@ -103,7 +103,7 @@ def test_what_is_published_stands_beside_ours_with_what_differs(runs):
 
 def test_another_metric_is_added_and_nothing_is_drawn_again(runs, monkeypatch):
     first = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW))
-    monkeypatch.setattr("difflab.sampling.job.draw", lambda *_: pytest.fail("an image was drawn again"))
+    monkeypatch.setattr("difflab.sampling.drawer.draw_from", lambda *_, **__: pytest.fail("an image was drawn again"))
     second = results_of(evaluated(f"checkpoint={runs[0].run.path}", *FEW, "metric=[density_coverage]"))
     names = {m.metric for m in second.measurements}
     assert names >= {m.metric for m in first.measurements} | {"density_digits", "coverage_digits"}
@@ -355,7 +355,7 @@ WRONG = [
 def test_wrong_input_is_named_before_any_image_is_drawn(
     runs, images, tmp_path, monkeypatch, capsys, overrides, message
 ):
-    monkeypatch.setattr("difflab.sampling.job.draw", lambda *_: pytest.fail("an image was drawn"))
+    monkeypatch.setattr("difflab.sampling.drawer.draw_from", lambda *_, **__: pytest.fail("an image was drawn"))
     monkeypatch.chdir(tmp_path)
     floats = np.zeros((9, 8, 8, 1), np.float32)
     floats[3, 0, 0, 0] = np.nan

@@ -29,7 +29,7 @@ from difflab.runs.info import info
 from difflab.samplers import DDIM, DDPM, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.sampling import SamplingOptions
-from difflab.sampling import job as set_plan
+from difflab.sampling import drawer
 from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
 from difflab.types import Condition, Label
@@ -412,16 +412,16 @@ def test_a_protocol_says_what_the_images_are_and_not_how_they_were_made(outcome,
 
 def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(outcome, tmp_path, monkeypatch, capsys):
     whole = drawn(outcome, tmp_path / "whole", "batch_size=2")
-    draw = set_plan.draw
+    draw = drawer.draw_from
     seen = []
 
-    def told_to_stop(denoise, schedule, sampler, shape, seeds, cond):
-        seen.append(seeds.tolist())
+    def told_to_stop(noise, *what, **more):
+        seen.append(noise.number.tolist())
         if len(seen) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return draw(denoise, schedule, sampler, shape, seeds, cond)
+        return draw(noise, *what, **more)
 
-    monkeypatch.setattr(set_plan, "draw", told_to_stop)
+    monkeypatch.setattr(drawer, "draw_from", told_to_stop)
     with pytest.raises(SystemExit) as exit_:
         drawn(outcome, tmp_path / "stopped", "batch_size=2")
     assert exit_.value.code == 75

@@ -42,7 +42,7 @@ HELP = """$program: from a question to a table with error bars
   Options of table
     missing=allow            also with rows whose seeds are not all there; a report shows what there is, and says what is missing
   Option of report
-    pictures=150             kilobytes of samples in the page at most (1400 without it); 0 leaves them out"""
+    pictures=150             kilobytes of samples and strips in the page at most (2000 without it); 0 leaves them out"""
 
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "plan": ("study_runs", ("--json",)),

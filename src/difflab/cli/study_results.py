@@ -65,7 +65,9 @@ def report(request: Request) -> None:
 
     given = request.options.get("pictures", "")
     if given and not given.isdigit():
-        raise ValueError(f"pictures={given}: expected kilobytes of samples in the page at most, or 0 for none")
+        raise ValueError(
+            f"pictures={given}: expected kilobytes of samples and strips in the page at most, or 0 for none"
+        )
     plan, evidence, found = _found(request)
     if not any(arm.replicates for arm in evidence.arms.values()):
         raise StudyError(execution.why_no_result(plan))

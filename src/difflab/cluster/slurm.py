@@ -250,7 +250,7 @@ class SlurmExecutor(submitit.SlurmExecutor):
     def _refusal(self, said: str) -> str:
         """Why sbatch refuses, in its words, with the partitions that there are if that was the trouble."""
         hint, asked = "", str(self.parameters.get("partition") or "")
-        if "partition" in said:
+        if "partition" in said and shutil.which("sinfo"):
             known = subprocess.run(
                 ["sinfo", "-h", "-o", "%R"], capture_output=True, encoding="utf-8", errors="replace"
             ).stdout.split()

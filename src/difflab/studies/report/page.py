@@ -20,7 +20,7 @@ from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, trad
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
 from difflab.studies.report.figure import difference, forest, outcomes, plainly, ratio, sentence
-from difflab.studies.report.grids import BYTES, Source, embedded, panels
+from difflab.studies.report.grids import Source, embedded, panels
 from difflab.studies.report.setup import configurations, protocols, setup
 from difflab.studies.report.strips import strips
 from difflab.studies.report.table import ablation_table
@@ -57,8 +57,11 @@ TITLES = {
 
 FOLDED_FROM = 16
 
+PICTURES, STRIPS = 2_000_000, 0.3
+"""Bytes of all pictures in the page at most, and the share of them that strips have; the others are samples."""
 
-def content(evidence: Evidence, states: Sequence[CellState], pictures: int = BYTES) -> dict[str, Any]:
+
+def content(evidence: Evidence, states: Sequence[CellState], pictures: int = PICTURES) -> dict[str, Any]:
     study = evidence.study
     decides = study.evaluation.decides
     info = evidence.info(decides)
@@ -172,9 +175,10 @@ def _curves(
 
 def _samples(rows: Sequence[Trained], limit: int) -> dict[str, Any]:
     sources = [Source(row.label, row.look, row.runs, row.track) for row in rows] if limit else []
-    grids = embedded(panels(sources), limit)
+    of_strips = round(STRIPS * limit)
+    grids = embedded(panels(sources), limit - of_strips)
     data = script_safe({"steps": grids.steps, "images": grids.images})
-    return {"grids": grids, "grids_data": data, "strips": strips(sources)}
+    return {"grids": grids, "grids_data": data, "strips": strips(sources, of_strips)}
 
 
 def _costs(rows: Sequence[Trained], histories: Mapping[str, Mapping[int, History]]) -> dict[str, Any]:
@@ -224,10 +228,10 @@ def write_report(
     Args:
         states: Of all cells of the study.
         written: The date that the page bears; today's if None.
-        pictures: Bytes of all samples in the page at most, None for `grids.BYTES`; 0 leaves them out.
+        pictures: Bytes of all samples and strips in the page at most, None for `PICTURES`; 0 leaves them out.
     """
     path = Path(path)
-    shown = content(evidence, states, BYTES if pictures is None else pictures)
+    shown = content(evidence, states, PICTURES if pictures is None else pictures)
     text = render("difflab.studies.report", "page.html.jinja", shown, STYLES, SCRIPTS, FILTERS, written)
     write_text(path, text)
     return path

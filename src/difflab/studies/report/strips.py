@@ -14,8 +14,8 @@ from difflab.runs import RunDirectory
 from difflab.studies.report.figure import Look
 from difflab.studies.report.grids import Source, opened
 
-BYTES, ALTOGETHER = 100_000, 600_000
-"""Of a strip, and of all strips together, as they stand in the page (base64)."""
+BYTES = 100_000
+"""Of a strip at most, as it stands in the page (base64)."""
 
 PATIENCE = ((760, 70), (760, 40), (560, 40), (400, 40), (280, 30), (200, 20))
 """What is tried in turn until it fits: pixels of the width at most, and the quality of WebP."""
@@ -44,17 +44,21 @@ class Strip:
     image: str
 
 
-def strips(sources: Sequence[Source]) -> list[Strip]:
+def strips(sources: Sequence[Source], limit: int) -> list[Strip]:
     """One of each row that has any, of the same seed of training where there is one that all of them have.
 
     All are of the seeds 0, 1, ... of sampling, hence of the same noise.
+
+    Args:
+        sources: The rows.
+        limit: Bytes of all of them together at most; one that cannot be made small enough is left out.
     """
     found = [(source, files) for source in sources if (files := _newest(source.runs))]
     common = set.intersection(*(set(files) for _, files in found)) if found else set()
     made = []
     for source, files in found:
         seed = min(common, default=min(files))
-        if (picture := _embedded(files[seed], min(BYTES, ALTOGETHER // len(found)))) is not None:
+        if (picture := _embedded(files[seed], min(BYTES, limit // len(found)))) is not None:
             step = int(files[seed].stem.rpartition("_")[2])
             made.append(Strip(source.label, source.look, seed, step, *picture))
     return made
