@@ -28,8 +28,7 @@ from difflab.parameterizations import Epsilon
 from difflab.runs.info import info
 from difflab.samplers import DDIM, DDPM, draw
 from difflab.samplers.grids import UniformGrid
-from difflab.sampling import SamplingOptions
-from difflab.sampling import drawer
+from difflab.sampling import SamplingOptions, drawer
 from difflab.sampling.build import model_of, plan_job
 from difflab.schedules import cosine
 from difflab.types import Condition, Label
