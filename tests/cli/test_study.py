@@ -402,7 +402,7 @@ def test_a_study_has_a_name_wherever_it_is_called_from(path, changes, name, here
     assert all(f"run.name={name}/" in " ".join(training.overrides) for training in plan.trainings)
 
 
-@pytest.mark.parametrize("name", ["", None, "a/b", "../up", ".hidden", "with space"])
+@pytest.mark.parametrize("name", ["", None, "a//b", "/a/b", "../up", ".hidden", "with space"])
 def test_a_name_that_is_no_folders_is_refused(name, tmp_path, capsys):
     text = said(capsys, written(tmp_path, name=name), "plan")
     assert text.startswith("error:")

@@ -11,7 +11,9 @@ CLASSIFIERS = [name for name in NAMES if "classifier" in name]
 """Held to their own rules in test_classifier_experiments.py."""
 POINTS = ["swiss_roll"]
 """Held to their own rules in test_points_experiments.py."""
-DRAWING = [name for name in NAMES if name not in (*CLASSIFIERS, *POINTS)]
+ONE_PASS = [name for name in NAMES if name.startswith("rivals/")]
+"""Held to their own rules in tests/rivals."""
+DRAWING = [name for name in NAMES if name not in (*CLASSIFIERS, *POINTS, *ONE_PASS)]
 
 
 def header(name: str) -> list[str]:

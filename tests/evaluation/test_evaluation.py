@@ -126,7 +126,7 @@ def test_real_metrics_do_not_depend_on_the_batch_size(tmp_path):
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
-def _digits(seeds: torch.Tensor, cond) -> torch.Tensor:
+def _digits(seeds: torch.Tensor, cond, onlooker=None) -> torch.Tensor:
     noise = torch.stack([torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds])
     return noise * 2 - 1
 
@@ -135,7 +135,8 @@ def test_the_picture_shows_the_first_images(tmp_path):
     module = tiny_module()
     fit(module, [watcher(tmp_path, ["fast", "online"], grid=6)], evaluate_every=3)
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
-    assert names == [f"{track}_{step:08d}.png" for track in ("fast", "online") for step in (3, 6)]
+    grids = [f"{track}_{step:08d}.png" for track in ("fast", "online") for step in (3, 6)]
+    assert names == [*grids, "trajectory_00000006.png"]
     for track in ("fast", "online"):
         picture = np.asarray(Image.open(tmp_path / "samples" / f"{track}_00000006.png"))
         assert picture.shape == (2 * 66 + 2, CLASSES * 66 + 2, 3)  # 4 pixels shown as 64, a column per class

@@ -180,7 +180,7 @@ class EvaluationCallback(TrackEvaluation):
             results, first = self.evaluate(trainer, pl_module, task.advance, recorder)
         if trainer.is_global_zero:
             self._write_grid(trainer, pl_module.space, track, first)
-        if recorder is not None:
+        if recorder is not None and recorder.is_done:  # a module that draws in a way of its own may show nothing
             self._write_strip(trainer, pl_module, recorder.moments)
         return {at_count(name, self.evaluator.num_images): value for name, value in results.items()}
 

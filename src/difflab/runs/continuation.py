@@ -171,7 +171,7 @@ def carry_over(
     if other.metrics.exists():
         with atomic_file(run.metrics) as aside, aside.open("wb") as file:
             file.writelines(_lines(other.metrics, step, kept))
-    pictures = other.samples.glob("*.png") if alike else ()
+    pictures = other.grids() if alike else ()  # a strip is of the end of a run
     every = config["ema_snapshots"]["every"]
     snapshots = [path for path in other.snapshots.glob("step-*.safetensors") if every and not _step(path) % every]
     for path in (*pictures, *snapshots):  # what it wrote at its end is no snapshot of a longer one
