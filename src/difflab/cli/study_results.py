@@ -72,7 +72,7 @@ def report(request: Request) -> None:
     if not any(arm.replicates for arm in evidence.arms.values()):
         raise StudyError(execution.why_no_result(plan))
     out, limit = Path(request.options.get("out", plan.root / "report.html")), 1000 * int(given) if given else None
-    page = write_report(evidence, execution.states(plan), out, pictures=limit)
+    page = write_report(evidence, execution.states(plan), out, pictures=limit, noise=plan.noise)
     print(page)
     if is_mirrored(request, evidence):
         from difflab.studies.report.wandb import mirror_study

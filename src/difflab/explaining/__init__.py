@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.explaining.compared import Compared, Rival, compared
+    from difflab.explaining.compared import Rival, compared
     from difflab.explaining.configurations import explain_configurations
 
-__all__ = ["Compared", "Rival", "compared", "explain_configurations"]
+__all__ = ["Rival", "compared", "explain_configurations"]
 
 on_demand(__name__)

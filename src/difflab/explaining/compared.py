@@ -11,7 +11,7 @@ from difflab.config.groups import ConfigError
 from difflab.config.trust import read_back
 from difflab.explaining.plots import Told, of_grids, of_schedules, of_training, overlaid, together, without_weight
 from difflab.explaining.row import Row, row_of
-from difflab.pages import Look, Plot
+from difflab.pages import Look, Overlay
 from difflab.reading.json import dumps
 
 PARTS = ("schedule", "parameterization", "objective", "sampler")
@@ -34,22 +34,7 @@ class Rival:
     draw: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What the report shows.
-
-    Attributes:
-        plots: Schedules, grids and weights.
-        without: Rows without an effective weight.
-        notes: A sentence for each row of which something, or all, cannot be shown.
-    """
-
-    plots: Sequence[Plot]
-    without: Sequence[str]
-    notes: Sequence[str]
-
-
-def compared(rivals: Sequence[Rival]) -> Compared | None:
+def compared(rivals: Sequence[Rival]) -> Overlay | None:
     """The rows over each other, those that have the same noise as one; None where all have the same, or none can be shown."""
     alike: dict[str, list[Rival]] = {}
     for rival in rivals:
@@ -72,7 +57,9 @@ def compared(rivals: Sequence[Rival]) -> Compared | None:
     told = [Told.of(row, look) for (row, _), look in zip(found, looks, strict=True)]
     plots = [*of_schedules(told), *of_grids(told), *of_training(told)]
     notes += [f"{row.name}: {note}" for row, _ in found for note in row.notes]
-    return Compared([replace(one, name=f"noise-{one.name}") for one in plots], without_weight(told), notes)
+    return Overlay(
+        tuple(replace(one, name=f"noise-{one.name}") for one in plots), tuple(without_weight(told)), tuple(notes)
+    )
 
 
 def _row(name: str, parts: Mapping[str, Any]) -> Row:

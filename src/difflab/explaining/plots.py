@@ -21,6 +21,9 @@ HEIGHT, GRID_ROW, LIMIT = 330, 30, 20.0
 NAMES = 3
 """Rows that are named where several are one line."""
 
+SHOWN = 200
+"""Points of a line, each with what it says when pointed at: more would be no smoother at this size."""
+
 MOST_TICKS = 101
 """On a curve; more of them would be a band."""
 
@@ -167,7 +170,7 @@ def _lines(
     alike: dict[tuple[tuple[float, ...], ...], list[Told]] = {}
     for one, curve in zip(rows, curves, strict=True):
         if curve is not None and len(curve.x):
-            thin = curve.thinned()
+            thin = curve.thinned(SHOWN)
             alike.setdefault((tuple(_short(thin.x)), tuple(_short(thin.y))), []).append(one)
     traces = []
     for (xs, ys), same in alike.items():

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from difflab.pages.figure import Look, Plot, looks, plot, script_safe, told_apart, trace
+    from difflab.pages.figure import Look, Overlay, Plot, looks, plot, script_safe, told_apart, trace
     from difflab.pages.page import render
 
-__all__ = ["Look", "Plot", "looks", "plot", "render", "script_safe", "told_apart", "trace"]
+__all__ = ["Look", "Overlay", "Plot", "looks", "plot", "render", "script_safe", "told_apart", "trace"]
 
 on_demand(__name__)

@@ -100,6 +100,21 @@ def trace(
     return {"row": row, "colour": look.colour, "mark": look.mark, "shows": shows, "x": x, "y": y, "size": size, **more}
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """Rows over each other, in several plots.
+
+    Attributes:
+        plots: What they have in common.
+        without: Rows that lack what the last plot shows.
+        notes: A sentence for each row of which something, or all, cannot be shown.
+    """
+
+    plots: tuple[Plot, ...]
+    without: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def script_safe(content: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON that can stand in a <script>: no tag can begin in it."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)

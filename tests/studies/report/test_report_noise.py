@@ -6,7 +6,7 @@ from dataclasses import replace
 from report_study import evidence, states, study
 
 from difflab.explaining import Rival, compared
-from difflab.pages import Look
+from difflab.pages import Look, looks
 from difflab.studies.report import write_report
 
 COSINE, LINEAR = ({"_target_": f"difflab.schedules.{name}", "steps": 50} for name in ("cosine", "linear"))
@@ -58,7 +58,7 @@ def test_what_cannot_be_built_is_left_out_with_a_note():
     found = compared([rival("a"), rival("none", None), rival("foreign", foreign), rival("classifier", objective=other)])
     assert found is not None
     assert [note.partition(":")[0] for note in found.notes] == ["none", "foreign"]
-    assert found.without == ["classifier"]
+    assert found.without == ("classifier",)
     assert compared([rival("none", None), rival("foreign", foreign)]) is None
 
 
@@ -69,10 +69,12 @@ def test_the_report_shows_them(tmp_path):
         name: replace(arm, config={**arm.config, **REST, "schedule": COSINE if name == "cosine" else LINEAR})
         for name, arm in found.arms.items()
     }
-    path = write_report(replace(found, arms=arms), states(tmp_path, asked), tmp_path / "report.html")
+    look = looks(list(arms), asked.baseline)
+    noise = compared([Rival(arm.row.label, look[name], arm.config, {}) for name, arm in arms.items()])
+    path = write_report(replace(found, arms=arms), states(tmp_path, asked), tmp_path / "report.html", noise=noise)
     page = path.read_text(encoding="utf-8")
     assert '<section id="noise"' in page
     assert {"figure-noise-log_snr", "figure-noise-weight"} <= set(re.findall(r'id="(figure-[\w-]+)"', page))
     assert "Cosine schedule" in re.search(r'id="figure-noise-weight">(.*?)</script>', page)[1]
     plain = write_report(found, states(tmp_path, asked), tmp_path / "plain.html").read_text(encoding="utf-8")
-    assert '<section id="noise"' not in plain  # its configurations name what there is not
+    assert '<section id="noise"' not in plain

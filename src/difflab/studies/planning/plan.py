@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from difflab.formatting import prefixed
+from difflab.pages import Overlay
 from difflab.runs.listing import attempt_directory
 from difflab.studies.spec import Study
 
@@ -176,6 +177,7 @@ class Plan:
         lacking: Why the identities are not those that the runs will have: data or an extractor are not at hand; None if they are.
         unmeasured: Why evaluations will not give what the study reports, as weights that are not at hand; None if they will.
         trunks: Trainings of which nothing is evaluated, that come before those of the rows: a fork's, or what is prepared.
+        noise: Noise and weights of the rows over each other, for the report; None where they do not differ in them.
     """
 
     study: Study
@@ -186,6 +188,7 @@ class Plan:
     lacking: str | None = None
     unmeasured: str | None = None
     trunks: tuple[Training, ...] = ()
+    noise: Overlay | None = None
 
     @property
     def cited(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ import difflab
 from difflab.config.paths import config_directories
 from difflab.data.file_store import cache_directory
 from difflab.files import WriteError, write_json
+from difflab.pages import Overlay, Plot
 from difflab.reading import read_json
 from difflab.reading.json import in_words, restored
 from difflab.runtime.foreign_code import file_stamp, file_stamps, foreign_code
@@ -84,6 +85,7 @@ def remember(request: Request, overrides: Sequence[str], plan: Plan) -> None:
             "trunks": [asdict(one) | {"parent": str(one.parent)} for one in plan.trunks],
             "cells": [asdict(cell) for cell in plan.cells],
             "unmeasured": plan.unmeasured,
+            "noise": plan.noise and asdict(plan.noise),
         }
     )
     if _has_names_of_text(content):
@@ -165,6 +167,7 @@ def _plan(content: Mapping[str, Any], study: Study) -> Plan:
         cells=tuple(Cell(**one | {"overrides": tuple(one["overrides"])}) for one in content["cells"]),
         unmeasured=content["unmeasured"],
         trunks=_trainings(content["trunks"]),
+        noise=content["noise"] and _overlay(content["noise"]),
     )
 
 
@@ -172,6 +175,10 @@ def _trainings(nodes: Sequence[Mapping[str, Any]]) -> tuple[Training, ...]:
     return tuple(
         Training(**{**one, "parent": Path(one["parent"]), "overrides": tuple(one["overrides"])}) for one in nodes
     )
+
+
+def _overlay(node: Mapping[str, Any]) -> Overlay:
+    return Overlay(tuple(Plot(**one) for one in node["plots"]), tuple(node["without"]), tuple(node["notes"]))
 
 
 def _has_other_code(content: Mapping[str, Any]) -> bool:

@@ -20,9 +20,11 @@ from difflab.config.trust import packages_of
 from difflab.config.words import as_meant
 from difflab.evaluation.options import EvaluationOptions
 from difflab.evaluation.results import recognised
+from difflab.explaining import Rival, compared
 from difflab.metrics import Protocol
+from difflab.pages import looks
 from difflab.sampling import SamplingOptions
-from difflab.studies.planning.confounds import DRAW, check_distinct, check_row
+from difflab.studies.planning.confounds import DRAW, check_distinct, check_row, drawing
 from difflab.studies.planning.deciding import Deciding
 from difflab.studies.planning.facts import Match, RowFacts, match_row
 from difflab.studies.planning.fingerprints import Fingerprints
@@ -115,8 +117,8 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     check_distinct({row.name: (row, resolved[row.name]) for row in study.rows.values()})
     for row in study.compared():
         keys = {matches[name].key for name in (row.name, row.against) if name in matches}
-        compared = check_row(row, resolved[row.name], study.rows[row.against], resolved[row.against], keys)
-        follows[row.name] = tuple(difference.key for difference in compared.follows)
+        found = check_row(row, resolved[row.name], study.rows[row.against], resolved[row.against], keys)
+        follows[row.name] = tuple(difference.key for difference in found.follows)
     rows = {}
     for row in study.rows.values():
         with _in_row(row):
@@ -132,7 +134,14 @@ def plan_study(study: Study, extra: Sequence[str], match: str | None, solve: str
     root = Path(str(resolved[study.baseline].config["run"]["root"])) / study.name
     before = trunk or prepared
     trunks = () if before is None else tuple(before.trainings(len(trainings)))
-    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows), trunks)
+    look = looks(list(rows), study.baseline)
+    noise = compared(
+        [
+            Rival(row.label, look[row.name], rows[row.name].config, drawing(row.draw)[DRAW])
+            for row in study.rows.values()
+        ]
+    )
+    return Plan(study, root, rows, trainings, cells, lacking, _unmeasured(study, rows), trunks, noise)
 
 
 def explained_fields(keys: Sequence[str]) -> tuple[str, ...]:

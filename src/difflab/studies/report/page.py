@@ -8,14 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from difflab.explaining import Rival, compared
 from difflab.files import write_text
 from difflab.formatting import duration, full, probability, scaled, short
-from difflab.pages import Look, looks, render, script_safe
+from difflab.pages import Look, Overlay, looks, render, script_safe
 from difflab.studies.evidence import Evidence
 from difflab.studies.execution.state import CellState
 from difflab.studies.history import History, read_history
-from difflab.studies.planning.confounds import DRAW, drawing
 from difflab.studies.report.budgets import QUARTERS, speedups, time_losses, tradeoffs
 from difflab.studies.report.costs import Trained, by_row, changed, code, commits, costs, trained, troubled, unfinished
 from difflab.studies.report.curves import AXES, HEIGHT, curves, cut_short
@@ -61,7 +59,9 @@ PICTURES, STRIPS = 2_000_000, 0.3
 """Bytes of all pictures in the page at most, and the share of them that strips have; the others are samples."""
 
 
-def content(evidence: Evidence, states: Sequence[CellState], pictures: int = PICTURES) -> dict[str, Any]:
+def content(
+    evidence: Evidence, states: Sequence[CellState], pictures: int = PICTURES, noise: Overlay | None = None
+) -> dict[str, Any]:
     study = evidence.study
     decides = study.evaluation.decides
     info = evidence.info(decides)
@@ -84,12 +84,7 @@ def content(evidence: Evidence, states: Sequence[CellState], pictures: int = PIC
         **_answered(answers),
         "protocols": protocols(evidence),
         "changes": configurations(evidence),
-        "noise": compared(
-            [
-                Rival(arm.row.label, look[name], arm.config, drawing(arm.row.draw)[DRAW])
-                for name, arm in evidence.arms.items()
-            ]
-        ),
+        "noise": noise,
         "tradeoffs": tradeoffs(evidence, look),
         "times": time_losses(rows, histories, study.alpha),
         "quarters": QUARTERS,
@@ -222,6 +217,7 @@ def write_report(
     path: str | Path,
     written: date | None = None,
     pictures: int | None = None,
+    noise: Overlay | None = None,
 ) -> Path:
     """Writes the page, whole or not at all; where it is.
 
@@ -229,9 +225,10 @@ def write_report(
         states: Of all cells of the study.
         written: The date that the page bears; today's if None.
         pictures: Bytes of all samples and strips in the page at most, None for `PICTURES`; 0 leaves them out.
+        noise: Noise and weights of the rows, as the plan has them.
     """
     path = Path(path)
-    shown = content(evidence, states, PICTURES if pictures is None else pictures)
+    shown = content(evidence, states, PICTURES if pictures is None else pictures, noise)
     text = render("difflab.studies.report", "page.html.jinja", shown, STYLES, SCRIPTS, FILTERS, written)
     write_text(path, text)
     return path
