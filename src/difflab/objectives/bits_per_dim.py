@@ -9,7 +9,6 @@ around it as they are for sampling.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.objectives.vlb import bound_term
-from difflab.process import eps_from_x0, normal_kl, over, perturb
+from difflab.process import eps_from_x0, perturb
 from difflab.schedules import Chain
 from difflab.types import Condition, DenoiseFn
 from difflab.variances import Variance
@@ -67,18 +66,6 @@ def bound_steps(
             x0_mse=_mean_square(prediction.x0 - x_0),
             eps_mse=_mean_square(eps_from_x0(x_t, prediction.x0, chain[i]) - eps),
         )
-
-
-def prior_bits(x_0: Float[Tensor, "b c *size"], chain: Chain) -> Float[Tensor, " b"]:
-    """KL(q(x_T | x_0) || N(0, alpha_T^2 + sigma_T^2)) in bits per dimension: what the chain's beginning still knows of x_0.
-
-    The variance is that of the noise from which samplers start, 1 for a variance-preserving schedule.
-    """
-    last = chain.to(x_0.device)[torch.full((len(x_0),), len(chain), device=x_0.device)]
-    start = torch.log(last.alpha**2 + last.sigma**2)
-    zero = torch.zeros((), dtype=x_0.dtype, device=x_0.device)
-    kl = normal_kl(over(last.alpha, x_0) * x_0, over(torch.log(last.sigma**2), x_0), zero, over(start, x_0))
-    return kl.flatten(1).mean(1) / math.log(2)
 
 
 def _mean_square(x: Tensor) -> Tensor:

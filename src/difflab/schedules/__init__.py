@@ -13,6 +13,7 @@ from difflab.schedules.discrete import (
     warm_up,
     zero_terminal_snr,
 )
+from difflab.schedules.learned import LearnedBetas, MonotoneLogSNR
 from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, time_beyond, time_of
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "BetweenSteps",
     "Chain",
     "ContinuousCosine",
+    "LearnedBetas",
+    "MonotoneLogSNR",
     "NoiseSchedule",
     "Tabulated",
     "VarianceExploding",
