@@ -13,7 +13,7 @@ from difflab.process import transition
 from difflab.schedules.schedule import NoiseSchedule
 from difflab.types import AlphaSigma, Preconditioning
 
-__all__ = ["EDM", "X0", "Epsilon", "Parameterization", "PreviousX", "Velocity"]
+__all__ = ["EDM", "X0", "Epsilon", "Parameterization", "PreviousX", "Score", "Velocity"]
 
 
 PerImage: TypeAlias = Float64[Tensor, " b"]
@@ -94,6 +94,17 @@ class PreviousX(Parameterization):
     def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         step = transition(self.schedule((t - self._step).clamp(min=0)), AlphaSigma(alpha, sigma))
         return Preconditioning(-step.coef_xt / step.coef_x0, 1 / step.coef_x0, torch.ones_like(alpha), time)
+
+
+class Score(Parameterization):
+    """F = score = -eps / sigma, x_0 = (x_t + sigma^2 F) / alpha (Song and Ermon 2019, "Estimating Gradients of the Data Distribution").
+
+    Their loss, sigma^2 |F + eps / sigma|^2, is a squared error with the weighting `SNR`. A network that is divided by sigma (Song and Ermon
+    2020, technique 3) predicts -eps, hence is `Epsilon` but for the sign.
+    """
+
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
+        return Preconditioning(1 / alpha, sigma**2 / alpha, torch.ones_like(alpha), time)
 
 
 class Velocity(Parameterization):

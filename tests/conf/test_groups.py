@@ -34,7 +34,7 @@ from difflab.guidance import scores, shapes
 from difflab.likelihoods import probability_flow
 from difflab.networks import layers
 from difflab.objectives import time_samplers, weightings
-from difflab.samplers import along, grids
+from difflab.samplers import along, grids, priors
 from difflab.sampling import animations, conditions, formats
 from one_pass import each
 
@@ -58,6 +58,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "sampler": (samplers, samplers.Sampler),
     "sampler/grid": (grids, grids.Grid),
     "sampler/along": (along, along.Along),
+    "sampler/prior": (priors, priors.Prior),
     "network": (networks, networks.Network),
     "compute": (networks, networks.Compute),
     "network/enlarge": (layers, layers.Enlargement),
@@ -146,6 +147,8 @@ VALUES = {
     "held_out/mixture": ["data=mixture"],
     "evaluation/held_out_accuracy": ["held_out=digits"],
     "sampler/along/time": ["sampler=euler"],
+    "sampler/prior/uniform": ["sampler=annealed_langevin"],
+    "sampler/prior/normal": ["sampler=annealed_langevin"],
     "sampler/along/noise_level": ["sampler=heun"],
     "network/sr3": ["data.image_size=32"],
     "network/superres": ["data.image_size=32"],

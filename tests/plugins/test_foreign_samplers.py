@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from annealed_langevin import AnnealedLangevin
 from dpm_solver import DPMSolver2M
 from edm import GOLDEN
 from feeds import FakeNetwork
@@ -21,7 +20,7 @@ from difflab.parameterizations import Epsilon
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
 from difflab.samplers.along import Time
 from difflab.samplers.grids import KarrasGrid, UniformGrid
-from difflab.schedules import EDM, VarianceExploding, VariancePreserving, linear
+from difflab.schedules import EDM, VariancePreserving, linear
 from difflab.types import Condition, Prediction
 from difflab.variances import FixedSmall, Learned, LearnedRange
 
@@ -89,22 +88,6 @@ def test_orders_of_the_multi_step_methods(sampler, order):
     reference = sample(Heun(KarrasGrid(1600, 0.02, 100.0)))
     errors = [(sample(sampler(KarrasGrid(n, 0.02, 100.0))) - reference).abs().max().item() for n in (40, 80)]
     assert np.log2(errors[0] / errors[1]) > order - 0.3
-
-
-@pytest.mark.parametrize(
-    ("name", "ends", "x", "seed"),
-    [("a/steps=5/lr=3e-05", (1.0, 0.01, 10), 9820, 9821)],
-)
-@pytest.mark.parametrize("denoised", [False, True])
-def test_annealed_langevin_is_that_of_ncsn(name, ends, x, seed, denoised):
-    highest, lowest, levels = ends
-    ratio = (lowest / highest) ** (1 / (levels - 1))
-    schedule = VarianceExploding(lowest * ratio, highest)
-    x_T = torch.from_numpy(np.random.RandomState(x).rand(2, 3, 4, 4))
-    steps, rate = (float(part.partition("=")[2]) for part in name.split("/")[1:])
-    sampler = AnnealedLangevin(UniformGrid(levels), rate, int(steps), denoised)
-    image = sampler(mixture(schedule), schedule, x_T, Condition(), InTurn(seed, 2))
-    np.testing.assert_allclose(image, PEER[f"ald/{name}/denoise={int(denoised)}/final"], rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("width", [0.1, 0.05])
@@ -212,8 +195,3 @@ def test_corrections_keep_a_distribution():
     images = draw(data.denoiser(VP), VP, sampler, shape, torch.arange(60), Condition(), torch.float64)
     assert images.mean().item() == pytest.approx(0.3, abs=0.03)
     assert images.std().item() == pytest.approx(0.5, rel=0.06)
-
-
-def test_what_langevin_cannot_walk_is_refused():
-    with pytest.raises(ValueError, match="use schedule=variance_exploding"):
-        AnnealedLangevin(UniformGrid(5), 1e-5, 2).check(VP)

@@ -23,7 +23,6 @@ from difflab.runs import RunDirectory
 HERE = Path(__file__).parent
 IDEAS = sorted(path.stem for path in HERE.glob("conf/experiment/*.yaml"))
 ALIKE = (
-    "annealed_langevin",
     "batch_norm",
     "codebook",
     "plms",

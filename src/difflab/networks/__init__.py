@@ -3,6 +3,7 @@
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
 from difflab.networks.encoder import Encoder
 from difflab.networks.mlp import MLP
+from difflab.networks.ncsn import NCSN, NCSNv2
 from difflab.networks.network import ClassTable, Network, initialise, networks_of, weights_sha256
 from difflab.networks.self_conditioned import SelfConditioned
 from difflab.networks.sr3 import SR3UNet
@@ -11,12 +12,14 @@ from difflab.networks.unet import UNet
 
 __all__ = [
     "MLP",
+    "NCSN",
     "ClassTable",
     "CompiledBlocks",
     "CompiledNetwork",
     "Compute",
     "Encoder",
     "KernelByKernel",
+    "NCSNv2",
     "Network",
     "SR3UNet",
     "SelfConditioned",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-__all__ = ["EDM", "P2", "SNR", "MinSNR", "TruncatedSNR", "Unweighted", "Weighting"]
+__all__ = ["EDM", "P2", "SNR", "MinSNR", "NoiseLevelPower", "TruncatedSNR", "Unweighted", "Weighting"]
 
 
 class Weighting(ABC):
@@ -53,6 +53,22 @@ class MinSNR(Weighting):
 
     def __call__(self, snr: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
         return snr.clamp(max=self.gamma) * c_out**2
+
+
+class NoiseLevelPower(Weighting):
+    """(sigma / alpha)^power on the squared error of the score of x_t / alpha, which is snr^(2 - power / 2) on the x_0 error.
+
+    lambda(sigma) of Song and Ermon 2019, section 4.2, where power = 2 makes all levels count alike: `SNR`.
+
+    Args:
+        power: Exponent; 0 is the plain error of the score.
+    """
+
+    def __init__(self, power: float = 2.0):
+        self.power = power
+
+    def __call__(self, snr: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
+        return snr ** (2 - self.power / 2) * c_out**2
 
 
 class P2(Weighting):

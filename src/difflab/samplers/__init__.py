@@ -5,6 +5,7 @@ from difflab.samplers.ddpm import DDPM
 from difflab.samplers.draw import balanced_labels, draw, draw_from, noise_of, shares
 from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
+from difflab.samplers.langevin import AnnealedLangevin
 from difflab.samplers.one_pass import OnePass
 from difflab.samplers.recorder import Moments, Recorder
 from difflab.samplers.sampler import (
@@ -22,6 +23,7 @@ from difflab.samplers.sampler import (
 __all__ = [
     "DDIM",
     "DDPM",
+    "AnnealedLangevin",
     "Euler",
     "Heun",
     "Moment",

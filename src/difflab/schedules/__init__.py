@@ -13,6 +13,7 @@ from difflab.schedules.discrete import (
     warm_up,
     zero_terminal_snr,
 )
+from difflab.schedules.ladder import GeometricLadder
 from difflab.schedules.learned import LearnedBetas, MonotoneLogSNR
 from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, time_beyond, time_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "BetweenSteps",
     "Chain",
     "ContinuousCosine",
+    "GeometricLadder",
     "LearnedBetas",
     "MonotoneLogSNR",
     "NoiseSchedule",

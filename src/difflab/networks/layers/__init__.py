@@ -10,6 +10,7 @@ from difflab.networks.layers.attention import (
     SelfAttention,
 )
 from difflab.networks.layers.embeddings import LabelEmbedding, LevelEmbedding, NullableLabelEmbedding, TimeEmbedding
+from difflab.networks.layers.instance_norms import AdaptiveInstanceNorm
 from difflab.networks.layers.norms import AdaptiveBatchNorm, AdaptiveGroupNorm, AdditiveGroupNorm, BatchNorm, GroupNorm
 from difflab.networks.layers.pooling import (
     AttentionPooling,
@@ -34,6 +35,7 @@ from difflab.networks.layers.trunk import Trunk
 __all__ = [
     "AdaptiveBatchNorm",
     "AdaptiveGroupNorm",
+    "AdaptiveInstanceNorm",
     "AdditiveGroupNorm",
     "AttentionPooling",
     "AveragePooling",
