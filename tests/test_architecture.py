@@ -56,7 +56,17 @@ MATHEMATICS = {
         "noise_conditioning",
         "former_names",
     },
-    "objectives": {"types", "noise", "process", "schedules", "variances", "noisy_model", "denoiser", "classifier"},
+    "objectives": {
+        "types",
+        "noise",
+        "process",
+        "schedules",
+        "variances",
+        "noisy_model",
+        "denoiser",
+        "classifier",
+        "samplers",
+    },
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances", "former_names"},

@@ -10,10 +10,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from difflab.process import transition
-from difflab.schedules.schedule import NoiseSchedule
+from difflab.schedules.schedule import NoiseSchedule, rates
 from difflab.types import AlphaSigma, Preconditioning
 
-__all__ = ["EDM", "X0", "Epsilon", "Parameterization", "PreviousX", "Score", "Velocity"]
+__all__ = ["EDM", "X0", "Epsilon", "FlowVelocity", "Parameterization", "PreviousX", "Score", "Velocity"]
 
 
 PerImage: TypeAlias = Float64[Tensor, " b"]
@@ -70,6 +70,34 @@ class Epsilon(Parameterization):
 
     def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
         return Preconditioning(1 / alpha, -sigma / alpha, torch.ones_like(alpha), time)
+
+
+class FlowVelocity(Parameterization):
+    """F = dx_t / dt = alpha' x_0 + sigma' eps, the velocity of the flow, with the derivatives of the schedule's own formulas.
+
+        x_0 = (sigma' x_t - sigma F) / w,  w = alpha sigma' - sigma alpha'
+
+    Lipman et al. 2023, "Flow Matching", section 4; Ma et al. 2024, "SiT", section 2. F = eps - x_0 on the linear path; on the cosine
+    path it is pi / 2 times the v of `Velocity`, which is no velocity of other paths. Those papers' t runs the other way, so their velocity
+    is -F. Well defined without any signal, since w > 0 wherever the log-SNR falls.
+
+    Args:
+        schedule: That of the model, in continuous time.
+    """
+
+    def __init__(self, schedule: NoiseSchedule):
+        if schedule.steps is not None:
+            raise ValueError(
+                f"the velocity of a flow needs the rates of change of alpha and sigma, and {type(schedule).__name__} is a table of "
+                f"{schedule.steps} steps: use parameterization=velocity (v-prediction), or schedule=linear_path, cosine_path or "
+                "variance_preserving"
+            )
+        self.schedule = schedule
+
+    def __call__(self, t: PerImage, alpha: PerImage, sigma: PerImage, time: PerImage) -> Preconditioning:
+        alpha_rate, sigma_rate = rates(self.schedule, t.double())
+        w = alpha * sigma_rate - sigma * alpha_rate
+        return Preconditioning(sigma_rate / w, -sigma / w, torch.ones_like(alpha), time)
 
 
 class PreviousX(Parameterization):

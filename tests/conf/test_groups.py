@@ -33,8 +33,8 @@ from difflab.conditioning import augmentations, shrinks
 from difflab.guidance import scores, shapes
 from difflab.likelihoods import probability_flow
 from difflab.networks import layers
-from difflab.objectives import time_samplers, weightings
-from difflab.samplers import along, grids, priors
+from difflab.objectives import couplings, time_samplers, weightings
+from difflab.samplers import along, diffusions, grids, last_steps, priors
 from difflab.sampling import animations, conditions, formats
 from one_pass import each
 
@@ -47,6 +47,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "noise_conditioning": (noise_conditioning, noise_conditioning.NoiseConditioning),
     "objective": (objectives, objectives.Objective),
     "objective/time_sampler": (time_samplers, time_samplers.TimeSampler),
+    "objective/coupling": (couplings, couplings.Coupling),
     "objective/weighting": (weightings, weightings.Weighting),
     "ema": (ema, ema.Averaging),
     "guidance": (guidance, guidance.Guidance),
@@ -59,6 +60,8 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "sampler/grid": (grids, grids.Grid),
     "sampler/along": (along, along.Along),
     "sampler/prior": (priors, priors.Prior),
+    "sampler/diffusion": (diffusions, diffusions.Diffusion),
+    "sampler/last_step": (last_steps, last_steps.LastStep),
     "network": (networks, networks.Network),
     "compute": (networks, networks.Compute),
     "network/enlarge": (layers, layers.Enlargement),
@@ -139,6 +142,18 @@ VALUES = {
             f"guidance.{name}.classify.checkpoint=run",
         ]
         for name in ("mean_shift_at_image", "mean_shift_at_mean")
+    },
+    **{f"objective/coupling/{kind}": ["objective=coupled"] for kind in ("exact_transport", "entropic_transport")},
+    "parameterization/flow_velocity": ["schedule=linear_path"],
+    **{
+        f"sampler/{part}": ["sampler=stochastic_euler"]
+        for part in (
+            *(
+                f"diffusion/{kind}"
+                for kind in ("constant", "falling", "linear_in_time", "noise_scale", "sbdm", "squared_sine")
+            ),
+            *(f"last_step/{kind}" for kind in ("flow", "mean", "tweedie")),
+        )
     },
     "network/encoder": ["data.image_size=64", "data.channels=3"],
     **{f"network/pooling/{kind}": ["network=encoder"] for kind in ("attention", "adaptive", "spatial", "spatial_v2")},
@@ -322,6 +337,7 @@ ELSEWHERE_MADE = (
     "held_out/",
     "logger/",
     "metric/",
+    "objective/reflow",
     "quantization/",
     "space/",
 )

@@ -9,18 +9,17 @@ from feeds import FakeNetwork
 from plms import PLMS
 from predictor_corrector import PredictorCorrector
 from recipes import gmm_denoise, rs_images, rs_randn
-from rectified_flow import Direction, Straight
 from repaint import RePaint
 from sdedit import SDEdit
 
 from difflab.data import ArrayImages, GaussianMixture
 from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
-from difflab.parameterizations import Epsilon
+from difflab.parameterizations import Epsilon, FlowVelocity
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
 from difflab.samplers.along import Time
 from difflab.samplers.grids import KarrasGrid, UniformGrid
-from difflab.schedules import EDM, VariancePreserving, linear
+from difflab.schedules import EDM, LinearPath, VariancePreserving, linear
 from difflab.types import Condition, Prediction
 from difflab.variances import FixedSmall, Learned, LearnedRange
 
@@ -92,7 +91,7 @@ def test_orders_of_the_multi_step_methods(sampler, order):
 
 @pytest.mark.parametrize("width", [0.1, 0.05])
 def test_euler_in_time_is_that_of_flow_matching(width):
-    x_T, schedule = torch.from_numpy(rs_randn(11110, 2, 3, 4, 4, dtype=np.float64)), Straight()
+    x_T, schedule = torch.from_numpy(rs_randn(11110, 2, 3, 4, 4, dtype=np.float64)), LinearPath()
 
     def denoise(x, t, cond, /):
         alpha, sigma = (value.clamp(min=1e-5) for value in schedule(t))
@@ -103,7 +102,7 @@ def test_euler_in_time_is_that_of_flow_matching(width):
 
 
 def test_a_flow_learns_the_direction():
-    denoiser = Denoiser(FakeNetwork(False), Straight(), Direction(), FixedSmall())
+    denoiser = Denoiser(FakeNetwork(False), LinearPath(), FlowVelocity(LinearPath()), FixedSmall())
     x_0, eps = torch.randn(2, 2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     raw = denoiser.raw(0.3 * x_0 + 0.7 * eps, torch.full((2,), 0.7, dtype=torch.float64), Condition())
     torch.testing.assert_close(raw.target(x_0, eps), eps - x_0)

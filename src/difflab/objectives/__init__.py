@@ -1,18 +1,22 @@
 """Objectives: (model, x_0, cond, noise) -> Losses, everything that is random about training."""
 
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps
+from difflab.objectives.coupled import Coupled
 from difflab.objectives.hybrid import Hybrid
 from difflab.objectives.noisy_classification import NoisyClassification, classification_terms
 from difflab.objectives.objective import Objective, SquaredError, loss_aware_parts, own_modules
+from difflab.objectives.reflow import Reflow
 from difflab.objectives.simple import Simple
 from difflab.objectives.vlb import VLB, bound_term, prior_bits
 
 __all__ = [
     "VLB",
     "BoundStep",
+    "Coupled",
     "Hybrid",
     "NoisyClassification",
     "Objective",
+    "Reflow",
     "Simple",
     "SquaredError",
     "bound_steps",

@@ -19,6 +19,7 @@ from difflab.samplers.sampler import (
     Step,
     Walk,
 )
+from difflab.samplers.stochastic import StochasticEuler, StochasticHeun
 
 __all__ = [
     "DDIM",
@@ -37,6 +38,8 @@ __all__ = [
     "SamplerState",
     "SamplerStep",
     "Step",
+    "StochasticEuler",
+    "StochasticHeun",
     "Walk",
     "balanced_labels",
     "draw",

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.samplers.churn import Churn
-from difflab.schedules import Chain, NoiseSchedule
+from difflab.schedules import Chain, NoiseSchedule, rates
 
 __all__ = ["Along", "NoiseLevel", "Point", "Stage", "Time"]
 
@@ -167,17 +166,3 @@ class Time(Along):
 
 NOISE_LEVEL = NoiseLevel()
 """What solvers walk along if nothing is said."""
-
-
-def rates(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
-    """The derivatives of alpha and sigma by time, at times of continuous schedules."""
-    with torch.enable_grad():
-        leaf = t.detach().clone().requires_grad_()
-        level = schedule(leaf)
-        found = [
-            torch.autograd.grad(value.sum(), leaf, retain_graph=True, materialize_grads=True)[0]
-            if value.requires_grad
-            else torch.zeros_like(t)
-            for value in level
-        ]
-    return found[0].detach(), found[1].detach()

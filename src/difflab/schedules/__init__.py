@@ -15,15 +15,18 @@ from difflab.schedules.discrete import (
 )
 from difflab.schedules.ladder import GeometricLadder
 from difflab.schedules.learned import LearnedBetas, MonotoneLogSNR
-from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, time_beyond, time_of
+from difflab.schedules.paths import CosinePath, LinearPath
+from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, rates, time_beyond, time_of
 
 __all__ = [
     "EDM",
     "BetweenSteps",
     "Chain",
     "ContinuousCosine",
+    "CosinePath",
     "GeometricLadder",
     "LearnedBetas",
+    "LinearPath",
     "MonotoneLogSNR",
     "NoiseSchedule",
     "Tabulated",
@@ -34,6 +37,7 @@ __all__ = [
     "linear",
     "noise_level",
     "own_chain",
+    "rates",
     "scaled_linear",
     "sigmoid",
     "sqrt",

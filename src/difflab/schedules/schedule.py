@@ -113,6 +113,20 @@ def _all_steps(schedule: NoiseSchedule, device: torch.device) -> Chain:
 _kept = lru_cache(maxsize=16)(_all_steps)
 
 
+def rates(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
+    """The derivatives of alpha and sigma by time, [B] each: those of the schedule's own formulas, at times of continuous schedules."""
+    with torch.enable_grad():
+        leaf = t.detach().clone().requires_grad_()
+        level = schedule(leaf)
+        found = [
+            torch.autograd.grad(value.sum(), leaf, retain_graph=True, materialize_grads=True)[0]
+            if value.requires_grad
+            else torch.zeros_like(t)
+            for value in level
+        ]
+    return found[0].detach(), found[1].detach()
+
+
 _SECTIONS = 16
 _ROUNDS = 14  # 16^14 = 2^56 parts of [0, 1]: as fine as float64 is above t = 1/8
 
