@@ -34,7 +34,7 @@ from difflab.guidance import scores, shapes
 from difflab.likelihoods import probability_flow
 from difflab.networks import layers
 from difflab.objectives import couplings, time_samplers, weightings
-from difflab.samplers import along, diffusions, grids, last_steps, priors
+from difflab.samplers import along, correctors, diffusions, grids, last_steps, predictors, priors
 from difflab.sampling import animations, conditions, formats
 from one_pass import each
 
@@ -62,6 +62,8 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "sampler/prior": (priors, priors.Prior),
     "sampler/diffusion": (diffusions, diffusions.Diffusion),
     "sampler/last_step": (last_steps, last_steps.LastStep),
+    "sampler/predictor": (predictors, samplers.Sampler),
+    "sampler/corrector": (correctors, correctors.Corrector),
     "network": (networks, networks.Network),
     "compute": (networks, networks.Compute),
     "network/enlarge": (layers, layers.Enlargement),
@@ -165,6 +167,11 @@ VALUES = {
     "sampler/prior/uniform": ["sampler=annealed_langevin"],
     "sampler/prior/normal": ["sampler=annealed_langevin"],
     "sampler/along/noise_level": ["sampler=heun"],
+    **{
+        f"sampler/{kind}/{path.stem}": ["sampler=predictor_corrector"]
+        for kind in ("predictor", "corrector")
+        for path in (CONF / "sampler" / kind).glob("*.yaml")
+    },
     "network/sr3": ["data.image_size=32"],
     "network/superres": ["data.image_size=32"],
     "network/self_conditioned": ["data.image_size=32"],

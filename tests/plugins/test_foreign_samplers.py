@@ -7,7 +7,6 @@ from dpm_solver import DPMSolver2M
 from edm import GOLDEN
 from feeds import FakeNetwork
 from plms import PLMS
-from predictor_corrector import PredictorCorrector
 from recipes import gmm_denoise, rs_images, rs_randn
 from repaint import RePaint
 from sdedit import SDEdit
@@ -16,8 +15,9 @@ from difflab.data import ArrayImages, GaussianMixture
 from difflab.denoiser import Denoiser
 from difflab.noise import ImageNoise
 from difflab.parameterizations import Epsilon, FlowVelocity
-from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
+from difflab.samplers import DDIM, DDPM, Euler, Heun, PredictorCorrector, draw
 from difflab.samplers.along import Time
+from difflab.samplers.correctors import Langevin, Uncorrected
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.schedules import EDM, LinearPath, VariancePreserving, linear
 from difflab.types import Condition, Prediction
@@ -173,9 +173,13 @@ def shown(sampler, count=64):
 @pytest.mark.parametrize("name", INNER)
 def test_wrappers_go_around_any_sampler(name):
     plain = shown(INNER[name]())
-    assert torch.equal(shown(PredictorCorrector(INNER[name](), 0.16, 0)), plain)
+    grid, same = INNER[name]().grid, lambda grid: INNER[name]()
+    assert torch.equal(shown(PredictorCorrector(grid, same, Uncorrected())), plain)
     torch.testing.assert_close(shown(RePaint(INNER[name](), KNOWN, 0, 5, 0)), plain)
-    corrected, painted = shown(PredictorCorrector(INNER[name]())), shown(RePaint(INNER[name](), KNOWN, 1, 5, 2))
+    corrected, painted = (
+        shown(PredictorCorrector(grid, same, Langevin(0.16))),
+        shown(RePaint(INNER[name](), KNOWN, 1, 5, 2)),
+    )
     assert corrected.isfinite().all()
     assert (corrected - plain).abs().mean() > 1e-3
     # what is known comes back: the last step denoises it from the first level, and the mixture pulls at it
@@ -190,7 +194,7 @@ def test_corrections_keep_a_distribution():
     """Gaussian data of 64 dimensions come out with their mean and deviation, however often each step is corrected."""
     shape = (1, 8, 8)
     data = GaussianMixture(torch.full((1, *shape), 0.3, dtype=torch.float64), torch.ones(1), 0.5)
-    sampler = PredictorCorrector(DDPM(UniformGrid(100), FixedSmall()), snr=0.1, corrections=3)
+    sampler = PredictorCorrector(UniformGrid(100), lambda grid: DDPM(grid, FixedSmall()), Langevin(snr=0.1, steps=3))
     images = draw(data.denoiser(VP), VP, sampler, shape, torch.arange(60), Condition(), torch.float64)
     assert images.mean().item() == pytest.approx(0.3, abs=0.03)
     assert images.std().item() == pytest.approx(0.5, rel=0.06)

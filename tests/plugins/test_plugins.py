@@ -26,7 +26,6 @@ ALIKE = (
     "batch_norm",
     "codebook",
     "plms",
-    "predictor_corrector",
     "progressive",
     "sdedit",
     "semantic_map",

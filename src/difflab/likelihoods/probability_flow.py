@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from difflab.likelihoods.likelihood import Bits, Likelihood
 from difflab.noise import Noise
 from difflab.samplers import Sampler
-from difflab.schedules import NoiseSchedule, noise_level, time_of
+from difflab.samplers.probability_flow import Levels, check_method, solved
+from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, DenoiseFn
 
 __all__ = ["Gaussian", "ProbabilityFlow", "Probe", "Rademacher"]
-
-_POINTS = 4096
-"""At which the time of a noise level is looked up; between them it is linear, within a millionth of the level."""
 
 
 class Probe(ABC):
@@ -80,20 +77,12 @@ class ProbabilityFlow(Likelihood):
             raise ValueError(
                 f"probes={probes} must be at least 1, tolerance={tolerance} positive, and begin={begin} above 0 and below end={end}"
             )
-        if method not in ("RK45", "RK23", "DOP853", "LSODA"):
-            raise ValueError(f"likelihood.method={method} is none of RK45, RK23, DOP853 and LSODA")
+        check_method(method, "likelihood")
         self.probe, self.probes = probe, probes
         self.tolerance, self.method, self.begin, self.end = tolerance, method, begin, end
 
     def times(self, schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor, " n"]:
         return torch.zeros(1, dtype=torch.float64)
-
-    def way(self, schedule: NoiseSchedule) -> tuple[np.ndarray, np.ndarray]:
-        """Rising logarithms of noise levels, close to each other, and their times."""
-        first = 0.0 if schedule.steps is None else 1 / schedule.steps
-        low, high = noise_level(schedule, torch.tensor([first, 1.0], dtype=torch.float64)).tolist()
-        u = torch.linspace(math.log(max(low, self.begin)), math.log(min(high, self.end)), _POINTS, dtype=torch.float64)
-        return u.numpy(), time_of(schedule, u.exp()).numpy()
 
     def __call__(
         self,
@@ -108,10 +97,11 @@ class ProbabilityFlow(Likelihood):
         x, shape = x_0.double(), tuple(x_0.shape[1:])
         if width is not None:
             x = x + width * (noise.uniform("dequantisation", shape).to(x) - 0.5)
-        probes, way = torch.stack([self.probe(noise, shape, k) for k in range(self.probes)]), self.way(model.schedule)
+        probes = torch.stack([self.probe(noise, shape, k) for k in range(self.probes)])
+        levels = Levels(model.schedule, self.begin, self.end)
         nats = torch.stack(
             [
-                self._log_density(way, model.schedule, denoise, x[i], probes[:, i], cond.select([i]))
+                self._log_density(levels, model.schedule, denoise, x[i], probes[:, i], cond.select([i]))
                 for i in range(len(x))
             ]
         )
@@ -120,7 +110,7 @@ class ProbabilityFlow(Likelihood):
 
     def _log_density(
         self,
-        way: tuple[np.ndarray, np.ndarray],
+        levels: Levels,
         schedule: NoiseSchedule,
         denoise: DenoiseFn,
         x: Tensor,
@@ -132,10 +122,9 @@ class ProbabilityFlow(Likelihood):
         conds = Condition.cat([cond] * count)
         probes = probes.to(x.device).float()
         excess = size - float(probes.square().sum()) / count
-        low, high = float(way[0][0]), float(way[0][-1])
 
         def slope(u: float, state: np.ndarray) -> np.ndarray:
-            t = torch.tensor([np.interp(u, *way)], dtype=torch.float64, device=x.device)
+            t = levels.time(u).to(x.device)
             alpha = float(schedule(t).alpha)
             y = torch.from_numpy(state[:size]).reshape(x.shape).to(x.device)
             with torch.enable_grad():
@@ -148,14 +137,10 @@ class ProbabilityFlow(Likelihood):
             velocity = y - x_0[0].detach().double()
             return np.append(velocity.flatten().cpu().numpy(), float(divergence))
 
-        begin = np.append(x.flatten().cpu().numpy(), 0.0)
-        found = solve_ivp(slope, (low, high), begin, method=self.method, rtol=self.tolerance, atol=self.tolerance)
-        if not found.success:
-            raise ValueError(
-                f"the probability flow of an image could not be solved ({found.message}): set likelihood.tolerance higher"
-            )
-        y, volume = torch.from_numpy(found.y[:size, -1]), float(found.y[size, -1])
+        begin = torch.cat([x.flatten(), x.new_zeros(1)])
+        found = solved(slope, levels.low, levels.high, begin, self.method, self.tolerance, "likelihood")
+        y, volume = found[:size], float(found[size])
         # x_T = alpha y is normal with variance alpha^2 + sigma^2, as samplers begin
-        variance = 1 + math.exp(2 * high)
+        variance = 1 + math.exp(2 * levels.high)
         prior = -0.5 * (y.square().sum() / variance + size * math.log(2 * math.pi * variance))
         return prior + volume

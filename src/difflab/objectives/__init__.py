@@ -3,6 +3,7 @@
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps
 from difflab.objectives.coupled import Coupled
 from difflab.objectives.hybrid import Hybrid
+from difflab.objectives.likelihood_weighted import LikelihoodWeighted
 from difflab.objectives.noisy_classification import NoisyClassification, classification_terms
 from difflab.objectives.objective import Objective, SquaredError, loss_aware_parts, own_modules
 from difflab.objectives.reflow import Reflow
@@ -14,6 +15,7 @@ __all__ = [
     "BoundStep",
     "Coupled",
     "Hybrid",
+    "LikelihoodWeighted",
     "NoisyClassification",
     "Objective",
     "Reflow",

@@ -7,6 +7,8 @@ from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
 from difflab.samplers.langevin import AnnealedLangevin
 from difflab.samplers.one_pass import OnePass
+from difflab.samplers.predictor_corrector import PredictorCorrector
+from difflab.samplers.probability_flow import ProbabilityFlow
 from difflab.samplers.recorder import Moments, Recorder
 from difflab.samplers.sampler import (
     Moment,
@@ -32,7 +34,9 @@ __all__ = [
     "NormalPrior",
     "OnePass",
     "Onlooker",
+    "PredictorCorrector",
     "Prior",
+    "ProbabilityFlow",
     "Recorder",
     "Sampler",
     "SamplerState",

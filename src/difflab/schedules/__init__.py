@@ -17,6 +17,8 @@ from difflab.schedules.ladder import GeometricLadder
 from difflab.schedules.learned import LearnedBetas, MonotoneLogSNR
 from difflab.schedules.paths import CosinePath, LinearPath
 from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, rates, time_beyond, time_of
+from difflab.schedules.sde import Diffusion, diffusion, rates
+from difflab.schedules.sub_variance_preserving import SubVariancePreserving
 
 __all__ = [
     "EDM",
@@ -24,15 +26,18 @@ __all__ = [
     "Chain",
     "ContinuousCosine",
     "CosinePath",
+    "Diffusion",
     "GeometricLadder",
     "LearnedBetas",
     "LinearPath",
     "MonotoneLogSNR",
     "NoiseSchedule",
+    "SubVariancePreserving",
     "Tabulated",
     "VarianceExploding",
     "VariancePreserving",
     "cosine",
+    "diffusion",
     "harmonic",
     "linear",
     "noise_level",
