@@ -1,74 +1,14 @@
-"""Which times a sampler visits."""
+"""Grids that are counted in the steps of a schedule, or in t."""
 
 from __future__ import annotations
-
-from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.schedules import NoiseSchedule, noise_level, time_of
-
-__all__ = ["Grid", "KarrasGrid", "QuadraticGrid", "UniformGrid", "respace"]
-
-
-class Grid(ABC):
-    """Schedule -> rising times 0 = t_0 < t_1 < ... < t_N of the chain that a sampler walks down."""
-
-    @abstractmethod
-    def __call__(self, schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
-        """The times.
-
-        Raises:
-            ValueError: The schedule has too few steps.
-        """
-
-
-def times_of(steps: list[int], schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
-    """The times of the given 0-based steps of a discrete schedule, and the clean end."""
-    if schedule.steps is None:
-        raise ValueError(f"{type(schedule).__name__} has no numbered steps")
-    return torch.tensor([0.0, *((step + 1) / schedule.steps for step in steps)], dtype=torch.float64)
-
-
-class KarrasGrid(Grid):
-    """sigma_i^(1/rho) at equal distances from sigma_max down to sigma_min, then 0 (Karras et al. 2022, eq. 5).
-
-    sigma means the noise level sigma_t / alpha_t of any schedule. Where the schedule's t = 1 lies below sigma_max the grid begins there.
-
-    Args:
-        steps: How many, the last one from sigma_min to the clean image.
-        sigma_min: The smallest level.
-        sigma_max: The largest level.
-        rho: 1 is equal distances; the larger, the denser near sigma_min.
-    """
-
-    def __init__(self, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0):
-        if steps < 1:
-            raise ValueError(f"a grid needs at least one step, not {steps}")
-        if not 0 < sigma_min < sigma_max or rho <= 0:
-            raise ValueError(
-                f"sigma_min = {sigma_min} must be positive and below sigma_max = {sigma_max}, and rho = {rho} positive"
-            )
-        self.steps = steps
-        self.sigma_min = sigma_min
-        self.sigma_max = sigma_max
-        self.rho = rho
-
-    def __call__(self, schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
-        ends = noise_level(schedule, torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-        highest = min(self.sigma_max, ends[1])
-        if not ends[0] < self.sigma_min < highest:
-            raise ValueError(
-                f"{type(schedule).__name__} has noise levels from {ends[0]:.4g} to {ends[1]:.4g}, so the grid cannot end at "
-                f"sigma_min = {self.sigma_min}: set sampler.grid.sigma_min to a level in between"
-            )
-        rising = torch.linspace(0, 1, self.steps, dtype=torch.float64) if self.steps > 1 else torch.ones(1).double()
-        low, high = self.sigma_min ** (1 / self.rho), highest ** (1 / self.rho)
-        level = (low + rising * (high - low)) ** self.rho
-        return torch.cat([torch.zeros(1, dtype=torch.float64), time_of(schedule, level)])
+from difflab.samplers.grids.grid import Grid, times_of
+from difflab.schedules import NoiseSchedule
 
 
 class QuadraticGrid(Grid):
