@@ -6,6 +6,7 @@ from difflab.samplers.draw import balanced_labels, draw, draw_from, noise_of, sh
 from difflab.samplers.euler import Euler
 from difflab.samplers.heun import Heun
 from difflab.samplers.langevin import AnnealedLangevin
+from difflab.samplers.multistep import Multistep
 from difflab.samplers.one_pass import OnePass
 from difflab.samplers.predictor_corrector import PredictorCorrector
 from difflab.samplers.probability_flow import ProbabilityFlow
@@ -31,6 +32,7 @@ __all__ = [
     "Heun",
     "Moment",
     "Moments",
+    "Multistep",
     "NormalPrior",
     "OnePass",
     "Onlooker",
