@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.schedules.schedule import NoiseSchedule
+from difflab.schedules.schedule import NoiseSchedule, rates
 
 
 class Diffusion(NamedTuple):
@@ -21,20 +20,6 @@ class Diffusion(NamedTuple):
 
     drift: Float64[Tensor, " n"]
     power: Float64[Tensor, " n"]
-
-
-def rates(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
-    """The derivatives of alpha and sigma by time, at times of continuous schedules."""
-    with torch.enable_grad():
-        leaf = t.detach().clone().requires_grad_()
-        level = schedule(leaf)
-        found = [
-            torch.autograd.grad(value.sum(), leaf, retain_graph=True, materialize_grads=True)[0]
-            if value.requires_grad
-            else torch.zeros_like(t)
-            for value in level
-        ]
-    return found[0].detach(), found[1].detach()
 
 
 def diffusion(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> Diffusion:
