@@ -141,6 +141,20 @@ class Points(Plain):
         return cloud(images.flatten(1)[:, :2])
 
 
+class Undecoded(Plain):
+    """Latents of a first stage that is not at hand: drawn and stored as they are, numbers of any size [C, H, W].
+
+    A picture shows their first three channels, each from its smallest to its largest value: enough to see that there is something.
+    """
+
+    holds_pixels = False
+
+    def picture(self, images: Tensor, classes: int) -> Float[Tensor, "3 height width"]:
+        low, high = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
+        shown = (images - low) / (high - low).clamp_min(1e-12)
+        return grid_of((255 * shown).round().to(torch.uint8)[:, : 3 if images.shape[1] >= 3 else 1], classes)
+
+
 class FirstStage(nn.Module, ABC):
     """The first of two stages: images in [-1, 1] to latents and back (Rombach et al. 2022, arXiv 2112.10752, section 3.1).
 

@@ -57,7 +57,7 @@ def colleague(tmp_path, monkeypatch):
     (tmp_path / "colleagues_network.py").write_text(MODULE, encoding="utf-8")
     for group in ("network", "sampler", "experiment"):
         (tmp_path / "conf" / group).mkdir(parents=True)
-    (tmp_path / "conf" / "network" / "dit.yaml").write_text(YAML, encoding="utf-8")
+    (tmp_path / "conf" / "network" / "colleagues.yaml").write_text(YAML, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     add_config_directories(
         [tmp_path / "conf"]
@@ -100,7 +100,7 @@ def test_the_run_is_the_one_that_says_it_without_the_experiments_inside(colleagu
     for name in ("inside", "without"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            configs.append(resolve_row([f"+experiment={name}", "network=dit", "run.name=x"]).config)
+            configs.append(resolve_row([f"+experiment={name}", "network=colleagues", "run.name=x"]).config)
     assert configs[0] == configs[1]
     assert configs[0]["network"]["depth"] == 2, "a key that the new part has as well"
     assert identity(configs[0], "data", "judge") == identity(configs[1], "data", "judge")
@@ -118,7 +118,9 @@ def test_training_and_a_row_of_a_study_say_the_same():
 
 def test_an_experiment_may_exchange_a_part_of_the_one_that_it_builds_on(colleague):
     experiment(
-        colleague, "mine", "defaults:\n  - /experiment/cosine_addgn\n  - override /network: dit\n\nnetwork: {depth: 5}"
+        colleague,
+        "mine",
+        "defaults:\n  - /experiment/cosine_addgn\n  - override /network: colleagues\n\nnetwork: {depth: 5}",
     )
     with pytest.warns(UserWarning, match=r"left out of .*: network\.width, network\.channel_mult"):
         config = resolve_row(["+experiment=mine"]).config

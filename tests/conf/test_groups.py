@@ -74,6 +74,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "network/attention": (layers, layers.SelfAttention),
     "network/cross_attention": (layers, layers.CrossAttention),
     "network/pooling": (layers, layers.Pooling),
+    "network/block": (layers, layers.BlockDesign),
     "extractor": (features, features.FeatureExtractor),
     "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
@@ -86,7 +87,7 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
 
 BY_ARGUMENTS = {
     "network/norm": (layers, [["channels", "emb_dim"]]),
-    "embedder": (layers, [["num_classes", "dim"], ["scale", "dim"]]),
+    "embedder": (layers, [["num_classes", "dim", "std"], ["scale", "dim"]]),
 }
 """Group -> package, and the constructor's arguments by which its choices are known: they share a form and no base class."""
 
@@ -156,6 +157,10 @@ VALUES = {
             ),
             *(f"last_step/{kind}" for kind in ("flow", "mean", "tweedie")),
         )
+    },
+    **{
+        f"network/block/{design}": ["network=dit"]
+        for design in ("adaln_zero", "adaln", "cross_attention", "in_context")
     },
     "network/encoder": ["data.image_size=64", "data.channels=3"],
     **{f"network/pooling/{kind}": ["network=encoder"] for kind in ("attention", "adaptive", "spatial", "spatial_v2")},

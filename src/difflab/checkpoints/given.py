@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from difflab.checkpoints.fitting import Fit, Source, put_into
+from difflab.checkpoints.released import Released, released
 from difflab.checkpoints.run_weights import RunWeights, at_step, checkpoint_at, run_weights
 from difflab.config.groups import ConfigError
 from difflab.former_names import Neutral
@@ -31,9 +32,10 @@ class GivenWeights:
 
     Args:
         checkpoint: A run (its directory, or its id), a run at one of its checkpoints (RUN@500, RUN@best, RUN@last), a .ckpt or
-            .safetensors file of one, a .safetensors or .pt file of weights by our names, or openai:<file.pt>.
+            .safetensors file of one, a .safetensors or .pt file of weights by our names, or a released model: openai:<file.pt>,
+            dit:<file.pt>.
         track: Of a run: the name of an EMA, or online; None for its first EMA.
-        flags: Of one of OpenAI's files, where its name does not tell them.
+        flags: Of a released model, where its file does not tell them.
         keys: Patterns of the names of weights that are taken. Of these nothing may be missing, left over or of another shape; of tables of
             classes the rows are taken that both have.
         skip: Patterns of names that are not taken.
@@ -133,8 +135,8 @@ class GivenWeights:
         return put_into(model, self.source, self.checkpoint, self.keys, self.skip)
 
     def _read(self) -> Source:
-        if self.checkpoint.startswith("openai:"):
-            return self._released(Path(self.checkpoint.removeprefix("openai:")))
+        if (model := released(self.checkpoint)) is not None:
+            return self._released(model)
         path = Path(self.checkpoint)
         if path.is_file() and path.suffix == ".ckpt":
             return self._of_checkpoint(path)
@@ -166,19 +168,15 @@ class GivenWeights:
             raise ConfigError(f"init_from.track={track}: {path} has no such weights; there are {', '.join(tracks)}")
         return Source(tracks[track], f"{path} ({track}, step {saved['global_step']})", _classes(config))
 
-    def _released(self, path: Path) -> Source:
-        from difflab.checkpoints import openai
+    def _released(self, model: Released) -> Source:
         from difflab.networks import ClassTable
 
         if self.track is not None:
             raise ConfigError("it is one set of weights: leave init_from.track out")
-        if not path.is_file():
-            raise ConfigError("there is no such file")
-        flags = openai.completed(self.flags, path) if self.flags else openai.flags_for(path)
-        network = openai.load(path, flags).network
+        network = model.network(self.flags)
         classes = next((part.num_classes for part in network.modules() if isinstance(part, ClassTable)), None)
         weights = {f"network.{name}": value for name, value in network.state_dict().items()}
-        return Source(weights, f"OpenAI's {path}", classes)
+        return Source(weights, f"{model.format.PROJECT} {model.path}", classes)
 
 
 def _of_run(found: RunWeights, path: Path) -> Source:
@@ -201,6 +199,6 @@ def _plain(path: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise FileError(
-            f"it holds {shown(type(content).__name__)} and no weights by name (OpenAI's: init_from=openai:{path})"
+            f"it holds {shown(type(content).__name__)} and no weights by name (OpenAI's: init_from=openai:{path}; DiT's: dit:{path})"
         )
     return content

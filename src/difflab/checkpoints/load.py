@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from difflab.checkpoints.released import Released, released
 from difflab.checkpoints.run_weights import RunWeights, built, load_weights, once, run_weights
 from difflab.checkpoints.trained_data import told_parts
 from difflab.classifier import NoisyClassifier
@@ -18,7 +19,7 @@ from difflab.config.build import build, resolved
 from difflab.config.groups import ConfigError
 from difflab.denoiser import Denoiser
 from difflab.ema import youth
-from difflab.networks import Network, weights_sha256
+from difflab.networks import weights_sha256
 from difflab.noisy_model import DenoisingModel
 from difflab.reading.json import fields
 from difflab.runs import RunDirectory
@@ -67,7 +68,7 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     """The model that `checkpoint=<name>` means.
 
     Args:
-        name: A run, one of its files, or openai:<path>.
+        name: A run, one of its files, or a released model: openai:<path>, dit:<path>.
         track: Which weights of a run; None for its first EMA track.
         flags: Of a released model.
         posthoc_std: Length of an average to reconstruct from a run's snapshots instead.
@@ -75,10 +76,10 @@ def load_model(name: str, track: str | None, flags: str | None, posthoc_std: flo
     Raises:
         ConfigError: The name means no model; the message says what is wrong with it.
     """
-    if name.startswith("openai:"):
+    if (model := released(name)) is not None:
         if track is not None or posthoc_std is not None:
             raise ConfigError(f"checkpoint={name} is one set of weights: leave track and ema out")
-        return _released(Path(name.removeprefix("openai:")), flags)
+        return _released(model, flags)
     return _of_run(run_weights(name, track, posthoc_std))
 
 
@@ -130,72 +131,28 @@ def _tell_changed_code(found: RunWeights) -> None:
         )
 
 
-def _released(path: Path, flags: str | None) -> LoadedModel:
-    from difflab.checkpoints import openai
-    from difflab.networks import SuperRes, UNet
-    from difflab.networks.layers import LabelEmbedding
+def _released(model: Released, flags: str | None) -> LoadedModel:
+    from difflab.networks import ClassTable
 
-    if not path.is_file():
-        raise ConfigError(f"checkpoint=openai:{path}: there is no such file")
-    given = openai.completed(flags, path) if flags else openai.flags_for(path)
-    process = openai.diffusion(given)
-    network = openai.load(path, given).network
-    unet = network.unet if isinstance(network, SuperRes) else network
-    if not isinstance(unet, UNet):
-        raise ConfigError(
-            f"checkpoint=openai:{path}: a {type(network).__name__} does not draw images from noise alone; choose a diffusion model"
-        )
-    steps = process.diffusion_steps
-    fixed = "FixedSmall" if process.sigma_small else "FixedLarge"
-    variance = "LearnedRange" if process.learn_sigma else fixed
-    config = resolved(
-        {
-            "network": {"flags": given},
-            "schedule": {
-                "_target_": f"difflab.schedules.{process.noise_schedule}",
-                "steps": steps,
-                "time_scale": 1000 / steps if process.rescale_timesteps else 1.0,
-            },
-            "parameterization": {
-                "_target_": f"difflab.parameterizations.{'X0' if process.predict_xstart else 'Epsilon'}"
-            },
-            "variance": {"_target_": f"difflab.variances.{variance}"},
-            "sampler": {
-                "_target_": "difflab.samplers.DDPM",
-                "variance": "${variance}",
-                "grid": {
-                    "_target_": "difflab.samplers.grids.UniformGrid",
-                    "steps": process.timestep_respacing or steps,
-                },
-            },
-            "guidance": {"clip": {"_target_": "difflab.guidance.Clip"}},
-            "conditioning": _small_image(network, given),
-        }
-    )
+    network = model.network(flags)
+    try:
+        config = resolved(dict(model.format.process(model.path, flags, network)))
+    except ValueError as error:
+        raise ConfigError(f"checkpoint={model.name}: {error}") from error
     parts = {name: build(config[name]) for name in ("schedule", "parameterization", "variance")}
-    label = dict(unet.embedders.items()).get("label")
-    num_classes = label.num_classes if isinstance(label, LabelEmbedding) else 0
+    num_classes = next((part.num_classes for part in network.modules() if isinstance(part, ClassTable)), 0)
     denoiser = Denoiser(network, **parts)
-    told = names_told(num_classes, denoiser)
-    return LoadedModel(denoiser, config, num_classes, told, ConditionDropout(), track="released", file=path, step=None)
-
-
-def _small_image(network: Network, flags: str) -> dict[str, Any]:
-    """What a released upsampler was told: OpenAI's small images are means over pixels."""
-    from difflab.checkpoints import openai
-
-    if not network.condition_channels:
-        return {}
-    target = "difflab.conditioning"
-    return {
-        "low_resolution": {
-            "_target_": f"{target}.LowResolution",
-            "size": openai.small_size(flags),
-            "shrink": {"_target_": f"{target}.shrinks.Area"},
-            "augmentation": {"_target_": f"{target}.augmentations.Unchanged"},
-            "channels": network.condition_channels,
-        }
-    }
+    return LoadedModel(
+        denoiser,
+        config,
+        num_classes,
+        names_told(num_classes, denoiser),
+        ConditionDropout(),
+        track="released",
+        file=model.path,
+        step=None,
+        space=model.format.space(),
+    )
 
 
 def frozen_classifier(checkpoint: str, track: str | None = None, flags: str | None = None) -> NoisyClassifier:
@@ -257,7 +214,7 @@ def frozen_denoiser(
     """The denoiser that `checkpoint` names, as sample.py names one, without gradients.
 
     Args:
-        checkpoint: A run, one of its files, or openai:<path>.
+        checkpoint: A run, one of its files, or a released model: openai:<path>, dit:<path>.
         track: EMA track of a run, or online; None for its first track.
         flags: Of a released model.
         posthoc_std: Length of an average to reconstruct from a run's snapshots instead.

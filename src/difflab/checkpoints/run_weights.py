@@ -98,7 +98,7 @@ def run_weights(name: str, track: str | None, posthoc_std: float | None) -> RunW
     if not path.is_file():
         raise ConfigError(f"checkpoint={name}: there is no such file or directory")
     if path.suffix == ".pt":
-        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name}")
+        raise ConfigError(f"checkpoint={name}: a released model is named by checkpoint=openai:{name} or dit:{name}")
     if path.suffix not in (".ckpt", ".safetensors"):
         raise ConfigError(
             f"checkpoint={name}: expected a run's directory, or a .ckpt or .safetensors file of one{_near(path)}"

@@ -1,6 +1,7 @@
 """Networks: (x, time, cond) -> output, with no knowledge of diffusion."""
 
 from difflab.networks.compute import CompiledBlocks, CompiledNetwork, Compute, KernelByKernel
+from difflab.networks.dit import DiT
 from difflab.networks.encoder import Encoder
 from difflab.networks.mlp import MLP
 from difflab.networks.ncsn import NCSN, NCSNv2
@@ -17,6 +18,7 @@ __all__ = [
     "CompiledBlocks",
     "CompiledNetwork",
     "Compute",
+    "DiT",
     "Encoder",
     "KernelByKernel",
     "NCSNv2",

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from difflab.types import NO_CONTROLS, Condition, Controls, GivenImage, ImageSize
+from difflab.types import NO_CONTROLS, Condition, Controls, Embedding, GivenImage, ImageSize
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -149,14 +149,21 @@ def block_condition(
             vector = vector + embedding.vector
         if embedding.tokens is not None:
             sequences.append(embedding)
-    vector = activation(vector)
-    if not sequences:
-        return BlockCondition(vector, controls=cond.controls, t=cond.t)
-    tokens = torch.cat([e.tokens for e in sequences if e.tokens is not None], dim=1)
-    mask = None
-    if any(e.mask is not None for e in sequences):
-        mask = torch.cat([e.present for e in sequences], dim=1)
-    return BlockCondition(vector, tokens, mask, cond.controls, cond.t)
+    return BlockCondition(activation(vector), *in_sequence(sequences), cond.controls, cond.t)
+
+
+def in_sequence(embeddings: Sequence[Embedding]) -> tuple[Tensor | None, Tensor | None]:
+    """The tokens of several embeddings after each other, and which of them are there; None for none, and for all.
+
+    Args:
+        embeddings: Each with tokens.
+    """
+    if not embeddings:
+        return None, None
+    tokens = torch.cat([e.tokens for e in embeddings if e.tokens is not None], dim=1)
+    if all(e.mask is None for e in embeddings):
+        return tokens, None
+    return tokens, torch.cat([e.present for e in embeddings], dim=1)
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:

@@ -30,9 +30,12 @@ from difflab.networks.layers.resample import (
     TransposedResample,
 )
 from difflab.networks.layers.residual_block import ResidualBlock
+from difflab.networks.layers.token_blocks import AdaLN, AdaLNZero, BlockDesign, CrossAttended, InContext
 from difflab.networks.layers.trunk import Trunk
 
 __all__ = [
+    "AdaLN",
+    "AdaLNZero",
     "AdaptiveBatchNorm",
     "AdaptiveGroupNorm",
     "AdaptiveInstanceNorm",
@@ -43,13 +46,16 @@ __all__ = [
     "BicubicEnlargement",
     "BigGANResample",
     "BilinearEnlargement",
+    "BlockDesign",
     "ConvResample",
+    "CrossAttended",
     "CrossAttention",
     "Enlargement",
     "GroupNorm",
     "HeadCount",
     "HeadWidth",
     "HeadsFirstAttention",
+    "InContext",
     "LabelEmbedding",
     "LevelEmbedding",
     "NormalizedSpatialPooling",

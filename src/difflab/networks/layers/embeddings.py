@@ -1,12 +1,14 @@
 """Times, classes and levels of noise -> the vector that a network is conditioned on."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.former_names import Neutral
 from difflab.networks.network import zeroed
 from difflab.types import NULL_LABEL, Condition, GivenImage, Label
 
@@ -33,21 +35,24 @@ class TimeEmbedding(nn.Module):
     Args:
         width: Number of sinusoids.
         emb_dim: Size of the embedding.
+        linear: (inputs, outputs) -> a linear layer; it says with what weights it begins.
     """
 
-    def __init__(self, width: int, emb_dim: int):
+    def __init__(self, width: int, emb_dim: int, linear: Callable[[int, int], nn.Linear] = nn.Linear):
         super().__init__()
         if width < 1:
             raise ValueError(f"width={width}: a network needs at least one channel")
         self.width = width
-        self.hidden = nn.Linear(width, emb_dim)
-        self.output = nn.Linear(emb_dim, emb_dim)
+        self.hidden = linear(width, emb_dim)
+        self.output = linear(emb_dim, emb_dim)
 
     def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b e"]:
         return self.output(F.silu(self.hidden(sinusoids(time, self.width).to(self.hidden.weight.dtype))))
 
 
-def _check_classes(num_classes: int) -> None:
+def _check_classes(num_classes: int, std: float) -> None:
+    if std <= 0:
+        raise ValueError(f"std={std}: the weights of a label embedding begin with a standard deviation above 0")
     if num_classes < 1:
         raise ValueError(
             f"a label embedding needs at least one class, got num_classes={num_classes}; "
@@ -79,17 +84,18 @@ class LabelEmbedding(nn.Module):
     Args:
         num_classes: Labels are 0 .. num_classes - 1.
         dim: Size of the embedding.
+        std: Standard deviation of the weights at the beginning; 0.02 in DiT.
     """
 
-    def __init__(self, num_classes: int, dim: int):
+    def __init__(self, num_classes: int, dim: int, std: Neutral[float] = 1.0):
         super().__init__()
-        _check_classes(num_classes)
-        self.num_classes = num_classes
+        _check_classes(num_classes, std)
+        self.num_classes, self.std = num_classes, std
         self.weight = nn.Parameter(torch.empty(num_classes, dim))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight)
+        nn.init.normal_(self.weight, std=self.std)
 
     def resized(self, given: Float[Tensor, "rows dim"], classes: int | None) -> Float[Tensor, "n dim"]:
         """Its rows, with those of the classes that both have as given."""
@@ -120,17 +126,18 @@ class NullableLabelEmbedding(nn.Module):
     Args:
         num_classes: Labels are 0 .. num_classes - 1, or `NULL_LABEL`.
         dim: Size of the embedding.
+        std: Standard deviation of the weights at the beginning; 0.02 in DiT.
     """
 
-    def __init__(self, num_classes: int, dim: int):
+    def __init__(self, num_classes: int, dim: int, std: Neutral[float] = 1.0):
         super().__init__()
-        _check_classes(num_classes)
-        self.num_classes = num_classes
+        _check_classes(num_classes, std)
+        self.num_classes, self.std = num_classes, std
         self.weight = nn.Parameter(torch.empty(num_classes + 1, dim))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight)
+        nn.init.normal_(self.weight, std=self.std)
 
     def resized(self, given: Float[Tensor, "rows dim"], classes: int | None) -> Float[Tensor, "n dim"]:
         """Its rows, with those of the classes that both have as given, and the null row where there is one."""
