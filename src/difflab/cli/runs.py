@@ -71,6 +71,8 @@ def info() -> None:
         print(INFO)
         sys.exit(2)
     with gc_paused():
+        from difflab.reading import printable
+        from difflab.runs import RunDirectory
         from difflab.runs.info import as_text as told
         from difflab.runs.info import info as known
         from difflab.runs.listing import found_run
@@ -78,7 +80,14 @@ def info() -> None:
         facts = known(found_run(given.run))
     except ValueError as error:
         fail(str(error))
-    print(dumps(facts, indent=2) if given.json else told(facts))
+    with gc_paused():
+        from difflab.studies.planning.counterparts import as_text as counted
+        from difflab.studies.planning.counterparts import work
+    network = work(RunDirectory(facts["path"]).config)
+    if given.json:
+        print(dumps({**facts, "network": network}, indent=2))
+    else:
+        print("\n".join([told(facts), *map(printable, counted(network))]))
 
 
 def as_text(runs: Sequence[ListedRun]) -> str:
