@@ -49,7 +49,7 @@ ELSEWHERE: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (r"^(python -m )?pip install|weights fetch|hub:|data=huggingface", "is fetched from a network", _is_nobody),
     (r"wandb (login|sync)|study.py \w+ sync|mode=online", "needs an account of W&B", _is_nobody),
-    (r"openai:", "released weights of gigabytes", lambda: not list(Path.cwd().rglob("*_diffusion.pt"))),
+    (r"(openai|dit):", "released weights of gigabytes", lambda: not list(Path.cwd().rglob("*_diffusion.pt"))),
     (
         r"data=(cifar10|imagenet)|samples=cifar10|experiment=fashion_mnist",
         "data that are downloaded",

@@ -71,8 +71,6 @@ def info() -> None:
         print(INFO)
         sys.exit(2)
     with gc_paused():
-        from difflab.reading import printable
-        from difflab.runs import RunDirectory
         from difflab.runs.info import as_text as told
         from difflab.runs.info import info as known
         from difflab.runs.listing import found_run
@@ -83,11 +81,9 @@ def info() -> None:
     with gc_paused():
         from difflab.studies.planning.counterparts import as_text as counted
         from difflab.studies.planning.counterparts import work
-    network = work(RunDirectory(facts["path"]).config)
-    if given.json:
-        print(dumps({**facts, "network": network}, indent=2))
-    else:
-        print("\n".join([told(facts), *map(printable, counted(network))]))
+    network = work(Path(facts["path"]) / "config.yaml")
+    as_lines = "\n".join([told(facts), *counted(network)])
+    print(dumps({**facts, "network": network}, indent=2) if given.json else as_lines)
 
 
 def as_text(runs: Sequence[ListedRun]) -> str:

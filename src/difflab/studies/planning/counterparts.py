@@ -13,7 +13,7 @@ from difflab.config.build import build
 from difflab.config.keys import ConfigError
 from difflab.config.trust import read_back
 from difflab.networks import Network
-from difflab.reading.text import read_text
+from difflab.reading.text import printable, read_text
 from difflab.studies.planning.counting import count_network
 
 
@@ -100,7 +100,7 @@ def as_text(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
     if "reason" in found:
-        return [f"network   not counted: {found['reason']}"]
+        return [f"network   not counted: {printable(found['reason'])}"]
     lines = [f"network   {found['kind']}, {_of(found)}, for an image and a call"]
     return lines + [f"nearest   {one['name']}, {_of(one)}" for one in found.get("nearest", [])]
 
