@@ -69,5 +69,12 @@ def test_what_cannot_be_counted_is_told_in_one_line(tmp_path):
     (line,) = as_text(found)
     assert line.startswith("network   not counted: ")
     assert "network.width=31" in line
-    assert work(config_of(tmp_path, "network=null")) is None
+
+
+def test_a_run_without_a_network_has_nothing_to_tell(tmp_path):
+    file = config_of(tmp_path)
+    config = OmegaConf.load(file)
+    OmegaConf.update(config, "network", None)
+    file.write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    assert work(file) is None
     assert as_text(None) == []
