@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parents[2] / "conf" / "experiment"
 NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.yaml"))]
 CLASSIFIERS = [name for name in NAMES if "classifier" in name]
 """Held to their own rules in test_classifier_experiments.py."""
-POINTS = ["swiss_roll"]
+POINTS = ["swiss_roll", "flow/swiss_roll"]
 """Held to their own rules in test_points_experiments.py."""
 ONE_PASS = [name for name in NAMES if name.startswith("rivals/")]
 """Held to their own rules in tests/rivals."""

@@ -146,6 +146,7 @@ def test_only_the_digits_and_cells_that_a_table_leaves_out_have_no_published_num
         "sr/cifar10_8to32",
         "sr/cifar10_8to32_alpha_bar",
         "sr/digits_4to8",
+        "flow/digits",
     }
 
 

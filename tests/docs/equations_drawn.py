@@ -34,9 +34,12 @@ from difflab.process import (
     score_from_x0,
     transition,
 )
-from difflab.samplers import DDIM, DDPM, Euler, Heun
+from difflab.samplers import DDIM, DDPM, Euler, Heun, StochasticEuler
+from difflab.samplers.diffusions import NoiseScale
 from difflab.samplers.grids import KarrasGrid, UniformGrid
+from difflab.samplers.last_steps import Mean
 from difflab.schedules import EDM as EDMSchedule  # noqa: N811
+from difflab.schedules import LinearPath
 from difflab.types import Condition, Label, Prediction
 from difflab.variances import FixedLarge, FixedSmall
 
@@ -107,6 +110,20 @@ def probability_flow() -> None:
     x_T = 80 * normal("x_T")
     end = mean + (x_T - mean) * d / math.sqrt(d**2 + 80**2)
     close(Heun(KarrasGrid(200))(one.denoiser(schedule), schedule, x_T, NOBODY, NOISE), end, 1e-3)
+
+
+@evaluates("Stochastic samplers of a flow")
+def stochastic_samplers() -> None:
+    """A step with the score by autograd, and v from it; w = sigma, which is t on the straight path."""
+    path, t, s = LinearPath(), 0.6, 0.5
+    x_t = perturb(X_0, normal("eps"), at(path, t))
+    score = score_of(lambda x: MIXTURE.log_prob(x, *at(path, t)), x_t)
+    v = -score * t - (x_t + t**2 * score) / (1 - t)  # eps - x_0
+    z = NOISE.normal("step", tuple(x_t.shape[1:]), step=6)
+    expected = x_t - (t - s) * (v - NoiseScale()(path, times(t))[0] / 2 * score) + math.sqrt(t * (t - s)) * z
+    sampler = StochasticEuler(UniformGrid(10), NoiseScale(), Mean())
+    walk = sampler.walk(MIXTURE.denoiser(path), path, x_t, NOBODY, begin=t)
+    close(sampler.steps(walk)(walk.start(x_t), NOISE).image, expected, 1e-7)
 
 
 @evaluates("Likelihood of the flow")

@@ -28,7 +28,7 @@ from difflab.noise import ImageNoise
 from difflab.objectives import Hybrid, Simple, bound_steps, bound_term, prior_bits
 from difflab.objectives.time_samplers import Uniform
 from difflab.objectives.weightings import SNR, MinSNR, TruncatedSNR, Unweighted
-from difflab.parameterizations import EDM, X0, Epsilon, Velocity
+from difflab.parameterizations import EDM, X0, Epsilon, FlowVelocity, Velocity
 from difflab.process import (
     discretized_normal_log_likelihood,
     eps_from_x0,
@@ -39,7 +39,7 @@ from difflab.process import (
     x0_from_eps,
 )
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import Chain, cosine, linear, own_chain
+from difflab.schedules import Chain, CosinePath, LinearPath, cosine, linear, own_chain
 from difflab.types import AlphaSigma, Prediction
 from difflab.variances import FixedSmall, LearnedRange
 
@@ -226,6 +226,24 @@ def velocity() -> None:
     v = (ahead - behind) / 2e-5
     close(v, alpha * eps - sigma * X_0, 1e-6)
     close(read_by(Velocity(), v, alpha * X_0 + sigma * eps, 0.4), X_0, 1e-6)
+
+
+@evaluates("Velocity of a flow")
+def velocity_of_a_flow() -> None:
+    """The derivative of x_t by t, along a line and along a circle; what reads it gives x_0 back at both ends too."""
+    eps, h = normal("eps"), 1e-5
+    for path in (LinearPath(), CosinePath()):
+        parameterization = FlowVelocity(path)
+        for t in (0.3, 0.999):
+            behind, ahead = (perturb(X_0, eps, at(path, t + step)) for step in (-h, h))
+            level = at(path, t)
+            c = parameterization(times(t), *level, times(t))
+            u = (ahead - behind) / (2 * h)
+            found = c.c_skip[:, None, None, None] * perturb(X_0, eps, level) + c.c_out[:, None, None, None] * u
+            close(found, X_0, 1e-6)
+        last = parameterization(times(1.0), *at(path, 1.0), times(1.0))
+        assert all(value.isfinite().all() for value in last)
+    close(at(LinearPath(), 0.3).sigma, 0.3)
 
 
 @evaluates("Preconditioning")
