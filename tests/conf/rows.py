@@ -11,9 +11,11 @@ CLASSIFIERS = [name for name in NAMES if "classifier" in name]
 """Held to their own rules in test_classifier_experiments.py."""
 POINTS = ["swiss_roll", "flow/swiss_roll"]
 """Held to their own rules in test_points_experiments.py."""
+BITS = ["digits_binary", "heartbeat"]
+"""Held to their own rules in test_binary_experiments.py."""
 ONE_PASS = [name for name in NAMES if name.startswith("rivals/")]
 """Held to their own rules in tests/rivals."""
-DRAWING = [name for name in NAMES if name not in (*CLASSIFIERS, *POINTS, *ONE_PASS)]
+DRAWING = [name for name in NAMES if name not in (*CLASSIFIERS, *POINTS, *BITS, *ONE_PASS)]
 
 
 def header(name: str) -> list[str]:

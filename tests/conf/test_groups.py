@@ -164,6 +164,7 @@ VALUES = {
     },
     "network/encoder": ["data.image_size=64", "data.channels=3"],
     **{f"network/pooling/{kind}": ["network=encoder"] for kind in ("attention", "adaptive", "spatial", "spatial_v2")},
+    "module/binary": ["+experiment=heartbeat"],
     "module/classifier": ["+experiment=digits_classifier"],
     "init_from/weights": ["init_from.checkpoint=run"],
     "held_out/mixture": ["data=mixture"],

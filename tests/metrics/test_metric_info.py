@@ -20,7 +20,7 @@ EARLIER = Path(__file__).parents[1] / "golden" / "results_without_info.json"
 """What evaluate.py wrote of 200 noisy digits before results had `info`, with all metrics that suit them."""
 
 EXTRACTORS = ("inception", "digits", "clip_vitl14_336", "mine")
-HIGHER = ("is", "precision", "recall", "precision_fp16", "recall_fp16", "density", "coverage")
+HIGHER = ("is", "precision", "recall", "precision_fp16", "recall_fp16", "density", "coverage", "known")
 LOWER = ("fid", "sfid", "fid_inf", "class_fd", "kid", "mmd", "cmmd", "fd", "sfd", "fd_inf", "kd", "sw")
 
 

@@ -6,6 +6,7 @@ from difflab.on_demand import on_demand
 
 if TYPE_CHECKING:
     from difflab.data.annotations import Annotation, AnnotationInMemory
+    from difflab.data.binary import BinaryDigits, Heartbeat
     from difflab.data.dataset import ArrayImages, ImageDataset, ImageSet, ImageSource, InMemoryImages
     from difflab.data.encoded import EncodedImages, FileImages
     from difflab.data.errors import DataError
@@ -28,6 +29,7 @@ __all__ = [
     "ArrayImages",
     "ArrayPoints",
     "Augmentation",
+    "BinaryDigits",
     "Checkerboard",
     "Cifar10",
     "Cifar10Packaged",
@@ -39,6 +41,7 @@ __all__ = [
     "FileImages",
     "GaussianMixture",
     "GlobalBatches",
+    "Heartbeat",
     "HorizontalFlip",
     "HuggingFaceImages",
     "IdxImages",

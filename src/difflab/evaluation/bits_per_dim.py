@@ -65,7 +65,7 @@ class BitsPerDim:
     def measurement(
         self, protocol: Protocol, likelihood: Likelihood | type[Likelihood] = VariationalBound, pixels: bool = True
     ) -> Measurement:
-        info = replace(INFO, label=likelihood.label, **({} if pixels else {"bounds": DENSITIES}))
+        info = replace(INFO, label=likelihood.label, unit=likelihood.unit, **({} if pixels else {"bounds": DENSITIES}))
         return Measurement.of(likelihood.name, self.value, self.samples, protocol, info, self.std_error, self.samples)
 
     @classmethod

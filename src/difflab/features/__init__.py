@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from difflab.features.quantization import to_uint8, to_uint8_truncated
     from difflab.features.transformers import ClipExtractor, DinoV2Extractor
-    from difflab.features.wrapped import FramesExtractor, ValuesExtractor
+    from difflab.features.wrapped import FramesExtractor, PixelValuesExtractor, ValuesExtractor
 
 __all__ = [
     "ClipExtractor",
@@ -33,6 +33,7 @@ __all__ = [
     "FramesExtractor",
     "Identity",
     "InceptionExtractor",
+    "PixelValuesExtractor",
     "ThumbnailExtractor",
     "ValuesExtractor",
     "best_available",

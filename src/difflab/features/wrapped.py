@@ -23,6 +23,20 @@ class ValuesExtractor(FeatureExtractor):
         return Features(images.flatten(1).float())
 
 
+class PixelValuesExtractor(FeatureExtractor):
+    """Images [B, C, *size] of bytes -> their values as u / 127.5 - 1, [B, dimension]: for short sequences, and other small data of bits.
+
+    Args:
+        dimension: How many values an image has; the 20 of a heartbeat.
+    """
+
+    def __init__(self, dimension: int = 20):
+        super().__init__(Identity("pixel_values", dimension, "u / 127.5 - 1"), nn.Identity())
+
+    def _extract(self, images: Tensor) -> Features:
+        return Features(images.flatten(1).float() / 127.5 - 1)
+
+
 class FramesExtractor(FeatureExtractor):
     """Clips [B, C, T, H, W] -> the mean of an image extractor's features over the T frames.
 

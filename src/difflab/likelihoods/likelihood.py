@@ -37,6 +37,7 @@ class Likelihood(ABC):
     Attributes:
         name: Of the number, as results and studies call it.
         label: Of the number, for people.
+        unit: Of the number.
         bounded: Whether the model is asked within the bounds on x_0 that its guidance sets; other guidance is left out in any case.
         of_sampler: Whether its steps are those of the sampler's grid, which its protocol then names.
         of_densities: Whether it can also be asked for the density of data that are no pixels.
@@ -44,6 +45,7 @@ class Likelihood(ABC):
 
     name: str
     label: str
+    unit: str = "bits/dim"
     bounded: bool = False
     of_sampler: bool = False
     of_densities: bool = False

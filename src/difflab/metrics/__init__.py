@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from difflab.metrics.images import PairMetric, Pairs, check_pairs
     from difflab.metrics.inception_score import Inception, InceptionOfSize
     from difflab.metrics.kernel import Cmmd, Kernel
+    from difflab.metrics.known_share import KnownShare
     from difflab.metrics.metric import FeatureMetric, Metric, StreamedMetric
     from difflab.metrics.needs import Needs, Reference, Replicates
     from difflab.metrics.paired import (
@@ -39,6 +40,7 @@ __all__ = [
     "Inception",
     "InceptionOfSize",
     "Kernel",
+    "KnownShare",
     "LearnedPerceptual",
     "Metric",
     "MetricInfo",

@@ -1,5 +1,6 @@
 """Objectives: (model, x_0, cond, noise) -> Losses, everything that is random about training."""
 
+from difflab.objectives.binomial import BinomialBound, binomial_bound_steps, binomial_prior_bits, binomial_term
 from difflab.objectives.bits_per_dim import BoundStep, bound_steps
 from difflab.objectives.coupled import Coupled
 from difflab.objectives.hybrid import Hybrid
@@ -12,6 +13,7 @@ from difflab.objectives.vlb import VLB, bound_term, prior_bits
 
 __all__ = [
     "VLB",
+    "BinomialBound",
     "BoundStep",
     "Coupled",
     "Hybrid",
@@ -21,6 +23,9 @@ __all__ = [
     "Reflow",
     "Simple",
     "SquaredError",
+    "binomial_bound_steps",
+    "binomial_prior_bits",
+    "binomial_term",
     "bound_steps",
     "bound_term",
     "classification_terms",

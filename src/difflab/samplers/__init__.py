@@ -1,5 +1,6 @@
 """Samplers: (DenoiseFn, x_T) -> x_0."""
 
+from difflab.samplers.binomial import BinomialAncestral, FairCoins
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.ddpm import DDPM
 from difflab.samplers.draw import balanced_labels, draw, draw_from, noise_of, shares
@@ -28,7 +29,9 @@ __all__ = [
     "DDIM",
     "DDPM",
     "AnnealedLangevin",
+    "BinomialAncestral",
     "Euler",
+    "FairCoins",
     "Heun",
     "Moment",
     "Moments",
