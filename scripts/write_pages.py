@@ -108,6 +108,13 @@ def sensitivity() -> str:
     return out.getvalue().strip()
 
 
+def convergence() -> str:
+    """The orders of convergence of samplers."""
+    from scripts import convergence
+
+    return convergence.table()
+
+
 @cache
 def _works() -> dict[str, Any]:
     from benchmarks import scaling_paper
@@ -118,6 +125,7 @@ def _works() -> dict[str, Any]:
 PARTS: dict[str, Callable[[], str]] = {
     "choices": choices,
     "experiments": experiments,
+    "convergence": convergence,
     "scaling networks": on_paper("counts"),
     "scaling weak": on_paper("weak"),
     "scaling memory": on_paper("memory"),

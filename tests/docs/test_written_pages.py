@@ -6,7 +6,8 @@ import pytest
 from documented import PAGES, ROOT
 from scripts import write_pages
 
-SLOW = ("scaling",)
+SLOW = ("scaling", "convergence")
+"""Parts that take long, or that another test holds to the code (tests/samplers/test_convergence.py, rows of it)."""
 
 
 def parts() -> list[tuple[str, str, str]]:

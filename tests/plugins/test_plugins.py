@@ -25,7 +25,6 @@ IDEAS = sorted(path.stem for path in HERE.glob("conf/experiment/*.yaml"))
 ALIKE = (
     "batch_norm",
     "codebook",
-    "plms",
     "progressive",
     "sdedit",
     "semantic_map",
