@@ -278,7 +278,8 @@ def test_every_package_of_choices_has_a_group():
     mirrored = {path.parent for path in files if path.name == "__init__.py"}  # a family in one module is mirrored, too
     rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "evaluation", "reading", "runs")
     machinery = {
-        root / name for name in (*rooms, "explaining", "pages", "rivals", "runtime", "sampling", "studies", "training")
+        root / name
+        for name in (*rooms, "editing", "explaining", "pages", "rivals", "runtime", "sampling", "studies", "training")
     }
     inside = {path for path in packages for above in machinery if above in path.parents} | {
         root / "data/packing",
