@@ -83,7 +83,6 @@ MATHEMATICS = {
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances", "former_names", "binomial"},
-    "samplers": {"types", "noise", "process", "schedules", "variances", "former_names"},
     "editing": {"types", "noise", "process", "samplers"},
     "likelihoods": {"types", "noise", "process", "schedules", "objectives", "samplers"},
     "ema": {"sharding", "buffers"},
