@@ -23,6 +23,8 @@ pytestmark = pytest.mark.long
 
 PUBLISHED_MILLIONS = {
     "ddpm/cifar10": 35.7,  # Ho et al. 2020, appendix B
+    "score_sde/cifar10/ddpmpp_vp": 61.8,  # as built from the authors' code
+    "score_sde/cifar10/ncsnpp_ve": 62.8,
     "iddpm/cifar10/cosine_hybrid_T4000": 52.5,  # the released model
     "iddpm/imagenet64/cosine_hybrid_T4000": 120,  # Nichol and Dhariwal 2021, section 6, to three digits at most
     "iddpm/imagenet64/conditional": 270,
@@ -160,7 +162,9 @@ def test_shrunk_it_takes_a_training_step_and_draws(name, composed, base):
     batch = next(iter(data.train_dataloader()))
     weights = dict(module.denoiser.named_parameters())
     for p in weights.values():
-        if not p.any():  # layers that start at zero would hide from the gradient what is before them
+        if (
+            p.abs().max() < 1e-4
+        ):  # layers that start at zero, or near it, would hide from the gradient what is before them
             torch.nn.init.normal_(p, std=0.05)
     before = {key: p.detach().clone() for key, p in weights.items()}
 

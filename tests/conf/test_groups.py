@@ -75,6 +75,9 @@ MIRRORED: dict[str, tuple[Any, Any]] = {
     "network/cross_attention": (layers, layers.CrossAttention),
     "network/pooling": (layers, layers.Pooling),
     "network/block": (layers, layers.BlockDesign),
+    "network/noise_features": (layers, layers.NoiseFeatures),
+    "network/progressive_input": (layers, layers.ProgressiveInput),
+    "network/progressive_output": (layers, layers.ProgressiveOutput),
     "extractor": (features, features.FeatureExtractor),
     "metric": (metrics, (metrics.FeatureMetric, metrics.PairMetric)),
     "data": (data, data.ImageDataset),
@@ -127,6 +130,7 @@ WITHOUT_FILE = {
 }
 """Choices that no file names, and why."""
 
+_SONG = ["network=song", "network.attention_resolutions=[]"]
 VALUES = {
     "schedule/tabulated": ["schedule.betas=[0.1,0.2,0.5]"],
     "network/unet": ["data.image_size=32"],
@@ -179,6 +183,10 @@ VALUES = {
         for path in (CONF / "sampler" / kind).glob("*.yaml")
     },
     "network/sr3": ["data.image_size=32"],
+    "network/song": ["data.image_size=32"],
+    **{f"network/noise_features/{kind}": _SONG for kind in ("sinusoids", "fourier")},
+    **{f"network/progressive_input/{kind}": _SONG for kind in ("first_level", "skip", "joined_skip", "residual")},
+    **{f"network/progressive_output/{kind}": _SONG for kind in ("last_level", "skip", "residual")},
     "network/superres": ["data.image_size=32"],
     "network/self_conditioned": ["data.image_size=32"],
     "network/enlarge/bilinear": ["network=superres"],

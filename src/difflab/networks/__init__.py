@@ -7,6 +7,7 @@ from difflab.networks.mlp import MLP
 from difflab.networks.ncsn import NCSN, NCSNv2
 from difflab.networks.network import ClassTable, Network, initialise, networks_of, weights_sha256
 from difflab.networks.self_conditioned import SelfConditioned
+from difflab.networks.song import SongUNet
 from difflab.networks.sr3 import SR3UNet
 from difflab.networks.superres import SuperRes
 from difflab.networks.unet import UNet
@@ -25,6 +26,7 @@ __all__ = [
     "Network",
     "SR3UNet",
     "SelfConditioned",
+    "SongUNet",
     "SuperRes",
     "UNet",
     "initialise",

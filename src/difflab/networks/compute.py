@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from difflab.networks.layers.residual_block import Chain
-from difflab.networks.layers.trunk import Trunk
+from difflab.networks.layers.trunk import LaidOut
 from difflab.networks.network import Network
 
 _MOST_VARIANTS = 256
@@ -80,7 +80,7 @@ class Compiled(Compute):
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache()))
         torch._dynamo.config.recompile_limit = _MOST_VARIANTS
         for layer in network.modules():
-            if isinstance(layer, Trunk):
+            if isinstance(layer, LaidOut):
                 layer.memory_format = self.memory_format
         options: dict[str, Any] = {}
         if self.backend == "inductor":

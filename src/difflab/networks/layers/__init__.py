@@ -10,7 +10,9 @@ from difflab.networks.layers.attention import (
     SelfAttention,
 )
 from difflab.networks.layers.embeddings import LabelEmbedding, LevelEmbedding, NullableLabelEmbedding, TimeEmbedding
+from difflab.networks.layers.fir import DDPMResample, FIRConvResample, FIRResample
 from difflab.networks.layers.instance_norms import AdaptiveInstanceNorm
+from difflab.networks.layers.noise_features import FourierFeatures, NoiseFeatures, SinusoidFeatures
 from difflab.networks.layers.norms import AdaptiveBatchNorm, AdaptiveGroupNorm, AdditiveGroupNorm, BatchNorm, GroupNorm
 from difflab.networks.layers.pooling import (
     AttentionPooling,
@@ -18,6 +20,17 @@ from difflab.networks.layers.pooling import (
     NormalizedSpatialPooling,
     Pooling,
     SpatialPooling,
+)
+from difflab.networks.layers.progressive import (
+    JoinedSkipInput,
+    NoProgressiveInput,
+    NoProgressiveOutput,
+    ProgressiveInput,
+    ProgressiveOutput,
+    ResidualInput,
+    ResidualOutput,
+    SkipInput,
+    SkipOutput,
 )
 from difflab.networks.layers.resample import (
     BicubicEnlargement,
@@ -50,23 +63,38 @@ __all__ = [
     "ConvResample",
     "CrossAttended",
     "CrossAttention",
+    "DDPMResample",
     "Enlargement",
+    "FIRConvResample",
+    "FIRResample",
+    "FourierFeatures",
     "GroupNorm",
     "HeadCount",
     "HeadWidth",
     "HeadsFirstAttention",
     "InContext",
+    "JoinedSkipInput",
     "LabelEmbedding",
     "LevelEmbedding",
+    "NoProgressiveInput",
+    "NoProgressiveOutput",
+    "NoiseFeatures",
     "NormalizedSpatialPooling",
     "NullableLabelEmbedding",
     "Pointwise",
     "PoolResample",
     "Pooling",
+    "ProgressiveInput",
+    "ProgressiveOutput",
     "QKVFirstAttention",
     "Resample",
     "ResidualBlock",
+    "ResidualInput",
+    "ResidualOutput",
     "SelfAttention",
+    "SinusoidFeatures",
+    "SkipInput",
+    "SkipOutput",
     "SpatialPooling",
     "TimeEmbedding",
     "TransposedResample",

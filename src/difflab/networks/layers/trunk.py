@@ -1,6 +1,7 @@
 """The contracting half of ADM's networks, which the UNet and the classifier share (arXiv 2105.05233, section 3)."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -59,12 +60,7 @@ class Trunk(nn.Module):
         self.channels = level_channels(width, channel_mult)
         self.resolutions = level_resolutions(image_size, len(self.channels))
         self.attention_resolutions = frozenset(attention_resolutions)
-        if absent := sorted(self.attention_resolutions - set(self.resolutions)):
-            raise ValueError(
-                f"attention_resolutions asks for {absent}, but the levels of an image of size {image_size} with channel_mult "
-                f"of length {len(self.channels)} have the resolutions {self.resolutions}: "
-                f"set attention_resolutions to some of these, or to []"
-            )
+        check_attention(attention_resolutions, image_size, self.resolutions)
 
         ch = self.channels[0]
         self.conv_in = nn.Conv2d(in_channels, ch, 3, padding=1)
@@ -95,18 +91,61 @@ class Trunk(nn.Module):
         Raises:
             ValueError: The levels do not divide the images' height and width.
         """
-        factor = 2 ** (len(self.channels) - 1)
-        if x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(
-                f"images of {x.shape[2]} x {x.shape[3]} pixels cannot be halved {len(self.channels) - 1} times, as the network's "
-                f"{len(self.channels)} levels do; height and width must be multiples of {factor}"
-            )
+        check_halvings(x, len(self.channels))
         x = x.contiguous(memory_format=self.memory_format or fastest_format(x.device))
         features = [self.conv_in(x)]  # all others follow it
         for step in self.steps:
             features.append(step(features[-1], emb))
         features.append(self.middle(features[-1], emb))
         return features
+
+
+@runtime_checkable
+class LaidOut(Protocol):
+    """A part of a network that lays images out in memory, as all that follows it then does.
+
+    Attributes:
+        memory_format: Of the images, None for what is fastest on their device.
+    """
+
+    memory_format: torch.memory_format | None
+
+
+def check_attention(attention_resolutions: Sequence[int], image_size: ImageSize, resolutions: Sequence[int]) -> None:
+    """Checks that there is a level for each resolution at which attention is asked for.
+
+    Args:
+        attention_resolutions: Those asked for.
+        image_size: Of the training images.
+        resolutions: Of the levels.
+
+    Raises:
+        ValueError: No level has one of them.
+    """
+    if absent := sorted(set(attention_resolutions) - set(resolutions)):
+        raise ValueError(
+            f"attention_resolutions asks for {absent}, but the levels of an image of size {image_size} with channel_mult "
+            f"of length {len(resolutions)} have the resolutions {list(resolutions)}: "
+            f"set attention_resolutions to some of these, or to []"
+        )
+
+
+def check_halvings(x: Float[Tensor, "b c h w"], levels: int) -> None:
+    """Checks that images can be halved from level to level.
+
+    Args:
+        x: The images.
+        levels: How many levels the network has.
+
+    Raises:
+        ValueError: The levels do not divide the images' height and width.
+    """
+    factor = 2 ** (levels - 1)
+    if x.shape[2] % factor or x.shape[3] % factor:
+        raise ValueError(
+            f"images of {x.shape[2]} x {x.shape[3]} pixels cannot be halved {levels - 1} times, as the network's "
+            f"{levels} levels do; height and width must be multiples of {factor}"
+        )
 
 
 def attentions(
