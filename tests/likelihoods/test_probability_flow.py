@@ -5,16 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from recipes import gmm
 from scipy.stats import norm
+from score_sde import SCORE_SDE, SDES
 from torch import nn
 
 from difflab.data import GaussianMixture
 from difflab.likelihoods import ProbabilityFlow, VariationalBound
-from difflab.likelihoods.probability_flow import Gaussian, Rademacher
+from difflab.likelihoods.probability_flow import Gaussian, Probe, Rademacher
 from difflab.noise import ImageNoise
 from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import EDM, NoiseSchedule, VariancePreserving, cosine
+from difflab.schedules import EDM, NoiseSchedule, SubVariancePreserving, VariancePreserving, cosine, noise_level
 from difflab.types import AlphaSigma, Condition, Prediction
 
 MIXTURE = GaussianMixture.random(3, (1, 2, 2), spread=0.4, std=0.2, seed=1)
@@ -72,8 +74,9 @@ def exact_bits(x):
         (EDM(), Rademacher()),
         (Straight(), Rademacher()),
         (cosine(1000), Rademacher()),
+        (SubVariancePreserving(), Rademacher()),
     ],
-    ids=["vp", "vp gaussian", "edm", "straight", "cosine"],
+    ids=["vp", "vp gaussian", "edm", "straight", "cosine", "sub-VP"],
 )
 def test_density_of_a_mixture(schedule, probe):
     """Within three standard errors and 0.02 bits; what is left of a probe's chance falls with their number."""
@@ -126,3 +129,44 @@ def test_an_image_has_its_likelihood_in_any_batch():
 def test_what_has_no_likelihood_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+PEERS_MIXTURE = GaussianMixture(*map(torch.from_numpy, gmm()[:2]), gmm()[2])
+PEERS_BITS = {9410: [8.16564, 8.11171, 8.30107], 9411: [7.96575, 8.08107, 8.15413]}
+"""Exact, plus the 8 that the peer adds for its pixels."""
+
+
+class PeersProbe(Probe):
+    """The peer's first draw."""
+
+    def __init__(self, make, seed):
+        self.make, self.seed = make, seed
+
+    def __call__(self, noise, shape, number):
+        return torch.from_numpy(self.make(np.random.RandomState(self.seed)))[noise.number]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "vp/Rademacher" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in SCORE_SDE.files
+        if name.startswith("likelihood/") and name.endswith("bpd")
+    ],
+)
+def test_likelihoods_are_the_peers(name):
+    """Of single probes, the same ones; its times end at 1e-5, and it solves in single precision."""
+    _, sde, kind, seed, _ = name.split("/")
+    schedule = {"ve50": SDES["ve_50_1000"], "vp": SDES["vp_1000"], "subvp": SDES["subvp_1000"]}[sde][0]
+    shape = (3, 3, 4, 4)
+    probe = PeersProbe(
+        (lambda r: 2.0 * r.randint(0, 2, size=shape) - 1) if kind == "Rademacher" else (lambda r: r.randn(*shape)),
+        int(seed[1:]) + 100,
+    )
+    x = gmm()[0][:3] + 0.25 * np.random.RandomState(int(seed[1:])).randn(*shape)
+    level = float(noise_level(schedule, torch.tensor([1e-5], dtype=torch.float64)))
+    likelihood = ProbabilityFlow(probe, begin=level)
+    found = bits(likelihood, schedule, torch.from_numpy(x).float(), torch.arange(3), mixture=PEERS_MIXTURE)
+    np.testing.assert_allclose(found + 8, SCORE_SDE[name], rtol=0, atol=5e-3)
+    exact = -PEERS_MIXTURE.log_prob(torch.from_numpy(x), torch.ones(3).double(), torch.zeros(3).double())
+    np.testing.assert_allclose(exact / math.log(2) / 48 + 8, PEERS_BITS[int(seed[1:])], rtol=0, atol=1e-4)
