@@ -23,11 +23,13 @@ from difflab.samplers.sampler import (
     Step,
     Walk,
 )
+from difflab.samplers.singlestep import AdaptiveDPMSolver, Singlestep
 from difflab.samplers.stochastic import StochasticEuler, StochasticHeun
 
 __all__ = [
     "DDIM",
     "DDPM",
+    "AdaptiveDPMSolver",
     "AnnealedLangevin",
     "BinomialAncestral",
     "Euler",
@@ -46,6 +48,7 @@ __all__ = [
     "Sampler",
     "SamplerState",
     "SamplerStep",
+    "Singlestep",
     "Step",
     "StochasticEuler",
     "StochasticHeun",

@@ -115,7 +115,7 @@ class _Plan:
         chain = walk.chain
         rows = torch.stack([chain.times, chain.level.alpha, chain.level.sigma], 1).tolist()
         self.places = [Place(*row) for row in rows]
-        self.bare = [False, *(_is_bare(begin, end) for end, begin in pairwise(self.places))]
+        self.bare = [False, *(is_bare(begin, end) for end, begin in pairwise(self.places))]
         self.falls = len(chain) < sampler.falling
         self.weights, self.correction = cache(self._weights), cache(self._correction)
 
@@ -158,7 +158,7 @@ class _Plan:
         return Weights(1.0, tuple(a - b for a, b in zip(corrected.past, padded, strict=False)))
 
 
-def _is_bare(begin: Place, end: Place) -> bool:
+def is_bare(begin: Place, end: Place) -> bool:
     """Whether a step begins with so little signal that its prediction says nothing of the change on the way."""
     return begin.level > BARE * max(end.level, 1.0)
 

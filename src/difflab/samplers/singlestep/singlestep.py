@@ -1,0 +1,145 @@
+"""The sampler whose steps evaluate the denoiser on the way and remember nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import torch
+
+from difflab.noise import Noise
+from difflab.samplers.grids import Grid
+from difflab.samplers.multistep import Place, Quantity, Span
+from difflab.samplers.multistep.multistep import CLEAN, is_bare
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
+from difflab.samplers.singlestep.noises import StepNoise
+from difflab.samplers.singlestep.orders import Leap, Orders
+from difflab.samplers.singlestep.weights import at_end, at_node
+from difflab.schedules import time_of
+
+
+class Stage(NamedTuple):
+    """An evaluation, and what is made of all evaluations so far; plain numbers, so that no GPU is waited for.
+
+    Attributes:
+        at: Where the denoiser is asked.
+        image: Factor of x_t, the image at the beginning of the step.
+        past: Factors of the predictions, the first one first.
+        noise: Standard deviation of the noise that is added to what comes out.
+    """
+
+    at: Place
+    image: float
+    past: tuple[float, ...]
+    noise: float
+
+
+class Planned(NamedTuple):
+    """A step: its stages, and the number of the time at which it arrives."""
+
+    stages: tuple[Stage, ...]
+    end: int
+
+
+class Singlestep(Sampler):
+    """x = a x_t - d sum_j w_j q_j at the places on the way and at the end, q_j being eps or x_0 at the places before.
+
+    Exponential Runge-Kutta methods in lambda = log(alpha / sigma) (Lu et al. 2022, DPM-Solver, arXiv 2206.00927, and DPM-Solver++, arXiv
+    2211.01095). In eps with one place half the way, order 2 is the midpoint method in log sigma: DPM2 of k-diffusion, too. Order 1 is DDIM,
+    or Euler's method. Places on the way lie at 1/2, or 1/3 and 2/3, of the step in lambda, or at the grid's own times (`PerEvaluation`);
+    between the steps of a table time and level are interpolated, and the network is told the time in between.
+
+    The step to the clean image is of first order, and so is one from almost no signal (see `is_bare`).
+
+    Args:
+        grid: The times.
+        orders: Order and width of each step.
+        quantity: Eps (DPM-Solver, DPM2) or Clean (DPM-Solver++).
+        noise: How much is drawn anew.
+    """
+
+    def __init__(self, grid: Grid, orders: Orders, quantity: Quantity, noise: StepNoise):
+        self.grid = grid
+        self.orders = orders
+        self.quantity = quantity
+        self.noise = noise
+
+    def steps(self, walk: Walk) -> Step:
+        places = _places(walk)
+        planned = cache(lambda i: self._planned(walk, places, i))
+        i = len(walk.chain)
+        while i > 0:  # those that a walk takes which was not put back
+            i = planned(i).end
+        quantity = self.quantity
+
+        def step(state: SamplerState, noise: Noise) -> SamplerState:
+            stages, end = planned(state.step)
+            x = y = state.image
+            shape, clean, values = tuple(x.shape[1:]), x, []
+            for number, stage in enumerate(stages):
+                x_0 = walk.predict(y, stage.at.time).x0
+                clean = x_0 if number == 0 else clean
+                values.append(quantity.of(y, x_0, stage.at) if len(stages) > 1 else x_0)
+                y = stage.image * x
+                for factor, value in zip(stage.past, values, strict=True):
+                    y = y + factor * value if factor else y
+                if stage.noise:
+                    last = number == len(stages) - 1
+                    drawn = noise.normal("step" if last else "on the way", shape, step=state.step)
+                    y = y + stage.noise * drawn.to(y)
+            return SamplerState(y, places[end].time, end, x0=clean)
+
+        return step
+
+    def _planned(self, walk: Walk, places: Sequence[Place], i: int) -> Planned:
+        begin, next_ = places[i], places[i - 1]
+        leap = Leap(1, 1) if i == 1 or is_bare(begin, next_) else self.orders.leap(i)
+        end = places[i - leap.steps]
+        if leap.order > self.noise.highest_order:
+            raise ValueError(
+                f"{type(self.noise).__name__} draws noise in steps of order up to {self.noise.highest_order}, not {leap.order}: set "
+                f"sampler.orders.order to at most {self.noise.highest_order}"
+            )
+        if leap.order == 1:
+            return Planned((self._straight(walk, begin, end),), i - 1)
+        reach = self.noise.reach(begin.level, end.level)
+        if leap.steps > 1:
+            nodes = list(places[i - leap.order + 1 : i])[::-1]
+        else:
+            shares = [n / leap.order for n in range(1, leap.order)]
+            nodes = _between(walk, begin.level, reach, shares) if shares else []
+        width = math.log(begin.level / reach)
+        ratios = tuple(math.log(begin.level / node.level) / width for node in nodes)
+        stages = []
+        for number, place in enumerate([*nodes, end]):
+            last = number == len(nodes)
+            target = (self.noise.end if last else self.noise.between)(begin.level, place.level)
+            arrived = Place(place.time, place.alpha, place.alpha * target.down)
+            image, front, z, _ = self.quantity.frame(Span(walk.schedule, arrived, (begin,)), 0.0)
+            factors = at_end(z, ratios) if last else at_node(z, ratios[:number], ratios[number])
+            at = begin if number == 0 else nodes[number - 1]
+            stages.append(Stage(at, image, tuple(-front * one for one in factors), place.alpha * target.up))
+        return Planned(tuple(stages), i - leap.steps)
+
+    def _straight(self, walk: Walk, begin: Place, end: Place) -> Stage:
+        """The step of first order, which is DDIM's in eps and in x_0; it may begin without signal, and end without noise."""
+        target = self.noise.end(begin.level, end.level)
+        down = Place(end.time, end.alpha, end.alpha * target.down if end.sigma else 0.0)
+        image, past, _ = CLEAN.straight(Span(walk.schedule, down, (begin,)))
+        return Stage(begin, image, past, end.alpha * target.up)
+
+
+def _places(walk: Walk) -> list[Place]:
+    chain = walk.chain
+    return [Place(*row) for row in torch.stack([chain.times, chain.level.alpha, chain.level.sigma], 1).tolist()]
+
+
+def _between(walk: Walk, begin: float, end: float, shares: list[float]) -> list[Place]:
+    """Places at shares of the way in lambda from one level to another."""
+    width = math.log(end / begin)
+    wanted = torch.tensor([begin * math.exp(share * width) for share in shares], dtype=torch.float64)
+    times = time_of(walk.schedule, wanted)
+    levels = walk.schedule(times)
+    return [Place(*row) for row in torch.stack([times, levels.alpha, levels.sigma], 1).tolist()]
