@@ -8,8 +8,7 @@ from difflab.noise import ImageNoise
 from difflab.samplers import Euler, StochasticEuler, StochasticHeun, draw
 from difflab.samplers.along import Time
 from difflab.samplers.diffusions import SBDM, Constant, Falling, LinearInTime, NoiseScale, SquaredSine
-from difflab.samplers.flow_grids import ShortLastStep
-from difflab.samplers.grids import UniformGrid
+from difflab.samplers.grids import ShortLastStep, UniformGrid
 from difflab.samplers.last_steps import Flow, Mean, Tweedie
 from difflab.schedules import CosinePath, LinearPath, VariancePreserving, cosine
 from difflab.types import Condition

@@ -52,7 +52,7 @@ class AdaptiveDPMSolver(Sampler):
         last = walk.chain.times[-1:]
         levels = Levels(walk.schedule, self.begin, self.end, float(last))
         # x_T at a level above all that is solved is as much noise as there is at the highest: x = x_T / alpha where that is its own
-        spread = math.sqrt(1 + math.exp(2 * levels.high)) / float(torch.hypot(*walk.schedule(last)))
+        spread = math.sqrt(1 + math.exp(2 * levels.high)) / float(torch.hypot(*walk.schedule(last)).detach())
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
             x = self._solved(walk, spread * state.image, -levels.high, -levels.low)
