@@ -38,6 +38,13 @@ PUBLISHED_MILLIONS = {
     "adm/lsun_cat": 552,
     "cfg/imagenet64_p10": 296,  # ADM's of this size, Dhariwal and Nichol 2021, table 11
     "cfg/imagenet128": 422,
+    "dit/imagenet256/s2": 33,  # Peebles and Xie 2023, table 4
+    "dit/imagenet256/b2": 130,
+    "dit/imagenet256/l2": 458,
+    "dit/imagenet256/xl2": 675,
+    "dit/imagenet256/xl2_adaln": 600,
+    "dit/imagenet256/xl2_cross_attention": 598,
+    "dit/imagenet256/xl2_in_context": 449,
     "adm/upsampler_64_256": 312,  # Dhariwal and Nichol 2021, table 13
     "adm/upsampler_128_512": 309,
 }
@@ -53,6 +60,8 @@ def chosen(name: str) -> list[str]:
 
 def tiny(name: str) -> str:
     """The override that makes a row small."""
+    if name.startswith("dit/"):
+        return "+shrink=tiny_transformer"
     enlarges = name.startswith("sr") or "upsampler" in name
     return f"+shrink=tiny{'_superres' if enlarges else ''}"
 
@@ -145,6 +154,7 @@ def test_only_the_digits_and_cells_that_a_table_leaves_out_have_no_published_num
     rows = {f"iddpm/{data}/{row}" for data in ("cifar10", "imagenet64") for row in left_out}
     upsamplers = {"adm/upsampler_64_256", "adm/upsampler_128_512", "iddpm/upsampler_64_256"}  # with a model before them
     assert {name for name in without if "/" in name} == rows | upsamplers | {
+        "dit/digits",
         "sr/cifar10_8to32",
         "sr/cifar10_8to32_alpha_bar",
         "sr/digits_4to8",
@@ -251,7 +261,9 @@ def test_rows_of_a_table_keep_their_difference_when_shrunk(composed):
     """But for those whose difference is size."""
     seen: dict[tuple[str, str], str] = {}
     for name in DRAWING:
-        if not name.endswith(("depth4", "attn_multi", "_1500K", "c_capacity", "imagenet512", "lsun_cat", "lsun_horse")):
+        if not name.endswith(
+            ("depth4", "attn_multi", "_1500K", "c_capacity", "imagenet512", "lsun_cat", "lsun_horse", "imagenet256/l2")
+        ):
             key = str(Path(name).parent), repr(sorted(flat(composed(*chosen(name)[:1], tiny(name))).items()))
             assert key not in seen, f"{name} and {seen[key]} are the same when shrunk"
             seen[key] = name
