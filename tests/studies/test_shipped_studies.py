@@ -192,6 +192,18 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
     "adm_table3": {"adagn": {"fid": 13.06}, "addgn": {"fid": 15.08}},
     "iddpm_imagenet64": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_1.items()},
     "iddpm_cifar10": {row: {"bits_per_dim": bits, "fid": fid} for row, (bits, fid) in IDDPM_TABLE_2.items()},
+    "score_sde_table1": {
+        row: {"fid": fid}
+        for row, fid in {
+            "P1000-reverse_diffusion": 3.21,
+            "PC1000-reverse_diffusion": 3.18,
+            "P1000-ancestral": 3.24,
+            "PC1000-ancestral": 3.21,
+            "P1000-reverse_flow": 3.59,
+            "PC1000-reverse_flow": 3.06,
+            "C2000": 19.06,
+        }.items()
+    },
     "ddim_cifar10": {
         f"{row}-S{steps}": {"fid": fid}
         for row, fids in DDIM_TABLE_1.items()
