@@ -19,7 +19,7 @@ from torch import Tensor
 
 from difflab.data import GaussianMixture
 from difflab.noise import ImageNoise
-from difflab.samplers import DDIM, Euler, Heun, Multistep, Sampler
+from difflab.samplers import DDIM, Euler, Heun, Multistep, Sampler, Singlestep
 from difflab.samplers.grids import Grid, LogSNRGrid
 from difflab.samplers.multistep import (
     B2,
@@ -35,11 +35,13 @@ from difflab.samplers.multistep import (
     Polynomial,
     PseudoImprovedEuler,
     PseudoRungeKutta,
+    Quantity,
     Rule,
     Taylor,
     UniC,
     UniP,
 )
+from difflab.samplers.singlestep import EachStep, NoNoise
 from difflab.schedules import VariancePreserving
 from difflab.types import Condition
 
@@ -52,6 +54,10 @@ NOISE = ImageNoise(0, torch.arange(8))
 
 def multistep(rule: Rule) -> Callable[[Grid], Sampler]:
     return lambda grid: Multistep(grid, rule, Growing())
+
+
+def singlestep(order: int, quantity: Quantity) -> Callable[[Grid], Sampler]:
+    return lambda grid: Singlestep(grid, EachStep(order), quantity, NoNoise())
 
 
 SAMPLERS: dict[str, tuple[Callable[[Grid], Sampler], float, float]] = {
@@ -72,6 +78,10 @@ SAMPLERS: dict[str, tuple[Callable[[Grid], Sampler], float, float]] = {
     "`unipc`, `corrector=null`": (multistep(UniP(2, Clean(), B2())), 2, 2),
     "`unipc`": (lambda grid: Multistep(grid, UniP(2, Clean(), B2()), Growing(), corrector=UniC(B2())), 3, 3),
     "`unipc`, `order=3`": (lambda grid: Multistep(grid, UniP(3, Clean(), B2()), Growing(), corrector=UniC(B2())), 4, 4),
+    "`dpm2`": (singlestep(2, Eps()), 2, 2),
+    "`dpm_solver_singlestep`": (singlestep(3, Eps()), 3, 3),
+    "`dpm_solver_pp_singlestep`": (singlestep(2, Clean()), 2, 2),
+    "`dpm_solver_pp_singlestep`, `order=3`": (singlestep(3, Clean()), 3, 3),
 }
 """What is typed -> the sampler on a grid, the least and the largest order that it is held to, each give or take 0.3."""
 
