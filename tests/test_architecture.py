@@ -85,6 +85,7 @@ MATHEMATICS = {
     "samplers": {"types", "noise", "process", "schedules", "variances", "former_names", "binomial"},
     "editing": {"types", "noise", "process", "samplers", "binomial", "variances"},
     "likelihoods": {"types", "noise", "process", "schedules", "objectives", "samplers"},
+    "editing": {"types", "noise", "process", "schedules", "samplers"},
     "ema": {"sharding", "buffers"},
     "conditioning": {"types", "noise", "process", "schedules"},
     # whole methods, each in one file: model, objective and networks

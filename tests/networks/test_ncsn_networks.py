@@ -9,7 +9,7 @@ from difflab.networks.layers.instance_norms import instance_normalised
 from difflab.types import Condition, Label
 
 LABEL = {"label": lambda dim: NullableLabelEmbedding(10, dim)}
-SMALL = {"width": 8, "channel_mult": (1, 2, 2), "dilations": (1, 1, 2)}
+SMALL = {"width": 8, "channel_mult": (1, 2, 2), "dilated": 1}
 
 
 def shaken(network):
@@ -40,7 +40,7 @@ def test_in_half_precision_sums_are_kept_in_single():
     low = norm.to(torch.bfloat16)(h.bfloat16(), emb.bfloat16())
     assert low.dtype == torch.bfloat16
     torch.testing.assert_close(
-        low.float(), norm.float()(h.bfloat16().float(), emb.bfloat16().float()), rtol=0, atol=0.05
+        low.float(), norm.float()(h.bfloat16().float(), emb.bfloat16().float()), rtol=0, atol=0.1
     )
 
 
@@ -66,27 +66,28 @@ def test_a_class_begins_without_a_say_and_then_moves_every_norm(kind):
     assert (network(x, time, some) - network(x, time, other)).abs().flatten(1).amax(1).min() > 0.01
 
 
-@pytest.mark.parametrize("size", [9, (8, 12)])
-def test_other_sizes_and_recomputation(size):
-    plain = shaken(NCSN(size, 2, 4, {}, levels=3, **SMALL))
-    again = shaken(NCSN(size, 2, 4, {}, levels=3, gradient_checkpointing=True, **SMALL))
-    axes = (size, size) if isinstance(size, int) else size
-    x = torch.randn(2, 2, *axes, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    gradients = []
-    for network in (plain, again):
-        out = network(x, torch.ones(2).double(), Condition())
-        assert out.shape == (2, 4, *axes)
+def test_recomputation_changes_no_gradient_of_a_rectangle_of_odd_sides():
+    x, gradients = torch.randn(1, 2, 5, 7, generator=torch.Generator().manual_seed(0)), []
+    for recomputed in (False, True):
+        network = shaken(NCSN((5, 7), 2, 4, {}, levels=3, gradient_checkpointing=recomputed, **SMALL)).float()
+        out = network(x, torch.ones(1).double(), Condition())
+        assert out.shape == (1, 4, 5, 7)
         out.square().sum().backward()
         gradients.append([parameter.grad for parameter in network.parameters()])
     assert all(map(torch.equal, *gradients))
 
 
+@pytest.mark.parametrize(("mult", "dilated"), [((1,), 2), ((1, 2), 0), ((2, 1, 3), 1)])
+def test_a_cascade_of_any_stages(mult, dilated):
+    network = NCSNv2(8, 1, 1, {}, width=8, channel_mult=mult, dilated=dilated)
+    x = torch.randn(2, 1, 8, 8)
+    assert network(x, torch.zeros(2), Condition()).shape == x.shape
+
+
 @pytest.mark.parametrize(
     ("size", "words", "message"),
     [
-        (8, {"dilations": (1, 1)}, r"network.dilations=\[1, 1\] has one number"),
-        (8, {"dilations": (2, 1, 2)}, "begins with 1"),
-        (2, {"dilations": (1, 1, 1)}, "an image of 2x2 cannot be halved 2 times: dilate stages"),
+        (2, {"dilated": 0}, "an image of 2x2 cannot be halved 2 times: dilate more stages"),
         ((8,), {}, "convolutions over images need two axes"),
         (8, {"width": 0}, "at least one stage, block and channel"),
     ],

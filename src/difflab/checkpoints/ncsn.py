@@ -24,7 +24,7 @@ from difflab.types import ImageSize
 
 __all__ = ["convert", "load", "network_of"]
 
-_DILATIONS = {4: (1, 1, 2, 4), 5: (1, 1, 1, 2, 4), 6: (1, 1, 1, 1, 2, 4)}
+_STAGES = (4, 5, 6)
 _BLOCK = (
     ("normalize1", "norm_in"),
     ("normalize2", "norm_out"),
@@ -45,15 +45,14 @@ def network_of(weights: Mapping[str, Tensor], image_size: ImageSize) -> NCSN | N
         ValueError: They are of no such network.
     """
     stages = _stages(weights)
-    if "begin_conv.weight" not in weights or len(stages) not in _DILATIONS:
+    if "begin_conv.weight" not in weights or len(stages) not in _STAGES:
         raise ValueError("these are no weights of NCSN, NCSNv2, NCSNv2Deeper or NCSNv2Deepest")
     width, channels = weights["begin_conv.weight"].shape[:2]
     mult = tuple(weights[f"{stage}.1.conv1.weight"].shape[0] / width for stage in stages)
-    dilations = _DILATIONS[len(stages)]
     table = weights.get("normalizer.embed.weight")
     if table is None:
-        return NCSNv2(image_size, channels, channels, {}, width, mult, dilations)
-    return NCSN(image_size, channels, channels, {}, len(table), width, mult, dilations)
+        return NCSNv2(image_size, channels, channels, {}, width, mult)
+    return NCSN(image_size, channels, channels, {}, len(table), width, mult)
 
 
 def convert(weights: Mapping[str, Tensor], network: NCSN | NCSNv2) -> dict[str, Tensor]:

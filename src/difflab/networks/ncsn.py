@@ -30,14 +30,15 @@ class Cascade(nn.Module):
     """Stages on the way down, refinement on the way back, and the last convolution.
 
     Stage i has width * channel_mult[i] channels. Its first block halves the image (but for the first stage), unless the stage is dilated:
-    it keeps the size then, and its convolutions look further. The refinement of stage i goes on with the channels of stage i - 1.
+    it keeps the size then, and its convolutions look further. The refinement of stage i goes on with the channels of stage
+    i - 1, that of the last stage with its own.
 
     Args:
         in_channels: Channels of the image.
         out_channels: Channels of the result.
         width: Channels of a stage with multiplier 1.
         channel_mult: Of each stage.
-        dilations: Of each stage; 1 for none.
+        dilations: Of each stage; 1 for none (`dilations`).
         depth: Residual blocks of a stage.
         norm: Makes the norms on the way down.
         refining_norm: Makes those on the way back.
@@ -69,10 +70,14 @@ class Cascade(nn.Module):
                 blocks.append(PreActivatedBlock(ch, wide, norm, dilation, changes=i > 0 and j == 0))
                 ch = wide
             self.stages.append(Chain(blocks, gradient_checkpointing))
+        coarser: list[int] = []
         for i in reversed(range(len(channels))):
-            own = [channels[i]] if i == len(channels) - 1 else [channels[i], channels[i]]
-            goes_on = channels[max(i - 1, 0)]
-            self.refined.append(RefineBlock(own, goes_on, 1 if i else 3, refining_norm, pool, gradient_checkpointing))
+            goes_on = channels[max(i - 1, 0)] if coarser else channels[i]
+            units = 1 if i else 3
+            self.refined.append(
+                RefineBlock([channels[i], *coarser], goes_on, units, refining_norm, pool, gradient_checkpointing)
+            )
+            coarser = [goes_on]
         self.norm_out = norm(channels[0])
         self.conv_out = nn.Conv2d(channels[0], out_channels, 3, padding=1)
 
@@ -87,25 +92,27 @@ class Cascade(nn.Module):
         return self.conv_out(F.elu(self.norm_out(refined[0], emb.vector)))
 
 
-def _check(
-    image_size: ImageSize, width: int, channel_mult: Sequence[float], dilations: Sequence[int], depth: int
-) -> None:
-    if width < 1 or depth < 1 or not channel_mult:
-        raise ValueError(f"a cascade has at least one stage, block and channel: width={width}, depth={depth}")
-    if len(dilations) != len(channel_mult) or min(dilations) < 1 or dilations[0] != 1:
+def dilations(stages: int, dilated: int) -> list[int]:
+    """1, ..., 1, 2, 4, ...: of the last `dilated` stages, or of all but the first."""
+    last = min(dilated, stages - 1)
+    return [1] * (stages - last) + [2 ** (i + 1) for i in range(last)]
+
+
+def _check(image_size: ImageSize, width: int, channel_mult: Sequence[float], dilated: int, depth: int) -> None:
+    if width < 1 or depth < 1 or dilated < 0 or not channel_mult:
         raise ValueError(
-            f"network.dilations={list(dilations)} has one number from 1 on for each stage of network.channel_mult={list(channel_mult)}, "
-            "and begins with 1"
+            f"a cascade has at least one stage, block and channel: width={width}, depth={depth}, dilated={dilated}, "
+            f"channel_mult={list(channel_mult)}"
         )
     if len(sides(image_size)) != 2:
         raise ValueError(
             f"convolutions over images need two axes, and image_size={image_size} has {len(sides(image_size))}"
         )
-    halvings = sum(dilation == 1 for dilation in dilations[1:])
+    halvings = dilations(len(channel_mult), dilated)[1:].count(1)
     if min(sides(image_size)) < 2**halvings:
         raise ValueError(
-            f"an image of {'x'.join(map(str, sides(image_size)))} cannot be halved {halvings} times: dilate stages (network.dilations) or "
-            "leave some out"
+            f"an image of {'x'.join(map(str, sides(image_size)))} cannot be halved {halvings} times: dilate more stages (network.dilated) "
+            "or leave some out (network.channel_mult)"
         )
 
 
@@ -122,7 +129,8 @@ class NCSN(Network):
         levels: How many there are.
         width: Channels of a stage with multiplier 1.
         channel_mult: Stage i has width * channel_mult[i] channels; its length is the number of stages.
-        dilations: Stage i looks so many pixels further and keeps its size; 1 where it is halved instead, as all but the first are.
+        dilated: So many of the last stages, at most all but the first, keep the size, where others halve it: their convolutions look 2, 4
+            ... pixels far.
         depth: Residual blocks per stage.
         gradient_checkpointing: Less memory, about a third more computation, the same gradients.
     """
@@ -136,12 +144,12 @@ class NCSN(Network):
         levels: int = 10,
         width: int = 128,
         channel_mult: Sequence[float] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 2, 4),
+        dilated: int = 2,
         depth: int = 2,
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
-        _check(image_size, width, channel_mult, dilations, depth)
+        _check(image_size, width, channel_mult, dilated, depth)
         if levels < 1:
             raise ValueError(f"network.levels={levels}: as many as the schedule has steps")
         self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
@@ -155,7 +163,7 @@ class NCSN(Network):
             out_channels,
             width,
             channel_mult,
-            dilations,
+            dilations(len(channel_mult), dilated),
             depth,
             norm,
             norm,
@@ -175,13 +183,13 @@ class NCSNv2(Network):
     """The networks of NCSNv2, which are told no noise level (Song and Ermon 2020, technique 3 and appendix B).
 
     Its output over sigma is the score: `parameterization=epsilon`, up to the sign. Norms on the way down alone, max pooling on the way
-    back. The paper's three networks are channel_mult and dilations of
+    back. The paper's three networks are channel_mult of
 
-        NCSNv2          (1, 2, 2, 2)          (1, 1, 2, 4)          32 and 64 pixels
-        NCSNv2-deeper   (1, 2, 2, 4, 4)       (1, 1, 1, 2, 4)       96 and 128 pixels
-        NCSNv2-deepest  (1, 2, 2, 2, 4, 4)    (1, 1, 1, 1, 2, 4)    256 pixels
+        NCSNv2          (1, 2, 2, 2)          32 and 64 pixels
+        NCSNv2-deeper   (1, 2, 2, 4, 4)       96 and 128 pixels
+        NCSNv2-deepest  (1, 2, 2, 2, 4, 4)    256 pixels
 
-    and of 8 x 8 pixels (1, 2, 2) and (1, 1, 2): a stage less, since a dilation of 4 would look past the 4 x 4 that are left.
+    with two stages dilated. For 8 x 8 pixels (1, 2, 2) with one will do: a dilation of 4 would look past the 4 x 4 that are left.
 
     Args:
         image_size: See `NCSN`.
@@ -190,7 +198,7 @@ class NCSNv2(Network):
         embedders: See `NCSN`.
         width: Channels of a stage with multiplier 1.
         channel_mult: See `NCSN`.
-        dilations: See `NCSN`.
+        dilated: See `NCSN`.
         depth: Residual blocks per stage.
         gradient_checkpointing: Less memory, about a third more computation, the same gradients.
     """
@@ -203,12 +211,12 @@ class NCSNv2(Network):
         embedders: Mapping[str, Callable[..., nn.Module]],
         width: int = 128,
         channel_mult: Sequence[float] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 2, 4),
+        dilated: int = 2,
         depth: int = 2,
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
-        _check(image_size, width, channel_mult, dilations, depth)
+        _check(image_size, width, channel_mult, dilated, depth)
         self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
         emb_dim = EMBEDDING_MULTIPLE * width if embedders else 0
         self.emb_dim = emb_dim
@@ -218,7 +226,7 @@ class NCSNv2(Network):
             out_channels,
             width,
             channel_mult,
-            dilations,
+            dilations(len(channel_mult), dilated),
             depth,
             partial(LevelInstanceNorm, levels=1, emb_dim=emb_dim),
             Unnormalised,
