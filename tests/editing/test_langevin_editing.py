@@ -102,16 +102,16 @@ def test_inpainting_is_the_authors(case):
     assert torch.equal(images[..., :2], known[..., :2])
 
 
-LADDER = GeometricLadder(40, 0.02, 6.0)
-SAMPLER = AnnealedLangevin(UniformGrid(40), 5, 0.3)
+LADDER = GeometricLadder(30, 0.02, 6.0)
+SAMPLER = AnnealedLangevin(UniformGrid(30), 4, 0.3)
 MIXTURE = GaussianMixture([[-0.8, -0.8], [0.8, 0.8], [0.7, -0.6]], [1.0, 2.0, 3.0], 0.25)
 
 
 @pytest.mark.parametrize("value", [-0.8, 0.75])
 def test_what_is_filled_in_has_the_mixtures_conditional_distribution(value):
     """x_2 given x_1 is a mixture of the same means with weights pi_k N(x_1; mu_k, s^2)."""
-    known = torch.tensor([[value, 0.0]], dtype=torch.float64).expand(1500, 2)
-    noise = ImageNoise(0, torch.arange(1500))
+    known = torch.tensor([[value, 0.0]], dtype=torch.float64).expand(800, 2)
+    noise = ImageNoise(0, torch.arange(800))
     images = langevin_inpainted(
         MIXTURE.denoiser(LADDER), LADDER, SAMPLER, known, torch.tensor([True, False]), Condition(), noise
     )
@@ -121,8 +121,8 @@ def test_what_is_filled_in_has_the_mixtures_conditional_distribution(value):
     mean = weights @ means
     var = weights @ (means - mean) ** 2 + MIXTURE.std**2
     found = images[:, 1]
-    assert found.mean().item() == pytest.approx(mean.item(), abs=0.09)
-    assert found.std().item() == pytest.approx(var.sqrt().item(), abs=0.06)
+    assert found.mean().item() == pytest.approx(mean.item(), abs=0.1)
+    assert found.std().item() == pytest.approx(var.sqrt().item(), abs=0.07)
 
 
 def test_at_the_ends_of_an_interpolation_are_images_of_their_noises():
