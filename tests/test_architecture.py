@@ -83,9 +83,8 @@ MATHEMATICS = {
     # these two see a DenoiseFn and not the denoiser, hence take any guided form of it
     "guidance": {"types", "attention", "process", "schedules", "variances", "former_names"},
     "samplers": {"types", "noise", "process", "schedules", "variances", "former_names", "binomial"},
-    "editing": {"types", "noise", "process", "samplers", "binomial", "variances"},
+    "editing": {"types", "noise", "process", "schedules", "samplers", "binomial", "variances"},
     "likelihoods": {"types", "noise", "process", "schedules", "objectives", "samplers"},
-    "editing": {"types", "noise", "process", "schedules", "samplers"},
     "ema": {"sharding", "buffers"},
     "conditioning": {"types", "noise", "process", "schedules"},
     # whole methods, each in one file: model, objective and networks

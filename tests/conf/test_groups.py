@@ -284,7 +284,7 @@ def test_every_package_of_choices_has_a_group():
     packages = {path.parent for path in root.rglob("__init__.py")} - {root}
     files = {Path(package.__file__) for package, _ in [*MIRRORED.values(), *BY_ARGUMENTS.values()]}
     mirrored = {path.parent for path in files if path.name == "__init__.py"}  # a family in one module is mirrored, too
-    rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "editing", "evaluation", "reading", "runs")
+    rooms = ("checkpoints", "cli", "cluster", "config", "distributed", "evaluation", "reading", "runs")
     machinery = {
         root / name
         for name in (*rooms, "editing", "explaining", "pages", "rivals", "runtime", "sampling", "studies", "training")
