@@ -174,6 +174,8 @@ VALUES = {
     "held_out/mixture": ["data=mixture"],
     "evaluation/held_out_accuracy": ["held_out=digits"],
     "sampler/along/time": ["sampler=euler"],
+    "sampler/grid/levels": ["sampler=ddim", "sampler.grid.levels=[10,1]"],
+    "sampler/grid/times": ["sampler=ddim", "sampler.grid.times=[1,0.5]"],
     "sampler/prior/uniform": ["sampler=annealed_langevin"],
     "sampler/prior/normal": ["sampler=annealed_langevin"],
     "sampler/along/noise_level": ["sampler=heun"],

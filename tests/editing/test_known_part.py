@@ -12,7 +12,7 @@ from difflab.guidance import ClassifierGuidance
 from difflab.noise import ImageNoise
 from difflab.process import over
 from difflab.samplers import DDIM, DDPM, Heun, PredictorCorrector, Sampler, SamplerState
-from difflab.samplers.correctors import AnnealedLangevin
+from difflab.samplers.correctors import AnnealedLangevinCorrector
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.samplers.predictors import ReverseDiffusion
 from difflab.schedules import VariancePreserving, cosine, diffusion
@@ -103,7 +103,7 @@ def test_the_rest_is_distributed_as_it_is_given_the_known_half():
     """Nearly: 3.5 % are of a component that the known half rules out, and 1.7 % where Langevin steps correct the rest."""
     known, count = torch.tensor([[[[0.45, 0.0], [0.3, 0.0]]]], dtype=torch.float64), 600
     weights, mean = conditional(known)
-    corrector = CorrectedWithKnown(AnnealedLangevin(0.3, 2), known, Masked(KEEP))
+    corrector = CorrectedWithKnown(AnnealedLangevinCorrector(0.3, 2), known, Masked(KEEP))
     impossible = {}
     for name, sampler, tolerance in [
         ("plain", DDPM(UniformGrid(60), FixedLarge()), 0.2),
@@ -126,7 +126,7 @@ def test_the_rest_is_distributed_as_it_is_given_the_known_half():
     [
         (DDIM(UniformGrid(10)), cosine(100)),
         (Heun(KarrasGrid(10, 0.02, 100.0)), VP),
-        (PredictorCorrector(UniformGrid(10), ReverseDiffusion, AnnealedLangevin(0.1)), VP),
+        (PredictorCorrector(UniformGrid(10), ReverseDiffusion, AnnealedLangevinCorrector(0.1)), VP),
     ],
 )
 def test_it_goes_around_any_sampler(sampler, schedule):
@@ -165,7 +165,7 @@ def test_a_classifier_controls_the_class_of_every_sampler():
 
     denoise = ClassifierGuidance(classify, VP, scale=2.0)(MIXTURE.denoiser(VP))
     sampler, noise = (
-        PredictorCorrector(UniformGrid(50), ReverseDiffusion, AnnealedLangevin(0.1)),
+        PredictorCorrector(UniformGrid(50), ReverseDiffusion, AnnealedLangevinCorrector(0.1)),
         ImageNoise(0, torch.arange(60)),
     )
     x = sampler.initial_noise(VP, (1, 2, 2), noise)

@@ -15,7 +15,7 @@ from difflab.noise import ImageNoise
 from difflab.parameterizations import Epsilon, FlowVelocity
 from difflab.samplers import DDIM, DDPM, Euler, Heun, Multistep, PredictorCorrector, draw
 from difflab.samplers.along import Time
-from difflab.samplers.correctors import Langevin, Uncorrected
+from difflab.samplers.correctors import LangevinCorrector, Uncorrected
 from difflab.samplers.grids import KarrasGrid, UniformGrid
 from difflab.samplers.multistep import AdamsBashforth, Clean, DPMSolver, Growing, Midpoint, PseudoImprovedEuler
 from difflab.schedules import LinearPath, VariancePreserving, linear
@@ -146,7 +146,7 @@ def test_wrappers_go_around_any_sampler(name):
     assert torch.equal(shown(PredictorCorrector(grid, same, Uncorrected())), plain)
     torch.testing.assert_close(shown(RePaint(INNER[name](), KNOWN, 0, 5, 0)), plain)
     corrected, painted = (
-        shown(PredictorCorrector(grid, same, Langevin(0.16))),
+        shown(PredictorCorrector(grid, same, LangevinCorrector(0.16))),
         shown(RePaint(INNER[name](), KNOWN, 1, 5, 2)),
     )
     assert corrected.isfinite().all()
@@ -163,7 +163,9 @@ def test_corrections_keep_a_distribution():
     """Gaussian data of 64 dimensions come out with their mean and deviation, however often each step is corrected."""
     shape = (1, 8, 8)
     data = GaussianMixture(torch.full((1, *shape), 0.3, dtype=torch.float64), torch.ones(1), 0.5)
-    sampler = PredictorCorrector(UniformGrid(100), lambda grid: DDPM(grid, FixedSmall()), Langevin(snr=0.1, steps=3))
+    sampler = PredictorCorrector(
+        UniformGrid(100), lambda grid: DDPM(grid, FixedSmall()), LangevinCorrector(snr=0.1, steps=3)
+    )
     images = draw(data.denoiser(VP), VP, sampler, shape, torch.arange(60), Condition(), torch.float64)
     assert images.mean().item() == pytest.approx(0.3, abs=0.03)
     assert images.std().item() == pytest.approx(0.5, rel=0.06)

@@ -8,7 +8,7 @@ from score_sde import SCORE_SDE, SDES, Draws, Peer, Stretched, Times, fed, mixtu
 from difflab.data import GaussianMixture
 from difflab.noise import ImageNoise
 from difflab.samplers import DDIM, DDPM, Heun, PredictorCorrector, Sampler, Walk, draw
-from difflab.samplers.correctors import AnnealedLangevin, Corrector, Langevin, Uncorrected
+from difflab.samplers.correctors import AnnealedLangevinCorrector, Corrector, LangevinCorrector, Uncorrected
 from difflab.samplers.grids import Grid, KarrasGrid, UniformGrid
 from difflab.samplers.predictors import EulerMaruyama, ReverseDiffusion, ReverseFlow, Unmoved
 from difflab.schedules import (
@@ -144,7 +144,7 @@ def test_a_step_of_a_corrector_is_the_peers(name):
         sigma, alpha = float(schedule(t[b : b + 1]).sigma), (1 - beta) ** 0.5
         pair = Neighbours([1.0, 0.0], [alpha, sigma])
         snr = 0.16 * float((ratio[0].mean() / ratio[1].mean()) / (ratio[0][b] / ratio[1][b]))
-        part = AnnealedLangevin(0.16, count) if kind == "ald" else Langevin(snr)
+        part = AnnealedLangevinCorrector(0.16, count) if kind == "ald" else LangevinCorrector(snr)
         chain, cond = Chain(pair, Given(1.0).times), Condition()
         walk = Walk(
             lambda x, _, c, b=b, pair=pair: fed(pair(torch.ones(1)), x, mixture_score(schedule, x, t[b : b + 1])),
@@ -205,7 +205,9 @@ def test_a_whole_walk_is_the_peers(name):
         "none/pf=0": Unmoved,
     }[f"{kind}/{flow}"]
     times = int(corrector[-1])
-    correct = {"none": Uncorrected(), "langevin": OfBatch(times), "ald": AnnealedLangevin(0.16, times)}[corrector[:-1]]
+    correct = {"none": Uncorrected(), "langevin": OfBatch(times), "ald": AnnealedLangevinCorrector(0.16, times)}[
+        corrector[:-1]
+    ]
     noise = Draws(9300 + steps, 3)
     x_T = noise.normal("x_T", (3, 4, 4)) * (50.0 if sde == "ve50" else 1.0)
     grid = UniformGrid(steps) if euler else Times(steps, eps)
@@ -242,15 +244,15 @@ VE, VP = VarianceExploding(0.01, 20.0), VariancePreserving()
 @pytest.mark.parametrize(
     ("schedule", "make", "corrector"),
     [
-        pytest.param(VE, ReverseDiffusion, AnnealedLangevin(0.1), marks=pytest.mark.slow),
-        pytest.param(VP, ReverseDiffusion, Langevin(0.1, 2), marks=pytest.mark.slow),
-        pytest.param(SUB, ReverseDiffusion, Langevin(0.1), marks=pytest.mark.slow),
+        pytest.param(VE, ReverseDiffusion, AnnealedLangevinCorrector(0.1), marks=pytest.mark.slow),
+        pytest.param(VP, ReverseDiffusion, LangevinCorrector(0.1, 2), marks=pytest.mark.slow),
+        pytest.param(SUB, ReverseDiffusion, LangevinCorrector(0.1), marks=pytest.mark.slow),
         (SUB, EulerMaruyama, Uncorrected()),
         pytest.param(SUB, large, Uncorrected(), marks=pytest.mark.slow),
-        (VP, EulerMaruyama, Langevin(0.1)),
-        pytest.param(VP, DDIM, Langevin(0.1), marks=pytest.mark.slow),
-        pytest.param(cosine(1000), ReverseDiffusion, Langevin(0.1), marks=pytest.mark.slow),
-        pytest.param(EDM(), lambda grid: Heun(KarrasGrid(100)), AnnealedLangevin(0.1), marks=pytest.mark.slow),
+        (VP, EulerMaruyama, LangevinCorrector(0.1)),
+        pytest.param(VP, DDIM, LangevinCorrector(0.1), marks=pytest.mark.slow),
+        pytest.param(cosine(1000), ReverseDiffusion, LangevinCorrector(0.1), marks=pytest.mark.slow),
+        pytest.param(EDM(), lambda grid: Heun(KarrasGrid(100)), AnnealedLangevinCorrector(0.1), marks=pytest.mark.slow),
     ],
 )
 def test_a_mixture_comes_out(schedule, make, corrector):
@@ -300,7 +302,7 @@ def test_the_equations_are_the_peers(sde):
 
 
 def test_an_image_does_not_depend_on_those_beside_it():
-    sampler = PredictorCorrector(UniformGrid(10), ReverseDiffusion, Langevin(0.16, 2))
+    sampler = PredictorCorrector(UniformGrid(10), ReverseDiffusion, LangevinCorrector(0.16, 2))
     images = draw(DATA.denoiser(VE), VE, sampler, SHAPE, torch.arange(5), Condition(), torch.float64)
     alone = draw(DATA.denoiser(VE), VE, sampler, SHAPE, torch.arange(3, 4), Condition(), torch.float64)
     torch.testing.assert_close(alone, images[3:4], rtol=1e-12, atol=1e-12)
@@ -314,8 +316,8 @@ def test_an_image_does_not_depend_on_those_beside_it():
             "Tabulated is a table of 1000 steps and has no drift",
         ),
         (lambda: EulerMaruyama(UniformGrid(10)).check(Flow()), "drift and diffusion of Flow are not finite at t = 1"),
-        (lambda: Langevin(snr=0.0), "snr must be positive and steps at least 1"),
-        (lambda: AnnealedLangevin(steps=0), "choose sampler/corrector=uncorrected"),
+        (lambda: LangevinCorrector(snr=0.0), "snr must be positive and steps at least 1"),
+        (lambda: AnnealedLangevinCorrector(steps=0), "choose sampler/corrector=uncorrected"),
     ],
 )
 def test_what_cannot_be_walked_is_refused(make, message):
@@ -340,6 +342,6 @@ class Flow(NoiseSchedule):
 def test_without_signal_nothing_is_corrected():
     """alpha_ts is 0 in the first step down a schedule that leaves none: no step, and no division by it."""
     schedule = zero_terminal_snr(linear(20))
-    sampler = PredictorCorrector(UniformGrid(20), ReverseDiffusion, Langevin(0.1))
+    sampler = PredictorCorrector(UniformGrid(20), ReverseDiffusion, LangevinCorrector(0.1))
     images = draw(DATA.denoiser(schedule), schedule, sampler, SHAPE, torch.arange(4), Condition(), torch.float64)
     assert images.isfinite().all()

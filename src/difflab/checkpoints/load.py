@@ -134,6 +134,7 @@ def _tell_changed_code(found: RunWeights) -> None:
 def _released(model: Released, flags: str | None) -> LoadedModel:
     from difflab.networks import ClassTable
 
+    model.check(flags)
     network = model.network(flags)
     try:
         config = resolved(dict(model.format.process(model.path, flags, network)))

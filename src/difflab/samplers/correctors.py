@@ -14,7 +14,7 @@ from difflab.process import over, score_from_x0
 from difflab.samplers.sampler import SamplerState, Walk, by_step
 from difflab.types import AlphaSigma
 
-__all__ = ["AnnealedLangevin", "Correct", "Corrector", "Langevin", "Uncorrected"]
+__all__ = ["AnnealedLangevinCorrector", "Correct", "Corrector", "LangevinCorrector", "Uncorrected"]
 
 Correct: TypeAlias = Callable[[SamplerState, Noise], SamplerState]
 """A state and the noise of the images -> the state at the same time with better images."""
@@ -32,12 +32,13 @@ class Corrector(ABC):
         """
 
 
-class Langevin(Corrector):
+class LangevinCorrector(Corrector):
     """x += e score + sqrt(2 e) z with e = 2 alpha_ts^2 (snr |z| / |score|)^2 (Song et al. 2021, algorithms 4 and 5).
 
     alpha_ts^2 is the share of signal that the next step would take, 1 - beta of a step of DDPM and 1 where noise is added and nothing
     scaled. The norms are those of the image itself and not means over the batch, as the paper's code has them: here no image depends on
-    those beside it. For the few numbers of a point or of a small image norms scatter, and steps with them; take `AnnealedLangevin` there.
+    those beside it. For the few numbers of a point or of a small image norms scatter, and steps with them; take
+    `AnnealedLangevinCorrector` there.
 
     Args:
         snr: Signal-to-noise ratio of a step: 0.16 for variance-exploding models of CIFAR-10, 0.01 for variance-preserving ones.
@@ -58,10 +59,11 @@ class Langevin(Corrector):
         return _langevin(walk, self.count, size)
 
 
-class AnnealedLangevin(Corrector):
+class AnnealedLangevinCorrector(Corrector):
     """x += e score + sqrt(2 e) z with e = 2 alpha_ts^2 (snr sigma_t)^2: Langevin steps whose size is known beforehand.
 
-    Annealed Langevin dynamics (Song and Ermon 2019, arXiv 1907.05600) as the corrector of Song et al. 2021, appendix G; see `Langevin` for
+    Annealed Langevin dynamics (Song and Ermon 2019, arXiv 1907.05600) as the corrector of Song et al. 2021, appendix G; see
+    `LangevinCorrector` for
     alpha_ts.
 
     Args:

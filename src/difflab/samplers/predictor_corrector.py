@@ -13,7 +13,7 @@ from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 class PredictorCorrector(Sampler):
     """At each time of the grid the corrector, then a step of the predictor (Song et al. 2021, arXiv 2011.13456, algorithm 1, appendix G).
 
-        sampler = PredictorCorrector(UniformGrid(1000), ReverseDiffusion, Langevin(snr=0.16))
+        sampler = PredictorCorrector(UniformGrid(1000), ReverseDiffusion, LangevinCorrector(snr=0.16))
 
     The predictor is any sampler: those of the paper (`predictors`; ancestral sampling is `DDPM`, with the variance beta where variance is
     preserved and the posterior's where it explodes), or a solver of the probability-flow equation. The corrector comes first at each time,

@@ -20,6 +20,10 @@ def network(path: Path, flags: str | None) -> Network:
     return dit.load(path, flags)
 
 
+def check(path: Path, flags: str | None) -> None:
+    """Files of DiT tell all that is needed."""
+
+
 def process(path: Path, flags: str | None, network: Network) -> Mapping[str, Any]:
     """That of DiT (section 3 and appendix A): linear schedule, 1000 steps, eps, learned range; 250 steps, nothing clipped."""
     variance = "LearnedRange" if network.out_channels == 2 * network.in_channels else "FixedLarge"

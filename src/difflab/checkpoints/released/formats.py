@@ -35,6 +35,14 @@ class ReleasedFormat(Protocol):
         """
         ...
 
+    def check(self, path: Path, flags: str | None) -> None:
+        """Checks that what is said of a model is enough to draw with it, before its weights are read.
+
+        Raises:
+            ValueError: It is not, or the file's format does not tell it.
+        """
+        ...
+
     def process(self, path: Path, flags: str | None, network: Network) -> Mapping[str, Any]:
         """The nodes of the parts around a network that draws: schedule, parameterization, variance, sampler, guidance, conditioning.
 
@@ -62,11 +70,19 @@ class Released:
     path: Path
     format: ReleasedFormat
 
+    def check(self, flags: str | None) -> None:
+        """Checks that the model can be drawn with, as far as that is known without its weights."""
+        self._check_exists()
+        self.format.check(self.path, flags)
+
     def network(self, flags: str | None) -> Network:
         """The network with its weights. A ConfigError says what is wrong with the file."""
+        self._check_exists()
+        return self.format.network(self.path, flags)
+
+    def _check_exists(self) -> None:
         if not self.path.exists():
             raise ConfigError(f"checkpoint={self.name}: there is no such file")
-        return self.format.network(self.path, flags)
 
 
 def released(name: str) -> Released | None:

@@ -17,6 +17,10 @@ def network(path: Path, flags: str | None) -> Network:
     return openai.load(path, _flags(path, flags)).network
 
 
+def check(path: Path, flags: str | None) -> None:
+    openai.diffusion(_flags(path, flags))
+
+
 def process(path: Path, flags: str | None, network: Network) -> Mapping[str, Any]:
     given = _flags(path, flags)
     unet = network.unet if isinstance(network, SuperRes) else network
