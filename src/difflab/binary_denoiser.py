@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from difflab.binomial import probability_kept
+from difflab.binomial import BITS, probability_kept
 from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
 from difflab.noisy_model import AS_SCHEDULED, DenoisingModel
@@ -36,6 +36,8 @@ class BinaryDenoiser(DenoisingModel):
         parameterization: How the network is fed (c_in, c_noise); its c_skip and c_out are not used.
         noise_conditioning: What number the network is told in place of c_noise.
     """
+
+    process = BITS
 
     def __init__(
         self,

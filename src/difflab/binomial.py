@@ -23,6 +23,9 @@ from torch import Tensor
 
 from difflab.process import over
 
+BITS = "bits"
+"""The process of this module, as models and samplers of it call it."""
+
 
 def probability_kept(alpha: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
     """a = alpha^2."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
 from difflab.parameterizations import Parameterization
+from difflab.process import NORMAL_NOISE
 from difflab.schedules import NoiseSchedule
 from difflab.types import AlphaSigma, Condition, Preconditioning, Prediction, sides
 
@@ -129,7 +130,12 @@ class DenoisingModel(NoisyModel):
     """One with which samplers walk: (x_t, t, cond) -> Prediction, a `DenoiseFn`.
 
     `Denoiser` is that of Gaussian noise. Another process has another: its objective, sampler and likelihood know what else to ask of it.
+
+    Attributes:
+        process: What is done to the data, in a word; a sampler of another process is refused.
     """
+
+    process: str = NORMAL_NOISE
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, cond: Condition) -> Prediction:

@@ -17,7 +17,7 @@ from difflab.noise import ImageNoise
 from difflab.objectives import BinomialBound
 from difflab.objectives.time_samplers import Uniform
 from difflab.parameterizations import X0
-from difflab.samplers import BinomialAncestral, draw
+from difflab.samplers import DDIM, BinomialAncestral, draw
 from difflab.samplers.grids import UniformGrid
 from difflab.schedules import LearnedBetas, harmonic, linear, own_chain
 from difflab.types import Condition
@@ -181,3 +181,11 @@ def test_what_bits_cannot_have_is_refused():
             own_chain(SCHEDULE).times,
             None,
         )
+
+
+@pytest.mark.parametrize(
+    ("sampler", "process"), [(BinomialAncestral(UniformGrid(5)), "normal noise"), (DDIM(UniformGrid(5)), "bits")]
+)
+def test_a_sampler_of_another_process_is_refused(sampler, process):
+    with pytest.raises(ValueError, match=f"a model of {process}: choose a sampler of {process}"):
+        sampler.check(harmonic(10), process)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.binomial import drawn, probability_kept, reverse_mean
+from difflab.binomial import BITS, drawn, probability_kept, reverse_mean
 from difflab.noise import Noise
 from difflab.samplers.grids import Grid
 from difflab.samplers.sampler import Prior, Sampler, SamplerState, Step, Walk
@@ -33,6 +33,7 @@ class BinomialAncestral(Sampler):
     """
 
     prior = FairCoins()
+    process = BITS
 
     def __init__(self, grid: Grid):
         self.grid = grid

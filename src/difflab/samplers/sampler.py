@@ -12,6 +12,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from difflab.noise import Noise
+from difflab.process import NORMAL_NOISE
 from difflab.samplers.churn import Churn
 from difflab.samplers.grids import Grid
 from difflab.schedules import Chain, NoiseSchedule
@@ -162,12 +163,14 @@ class Sampler(ABC):
         grid: The times; None for a sampler that finds its own.
         prior: What x_T is drawn from.
         churn: Noise that is added on the way down, and removed by the step that follows; none by default.
+        process: What it undoes, in a word: that of the models which it draws from.
         one_step: Whether it leads from noise to the image at once, whatever the grid, so that there is nothing to look at in between.
     """
 
     grid: Grid | None = None
     prior: Prior = NormalPrior()
     churn: Churn = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
+    process: str = NORMAL_NOISE
     one_step: bool = False
 
     @abstractmethod
@@ -181,12 +184,20 @@ class Sampler(ABC):
             ValueError: The sampler cannot walk down such a schedule; one line says why, and what to do.
         """
 
-    def check(self, schedule: NoiseSchedule) -> None:
+    def check(self, schedule: NoiseSchedule, process: str = NORMAL_NOISE) -> None:
         """Checks that the sampler can walk down a schedule, by planning to.
+
+        Args:
+            schedule: The model's.
+            process: The model's.
 
         Raises:
             ValueError: It cannot.
         """
+        if process != self.process:
+            raise ValueError(
+                f"{type(self).__name__} undoes {self.process}, and this is a model of {process}: choose a sampler of {process}"
+            )
         self.steps(Walk(_unasked, schedule, self.chain(schedule), Condition(), torch.zeros(1, 1, 1, 1)))
 
     def wanders(self, schedule: NoiseSchedule) -> bool:
