@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from difflab.networks.network import Network
 from difflab.noise_conditioning import NoiseConditioning
 from difflab.parameterizations import Parameterization
-from difflab.process import NORMAL_NOISE
 from difflab.schedules import NoiseSchedule
-from difflab.types import AlphaSigma, Condition, Preconditioning, Prediction, sides
+from difflab.types import NORMAL_NOISE, AlphaSigma, Condition, Preconditioning, Prediction, sides
 
 T = TypeVar("T")
 

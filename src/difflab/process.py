@@ -27,9 +27,6 @@ from torch import Tensor
 
 from difflab.types import AlphaSigma
 
-NORMAL_NOISE = "normal noise"
-"""The process of this module, as models and samplers of it call it; those of another process have another word."""
-
 
 class Transition(NamedTuple):
     """One step between s and t of a chain, float64 [B] each.

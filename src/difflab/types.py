@@ -49,6 +49,10 @@ def size_of(axes: Sequence[int]) -> ImageSize:
     return axes[0] if len(axes) == 2 and axes[0] == axes[1] else tuple(axes)
 
 
+NORMAL_NOISE = "normal noise"
+"""The process x_t = alpha_t x_0 + sigma_t eps, as models and samplers of it call it; those of another process have another word."""
+
+
 class AlphaSigma(NamedTuple):
     """Signal and noise scale of x_t = alpha x_0 + sigma eps.
 

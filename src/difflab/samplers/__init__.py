@@ -10,13 +10,12 @@ from difflab.samplers.langevin import AnnealedLangevin
 from difflab.samplers.multistep import Multistep
 from difflab.samplers.one_pass import OnePass
 from difflab.samplers.predictor_corrector import PredictorCorrector
+from difflab.samplers.priors import NormalPrior, Prior
 from difflab.samplers.probability_flow import ProbabilityFlow
 from difflab.samplers.recorder import Moments, Recorder
 from difflab.samplers.sampler import (
     Moment,
-    NormalPrior,
     Onlooker,
-    Prior,
     Sampler,
     SamplerState,
     SamplerStep,

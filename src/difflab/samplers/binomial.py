@@ -9,7 +9,8 @@ from torch import Tensor
 from difflab.binomial import BITS, drawn, probability_kept, reverse_mean
 from difflab.noise import Noise
 from difflab.samplers.grids import Grid
-from difflab.samplers.sampler import Prior, Sampler, SamplerState, Step, Walk
+from difflab.samplers.priors import Prior
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 from difflab.schedules import NoiseSchedule
 
 

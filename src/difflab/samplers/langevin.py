@@ -10,8 +10,8 @@ from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.samplers.grids import Grid
-from difflab.samplers.priors import UniformPrior
-from difflab.samplers.sampler import Prior, Sampler, SamplerState, Step, Walk
+from difflab.samplers.priors import Prior, UniformPrior
+from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 
 UNIFORM = UniformPrior()
 

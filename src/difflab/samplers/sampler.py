@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from difflab.noise import Noise
-from difflab.process import NORMAL_NOISE
 from difflab.samplers.churn import Churn
 from difflab.samplers.grids import Grid
+from difflab.samplers.priors import NormalPrior, Prior
 from difflab.schedules import Chain, NoiseSchedule
-from difflab.types import Condition, DenoiseFn, Prediction
+from difflab.types import NORMAL_NOISE, Condition, DenoiseFn, Prediction
 
 
 class SamplerState(NamedTuple):
@@ -119,33 +119,6 @@ class Walk:
     def predict(self, x_t: Tensor, t: float) -> Prediction:
         """What the denoiser says of images that are all at one time."""
         return self.denoise(x_t, torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device), self.cond)
-
-
-class Prior(ABC):
-    """Where a walk begins: the distribution of x_T."""
-
-    @abstractmethod
-    def __call__(
-        self, schedule: NoiseSchedule, t: Float64[Tensor, " 1"], shape: tuple[int, ...], noise: Noise
-    ) -> Tensor:
-        """x_T, [B, *shape]: float64, or whole numbers for a process of such.
-
-        Args:
-            schedule: The model's.
-            t: The time at which the walk begins, [1].
-            shape: Of an image, (C, *size).
-            noise: That of the images.
-        """
-
-
-class NormalPrior(Prior):
-    """Normal, with the standard deviation sqrt(alpha^2 + sigma^2) that standardised data have at that time: 1 if variance is preserved."""
-
-    def __call__(
-        self, schedule: NoiseSchedule, t: Float64[Tensor, " 1"], shape: tuple[int, ...], noise: Noise
-    ) -> Tensor:
-        alpha, sigma = schedule(t)
-        return torch.hypot(alpha, sigma).to(noise.number.device) * noise.normal("x_T", shape)
 
 
 class Sampler(ABC):
