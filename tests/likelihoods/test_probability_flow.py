@@ -16,28 +16,20 @@ from difflab.likelihoods.probability_flow import Gaussian, Probe, Rademacher
 from difflab.noise import ImageNoise
 from difflab.samplers import DDIM
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import EDM, NoiseSchedule, SubVariancePreserving, VariancePreserving, cosine, noise_level
-from difflab.types import AlphaSigma, Condition, Prediction
+from difflab.schedules import (
+    EDM,
+    LinearPath,
+    SubVariancePreserving,
+    VariancePreserving,
+    cosine,
+    noise_level,
+)
+from difflab.types import Condition, Prediction
 
 MIXTURE = GaussianMixture.random(3, (1, 2, 2), spread=0.4, std=0.2, seed=1)
 NUMBERS = torch.arange(10)
 NOISE = ImageNoise(0, NUMBERS)
 DATA = MIXTURE.sample(NOISE, MIXTURE.sample_labels(NOISE))
-
-
-class Straight(NoiseSchedule):
-    """alpha = 1 - t, sigma = t: no signal at t = 1."""
-
-    steps = None
-
-    def __call__(self, t):
-        return AlphaSigma(1 - t.double(), t.double())
-
-    def network_time(self, t):
-        return t
-
-    def time(self, u):
-        return u
 
 
 class Exact(nn.Module):
@@ -72,7 +64,7 @@ def exact_bits(x):
         (VariancePreserving(), Rademacher()),
         (VariancePreserving(), Gaussian()),
         (EDM(), Rademacher()),
-        (Straight(), Rademacher()),
+        (LinearPath(), Rademacher()),
         (cosine(1000), Rademacher()),
         (SubVariancePreserving(), Rademacher()),
     ],

@@ -33,28 +33,20 @@ from difflab.samplers.multistep import (
     UniC,
     UniP,
 )
-from difflab.schedules import EDM, NoiseSchedule, VarianceExploding, VariancePreserving, cosine, zero_terminal_snr
+from difflab.schedules import (
+    EDM,
+    LinearPath,
+    VarianceExploding,
+    VariancePreserving,
+    cosine,
+    zero_terminal_snr,
+)
 from difflab.types import Condition, Prediction
 from one_pass import each
 
 MIXTURE = GaussianMixture.random(components=3, shape=(1, 2, 2), spread=0.8, std=0.3, seed=1)
 NOISE = ImageNoise(0, torch.arange(6))
 VP = VariancePreserving()
-
-
-class Straight(NoiseSchedule):
-    """alpha = 1 - t, sigma = t: no signal at t = 1."""
-
-    steps = None
-
-    def __call__(self, t):
-        return AlphaSigma(1 - t.double(), t.double())
-
-    def network_time(self, t):
-        return t
-
-    def time(self, u):
-        return u
 
 
 RULES = {
@@ -87,7 +79,7 @@ SCHEDULES = {
     "edm": EDM(),
     "ve": VarianceExploding(),
     "cosine": cosine(1000),
-    "straight": Straight(),
+    "straight": LinearPath(),
     "zero_snr": zero_terminal_snr(cosine(1000)),
 }
 

@@ -13,7 +13,7 @@ from difflab.process import perturb
 from difflab.samplers import DDIM, DDPM, Euler, Heun, Prior, Sampler, SamplerState, draw
 from difflab.samplers.along import Time
 from difflab.samplers.grids import KarrasGrid, UniformGrid
-from difflab.schedules import EDM, NoiseSchedule, VariancePreserving, cosine, zero_terminal_snr
+from difflab.schedules import EDM, LinearPath, VariancePreserving, cosine, zero_terminal_snr
 from difflab.types import AlphaSigma, Condition, Prediction
 from difflab.variances import FixedSmall
 
@@ -35,21 +35,6 @@ FINE = {
     "heun": Heun(KarrasGrid(100), s_churn=10.0),
     "in time": Heun(UniformGrid(100), along=Time()),
 }
-
-
-class Straight(NoiseSchedule):
-    """alpha = 1 - t, sigma = t: no signal at t = 1."""
-
-    steps = None
-
-    def __call__(self, t):
-        return AlphaSigma(1 - t.double(), t.double())
-
-    def network_time(self, t):
-        return t
-
-    def time(self, u):
-        return u
 
 
 def planned(sampler, schedule, begin=None):
@@ -122,7 +107,7 @@ def sample(sampler, schedule):
     return sampler(MIXTURE.denoiser(schedule), schedule, x_T, Condition(), NOISE)
 
 
-@pytest.mark.parametrize("schedule", [Straight(), VP], ids=["straight", "vp"])
+@pytest.mark.parametrize("schedule", [LinearPath(), VP], ids=["straight", "vp"])
 @pytest.mark.parametrize(("solver", "order"), [(Euler, 1), (Heun, 2)])
 def test_order_of_convergence_in_time(schedule, solver, order):
     reference = sample(Heun(UniformGrid(1600), along=Time()), schedule)
@@ -143,7 +128,7 @@ def test_both_variables_solve_one_equation(schedule):
 def test_without_signal_at_the_beginning_a_point_is_reached_in_one_straight_step():
     """Data that are one point: eps stays, and x_t = (1 - t) x_0 + t eps is a straight line, which one Euler step follows."""
     point = GaussianMixture(torch.full((1, 1, 2, 2), 0.7, dtype=torch.float64), torch.ones(1), 1e-6)
-    schedule, sampler = Straight(), Euler(UniformGrid(1), along=Time())
+    schedule, sampler = LinearPath(), Euler(UniformGrid(1), along=Time())
     images = draw(point.denoiser(schedule), schedule, sampler, (1, 2, 2), torch.arange(3), Condition())
     torch.testing.assert_close(images, torch.full_like(images, 0.7))
     with pytest.raises(ValueError, match=r"no signal where the grid begins.*sampler/along=time"):

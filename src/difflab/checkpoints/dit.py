@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difflab.checkpoints.fitting import check_weights
 from difflab.networks import DiT
 from difflab.networks.layers import LabelEmbedding, NullableLabelEmbedding
 from difflab.reading import read_json
@@ -162,21 +163,7 @@ def built(
             heads=heads or HEADS[width],
             mlp_ratio=4.0 if hidden is None else len(hidden) / width,
         )
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    wrong = [
-        *(f"{name} is missing" for name in expected.keys() - values.keys()),
-        *(f"{name} is left over" for name in values.keys() - expected.keys()),
-        *(
-            f"{name} is {tuple(values[name].shape)}, not {expected[name]}"
-            for name in expected.keys() & values.keys()
-            if tuple(values[name].shape) != expected[name]
-        ),
-    ]
-    if wrong:
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(
-            f"no weights of a DiT of width {width} and depth {depth}: {'; '.join(sorted(wrong)[:3])}{more}"
-        )
+    check_weights(values, network, f"a DiT of width {width} and depth {depth}")
     network.load_state_dict({name: value.float() for name, value in values.items()}, assign=True)
     return network.eval()
 

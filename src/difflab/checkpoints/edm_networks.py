@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from difflab.checkpoints.fitting import check_weights
 from difflab.networks import SongUNet
 from difflab.types import sides
 
@@ -40,30 +41,24 @@ def convert(state: Mapping[str, Tensor], network: SongUNet) -> dict[str, Tensor]
         network: Of the same settings. Classes are an embedder `label`; `NullableLabelEmbedding` has the vector of no class, too.
     """
     state = {name.removeprefix("model."): value for name, value in state.items()}
-    expected, converted, left_over = network.state_dict(), {}, []
+    expected, converted = network.state_dict(), {}
     for theirs, value in state.items():
         if theirs == _AUGMENTATION or theirs.endswith(".resample_filter") or theirs.startswith("map_label."):
             continue
         ours = _renamed(theirs, network, several="progressive_output.to_image.0.conv.weight" in expected)
-        if ours not in expected:
-            left_over.append(theirs)
-            continue
-        if ".qkv." in theirs:  # channels, each with its q, k and v
+        if ".qkv." in theirs and ours in expected:  # channels, each with its q, k and v
             value = value.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)
         converted[ours] = value
     if "map_label.weight" in state:  # of a one-hot vector times sqrt(classes)
         weight, bias = state["map_label.weight"].t(), state["map_label.bias"]
         rows = torch.cat([weight * len(weight) ** 0.5 + bias, bias[None]])
         converted["embedders.label.weight"] = rows[: len(expected.get("embedders.label.weight", rows))]
-    missing = sorted(set(expected) - set(converted))
-    left_over += sorted(set(converted) - set(expected))
-    wrong = [n for n, v in converted.items() if n in expected and v.shape != expected[n].shape]
-    if missing or left_over or wrong:
-        raise ValueError(
-            f"the weights are not those of this SongUNet: {len(missing)} are missing {missing[:3]}, {len(left_over)} left over "
-            f"{left_over[:3]}, {len(wrong)} of another shape {wrong[:3]}; check width, channel_mult, depth, attention_resolutions, "
-            "noise_features, progressive_input, progressive_output and embedder"
-        )
+    check_weights(
+        converted,
+        network,
+        "this SongUNet",
+        "check width, channel_mult, depth, attention_resolutions, noise_features, progressive_input, progressive_output and embedder",
+    )
     return converted
 
 

@@ -119,6 +119,35 @@ def put_into(model: nn.Module, source: Source, name: str, keys: Sequence[str], s
     return fit
 
 
+def check_weights(weights: Mapping[str, Tensor], network: nn.Module, whose: str, hint: str = "") -> None:
+    """Checks that weights of another project, under our names, are those of a network: none missing, left over or of another shape.
+
+    Args:
+        weights: As they were renamed; what was not known has the name that it had.
+        network: With as many weights, which need not be computed (the meta device will do).
+        whose: What they should be, for the message: "a DiT of width 384".
+        hint: What to look at, after a semicolon.
+
+    Raises:
+        ValueError: They are not.
+    """
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    wrong = [
+        *(f"{name} is missing, {expected[name]}" for name in expected.keys() - weights.keys()),
+        *(f"{name} is left over" for name in weights.keys() - expected.keys()),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, not {expected[name]}"
+            for name in expected.keys() & weights.keys()
+            if tuple(weights[name].shape) != expected[name]
+        ),
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"the weights are not those of {whose}: {'; '.join(sorted(wrong)[:3])}{more}{hint and f'; {hint}'}"
+        )
+
+
 def _taken(names: Iterable[str], keys: Sequence[str], skip: Sequence[str]) -> list[str]:
     return [
         name

@@ -17,6 +17,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
+from difflab.checkpoints.fitting import check_weights
 from difflab.networks import NCSN, NCSNv2
 from difflab.reading.archives import check_sums
 from difflab.reading.arrays import read_checkpoint
@@ -73,15 +74,7 @@ def convert(weights: Mapping[str, Tensor], network: NCSN | NCSNv2) -> dict[str, 
             converted[f"{_renamed(norm, stages)}.weight"] = torch.cat(parts)[None]
     for name in ("cascade.conv_out.weight", "cascade.conv_out.bias"):
         converted[name] = 0.5 * converted[name] if told else -converted[name]
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in converted.items()}
-    if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
-        name = wrong[0]
-        raise ValueError(
-            f"the weights are not those of {type(network).__name__}: {name} is {found.get(name, 'none')} in the file and "
-            f"{expected.get(name, 'none')} in the network"
-            + (f"; {len(wrong) - 1} more differ" if len(wrong) > 1 else "")
-        )
+    check_weights(converted, network, f"this {type(network).__name__}")
     return converted
 
 

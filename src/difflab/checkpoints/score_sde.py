@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from difflab.checkpoints.fitting import check_weights
 from difflab.checkpoints.score_sde_networks import Architecture, architecture, build
 from difflab.networks import SongUNet
 from difflab.networks.layers.song_block import SongAttention, SongBlock
@@ -66,18 +67,13 @@ def convert(state: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor
     """Its weights under our names, for `build(arch).load_state_dict`; nothing may be missing, left over or misshapen."""
     with torch.device("meta"):
         network = build(arch)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    order, converted = list(_order(network)), {}
-    left_over, parts = [], {}
+    order, converted, parts = list(_order(network)), {}, {}
     for theirs, value in state.items():
         name = theirs.removeprefix(_PREFIX)
         if name == "sigmas":  # a table that follows from the architecture
             continue
         ours = _renamed(name, order, network)
-        if ours is None:
-            left_over.append(name)
-        else:
-            parts[ours] = value.t()[:, :, None, None] if name.endswith(".W") and value.ndim == 2 else value
+        parts[ours or name] = value.t()[:, :, None, None] if ours and name.endswith(".W") and value.ndim == 2 else value
     for name in {name for name in parts if ".qkv." in name}:
         place, kind = name.rsplit(".qkv.", 1)[0], name.rsplit(".", 1)[1]
         three = [parts.pop(f"{place}.qkv.{i}.{kind}", None) for i in range(3)]
@@ -86,16 +82,12 @@ def convert(state: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor
     converted |= parts
     sign = -1 if arch.scale_by_sigma else 1
     converted = {name: sign * value if _is_last(name) else value for name, value in converted.items()}
-    missing = sorted(set(expected) - set(converted))
-    left_over += sorted(set(converted) - set(expected))
-    shapes = {n: (tuple(value.shape), expected[n]) for n, value in converted.items() if n in expected}
-    wrong = [f"{n} {given}, not {own}" for n, (given, own) in shapes.items() if given != own]
-    if missing or left_over or wrong:
-        raise ValueError(
-            f"the weights are not those of the {arch.name} that the configuration means: {len(missing)} are missing {missing[:3]}, "
-            f"{len(left_over)} left over {left_over[:3]}, {len(wrong)} of another shape {wrong[:3]}; check nf, ch_mult, num_res_blocks, "
-            "attn_resolutions, resblock_type, progressive and progressive_input"
-        )
+    check_weights(
+        converted,
+        network,
+        f"the {arch.name} that the configuration means",
+        "check nf, ch_mult, num_res_blocks, attn_resolutions, resblock_type, progressive and progressive_input",
+    )
     return converted
 
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from difflab.likelihoods.likelihood import Bits, Likelihood
+from difflab.likelihoods.likelihood import Bits, Likelihood, times_of_steps
 from difflab.noise import Noise
 from difflab.objectives import BoundStep, binomial_bound_steps, binomial_prior_bits
 from difflab.samplers import Sampler
-from difflab.schedules import Chain, NoiseSchedule, own_chain
+from difflab.schedules import Chain, NoiseSchedule
 from difflab.types import Condition, DenoiseFn
 
 
@@ -25,7 +25,7 @@ class _OfBits(Likelihood):
     of_sampler = True
 
     def times(self, schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor, " n"]:
-        return (own_chain(schedule) if sampler.grid is None else sampler.chain(schedule)).times
+        return times_of_steps(schedule, sampler)
 
     @abstractmethod
     def count(self, dimensions: int) -> int:

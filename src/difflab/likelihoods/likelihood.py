@@ -86,6 +86,11 @@ class Likelihood(ABC):
         """
 
 
+def times_of_steps(schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor, " n"]:
+    """The times of a bound: those of the sampler's grid, or all of the schedule's steps for a sampler without one."""
+    return (own_chain(schedule) if sampler.grid is None else sampler.chain(schedule)).times
+
+
 class VariationalBound(Likelihood):
     """The bound -log p(x_0) <= prior + sum of a term for each step (Ho et al. 2020, eq. 5), with the model's own variance.
 
@@ -98,7 +103,7 @@ class VariationalBound(Likelihood):
     of_sampler = True
 
     def times(self, schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor, " n"]:
-        return (own_chain(schedule) if sampler.grid is None else sampler.chain(schedule)).times
+        return times_of_steps(schedule, sampler)
 
     def __call__(
         self,

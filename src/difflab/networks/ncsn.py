@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from difflab.networks.layers.instance_norms import LevelInstanceNorm
@@ -116,7 +116,65 @@ def _check(image_size: ImageSize, width: int, channel_mult: Sequence[float], dil
         )
 
 
-class NCSN(Network):
+class _RefineNet(Network):
+    """Base of both: a cascade, and the embeddings of a condition. A subclass has the arguments, and says what is told of the noise.
+
+    Args:
+        levels: How many numbers the norms are told of it.
+        refining_norm: The norms on the way down -> those on the way back.
+        pool: What pools there.
+    """
+
+    def __init__(
+        self,
+        image_size: ImageSize,
+        in_channels: int,
+        out_channels: int,
+        embedders: Mapping[str, Callable[..., nn.Module]],
+        width: int,
+        channel_mult: Sequence[float],
+        dilated: int,
+        depth: int,
+        gradient_checkpointing: bool,
+        levels: int,
+        refining_norm: Callable[[Norm], Norm],
+        pool: Pool,
+    ):
+        super().__init__()
+        _check(image_size, width, channel_mult, dilated, depth)
+        self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
+        self.emb_dim = EMBEDDING_MULTIPLE * width if embedders else 0
+        self.embedders = nn.ModuleDict({name: embedder(dim=self.emb_dim) for name, embedder in embedders.items()})
+        norm = partial(LevelInstanceNorm, levels=levels, emb_dim=self.emb_dim)
+        self.cascade = Cascade(
+            in_channels,
+            out_channels,
+            width,
+            channel_mult,
+            dilations(len(channel_mult), dilated),
+            depth,
+            norm,
+            refining_norm(norm),
+            pool,
+            gradient_checkpointing,
+        )
+
+    def cascaded(self, x: Tensor, level: Shaped[Tensor, "b levels"], cond: Condition) -> Tensor:
+        """What the cascade makes of noised images.
+
+        Args:
+            x: The images.
+            level: What its norms are told of the noise.
+            cond: The condition, of which they are told the activated embedding.
+        """
+        like = self.cascade.conv_in.weight
+        nothing = torch.zeros(len(level), self.emb_dim, dtype=like.dtype, device=like.device)
+        embedded = block_condition(nothing, self.embedders, cond, activation=F.silu)
+        told = BlockCondition(torch.cat([level.to(embedded.vector), embedded.vector], 1))
+        return self.cascade(x.to(like.dtype), told).to(x.dtype)
+
+
+class NCSN(_RefineNet):
     """The network of NCSN: a norm before each convolution has weights of its own for each noise level (Song and Ermon 2019, appendix A).
 
     It is told the number of the level, as `GeometricLadder` says it. A condition is added to the weights of all norms, beginning at zero.
@@ -148,38 +206,32 @@ class NCSN(Network):
         depth: int = 2,
         gradient_checkpointing: bool = False,
     ):
-        super().__init__()
-        _check(image_size, width, channel_mult, dilated, depth)
         if levels < 1:
             raise ValueError(f"network.levels={levels}: as many as the schedule has steps")
-        self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
-        self.levels = levels
-        emb_dim = EMBEDDING_MULTIPLE * width if embedders else 0
-        self.emb_dim = emb_dim
-        self.embedders = nn.ModuleDict({name: embedder(dim=emb_dim) for name, embedder in embedders.items()})
-        norm = partial(LevelInstanceNorm, levels=levels, emb_dim=emb_dim)
-        self.cascade = Cascade(
+        super().__init__(
+            image_size,
             in_channels,
             out_channels,
+            embedders,
             width,
             channel_mult,
-            dilations(len(channel_mult), dilated),
+            dilated,
             depth,
-            norm,
-            norm,
-            average_pool,
             gradient_checkpointing,
+            levels=levels,
+            refining_norm=lambda norm: norm,
+            pool=average_pool,
         )
+        self.levels = levels
 
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o h w"]:
         level = time.round().clamp(0, self.levels - 1).long()
-        emb = _told(F.one_hot(level, self.levels), self.embedders, self.emb_dim, cond, self.cascade.conv_in.weight)
-        return self.cascade(x.to(self.cascade.conv_in.weight.dtype), emb).to(x.dtype)
+        return self.cascaded(x, F.one_hot(level, self.levels), cond)
 
 
-class NCSNv2(Network):
+class NCSNv2(_RefineNet):
     """The networks of NCSNv2, which are told no noise level (Song and Ermon 2020, technique 3 and appendix B).
 
     Its output over sigma is the score: `parameterization=epsilon`, up to the sign. Norms on the way down alone, max pooling on the way
@@ -215,35 +267,22 @@ class NCSNv2(Network):
         depth: int = 2,
         gradient_checkpointing: bool = False,
     ):
-        super().__init__()
-        _check(image_size, width, channel_mult, dilated, depth)
-        self.image_size, self.in_channels, self.out_channels = image_size, in_channels, out_channels
-        emb_dim = EMBEDDING_MULTIPLE * width if embedders else 0
-        self.emb_dim = emb_dim
-        self.embedders = nn.ModuleDict({name: embedder(dim=emb_dim) for name, embedder in embedders.items()})
-        self.cascade = Cascade(
+        super().__init__(
+            image_size,
             in_channels,
             out_channels,
+            embedders,
             width,
             channel_mult,
-            dilations(len(channel_mult), dilated),
+            dilated,
             depth,
-            partial(LevelInstanceNorm, levels=1, emb_dim=emb_dim),
-            Unnormalised,
-            max_pool,
             gradient_checkpointing,
+            levels=1,
+            refining_norm=lambda norm: Unnormalised,
+            pool=max_pool,
         )
 
     def forward(
         self, x: Float[Tensor, "b c h w"], time: Float[Tensor, " b"], cond: Condition
     ) -> Float[Tensor, "b o h w"]:
-        level = time.new_ones(len(time), 1)
-        emb = _told(level, self.embedders, self.emb_dim, cond, self.cascade.conv_in.weight)
-        return self.cascade(x.to(self.cascade.conv_in.weight.dtype), emb).to(x.dtype)
-
-
-def _told(level: Tensor, embedders: nn.ModuleDict, emb_dim: int, cond: Condition, like: Tensor) -> BlockCondition:
-    """What the norms are told: a one for the level, and the condition's activated embedding."""
-    nothing = torch.zeros(len(level), emb_dim, dtype=like.dtype, device=like.device)
-    embedded = block_condition(nothing, embedders, cond, activation=F.silu)
-    return BlockCondition(torch.cat([level.to(embedded.vector), embedded.vector], 1))
+        return self.cascaded(x, time.new_ones(len(time), 1), cond)

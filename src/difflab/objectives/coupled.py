@@ -12,7 +12,6 @@ from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.simple import Simple
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.objectives.weightings import Weighting
-from difflab.process import perturb
 from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, Losses
 
@@ -39,11 +38,8 @@ class Coupled(Objective[Denoiser], SquaredError):
         self.coupling = coupling
 
     def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
-        t, importance = self.time_sampler(noise, denoiser.schedule)
         eps = self.coupling(x_0, noise.normal("eps", tuple(x_0.shape[1:])).to(x_0), noise)
-        raw = denoiser.raw(perturb(x_0, eps, denoiser.schedule(t)), t, cond)
-        loss = self.simple.error(raw, x_0, eps)
-        return Losses(importance.to(loss) * loss, t, {"loss": loss})
+        return self.simple.between(denoiser, x_0, eps, cond, noise)
 
     def x0_weight(
         self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]

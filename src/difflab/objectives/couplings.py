@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float, Float64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -48,6 +47,10 @@ class ExactTransport(Coupling):
     def __call__(
         self, x_0: Float[Tensor, "b c *size"], eps: Float[Tensor, "b c *size"], noise: Noise
     ) -> Float[Tensor, "b c *size"]:
+        from scipy.optimize import (
+            linear_sum_assignment,  # a tenth of a second of import, of which every command would pay
+        )
+
         _, assigned = linear_sum_assignment(squared_distances(x_0, eps).cpu().numpy())
         return eps[torch.from_numpy(assigned).to(eps.device)]
 

@@ -12,12 +12,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.noise import Noise
-from difflab.objectives.time_samplers import KnownTimes, StatelessTimeSampler, TimeDraw, unweighted
+from difflab.objectives.time_samplers import EachForItself, StatelessTimeSampler, TimeDraw, unweighted
 from difflab.schedules import NoiseSchedule
 
 
-class LogitNormal(StatelessTimeSampler, KnownTimes):
+class LogitNormal(EachForItself, StatelessTimeSampler):
     """log(t / (1 - t)) ~ N(mean, std^2) (Esser et al. 2024, eq. 19; the paper's best is mean 0, std 1).
 
     Args:
@@ -31,14 +30,11 @@ class LogitNormal(StatelessTimeSampler, KnownTimes):
         self.mean = mean
         self.std = std
 
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
-
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         return unweighted(schedule.time(torch.sigmoid(self.mean + self.std * torch.special.ndtri(u))))
 
 
-class Mode(StatelessTimeSampler, KnownTimes):
+class Mode(EachForItself, StatelessTimeSampler):
     """t = 1 - v - scale (cos^2(pi v / 2) - 1 + v) for v ~ U(0, 1) (Esser et al. 2024, eq. 20): with weight at both ends, too.
 
     v is 1 - u here, so that a larger u is a later time.
@@ -52,18 +48,12 @@ class Mode(StatelessTimeSampler, KnownTimes):
             raise ValueError(f"scale = {scale} must be from -1 to 2 / (pi - 2) = 1.7519: beyond, times would run back")
         self.scale = scale
 
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
-
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         return unweighted(schedule.time(u - self.scale * (torch.sin(math.pi / 2 * u) ** 2 - u)))
 
 
-class CosineMap(StatelessTimeSampler, KnownTimes):
+class CosineMap(EachForItself, StatelessTimeSampler):
     """t = 1 - 1 / (tan(pi u / 2) + 1) (Esser et al. 2024, eq. 21): the noise levels sigma / alpha of the cosine path, on the linear one."""
-
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
 
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         return unweighted(schedule.time(1 - 1 / (torch.tan(math.pi / 2 * u) + 1)))

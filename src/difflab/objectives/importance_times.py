@@ -6,14 +6,13 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from difflab.noise import Noise
-from difflab.objectives.time_samplers import KnownTimes, TimeDraw, TimeSampler
+from difflab.objectives.time_samplers import EachForItself, TimeDraw, Unaware
 from difflab.schedules import NoiseSchedule, diffusion, noise_level, time_of
 
 __all__ = ["UniformLogSNR"]
 
 
-class UniformLogSNR(TimeSampler, KnownTimes):
+class UniformLogSNR(EachForItself, Unaware):
     """p(t) proportional to g^2(t) / sigma^2(t) = -d log-SNR / dt: the log-SNR is uniform between those at `begin` and at t = 1.
 
     Importance sampling for the likelihood weight (Song et al. 2021, arXiv 2101.09258, section 4.4): weight times loss is then the same at
@@ -24,30 +23,16 @@ class UniformLogSNR(TimeSampler, KnownTimes):
         begin: The smallest time.
     """
 
-    is_loss_aware = False
-
     def __init__(self, begin: float = 1e-5):
         if not 0 < begin < 1:
             raise ValueError(f"begin = {begin} must be in (0, 1): at t = 0 the log-SNR may be infinite")
         self.begin = begin
-
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
 
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         low, high = (noise_level(schedule, torch.full_like(u[:1], end)).log() for end in (self.begin, 1.0))
         t = time_of(schedule, (low + u * (high - low)).exp()).clamp(min=self.begin)
         rate = diffusion(schedule, t).power / schedule(t).sigma ** 2
         return TimeDraw(t, 2 * (high - low) / ((1 - self.begin) * rate))
-
-    def update(self, t: Float64[Tensor, " n"], loss: Float64[Tensor, " n"]) -> None:
-        return
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        return
 
     def check(self, schedule: NoiseSchedule) -> None:
         if schedule.steps is not None:

@@ -13,7 +13,6 @@ from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.simple import Simple
 from difflab.objectives.time_samplers import TimeSampler
 from difflab.objectives.weightings import Weighting
-from difflab.process import perturb
 from difflab.samplers import Sampler
 from difflab.schedules import NoiseSchedule
 from difflab.types import Condition, Losses
@@ -46,12 +45,9 @@ class Reflow(Objective[Denoiser], SquaredError):
         self.sampler = sampler
 
     def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
-        t, importance = self.time_sampler(noise, denoiser.schedule)
         eps = self.sampler.initial_noise(denoiser.schedule, tuple(x_0.shape[1:]), noise).to(x_0)
         reached = self.sampler(self.teacher, denoiser.schedule, eps, cond, noise).to(x_0)
-        raw = denoiser.raw(perturb(reached, eps, denoiser.schedule(t)), t, cond)
-        loss = self.simple.error(raw, reached, eps)
-        return Losses(importance.to(loss) * loss, t, {"loss": loss})
+        return self.simple.between(denoiser, reached, eps, cond, noise)
 
     def x0_weight(
         self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]

@@ -28,8 +28,19 @@ class Simple(Objective[Denoiser], SquaredError):
         self.weighting = weighting
 
     def __call__(self, denoiser: Denoiser, x_0: Float[Tensor, "b c *size"], cond: Condition, noise: Noise) -> Losses:
+        return self.between(denoiser, x_0, noise.normal("eps", tuple(x_0.shape[1:])).to(x_0), cond, noise)
+
+    def between(self, denoiser: Denoiser, x_0: Tensor, eps: Tensor, cond: Condition, noise: Noise) -> Losses:
+        """The losses on the way between images and the noise that goes with each.
+
+        Args:
+            denoiser: What is trained.
+            x_0: The images, [B, C, *size].
+            eps: The noise of each.
+            cond: Their condition.
+            noise: The source of the times.
+        """
         t, importance = self.time_sampler(noise, denoiser.schedule)
-        eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
         raw = denoiser.raw(perturb(x_0, eps, denoiser.schedule(t)), t, cond)
         loss = self.error(raw, x_0, eps)
         return Losses(importance.to(loss) * loss, t, {"loss": loss})

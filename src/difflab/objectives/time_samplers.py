@@ -91,8 +91,18 @@ class KnownTimes(ABC):
         """The time that each u in (0, 1) stands for, and its weight; a larger u is no earlier time."""
 
 
-class StatelessTimeSampler(TimeSampler):
-    """A sampler that learns nothing from losses. Abstract: says how times are drawn only."""
+class EachForItself(TimeSampler, KnownTimes):
+    """One that draws the time of each image from a uniform number of its own. Abstract: says by its quantile how times are distributed.
+
+    All such samplers take the same numbers: of models that differ in this alone the same images get early times, or late ones.
+    """
+
+    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
+        return self.quantile(noise.uniform("time"), schedule)
+
+
+class Unaware(TimeSampler):
+    """A sampler that learns nothing from losses. Abstract: says how times are drawn, and of which schedules."""
 
     is_loss_aware = False
 
@@ -104,6 +114,10 @@ class StatelessTimeSampler(TimeSampler):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         return
+
+
+class StatelessTimeSampler(Unaware):
+    """The same for any schedule. Abstract: says how times are drawn only."""
 
     def check(self, schedule: NoiseSchedule) -> None:
         return
@@ -125,7 +139,7 @@ class Antithetic(StatelessTimeSampler, KnownTimes):
         return unweighted(schedule.time(u))
 
 
-class LogNormal(StatelessTimeSampler, KnownTimes):
+class LogNormal(EachForItself, StatelessTimeSampler):
     """ln(sigma_t / alpha_t) ~ N(mean, std^2) (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
 
     The normal variable is made of the uniform one that other samplers take: models that differ in this alone have small noise, or large, on
@@ -143,15 +157,12 @@ class LogNormal(StatelessTimeSampler, KnownTimes):
         self.mean = mean
         self.std = std
 
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
-
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         level = torch.exp(self.mean + self.std * torch.special.ndtri(u))
         return unweighted(time_of(schedule, level))
 
 
-class LossSecondMoment(TimeSampler, KnownTimes):
+class LossSecondMoment(EachForItself):
     """p_t proportional to sqrt(E[L_t^2]) over the last losses of step t, mixed with a little of the uniform distribution.
 
     Nichol and Dhariwal 2021, section 3.3: the distribution that minimises the variance of the estimated bound. Until every step has a full
@@ -182,9 +193,6 @@ class LossSecondMoment(TimeSampler, KnownTimes):
         size = (self.losses**2).mean(dim=1).sqrt()
         p = (1 - self.uniform_share) * size / size.sum() + self.uniform_share / self.steps
         return torch.where(full, p, 1 / self.steps)
-
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
 
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         self._move(u.device)
@@ -253,11 +261,8 @@ class Stratified(StatelessTimeSampler, KnownTimes):
         return unweighted(schedule.time(u))
 
 
-class Uniform(StatelessTimeSampler, KnownTimes):
+class Uniform(EachForItself, StatelessTimeSampler):
     """t ~ U(0, 1), each image for itself (Ho et al. 2020, algorithm 1)."""
-
-    def __call__(self, noise: Noise, schedule: NoiseSchedule) -> TimeDraw:
-        return self.quantile(noise.uniform("time"), schedule)
 
     def quantile(self, u: Float64[Tensor, " b"], schedule: NoiseSchedule) -> TimeDraw:
         return unweighted(schedule.time(u))

@@ -63,8 +63,7 @@ class AnnealedLangevinCorrector(Corrector):
     """x += e score + sqrt(2 e) z with e = 2 alpha_ts^2 (snr sigma_t)^2: Langevin steps whose size is known beforehand.
 
     Annealed Langevin dynamics (Song and Ermon 2019, arXiv 1907.05600) as the corrector of Song et al. 2021, appendix G; see
-    `LangevinCorrector` for
-    alpha_ts.
+    `LangevinCorrector` for alpha_ts.
 
     Args:
         snr: Signal-to-noise ratio of a step.

@@ -31,6 +31,7 @@ class PredictorCorrector(Sampler):
         self.predictor = predictor(grid)
         self.corrector = corrector
         self.prior, self.churn, self.one_step = self.predictor.prior, self.predictor.churn, self.predictor.one_step
+        self.process = self.predictor.process
 
     def steps(self, walk: Walk) -> Step:
         predict, correct = self.predictor.steps(walk), self.corrector.corrections(walk)

@@ -10,10 +10,9 @@ from difflab.noise import Noise
 from difflab.process import over, score_from_x0
 from difflab.samplers.grids import Grid
 from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk, by_step
-from difflab.schedules import diffusion
 from difflab.types import AlphaSigma
 
-__all__ = ["EulerMaruyama", "ReverseDiffusion", "ReverseFlow", "Unmoved"]
+__all__ = ["ReverseDiffusion", "ReverseFlow", "Unmoved"]
 
 
 class ReverseDiffusion(Sampler):
@@ -21,8 +20,8 @@ class ReverseDiffusion(Sampler):
 
     The forward step x_t = alpha_ts x_s + sqrt(var_ts) z is that of the chain itself, so that any schedule and any grid will do: on a table
     it is the table's step, of variance beta; on some steps of it, or in continuous time, the exact transition between the two times. The
-    paper's code discretises the sub-VP equation by Euler's method instead, which is `EulerMaruyama`. The last step, to the clean image,
-    adds no noise (the paper's denoising step, appendix G).
+    paper's code discretises the sub-VP equation by Euler's method instead, which is `StochasticEuler` with g^2 as diffusion. The last
+    step, to the clean image, adds no noise (the paper's denoising step, appendix G).
 
     Args:
         grid: The times.
@@ -51,34 +50,6 @@ class ReverseFlow(Sampler):
     def steps(self, walk: Walk) -> Step:
         step = walk.chain.transition(torch.arange(1, len(walk.chain) + 1))
         return _affine(walk, 2 - step.alpha_ts, step.var_ts / 2, torch.zeros_like(step.var_ts))
-
-
-class EulerMaruyama(Sampler):
-    """x_s = x_t - (f x_t - g^2 score) (t - s) + g sqrt(t - s) z, f and g those of the schedule at t (Song et al. 2021, eq. 6).
-
-    Steps are as wide as they are in the grid; the paper's code takes steps of 1 / N between times that lie (1 - eps) / (N - 1) apart. The
-    last one adds no noise. Where a schedule's g changes a lot within a step, as that of the variance-exploding one does, it takes many
-    steps, or reverse diffusion.
-
-    Args:
-        grid: The times, of a schedule of continuous time: a table has no drift.
-    """
-
-    def __init__(self, grid: Grid):
-        self.grid = grid
-
-    def steps(self, walk: Walk) -> Step:
-        times = walk.chain.times
-        drift, power = diffusion(walk.schedule, times[1:])
-        infinite = ~(drift.isfinite() & power.isfinite())
-        if infinite.any():
-            raise ValueError(
-                f"drift and diffusion of {type(walk.schedule).__name__} are not finite at t = {float(times[1:][infinite][0]):g}, "
-                "where alpha is 0 or changes infinitely fast: choose a grid without this time, a schedule that keeps some signal, or "
-                "sampler/predictor=reverse_diffusion"
-            )
-        width = times.diff()
-        return _affine(walk, 1 - drift * width, power * width, (power * width).sqrt())
 
 
 class Unmoved(Sampler):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from difflab.noise import Noise
@@ -29,6 +28,11 @@ class Levels:
         begin: The lowest level, if the schedule has lower ones; of a table at least that of its first step.
         end: The highest level, if the schedule has higher ones.
         last: The time at which they end.
+
+    Attributes:
+        low: log(sigma / alpha) of the lowest level.
+        high: That of the highest.
+        spread: x_T at `last`, times this, is x / alpha at the highest level: where that lies below, x_T is as much noise as there is at it.
     """
 
     def __init__(self, schedule: NoiseSchedule, begin: float, end: float, last: float = 1.0):
@@ -41,6 +45,8 @@ class Levels:
                 "solved: set begin below and end above levels of the schedule"
             )
         self.low, self.high = math.log(low), math.log(high)
+        start = torch.hypot(*schedule(torch.tensor([last], dtype=torch.float64)))
+        self.spread = math.sqrt(1 + math.exp(2 * self.high)) / float(start.detach())
         u = torch.linspace(self.low, self.high, _POINTS, dtype=torch.float64)
         self._u, self._t = u.numpy(), time_of(schedule, u.exp()).detach().numpy()
 
@@ -71,16 +77,13 @@ class ProbabilityFlow(Sampler):
         self.tolerance, self.method, self.begin, self.end = tolerance, method, begin, end
 
     def steps(self, walk: Walk) -> Step:
-        last = walk.chain.times[-1:]
-        levels = Levels(walk.schedule, self.begin, self.end, float(last))
-        # x_T at a level above all that is solved is as much noise as there is at the highest: y = x_T / alpha where that is its own
-        spread = math.sqrt(1 + math.exp(2 * levels.high)) / float(torch.hypot(*walk.schedule(last)))
+        levels = Levels(walk.schedule, self.begin, self.end, float(walk.chain.times[-1]))
         t = float(levels.time(levels.low))
-        scale = float(walk.schedule(levels.time(levels.low)).alpha)
+        scale = float(walk.schedule(levels.time(levels.low)).alpha.detach())
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
             x = state.image
-            solved = torch.stack([self._solved(walk, levels, spread * x[i].double(), i) for i in range(len(x))])
+            solved = torch.stack([self._solved(walk, levels, levels.spread * x[i].double(), i) for i in range(len(x))])
             x_0 = walk.predict((scale * solved).to(x), t).x0
             return SamplerState(x_0, 0.0, 0, x0=x_0)
 
@@ -122,6 +125,7 @@ def solved(
     Raises:
         ValueError: The slope is not finite somewhere, or the solver gave up.
     """
+    from scipy.integrate import solve_ivp  # a tenth of a second of import, of which every command would pay
 
     def checked(u: float, state: np.ndarray) -> np.ndarray:
         rate = slope(u, state)

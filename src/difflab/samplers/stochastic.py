@@ -15,17 +15,14 @@ from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.samplers.along import Time
-from difflab.samplers.churn import Churn
 from difflab.samplers.diffusions import Diffusion
 from difflab.samplers.grids import Grid
 from difflab.samplers.last_steps import Drift, LastStep
 from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 
-QUIET = Churn(s_churn=0.0, s_min=0.0, s_max=0.0, s_noise=1.0)
 
-
-class StochasticEuler(Sampler):
-    """Euler and Maruyama's method: x_s = x_t - (t - s) (v - w/2 score) + sqrt(w (t - s)) z; one call of the denoiser a step.
+class Stochastic(Sampler):
+    """Base: a subclass says how the equation is solved.
 
     Args:
         grid: The times; a short last step (`sampler/grid=short_last_step`) is SiT's.
@@ -37,6 +34,16 @@ class StochasticEuler(Sampler):
         self.grid = grid
         self.diffusion = diffusion
         self.last_step = last_step
+
+
+class StochasticEuler(Stochastic):
+    """Euler and Maruyama's method: x_s = x_t - (t - s) (v - w/2 score) + sqrt(w (t - s)) z; one call of the denoiser a step.
+
+    With w = g^2 (`SBDM`) and the last step's mean (`Mean`) it is Score SDE's, x_s = x_t - (f x_t - g^2 score) (t - s) + g sqrt(t - s) z
+    (Song et al. 2021, arXiv 2011.13456, eq. 6). Steps are as wide as they are in the grid; that paper's code takes steps of 1 / N between
+    times that lie (1 - eps) / (N - 1) apart. Where g changes a lot within a step, as that of the variance-exploding process does, it takes
+    many steps, or reverse diffusion.
+    """
 
     def steps(self, walk: Walk) -> Step:
         drifts, times = planned(walk, self.diffusion), walk.chain.times.tolist()
@@ -53,21 +60,11 @@ class StochasticEuler(Sampler):
         return step
 
 
-class StochasticHeun(Sampler):
+class StochasticHeun(Stochastic):
     """Noise first, x^ = x_t + sqrt(w (t - s)) z, then a step of Heun's from x^ with the drift v - w/2 score at t and at s.
 
     That of SiT's code: of second order where w is 0, of first order in the noise; two calls of the denoiser a step, and one in the last.
-
-    Args:
-        grid: The times; a short last step (`sampler/grid=short_last_step`) is SiT's.
-        diffusion: w(t).
-        last_step: From the last time above 0 to the image.
     """
-
-    def __init__(self, grid: Grid, diffusion: Diffusion, last_step: LastStep):
-        self.grid = grid
-        self.diffusion = diffusion
-        self.last_step = last_step
 
     def steps(self, walk: Walk) -> Step:
         drifts, times = planned(walk, self.diffusion), walk.chain.times.tolist()
@@ -94,7 +91,12 @@ def planned(walk: Walk, diffusion: Diffusion) -> list[Drift]:
     Raises:
         ValueError: The schedule has no rates of change, or the coefficient is infinite somewhere.
     """
-    stages = Time().stages(walk.schedule, walk.chain, QUIET)
+    if walk.schedule.steps is not None:
+        raise ValueError(
+            f"{type(walk.schedule).__name__} is a table of {walk.schedule.steps} steps and has no drift and diffusion: choose a schedule "
+            "of continuous time, as schedule=variance_preserving or linear_path, or a sampler that walks down its steps, as sampler=ddpm"
+        )
+    stages = Time().stages(walk.schedule, walk.chain, Sampler.churn)
     times = walk.chain.times[1:]
     w = diffusion(walk.schedule, times)
     if not torch.isfinite(w).all():

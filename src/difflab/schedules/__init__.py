@@ -17,16 +17,16 @@ from difflab.schedules.ladder import GeometricLadder
 from difflab.schedules.learned import LearnedBetas, MonotoneLogSNR
 from difflab.schedules.paths import CosinePath, LinearPath
 from difflab.schedules.schedule import Chain, NoiseSchedule, noise_level, own_chain, rates, time_beyond, time_of
-from difflab.schedules.sde import Diffusion, diffusion
+from difflab.schedules.sde import Coefficients, diffusion
 from difflab.schedules.sub_variance_preserving import SubVariancePreserving
 
 __all__ = [
     "EDM",
     "BetweenSteps",
     "Chain",
+    "Coefficients",
     "ContinuousCosine",
     "CosinePath",
-    "Diffusion",
     "GeometricLadder",
     "LearnedBetas",
     "LinearPath",

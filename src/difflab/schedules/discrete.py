@@ -50,19 +50,14 @@ class Tabulated(NoiseSchedule):
         self._on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, t: Float64[Tensor, " b"]) -> AlphaSigma:
-        row, fraction = nearest_rows(t, self._count)
-        above = (row + 1).clamp(max=self._count)
-        alpha, sigma = self._tables(t.device)
-        return AlphaSigma(
-            torch.lerp(alpha[row], alpha[above], fraction), torch.lerp(sigma[row], sigma[above], fraction)
-        )
+        return between_rows(AlphaSigma(*self._tables(t.device)), t)
 
     def network_time(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
         row, fraction = nearest_rows(t, self._count)
         return (row + fraction - 1) * self.time_scale
 
     def time(self, u: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return (torch.floor(u * self._count) + 1).clamp(max=self._count) / self._count
+        return step_time(u, self._count)
 
     def _tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._on_device:  # once per device: a transfer in every step would make the host wait
@@ -108,6 +103,19 @@ def nearest_rows(t: Float64[Tensor, " b"], count: int) -> tuple[Tensor, Tensor]:
     position = torch.where((position - nearest).abs() < 1e-6, nearest, position)
     row = position.floor().clamp(0, count)
     return row.long(), (position - row).clamp(0, 1)
+
+
+def between_rows(table: AlphaSigma, t: Float64[Tensor, " b"]) -> AlphaSigma:
+    """The levels at times t: those of a row of a table [T + 1], or linear between two of them."""
+    count = len(table.alpha) - 1
+    row, fraction = nearest_rows(t, count)
+    above = (row + 1).clamp(max=count)
+    return AlphaSigma(*(torch.lerp(values[row], values[above], fraction) for values in table))
+
+
+def step_time(u: Float64[Tensor, " b"], count: int) -> Float64[Tensor, " b"]:
+    """The time of the step of so many into whose part of [0, 1] a number falls."""
+    return (torch.floor(u * count) + 1).clamp(max=count) / count
 
 
 def betas_along(alpha_bar: Callable[[float], float], steps: int, max_beta: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from jaxtyping import Float64, Shaped
 from scipy.special import ndtr
 from torch import Tensor
 
-from difflab.schedules.discrete import nearest_rows
+from difflab.schedules.discrete import nearest_rows, step_time
 from difflab.schedules.schedule import NoiseSchedule
 from difflab.types import AlphaSigma
 
@@ -53,7 +53,7 @@ class GeometricLadder(NoiseSchedule):
         return self._count - (row + fraction)
 
     def time(self, u: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return (torch.floor(u * self._count) + 1).clamp(max=self._count) / self._count
+        return step_time(u, self._count)
 
 
 class Recommended(NamedTuple):
@@ -112,6 +112,8 @@ def level_ratio(dim: int) -> float:
     Args:
         dim: D, numbers of an image.
     """
+    from scipy.optimize import root_scalar  # a tenth of a second of import, of which every command would pay
+
     root = math.sqrt(2 * dim)
 
     def overlap(gamma: float) -> float:
@@ -123,10 +125,7 @@ def level_ratio(dim: int) -> float:
         raise ValueError(
             f"noise of {dim} dimensions overlaps at all levels, so that technique 2 sets no bound: choose the levels by hand"
         )
-    while high - low > 1e-12 * low:
-        middle = (low + high) / 2
-        low, high = (middle, high) if overlap(middle) > 0.5 else (low, middle)
-    return high
+    return root_scalar(lambda gamma: overlap(gamma) - 0.5, bracket=(low, high), xtol=1e-12).root
 
 
 def level_count(dim: int, sigma_min: float, sigma_max: float) -> int:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from difflab.schedules.discrete import Tabulated, nearest_rows
+from difflab.schedules.discrete import Tabulated, between_rows, step_time
 from difflab.schedules.schedule import NoiseSchedule
 from difflab.types import AlphaSigma
 
@@ -50,12 +50,9 @@ class LearnedBetas(nn.Module, NoiseSchedule):
 
     def forward(self, t: Float64[Tensor, " b"]) -> AlphaSigma:
         log_alpha_bar = F.pad(F.logsigmoid(-self._logits(t.device)).cumsum(0), (1, 0))
-        alpha, row, fraction = torch.exp(0.5 * log_alpha_bar), *nearest_rows(t, self._count)
+        alpha = torch.exp(0.5 * log_alpha_bar)
         sigma = torch.cat([alpha.new_zeros(1), torch.sqrt(-torch.expm1(log_alpha_bar[1:]))])
-        above = (row + 1).clamp(max=self._count)
-        return AlphaSigma(
-            torch.lerp(alpha[row], alpha[above], fraction), torch.lerp(sigma[row], sigma[above], fraction)
-        )
+        return between_rows(AlphaSigma(alpha, sigma), t)
 
     def network_time(self, t: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
         return self.start.network_time(t)
@@ -120,4 +117,4 @@ class MonotoneLogSNR(nn.Module, NoiseSchedule):
         return t * self._count - 1
 
     def time(self, u: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
-        return (torch.floor(u * self._count) + 1).clamp(max=self._count) / self._count
+        return step_time(u, self._count)

@@ -10,7 +10,7 @@ from torch import Tensor
 from difflab.schedules.schedule import NoiseSchedule, rates
 
 
-class Diffusion(NamedTuple):
+class Coefficients(NamedTuple):
     """Coefficients of dx = f x dt + g dw at some times (Song et al. 2021, arXiv 2011.13456, eq. 5).
 
     Attributes:
@@ -22,7 +22,7 @@ class Diffusion(NamedTuple):
     power: Float64[Tensor, " n"]
 
 
-def diffusion(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> Diffusion:
+def diffusion(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> Coefficients:
     """f = d log alpha / dt and g^2 = d sigma^2 / dt - 2 f sigma^2, which make x_t = alpha x_0 + sigma eps of x_0.
 
     They are the inverse of Song et al. 2021, eq. 29 (Kingma et al. 2021, arXiv 2107.00630, appendix F). So every continuous schedule has an
@@ -48,4 +48,4 @@ def diffusion(schedule: NoiseSchedule, t: Float64[Tensor, " n"]) -> Diffusion:
     (alpha, sigma), (alpha_rate, sigma_rate) = schedule(t), rates(schedule, t)
     drift = alpha_rate / alpha
     power = 2 * sigma * sigma_rate - 2 * drift * sigma**2
-    return Diffusion(drift.detach(), power.detach())
+    return Coefficients(drift.detach(), power.detach())

@@ -7,14 +7,13 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from difflab.noise import Noise
 from difflab.samplers.grids import Grid
 from difflab.samplers.multistep.quantities import Clean
 from difflab.samplers.multistep.rule import Corrector, Rule
-from difflab.samplers.multistep.span import Place, Span, Weights
+from difflab.samplers.multistep.span import Place, Span, Weights, places
 from difflab.samplers.multistep.start import StartUp
 from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 from difflab.schedules import NoiseSchedule
@@ -69,20 +68,20 @@ class Multistep(Sampler):
     def steps(self, walk: Walk) -> Step:
         self._check_grid(walk.schedule)
         plan = _Plan(self, walk)
-        places, quantity = plan.places, self.rule.quantity
+        stops, quantity = plan.places, self.rule.quantity
         kept = max(self.rule.order - (self.corrector is None), self.start.steps)
         plan.unbroken(kept)
         starts = [
-            None if plan.bare[i] or i == 1 else self.start.planned(walk, quantity, places[i], places[i - 1])
-            for i in range(1, len(places))
+            None if plan.bare[i] or i == 1 else self.start.planned(walk, quantity, stops[i], stops[i - 1])
+            for i in range(1, len(stops))
         ]
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
             i, x, past = state.step, state.image, _in_a_row(state)
-            at, prediction = places[i], walk.predict(x, state.t)
+            at, prediction = stops[i], walk.predict(x, state.t)
             if plan.bare[i]:
                 x = _combined(x, plan.from_nothing(i), [prediction.x0])
-                return SamplerState(x, places[i - 1].time, i - 1, x0=prediction.x0)
+                return SamplerState(x, stops[i - 1].time, i - 1, x0=prediction.x0)
             past = [Past(i, quantity.of(x, prediction.x0, at)), *past]
             values = [one.value for one in past]
             if (correction := plan.correction(i, len(past) - 1)) is not None:
@@ -94,7 +93,7 @@ class Multistep(Sampler):
             x = _combined(x, weights, values)
             if weights.noise:
                 x = x + weights.noise * noise.normal("step", tuple(x.shape[1:]), step=i).to(x)
-            return SamplerState(x, places[i - 1].time, i - 1, x0=prediction.x0, memory=tuple(past[:kept]))
+            return SamplerState(x, stops[i - 1].time, i - 1, x0=prediction.x0, memory=tuple(past[:kept]))
 
         return step
 
@@ -113,8 +112,7 @@ class _Plan:
     def __init__(self, sampler: Multistep, walk: Walk):
         self.sampler, self.schedule = sampler, walk.schedule
         chain = walk.chain
-        rows = torch.stack([chain.times, chain.level.alpha, chain.level.sigma], 1).tolist()
-        self.places = [Place(*row) for row in rows]
+        self.places = places(chain.times, chain.level)
         self.bare = [False, *(is_bare(begin, end) for end, begin in pairwise(self.places))]
         self.falls = len(chain) < sampler.falling
         self.weights, self.correction = cache(self._weights), cache(self._correction)

@@ -6,7 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
 from difflab.schedules import NoiseSchedule
+from difflab.types import AlphaSigma
 
 
 class Place(NamedTuple):
@@ -31,6 +36,11 @@ class Place(NamedTuple):
     def lam(self) -> float:
         """lambda = log(alpha / sigma), half of the log-SNR."""
         return -math.log(self.level)
+
+
+def places(times: Float64[Tensor, " n"], level: AlphaSigma) -> list[Place]:
+    """The places of some times, whose levels are given."""
+    return [Place(*row) for row in torch.stack([times, *level], 1).tolist()]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -49,13 +47,10 @@ class AdaptiveDPMSolver(Sampler):
         self.order, self.rtol, self.atol, self.begin, self.end = order, rtol, atol, begin, end
 
     def steps(self, walk: Walk) -> Step:
-        last = walk.chain.times[-1:]
-        levels = Levels(walk.schedule, self.begin, self.end, float(last))
-        # x_T at a level above all that is solved is as much noise as there is at the highest: x = x_T / alpha where that is its own
-        spread = math.sqrt(1 + math.exp(2 * levels.high)) / float(torch.hypot(*walk.schedule(last)).detach())
+        levels = Levels(walk.schedule, self.begin, self.end, float(walk.chain.times[-1]))
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
-            x = self._solved(walk, spread * state.image, -levels.high, -levels.low)
+            x = self._solved(walk, levels.spread * state.image, -levels.high, -levels.low)
             x_0 = self._eps(walk, x, torch.full((len(x),), -levels.low, dtype=torch.float64, device=x.device))[1]
             return SamplerState(x_0, 0.0, 0, x0=x_0)
 
@@ -65,22 +60,24 @@ class AdaptiveDPMSolver(Sampler):
         """x_t / alpha_t at lambda = end, from that at lambda = begin."""
         at = torch.full((len(x),), begin, dtype=torch.float64, device=x.device)
         h, before = torch.full_like(at, 0.05), x
-        while bool((at < end).any()):
+        going = begin < end
+        while going:
             to = torch.minimum(at + h, torch.full_like(at, end))
             low, high = self._tried(walk, x, at, to)
             allowed = (self.rtol * torch.maximum(low.abs(), before.abs())).clamp(min=self.atol)
             error = ((low - high) / allowed).double().square().flatten(1).mean(1).sqrt()
-            if not bool(error.isfinite().all()):
-                raise ValueError(
-                    "the denoiser's predictions are not finite, so no step of the adaptive solver is narrow enough: look at the model, or "
-                    "use a sampler with a grid"
-                )
             factor = 1 + torch.atan((error + 1e-8) ** (-1 / self.order) - 1)
             taken = (factor >= 0.81) & (at < end)
             wide = taken.reshape(-1, *[1] * (x.ndim - 1))
             before, x = torch.where(wide, low, before), torch.where(wide, high, x)
             at = torch.where(taken, to, at)
             h = h * factor
+            going, finite = torch.stack([(at < end).any(), error.isfinite().all()]).tolist()
+            if not finite:
+                raise ValueError(
+                    "the denoiser's predictions are not finite, so no step of the adaptive solver is narrow enough: look at the model, or "
+                    "use a sampler with a grid"
+                )
         return x
 
     def _tried(

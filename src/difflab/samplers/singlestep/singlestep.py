@@ -13,6 +13,7 @@ from difflab.noise import Noise
 from difflab.samplers.grids import Grid
 from difflab.samplers.multistep import Place, Quantity, Span
 from difflab.samplers.multistep.multistep import CLEAN, is_bare
+from difflab.samplers.multistep.span import places
 from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 from difflab.samplers.singlestep.noises import StepNoise
 from difflab.samplers.singlestep.orders import Leap, Orders
@@ -37,9 +38,16 @@ class Stage(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A step: its stages, and the number of the time at which it arrives."""
+    """A step.
+
+    Attributes:
+        stages: Its evaluations, at least one.
+        quantity: Of which the factors are.
+        end: The number of the time at which it arrives.
+    """
 
     stages: tuple[Stage, ...]
+    quantity: Quantity
     end: int
 
 
@@ -67,21 +75,19 @@ class Singlestep(Sampler):
         self.noise = noise
 
     def steps(self, walk: Walk) -> Step:
-        places = _places(walk)
-        planned = cache(lambda i: self._planned(walk, places, i))
+        stops = places(walk.chain.times, walk.chain.level)
+        planned = cache(lambda i: self._planned(walk, stops, i))
         i = len(walk.chain)
         while i > 0:  # those that a walk takes which was not put back
             i = planned(i).end
-        quantity = self.quantity
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
-            stages, end = planned(state.step)
+            stages, quantity, end = planned(state.step)
             x = y = state.image
-            shape, clean, values = tuple(x.shape[1:]), x, []
+            shape, seen, values = tuple(x.shape[1:]), [], []
             for number, stage in enumerate(stages):
-                x_0 = walk.predict(y, stage.at.time).x0
-                clean = x_0 if number == 0 else clean
-                values.append(quantity.of(y, x_0, stage.at) if len(stages) > 1 else x_0)
+                seen.append(walk.predict(y, stage.at.time).x0)
+                values.append(quantity.of(y, seen[-1], stage.at))
                 y = stage.image * x
                 for factor, value in zip(stage.past, values, strict=True):
                     y = y + factor * value if factor else y
@@ -89,27 +95,26 @@ class Singlestep(Sampler):
                     last = number == len(stages) - 1
                     drawn = noise.normal("step" if last else "on the way", shape, step=state.step)
                     y = y + stage.noise * drawn.to(y)
-            return SamplerState(y, places[end].time, end, x0=clean)
+            return SamplerState(y, stops[end].time, end, x0=seen[0])
 
         return step
 
-    def _planned(self, walk: Walk, places: Sequence[Place], i: int) -> Planned:
-        begin, next_ = places[i], places[i - 1]
+    def _planned(self, walk: Walk, stops: Sequence[Place], i: int) -> Planned:
+        begin, next_ = stops[i], stops[i - 1]
         leap = Leap(1, 1) if i == 1 or is_bare(begin, next_) else self.orders.leap(i)
-        end = places[i - leap.steps]
+        end = stops[i - leap.steps]
         if leap.order > self.noise.highest_order:
             raise ValueError(
                 f"{type(self.noise).__name__} draws noise in steps of order up to {self.noise.highest_order}, not {leap.order}: set "
                 f"sampler.orders.order to at most {self.noise.highest_order}"
             )
         if leap.order == 1:
-            return Planned((self._straight(walk, begin, end),), i - 1)
+            return Planned((self._straight(walk, begin, end),), CLEAN, i - 1)
         reach = self.noise.reach(begin.level, end.level)
         if leap.steps > 1:
-            nodes = list(places[i - leap.order + 1 : i])[::-1]
+            nodes = list(stops[i - leap.order + 1 : i])[::-1]
         else:
-            shares = [n / leap.order for n in range(1, leap.order)]
-            nodes = _between(walk, begin.level, reach, shares) if shares else []
+            nodes = _between(walk, begin.level, reach, [n / leap.order for n in range(1, leap.order)])
         width = math.log(begin.level / reach)
         ratios = tuple(math.log(begin.level / node.level) / width for node in nodes)
         stages = []
@@ -121,7 +126,7 @@ class Singlestep(Sampler):
             factors = at_end(z, ratios) if last else at_node(z, ratios[:number], ratios[number])
             at = begin if number == 0 else nodes[number - 1]
             stages.append(Stage(at, image, tuple(-front * one for one in factors), place.alpha * target.up))
-        return Planned(tuple(stages), i - leap.steps)
+        return Planned(tuple(stages), self.quantity, i - leap.steps)
 
     def _straight(self, walk: Walk, begin: Place, end: Place) -> Stage:
         """The step of first order, which is DDIM's in eps and in x_0; it may begin without signal, and end without noise."""
@@ -131,15 +136,9 @@ class Singlestep(Sampler):
         return Stage(begin, image, past, end.alpha * target.up)
 
 
-def _places(walk: Walk) -> list[Place]:
-    chain = walk.chain
-    return [Place(*row) for row in torch.stack([chain.times, chain.level.alpha, chain.level.sigma], 1).tolist()]
-
-
 def _between(walk: Walk, begin: float, end: float, shares: list[float]) -> list[Place]:
     """Places at shares of the way in lambda from one level to another."""
     width = math.log(end / begin)
     wanted = torch.tensor([begin * math.exp(share * width) for share in shares], dtype=torch.float64)
     times = time_of(walk.schedule, wanted)
-    levels = walk.schedule(times)
-    return [Place(*row) for row in torch.stack([times, levels.alpha, levels.sigma], 1).tolist()]
+    return places(times, walk.schedule(times))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from difflab.samplers.multistep.dpm_solver import psi
+
 
 def at_node(z: float, before: tuple[float, ...], ratio: float) -> tuple[float, ...]:
     """Of an evaluation on the way.
@@ -18,12 +20,12 @@ def at_node(z: float, before: tuple[float, ...], ratio: float) -> tuple[float, .
     """
     if not before:
         return (math.expm1(z),)
-    change = ratio / before[0] * phi_2(z)
+    change = ratio / before[0] * psi(z)[0]
     return math.expm1(z) - change, change
 
 
 def at_end(z: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
-    """Of the end: expm1(z) q; + expm1(z) / (2 r) (q_1 - q), order 2; + phi_2(z) / r_2 (q_2 - q), order 3.
+    """Of the end: expm1(z) q; + expm1(z) / (2 r) (q_1 - q), order 2; + psi_2(z) / r_2 (q_2 - q), order 3.
 
     Lu et al. 2022, arXiv 2206.00927, algorithms 4 and 5 for any r_1, r_2; arXiv 2211.01095, algorithm 1, with r = 1/2.
 
@@ -37,12 +39,5 @@ def at_end(z: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
     if len(ratios) == 1:
         change = whole / (2 * ratios[0])
         return whole - change, change
-    change = phi_2(z) / ratios[1]
+    change = psi(z)[0] / ratios[1]
     return whole - change, 0.0, change
-
-
-def phi_2(z: float) -> float:
-    """(e^z - 1) / z - 1, by its series where it would cancel."""
-    if abs(z) < 0.05:
-        return sum(z**k / math.factorial(k + 1) for k in range(1, 10))
-    return math.expm1(z) / z - 1
