@@ -26,6 +26,7 @@ PUBLISHED_MILLIONS = {
     "score_sde/cifar10/ddpmpp_vp": 61.8,  # as built from the authors' code
     "score_sde/cifar10/ddpmpp_subvp": 61.8,
     "score_sde/cifar10/ncsnpp_ve": 62.8,
+    "score_sde/cifar10/ddpm_ve": 35.7,  # DDPM's network
     "iddpm/cifar10/cosine_hybrid_T4000": 52.5,  # the released model
     "iddpm/imagenet64/cosine_hybrid_T4000": 120,  # Nichol and Dhariwal 2021, section 6, to three digits at most
     "iddpm/imagenet64/conditional": 270,
@@ -43,6 +44,10 @@ PUBLISHED_MILLIONS = {
     "dit/imagenet256/b2": 130,
     "dit/imagenet256/l2": 458,
     "dit/imagenet256/xl2": 675,
+    "sit/imagenet256/s2": 33,  # Ma et al. 2024, table 1
+    "sit/imagenet256/b2": 130,
+    "sit/imagenet256/l2": 458,
+    "sit/imagenet256/xl2": 675,
     "dit/imagenet256/xl2_adaln": 600,
     "dit/imagenet256/xl2_cross_attention": 598,
     "dit/imagenet256/xl2_in_context": 449,
@@ -61,7 +66,7 @@ def chosen(name: str) -> list[str]:
 
 def tiny(name: str) -> str:
     """The override that makes a row small."""
-    if name.startswith("dit/"):
+    if name.startswith(("dit/", "sit/")):
         return "+shrink=tiny_transformer"
     enlarges = name.startswith("sr") or "upsampler" in name
     refines = name in ("ncsn/cifar10", "ncsnv2/cifar10")
