@@ -204,6 +204,18 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
             "C2000": 19.06,
         }.items()
     },
+    "score_sde_table1_ve": {
+        row: {"fid": fid}
+        for row, fid in {
+            "P1000-reverse_diffusion": 4.79,
+            "PC1000-reverse_diffusion": 3.60,
+            "P1000-ancestral": 4.98,
+            "PC1000-ancestral": 3.62,
+            "P1000-reverse_flow": 15.41,
+            "PC1000-reverse_flow": 3.51,
+            "C2000": 20.43,
+        }.items()
+    },
     "ddim_cifar10": {
         f"{row}-S{steps}": {"fid": fid}
         for row, fids in DDIM_TABLE_1.items()
