@@ -11,8 +11,8 @@ from difflab.guidance import ClassifierFreeOverTime, ScoreAtPrediction
 from difflab.guidance.scores import ChannelMeans
 from difflab.guidance.shapes import NoiseLevelInterval
 from difflab.noise import ImageNoise
-from difflab.objectives import VLB, Hybrid, Simple
-from difflab.objectives.time_samplers import Uniform
+from difflab.objectives import VLB, Hybrid, Simple, prior_bits
+from difflab.objectives.time_samplers import LossSecondMoment, Uniform
 from difflab.objectives.weightings import SNR
 from difflab.parameterizations import Epsilon, PreviousX
 from difflab.samplers import DDIM, DDPM, Euler, Heun, draw
@@ -113,6 +113,31 @@ def test_the_gradient_of_the_bound_is_that_of_a_chain_built_by_hand():
             below = float(bound())
             flat[i] += h
             assert float(grad) == pytest.approx((above - below) / (2 * h), rel=1e-4, abs=1e-7)
+
+
+def test_the_hybrid_objective_has_the_end_of_the_bound():
+    """Without its term at t = 1 a schedule would learn to leave the image in the noise; no importance of a time divides it."""
+    module, weight = learned_module("hybrid"), 0.25
+    schedule, noise = module.denoiser.schedule, ImageNoise(0, torch.arange(8))
+    assert isinstance(schedule, LearnedSchedule)
+    schedule.ends.data[1] = -1.0
+    x_0, cond = torch.tanh(noise.normal("x_0", (1, 4, 4))).float(), Condition(label=Label(torch.arange(8) % CLASSES))
+    sampler = LossSecondMoment(20, history=1)
+    sampler.update(torch.arange(1, 21).double() / 20, torch.arange(1, 21).double())
+    losses = Hybrid(sampler, SNR(), weight)(module.denoiser, x_0, cond, noise)
+    importance = sampler(noise, schedule).weight
+    assert (importance != 1).all()
+    prior = prior_bits(x_0, own_chain(schedule))
+    assert prior.min() > 0.05
+    torch.testing.assert_close(losses.terms["prior"], prior)
+    rest = importance.float() * losses.terms["loss"]
+    torch.testing.assert_close(losses.total, rest + weight * prior)
+    (found,) = torch.autograd.grad((losses.total - rest).sum(), schedule.ends, retain_graph=True)
+    (wanted,) = torch.autograd.grad(weight * prior.sum(), schedule.ends)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    assert found[1] > 0.1
+    fixed = Denoiser(module.denoiser.network, cosine(20), Epsilon(), LearnedRange())
+    assert "prior" not in Hybrid(sampler, SNR(), weight)(fixed, x_0, cond, noise).terms
 
 
 def test_a_fixed_schedule_is_still_asked_once():

@@ -20,6 +20,8 @@ from difflab.types import Condition, Losses, Prediction
 class Hybrid(Objective[Denoiser], SquaredError):
     """L_simple + lambda L_vlb, where the bound teaches the variance only: its mean is detached (Nichol and Dhariwal 2021, eq. 16).
 
+    Under a schedule that learns, the bound has its term at t = 1, as in `VLB`.
+
     Args:
         time_sampler: How t is drawn.
         weighting: Of L_simple.
@@ -43,7 +45,8 @@ class Hybrid(Objective[Denoiser], SquaredError):
         frozen_mean = Prediction(raw.x0(x_t).detach(), raw.variance_fraction)
         vlb = self.vlb.error(denoiser, x_0, x_t, t, frozen_mean)
         loss = simple + self.vlb_weight * vlb
-        return Losses(importance.to(loss) * loss, t, {"loss": loss, "simple": simple, "vlb": vlb})
+        losses = Losses(importance.to(loss) * loss, t, {"loss": loss, "simple": simple, "vlb": vlb})
+        return self.vlb.with_prior(losses, denoiser, x_0, self.vlb_weight)
 
     def x0_weight(
         self, schedule: NoiseSchedule, t: Float64[Tensor, " b"], c_out: Float64[Tensor, " b"]

@@ -77,10 +77,23 @@ class VLB(Objective[Denoiser], SquaredError):
         eps = noise.normal("eps", tuple(x_0.shape[1:])).to(x_0)
         x_t = perturb(x_0, eps, denoiser.schedule(t))
         bound = self.error(denoiser, x_0, x_t, t, denoiser(x_t, t, cond))
+        losses = Losses(importance.to(bound) * bound, t, {"loss": bound, "vlb": bound})
+        return self.with_prior(losses, denoiser, x_0)
+
+    def with_prior(self, losses: Losses, denoiser: Denoiser, x_0: Tensor, weight: float = 1.0) -> Losses:
+        """Adds the term at t = 1, where the schedule learns; it belongs to no drawn time, so no importance divides it.
+
+        Args:
+            losses: With an estimate of the other terms as "vlb".
+            denoiser: What is trained.
+            x_0: The images.
+            weight: Of the bound in the total.
+        """
         if denoiser.schedule.is_fixed:
-            return Losses(importance.to(bound) * bound, t, {"loss": bound, "vlb": bound})
-        prior = prior_bits(x_0, own_chain(denoiser.schedule, t.device))
-        return Losses(importance.to(bound) * bound + prior, t, {"loss": bound, "vlb": bound + prior, "prior": prior})
+            return losses
+        prior = prior_bits(x_0, own_chain(denoiser.schedule, losses.t.device))
+        terms = losses.terms | {"vlb": losses.terms["vlb"] + prior, "prior": prior}
+        return Losses(losses.total + weight * prior, losses.t, terms)
 
     def error(
         self, denoiser: Denoiser, x_0: Tensor, x_t: Tensor, t: Tensor, prediction: Prediction
