@@ -91,7 +91,7 @@ class VLB(Objective[Denoiser], SquaredError):
         """
         if denoiser.schedule.is_fixed:
             return losses
-        prior = prior_bits(x_0, own_chain(denoiser.schedule, losses.t.device))
+        prior = prior_bits(x_0, own_chain(denoiser.schedule, x_0.device))
         terms = losses.terms | {"vlb": losses.terms["vlb"] + prior, "prior": prior}
         return Losses(losses.total + weight * prior, losses.t, terms)
 
