@@ -100,6 +100,10 @@ class Stretched(NoiseSchedule):
         if isinstance(self.schedule, VarianceExploding):
             return AlphaSigma(alpha, sigma / self.rate**0.5)
         alpha = alpha ** (1 / self.rate)
+        if isinstance(self.schedule, SubVariancePreserving):
+            # of d sigma^2 / dt = g^2 - beta sigma^2 with beta = -d log alpha^2 / dt and g^2 = beta (1 - alpha^(4 rate)), from 0
+            k = 2 * self.rate
+            return AlphaSigma(alpha, (1 + (alpha ** (2 * k) - k * alpha**2) / (k - 1)).clamp(min=0).sqrt())
         return AlphaSigma(alpha, (1 - alpha**2).sqrt())
 
     def network_time(self, t):

@@ -9,7 +9,8 @@ from score_sde import SCORE_SDE, SDES, Draws, Peer, Stretched, Times, fed, mixtu
 
 from difflab.data import GaussianMixture
 from difflab.noise import ImageNoise
-from difflab.samplers import DDIM, DDPM, Heun, PredictorCorrector, Sampler, StochasticEuler, Walk, draw
+from difflab.samplers import DDIM, DDPM, Euler, Heun, PredictorCorrector, Sampler, StochasticEuler, Walk, draw
+from difflab.samplers.along import Time
 from difflab.samplers.correctors import AnnealedLangevinCorrector, Corrector, LangevinCorrector, Uncorrected
 from difflab.samplers.diffusions import SBDM
 from difflab.samplers.grids import Grid, KarrasGrid, UniformGrid
@@ -71,8 +72,8 @@ SINGLE = [name for name in SCORE_SDE.files if name.startswith("predictor/") and 
 LOOPS = [
     name
     for name in SCORE_SDE.files
-    # steps of its sub-VP process are Euler's in any case, and for those the levels are stretched, which a corrector would notice
-    if name.startswith("pc/") and "subvp" not in name and "euler_maruyama-ald" not in name
+    # for Euler's steps the levels are stretched, which a corrector would notice
+    if name.startswith("pc/") and "euler_maruyama-ald" not in name
 ]
 CORRECTIONS = [
     name
@@ -196,18 +197,23 @@ class OfBatch(Corrector):
     "name", [pytest.param(name, marks=pytest.mark.slow) if "/N60/" in name else name for name in LOOPS]
 )
 def test_a_whole_walk_is_the_peers(name):
-    """The last noise, which is not added here, is the last one that it draws."""
+    """The last noise, which is not added here, is the last one that it draws. Steps of its sub-VP process are Euler's in any case."""
     _, sde, count, parts, flow, denoised, _ = name.split("/")
-    schedule = VarianceExploding(0.01, 50.0) if sde == "ve50" else VariancePreserving(19.9, 0.1)
+    schedule = {
+        "ve50": VarianceExploding(0.01, 50.0),
+        "vp": VariancePreserving(19.9, 0.1),
+        "subvp": SubVariancePreserving(19.9, 0.1),
+    }[sde]
     eps, steps = 1e-5 if sde == "ve50" else 1e-3, int(count[1:])
     kind, corrector = parts.split("-")
-    euler = kind == "euler_maruyama"
+    euler = kind == "euler_maruyama" or sde == "subvp"
     peer = Stretched(schedule, steps, eps) if euler else (OfFormula if kind == "none" else Peer)(schedule, steps)
     make = {
         **PREDICTORS,
         "euler_maruyama/pf=0": euler_maruyama,
         "ancestral_sampling/pf=0": small if sde == "ve50" else large,
         "none/pf=0": Unmoved,
+        **({"reverse_diffusion/pf=1": partial(Euler, along=Time())} if euler else {}),
     }[f"{kind}/{flow}"]
     times = int(corrector[-1])
     correct = {"none": Uncorrected(), "langevin": OfBatch(times), "ald": AnnealedLangevinCorrector(0.16, times)}[
