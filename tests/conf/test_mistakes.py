@@ -46,6 +46,12 @@ def test_a_wrong_key_on_the_command_line(override, told):
         ("sample", ["checkpoint=RUN", "sampler=ddmp"], r"sampler=ddmp: .* did you mean 'ddpm'\?"),
         ("sample", ["checkpoint=RUN", "sampler=ddpm", "sampler.grid.step=3"], r"no 'step'; did you mean 'steps'\?"),
         ("sample", ["sampler.grid.steps=3"], r"no sampler is chosen; choose one as well, sampler=.*\|ddim\|ddpm\|"),
+        (
+            "sample",
+            ["sampler/grid=karras"],
+            r"^sampler/grid: no sampler is chosen; .* sampler=.*\|ddim\|((?!one_pass).)*$",
+        ),
+        ("evaluate", ["sampler/corrector=langevin"], r"choose one as well, sampler=predictor_corrector$"),
         ("sample", ["checkpoint=RUN", "classes=[1"], r"'classes=\[1' cannot be read"),
         ("sample", ["checkpoint"], r"'checkpoint' cannot be read as key=value"),
         ("evaluate", ["data.dataset.split=test"], r"no data is chosen; choose one as well, data=checkerboard\|"),

@@ -111,8 +111,30 @@ def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) ->
     if group in base.hydra.runtime.choices:
         outer = [override.input_line or "" for override in chosen if group.startswith(f"{override.key_or_group}/")]
         raise ConfigError(f"there is no {group} beside {' '.join(outer)}: leave that out")
+    check_outer_chosen(group, base)
     groups = [str(name) for name in base.hydra.runtime.choices if not str(name).startswith("hydra")]
     raise ConfigError(f"unknown group {group!r}: {suggestion(group, sorted(groups))}")
+
+
+def check_outer_chosen(group: str, base: DictConfig) -> None:
+    """Raises a ConfigError for a part of a part, where the outer part is left to the run: sampler/grid=karras without sampler=heun.
+
+    Args:
+        group: Which the command chooses in.
+        base: Composed without that choice.
+    """
+    outer, _, inner = group.rpartition("/")
+    if outer and base.hydra.runtime.choices.get(outer, outer) is None:
+        having = [name for name in direct_choices(outer) if _has_inner(config_files(outer)[name], inner)]
+        if having:
+            raise ConfigError(f"{group}: no {outer} is chosen; choose one as well, {outer}={'|'.join(having)}")
+
+
+def _has_inner(file: Path, inner: str) -> bool:
+    """Whether a choice's file chooses in a group of its own of this name."""
+    content = read_yaml(file)
+    defaults = content.get("defaults", []) if isinstance(content, dict) else []
+    return any(isinstance(one, dict) and inner in one for one in defaults)
 
 
 def explain_choice(group: str, choice: object, problem: str = "") -> None:

@@ -80,7 +80,10 @@ def lacking(error: Exception, path: str, config: DictConfig) -> str:
         return ""
     part, node = path.rpartition(".")[0], OmegaConf.select(config, group, throw_on_missing=False)
     chosen = str(node.get("_target_", "")).rpartition(".")[2] if isinstance(node, DictConfig) else ""
-    return f"{part} needs the {key} of the {group}, and {chosen or 'this one'} has none: add {' or '.join(having)}, or choose no {part}"
+    return (
+        f"{part} needs the {key} of the {group}, and {chosen or 'this one'} has none: say {path}=..., or add {' or '.join(having)}, or "
+        f"choose no {part}"
+    )
 
 
 HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_args_", "_recursive_"})
