@@ -52,6 +52,12 @@ def test_a_wrong_key_on_the_command_line(override, told):
             r"^sampler/grid: no sampler is chosen; .* sampler=.*\|ddim\|((?!one_pass).)*$",
         ),
         ("evaluate", ["sampler/corrector=langevin"], r"choose one as well, sampler=predictor_corrector$"),
+        ("sample", ["+sampler/along=time"], r"^sampler/along: no sampler is chosen; .* sampler=euler\|heun$"),
+        (
+            "sample",
+            ["sampler=euler", "+sampler/along=time"],
+            r"^\+sampler/along=time: one is chosen already: leave the \+",
+        ),
         ("sample", ["checkpoint=RUN", "classes=[1"], r"'classes=\[1' cannot be read"),
         ("sample", ["checkpoint"], r"'checkpoint' cannot be read as key=value"),
         ("evaluate", ["data.dataset.split=test"], r"no data is chosen; choose one as well, data=checkerboard\|"),

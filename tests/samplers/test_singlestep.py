@@ -120,3 +120,16 @@ def test_what_cannot_be_done_is_refused():
     nan, noise = torch.full((1, 2), torch.nan).double(), ImageNoise(0, torch.arange(1))
     with pytest.raises(ValueError, match="not finite"):
         AdaptiveDPMSolver()(lambda x, t, cond: Prediction(nan), schedule, nan, Condition(), noise)
+
+
+def test_a_tolerance_that_no_step_keeps_ends_in_a_line(monkeypatch):
+    monkeypatch.setattr("difflab.samplers.singlestep.adaptive.MOST", 40)
+
+    def rounding(x, t, cond):
+        return Prediction((x * 1e3).round() / 1e3)
+
+    x, noise = torch.randn(2, 2, generator=torch.Generator().manual_seed(0)).double(), ImageNoise(0, torch.arange(2))
+    told = r"40 steps of .* no further than the noise level \d.*: set sampler.rtol=1e-09 and sampler.atol=1e-09 higher$"
+    with pytest.raises(ValueError, match=told):
+        AdaptiveDPMSolver(3, 1e-9, 1e-9)(rounding, VariancePreserving(), x, Condition(), noise)
+    assert AdaptiveDPMSolver()(rounding, VariancePreserving(), x, Condition(), noise).isfinite().all()

@@ -97,8 +97,12 @@ def explain_group(problem: str, chosen: Iterable[Override], base: DictConfig) ->
         chosen: The command's choices.
         base: Composed without those that do not fit.
     """
-    match = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", problem)
     chosen = list(chosen)
+    if twice := re.search(r"Multiple values for ([^.\s]+)\.", problem):
+        for override in chosen:
+            if override.is_add() and override.key_or_group == twice[1]:
+                raise ConfigError(f"{override.input_line}: one is chosen already: leave the + out")
+    match = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", problem)
     if match is None:
         return
     file, group = match[1], match[2]
@@ -121,7 +125,7 @@ def check_outer_chosen(group: str, base: DictConfig) -> None:
 
     Args:
         group: Which the command chooses in.
-        base: Composed without that choice.
+        base: Composed, with that choice or without it.
     """
     outer, _, inner = group.rpartition("/")
     if outer and base.hydra.runtime.choices.get(outer, outer) is None:

@@ -25,6 +25,7 @@ from difflab.config.build import arguments_of, check_callable, mappings_of
 from difflab.config.groups import (
     ConfigError,
     check_choice,
+    check_outer_chosen,
     choose,
     command_words,
     explain_choice,
@@ -68,7 +69,10 @@ def _composed_or_explained(config_name: str, overrides: list[str]) -> DictConfig
     for override in chosen:
         check_choice(override)
     try:
-        return compose(config_name, overrides=[*search_words(), *overrides], return_hydra_config=True)
+        found = compose(config_name, overrides=[*search_words(), *overrides], return_hydra_config=True)
+        for override in chosen:
+            check_outer_chosen(override.key_or_group, found)
+        return found
     except (HydraException, OmegaConfBaseException, OSError) as error:
         if "Could not find" in str(error) or "Could not load" in str(error) or isinstance(error, OSError):
             for override in chosen:  # a choice, one of several choices

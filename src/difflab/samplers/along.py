@@ -104,7 +104,7 @@ class NoiseLevel(Along):
         if not level.isfinite().all():
             raise ValueError(
                 "the sampler walks along noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
-                "sampler/grid=karras, which begins at sigma_max, or +sampler/along=time, or sampler=ddim or ddpm"
+                "sampler/grid=karras, which begins at sigma_max, or sampler/along=time, or sampler=ddim or ddpm"
             )
         raised, time = churn.raised(schedule, chain, level)
         alpha = torch.where(raised > level, schedule(time).alpha, chain.level.alpha)

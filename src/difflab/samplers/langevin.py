@@ -95,7 +95,7 @@ class AnnealedLangevin(Sampler):
         if not level[1:].isfinite().all():
             raise ValueError(
                 "Langevin dynamics moves at noise levels sigma / alpha, and the schedule leaves no signal where the grid begins: use "
-                "schedule=geometric_ladder, or sampler=ddim or ddpm"
+                "schedule=geometric_ladder, or sampler/grid=karras, which begins at sigma_max, or sampler=ddim or ddpm"
             )
         columns = zip(walk.chain.times.tolist(), alpha.tolist(), level.tolist(), strict=True)
         return [Level(i, *numbers) for i, numbers in enumerate(columns)][1:]

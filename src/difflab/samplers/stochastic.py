@@ -103,7 +103,7 @@ def planned(walk: Walk, diffusion: Diffusion) -> list[Drift]:
         raise ValueError(
             f"the diffusion coefficient {type(diffusion).__name__} is infinite at t = {float(times[~torch.isfinite(w)][-1]):g}, where "
             f"{type(walk.schedule).__name__} leaves no signal: begin below (sampler/grid=short_last_step sampler.grid.begin=0.999), or "
-            "choose another, as sampler/diffusion=noise_scale"
+            "choose another, as sampler/diffusion=noise_scale of stochastic_euler"
         )
     level = walk.chain.level
     columns = torch.stack([level.alpha[1:], level.sigma[1:], w], 1).tolist()

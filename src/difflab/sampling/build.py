@@ -185,6 +185,9 @@ def as_chosen(options: SamplingOptions, model: LoadedModel) -> dict[str, Any]:
     config["conditions"] = config.get("conditions") or {}
     fields(config, model.file, {"sampler": dict, "guidance": dict, "conditions": dict})
     sampler, guidance = config["sampler"], config["guidance"]
+    if "_target_" not in sampler:
+        said = " ".join(f"sampler.{key}" for key in sampler)
+        raise ValueError(f"{said}: no sampler is chosen; choose one as well, as sampler=ddim")
     if options.steps is not None:
         if not sampler.get("grid"):
             raise ValueError(

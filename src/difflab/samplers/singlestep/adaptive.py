@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -13,6 +15,9 @@ from difflab.samplers.sampler import Sampler, SamplerState, Step, Walk
 from difflab.schedules import time_of
 
 __all__ = ["AdaptiveDPMSolver"]
+
+MOST = 5000
+"""Steps, taken or not, after which the solver gives up: it needs some hundreds for a tolerance of 1e-6, near which float32 rounds."""
 
 
 class AdaptiveDPMSolver(Sampler):
@@ -60,7 +65,7 @@ class AdaptiveDPMSolver(Sampler):
         """x_t / alpha_t at lambda = end, from that at lambda = begin."""
         at = torch.full((len(x),), begin, dtype=torch.float64, device=x.device)
         h, before = torch.full_like(at, 0.05), x
-        going = begin < end
+        going, tried = begin < end, 0
         while going:
             to = torch.minimum(at + h, torch.full_like(at, end))
             low, high = self._tried(walk, x, at, to)
@@ -72,11 +77,17 @@ class AdaptiveDPMSolver(Sampler):
             before, x = torch.where(wide, low, before), torch.where(wide, high, x)
             at = torch.where(taken, to, at)
             h = h * factor
+            tried += 1
             going, finite = torch.stack([(at < end).any(), error.isfinite().all()]).tolist()
             if not finite:
                 raise ValueError(
                     "the denoiser's predictions are not finite, so no step of the adaptive solver is narrow enough: look at the model, or "
                     "use a sampler with a grid"
+                )
+            if going and tried == MOST:
+                raise ValueError(
+                    f"{MOST:,} steps of the adaptive solver lead no further than the noise level {math.exp(-float(at.min())):.4g}: set "
+                    f"sampler.rtol={self.rtol:g} and sampler.atol={self.atol:g} higher"
                 )
         return x
 
