@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from hydra import compose
+from omegaconf import OmegaConf
 
+from difflab.config.build import build
 from difflab.config.keys import compose_or_explain, composing
 from difflab.config.resolve import resolve_row
 from difflab.evaluation import read_targets
@@ -91,6 +95,20 @@ def test_adms_studies_measure_as_adm_does(name):
         config = compose_or_explain("evaluate", [*study.evaluation.overrides, "checkpoint=RUN"])
     assert config.quantization._target_ == "difflab.features.to_uint8_truncated"
     assert not study.evaluation.metrics.count("recall") or config.metric.precision_recall.reference_images == 10_000
+
+
+@each(
+    ("row", "millions"),
+    [("a_baseline", 61.8), ("b_hyper", 61.8), ("c_capacity", 55.7), ("d_preconditioning", 55.7), ("e_loss", 55.7)],
+)
+def test_the_networks_of_edms_rows_are_as_large_as_its_own(row, millions):
+    """As its training/networks.py builds them; 2206.00364, appendix F.3 and F.4: ~56 million after row B, 6 blocks with attention."""
+    with composing():
+        config = OmegaConf.to_container(compose("train", [f"+experiment=edm/cifar10/{row}"]), resolve=True)
+    with torch.device("meta"):
+        network = build(config["network"])  # type: ignore[index]
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 1) == millions
+    assert sum(type(part).__name__ == "SongAttention" for part in network.modules()) == 6
 
 
 @each("row", ["a_baseline", "b_hyper", "c_capacity", "d_preconditioning", "e_loss"])

@@ -103,9 +103,9 @@ class SongUNet(Network):
         self.hidden = FanAverageLinear(dim, emb_dim)
         self.told = FanAverageLinear(emb_dim, emb_dim)
 
-        self.conv_in = FanAverageConv2d(in_channels, channels[0], 3)
+        self.conv_in = FanAverageConv2d(in_channels, width, 3)
         self.progressive_input = progressive_input(in_channels, channels[:-1], residual_scale)
-        ch, left, down, halve = channels[0], [channels[0]], [], []
+        ch, left, down, halve = width, [width], [], []
         for level, out in enumerate(channels):
             if level:
                 halve.append(chain([resample.down(ch, block)]))
