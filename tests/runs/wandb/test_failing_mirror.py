@@ -168,3 +168,20 @@ def test_a_server_that_is_away_costs_a_warning_and_the_run_is_recorded_offline(w
     assert "does not take this run online" in warned
     assert "`wandb sync` sends it" in warned
     check_every_line_is_there_once(run)
+
+
+KILLED = """
+from difflab.runs.wandb.service import WandbService
+service = WandbService()
+service.start()
+run, _ = service.begin({"dir": ".", "project": "tests"}, "offline")
+run.log({"loss": 1})
+service.kill()
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_of_a_service_that_was_ended_nothing_is_said_at_the_end_of_python(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")

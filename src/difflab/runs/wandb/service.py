@@ -81,11 +81,15 @@ class WandbService:
             sys.exit, sys.excepthook = self._hooked
 
     def kill(self) -> None:
-        """Ends it at once: W&B waits for one that hangs without end, also at the end of Python."""
+        """Ends it at once: W&B waits for one that hangs without end, also at the end of Python, where it says of one that is gone how.
+
+        That is a traceback, of which this relieves the user.
+        """
         connection: Any = getattr(wandb_setup._singleton, "_connection", None) if self.ours else None
         started: Any = getattr(connection, "_proc", None)
         if started is not None:
             started._process.kill()
+            connection._cleanup()  # at the end of Python nothing is asked of it any more
 
 
 class WandbError(RuntimeError):
