@@ -19,17 +19,23 @@ SAMPLERS = {
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    """Losses, gradient norms and scores of every step to 1e-4: gradients are sums of two, whose rounding differs."""
+    """Losses, gradient norms and scores of every step to 1e-4: gradients are sums of two, whose rounding differs. Dropout draws
+    otherwise."""
     teacher = trained(tmp_path / "teacher", *TEACHER)
     words = {name: list(METHODS[name]) for name in SHARED}
+    words["song"] += ["network.dropout=0"]
     words["reflow"] += [f"objective.teacher.checkpoint={teacher.path}"]
-    two = ["trainer.devices=2", "strategy=ddp", "run.name=run"]
-    plan = [["train as said", [*each, *SHORT, *two, f"run.root={tmp_path / name}"]] for name, each in words.items()]
+    ways = {name: (name, "ddp") for name in SHARED} | {"divided": ("dit_in_context", "fsdp")}
+    words["dit_in_context"] = list(METHODS["dit_in_context"])
+    plan = []
+    for place, (name, strategy) in ways.items():
+        two = ["trainer.devices=2", f"strategy={strategy}", "run.name=run", f"run.root={tmp_path / place}"]
+        plan.append(["train as said", [*words[name], *SHORT, *two]])
     torchrun(tmp_path, plan, timeout=900)
-    for name, each in words.items():
-        one = trained(tmp_path / f"{name} alone", *each)
-        for a, b in zip(rows_of(one), rows_of(run_in(tmp_path / name)), strict=True):
-            assert a == pytest.approx(b, rel=1e-4), (name, a["step"])
+    for place, (name, _) in ways.items():
+        one = trained(tmp_path / f"{place} alone", *words[name])
+        for a, b in zip(rows_of(one), rows_of(run_in(tmp_path / place)), strict=True):
+            assert a == pytest.approx(b, rel=1e-4), (place, a["step"])
 
 
 @pytest.mark.slow
