@@ -19,8 +19,7 @@ SAMPLERS = {
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    """Losses, gradient norms and scores of every step to 1e-4: gradients are sums of two, whose rounding differs. Dropout draws
-    otherwise."""
+    """Losses, gradient norms and scores of every step to 1e-4, for the rounding of sums of two; without dropout, which draws otherwise."""
     teacher = trained(tmp_path / "teacher", *TEACHER)
     words = {name: list(METHODS[name]) for name in SHARED}
     words["song"] += ["network.dropout=0"]

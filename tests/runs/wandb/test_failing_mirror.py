@@ -183,5 +183,7 @@ print("done")
 
 @pytest.mark.slow
 def test_of_a_service_that_was_ended_nothing_is_said_at_the_end_of_python(tmp_path):
-    ended = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
