@@ -39,6 +39,7 @@ from difflab.schedules import (
     VarianceExploding,
     VariancePreserving,
     cosine,
+    warm_up,
     zero_terminal_snr,
 )
 from difflab.types import Condition, Prediction
@@ -237,3 +238,30 @@ def test_a_chain_on_a_table_is_asked_at_its_rows_alone():
     sampler(denoise, schedule, x, Condition(), NOISE)
     assert seen[:9] == pytest.approx([901, 851, 851, 801, 801, 751, 751, 701, 701])
     assert all(abs(row - round(row)) < 1e-6 for row in seen)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda grid, order: Multistep(grid, DPMSolver(order, Clean(), Midpoint()), Growing()),
+        lambda grid, order: Multistep(grid, DPMSolver(order, Eps(), Midpoint()), Growing()),
+        lambda grid, order: Multistep(grid, UniP(order, Clean(), B2()), Growing()),
+    ],
+)
+def test_a_step_that_is_much_wider_than_the_last_is_of_first_order(make):
+    """Down a warm-up of 1e-6 the last but one of 20 steps is 7.6 times as wide as the one before; all earlier ones are of second order."""
+    schedule = warm_up()
+    chain = make(UniformGrid(20), 2).chain(schedule)
+    x = perturb(MIXTURE.sample(NOISE, torch.arange(6) % 3), NOISE.normal("x", (1, 2, 2)), chain[torch.full((6,), 4)])
+    found, first = ([], [])
+    for order, states in ((2, found), (1, first)):
+        walk = make(UniformGrid(20), order).walk(MIXTURE.denoiser(schedule), schedule, x, Condition())
+        step, state = make(UniformGrid(20), order).steps(walk), walk.start(x, 4)
+        for _ in range(2):
+            state = step(state, NOISE)
+        states.append(state)
+    second, straight = found[0], first[0]
+    assert (second.image - straight.image).abs().max() > 1e-4  # the step from 3 to 2
+    step = make(UniformGrid(20), 2).steps(walk)
+    alone = step(walk.start(second.image, 2), NOISE)
+    torch.testing.assert_close(step(second, NOISE).image, alone.image, rtol=0, atol=0)

@@ -330,6 +330,11 @@ def test_an_image_does_not_depend_on_those_beside_it():
             lambda: euler_maruyama(UniformGrid(10)).check(Flow()),
             "SBDM is infinite at t = 1, where Flow leaves no signal",
         ),
+        (
+            lambda: langevin(UniformGrid(10)).check(VP, shape=(2,)),
+            "no mean width for points of 2 numbers: use sampler/corrector=annealed_langevin",
+        ),
+        (lambda: langevin(UniformGrid(100)).check(EDM()), "noise level of 8e-13 at the first time of the grid"),
         (lambda: LangevinCorrector(snr=0.0), "snr must be positive and steps at least 1"),
         (lambda: AnnealedLangevinCorrector(steps=0), "choose sampler/corrector=uncorrected"),
     ],
@@ -338,6 +343,29 @@ def test_what_cannot_be_walked_is_refused(make, message):
     with pytest.raises(ValueError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def langevin(grid):
+    return PredictorCorrector(grid, ReverseDiffusion, LangevinCorrector(0.1))
+
+
+def test_points_and_lowest_levels_are_no_matter_to_steps_by_the_noise_level():
+    langevin(KarrasGrid(10)).check(EDM())
+    langevin(UniformGrid(10)).check(VP, shape=(3,))
+    known = PredictorCorrector(UniformGrid(100), ReverseDiffusion, AnnealedLangevinCorrector(0.1))
+    known.check(EDM(), shape=(2,))
+
+
+def test_without_a_score_an_image_stays_where_it_is():
+    """Its step would be infinitely wide, and what comes of it no number."""
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chain, score = Chain(VE, UniformGrid(2)(VE)), torch.zeros_like(x)
+    score[1] = -x[1]
+    walk = Walk(lambda x, t, cond: fed(VE(t), x, score), VE, chain, Condition(), x)
+    found = LangevinCorrector(0.1).corrections(walk)(walk.start(x), ImageNoise(0, torch.arange(2))).image
+    assert torch.equal(found[0], x[0])
+    assert found.isfinite().all()
+    assert (found[1] - x[1]).abs().mean() > 1e-3
 
 
 class Flow(NoiseSchedule):

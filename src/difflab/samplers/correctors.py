@@ -37,8 +37,11 @@ class LangevinCorrector(Corrector):
 
     alpha_ts^2 is the share of signal that the next step would take, 1 - beta of a step of DDPM and 1 where noise is added and nothing
     scaled. The norms are those of the image itself and not means over the batch, as the paper's code has them: here no image depends on
-    those beside it. For the few numbers of a point or of a small image norms scatter, and steps with them; take
-    `AnnealedLangevinCorrector` there.
+    those beside it. For the few numbers of a small image norms scatter, and steps with them, up to one or two numbers, of which the mean of
+    1 / |score|^2 is infinite; take `AnnealedLangevinCorrector` there.
+
+    Steps do not shrink with the noise level, but with the score, which is that of the data where there is hardly any noise. So it has to
+    be known there: it follows from x_0 - x_t / alpha_t, of which rounding leaves nothing at the smallest levels of some grids.
 
     Args:
         snr: Signal-to-noise ratio of a step: 0.16 for variance-exploding models of CIFAR-10, 0.01 for variance-preserving ones.
@@ -50,13 +53,29 @@ class LangevinCorrector(Corrector):
         self.snr, self.count = snr, steps
 
     def corrections(self, walk: Walk) -> Correct:
+        self._check_walk(walk)
         kept = by_step((_kept(walk),), walk.like)
 
         def size(i: int, z: Tensor, score: Tensor) -> Tensor:
-            ratio = _norm(z) / _norm(score).clamp(min=torch.finfo(score.dtype).tiny)
-            return 2 * kept[i - 1][0] * (self.snr * ratio).square()
+            width = 2 * kept[i - 1][0] * (self.snr * _norm(z) / _norm(score)).square()
+            return width.nan_to_num(nan=0.0, posinf=0.0)  # without a score there is nowhere to go
 
         return _langevin(walk, self.count, size)
+
+    def _check_walk(self, walk: Walk) -> None:
+        numbers, (alpha, sigma) = walk.like[0].numel(), walk.chain.level
+        if numbers <= 2:
+            raise ValueError(
+                f"steps by the norms of noise and score have no mean width for points of {numbers} number{'s' * (numbers > 1)}: use "
+                "sampler/corrector=annealed_langevin"
+            )
+        lowest, known = float((sigma / alpha)[1].detach()), 100 * torch.finfo(walk.like.dtype).eps
+        if lowest < known:
+            raise ValueError(
+                f"{type(walk.schedule).__name__} has a noise level of {lowest:.2g} at the first time of the grid, and below {known:.2g} "
+                "the score is rounding alone, which the corrector would follow: use sampler/grid=karras or log_snr, or "
+                "sampler/corrector=annealed_langevin"
+            )
 
 
 class AnnealedLangevinCorrector(Corrector):

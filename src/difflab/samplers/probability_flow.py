@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,12 +48,17 @@ class Levels:
         self.low, self.high = math.log(low), math.log(high)
         start = torch.hypot(*schedule(torch.tensor([last], dtype=torch.float64)))
         self.spread = math.sqrt(1 + math.exp(2 * self.high)) / float(start.detach())
-        u = torch.linspace(self.low, self.high, _POINTS, dtype=torch.float64)
-        self._u, self._t = u.numpy(), time_of(schedule, u.exp()).detach().numpy()
+        self._schedule = schedule
 
     def time(self, u: float) -> Float64[Tensor, " 1"]:
         """The time of a level, [1]."""
-        return torch.tensor([np.interp(u, self._u, self._t)], dtype=torch.float64)
+        return torch.tensor([np.interp(u, *self._times)], dtype=torch.float64)
+
+    @cached_property
+    def _times(self) -> tuple[np.ndarray, np.ndarray]:
+        """Levels and their times, between which others are looked up; found when the first is asked for."""
+        u = torch.linspace(self.low, self.high, _POINTS, dtype=torch.float64)
+        return u.numpy(), time_of(self._schedule, u.exp()).detach().numpy()
 
 
 class ProbabilityFlow(Sampler):
@@ -78,11 +84,10 @@ class ProbabilityFlow(Sampler):
 
     def steps(self, walk: Walk) -> Step:
         levels = Levels(walk.schedule, self.begin, self.end, float(walk.chain.times[-1]))
-        t = float(levels.time(levels.low))
-        scale = float(walk.schedule(levels.time(levels.low)).alpha.detach())
 
         def step(state: SamplerState, noise: Noise) -> SamplerState:
-            x = state.image
+            x, t = state.image, float(levels.time(levels.low))
+            scale = float(walk.schedule(levels.time(levels.low)).alpha.detach())
             solved = torch.stack([self._solved(walk, levels, levels.spread * x[i].double(), i) for i in range(len(x))])
             x_0 = walk.predict((scale * solved).to(x), t).x0
             return SamplerState(x_0, 0.0, 0, x0=x_0)

@@ -97,7 +97,7 @@ class Walk:
         schedule: The model's.
         chain: The times to be visited, 0 = t_0 < .. < t_N, with the levels there; of a sampler without a grid the two ends alone.
         cond: What the images are drawn for.
-        like: The images, of which only their number, type and device are of interest.
+        like: The images, of which only their number, shape, type and device are of interest.
     """
 
     denoise: DenoiseFn
@@ -157,12 +157,13 @@ class Sampler(ABC):
             ValueError: The sampler cannot walk down such a schedule; one line says why, and what to do.
         """
 
-    def check(self, schedule: NoiseSchedule, process: str = NORMAL_NOISE) -> None:
+    def check(self, schedule: NoiseSchedule, process: str = NORMAL_NOISE, shape: tuple[int, ...] = (1, 8, 8)) -> None:
         """Checks that the sampler can walk down a schedule, by planning to.
 
         Args:
             schedule: The model's.
             process: The model's.
+            shape: Of an image, (C, *size).
 
         Raises:
             ValueError: It cannot.
@@ -171,7 +172,7 @@ class Sampler(ABC):
             raise ValueError(
                 f"{type(self).__name__} undoes {self.process}, and this is a model of {process}: choose a sampler of {process}"
             )
-        self.steps(Walk(_unasked, schedule, self.chain(schedule), Condition(), torch.zeros(1, 1, 1, 1)))
+        self.steps(Walk(_unasked, schedule, self.chain(schedule), Condition(), torch.zeros(1, *shape)))
 
     def wanders(self, schedule: NoiseSchedule) -> bool:
         """Whether there is something between noise and image that could be looked at; not where one step leads from one to the other."""

@@ -115,7 +115,7 @@ def plan_job(
     """
     config = as_chosen(options, model)
     sampler = _part(config, "sampler")
-    sampler.check(model.denoiser.schedule, model.denoiser.process)
+    sampler.check(model.denoiser.schedule, model.denoiser.process, model.denoiser.image_shape)
     guidance = GuidanceCallback(_part(config, "guidance"))
     guidance.check(model.dropout)
     num_classes = model.num_classes or guidance.num_classes

@@ -52,7 +52,7 @@ class DiffusionModule(TrainedModule[DenoisingModel]):
         super().__init__(denoiser, objective, ema, optimizer, lr_schedule, seed, compute, rollbacks)
         guidance.check(objective.dropout)
         check_shares_schedule("conditioning", objective.conditionings, denoiser.schedule)
-        sampler.check(denoiser.schedule, denoiser.process)
+        sampler.check(denoiser.schedule, denoiser.process, denoiser.image_shape)
         self.denoiser = denoiser
         self.guidance = guidance
         self.sampler = sampler

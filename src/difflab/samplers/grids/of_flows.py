@@ -63,8 +63,8 @@ class ShortLastStep(Grid):
     def __call__(self, schedule: NoiseSchedule) -> Float64[Tensor, " n"]:
         if schedule.steps is not None:
             raise ValueError(
-                f"the grid takes its times from all of [0, 1], and {type(schedule).__name__} is a table of {schedule.steps} steps: use "
-                "sampler/grid=uniform or quadratic, or a schedule of continuous time"
+                f"the grid takes its times from all of [0, 1], and {type(schedule).__name__} is a table of {schedule.steps} steps: choose "
+                "a schedule of continuous time, or, with a sampler that walks down steps, sampler/grid=uniform or quadratic"
             )
         rising = torch.linspace(self.last, self.begin, self.steps, dtype=torch.float64)
         rising[-1] = self.begin

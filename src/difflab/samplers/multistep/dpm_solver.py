@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from difflab.samplers.multistep.quantities import Quantity
 from difflab.samplers.multistep.rule import Rule, checked_order
-from difflab.samplers.multistep.span import Span, Weights
+from difflab.samplers.multistep.span import WIDEST, Span, Weights
 
 __all__ = ["AsPublished", "DPMSolver", "Form", "Midpoint", "Taylor"]
 
@@ -89,6 +89,8 @@ class DPMSolver(Rule):
         form: How changes enter.
         eta: 0 draws no noise. DPM-Solver++(2M) SDE and (3M) SDE have 1 (k-diffusion's eta; Lu et al. 2022, eq. 18).
     """
+
+    widest = WIDEST
 
     def __init__(self, order: int, quantity: Quantity, form: Form, eta: float = 0.0):
         self.order = checked_order(order, 3, "DPM-Solver")

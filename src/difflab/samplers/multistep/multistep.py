@@ -47,6 +47,8 @@ class Multistep(Sampler):
     - A step from alpha = 0 (flows, a terminal SNR of zero) is DDIM's, and its prediction is not used later: in lambda it lies infinitely
       far away. So is one down from a level sigma / alpha that is more than 100 times as high as its end, and as the data (the first
       step of a cosine schedule): any change of eps is multiplied by the level there.
+    - A step that is many times as wide as the one before (`Rule.widest`) uses its own prediction alone, as the last one down a table whose
+      first betas are tiny: over it the last change would be taken several times.
     - A corrector takes the last step once more before the next one is taken. Both steps are sums of the same terms, so only their
       difference is added, to whatever the image is by then.
 
@@ -136,7 +138,8 @@ class _Plan:
     def span(self, i: int, known: int) -> Span:
         """Step i, and what it uses of so many known predictions, its own among them."""
         count = min(known, self.sampler.rule.order, i if self.falls else known)
-        return Span(self.schedule, self.places[i - 1], tuple(self.places[i : i + count]))
+        span = Span(self.schedule, self.places[i - 1], tuple(self.places[i : i + count]))
+        return Span(self.schedule, span.end, span.past[:1]) if span.exceeds(self.sampler.rule.widest) else span
 
     def _weights(self, i: int, known: int) -> Weights:
         return self.sampler.rule.weights(self.span(i, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 from difflab.samplers.multistep.quantities import Quantity
@@ -16,10 +17,13 @@ class Rule(ABC):
     Attributes:
         quantity: What is remembered of the predictions.
         order: How many of them a step uses at most.
+        widest: How many times as wide in lambda as the step before it a step may be for earlier predictions to be extrapolated over it; a
+            wider one uses its own prediction alone.
     """
 
     quantity: Quantity
     order: int
+    widest: float = math.inf
 
     @abstractmethod
     def weights(self, span: Span) -> Weights:

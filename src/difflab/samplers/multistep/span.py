@@ -43,6 +43,10 @@ def places(times: Float64[Tensor, " n"], level: AlphaSigma) -> list[Place]:
     return [Place(*row) for row in torch.stack([times, *level], 1).tolist()]
 
 
+WIDEST = 6.0
+"""`Rule.widest` of rules that extrapolate along lambda: so wide a step takes the last change three times, and a wider one runs away."""
+
+
 @dataclass(frozen=True)
 class Span:
     """A step between two neighbours of a chain, and what is known when it is taken.
@@ -70,6 +74,10 @@ class Span:
     def h(self) -> float:
         """Its width lambda_s - lambda_t, positive."""
         return self.end.lam - self.begin.lam
+
+    def exceeds(self, widest: float) -> bool:
+        """Whether it is more than so many times as wide in lambda as the step before it. One to the clean image has no width."""
+        return self.order > 1 and self.end.sigma > 0 and self.h > widest * (self.begin.lam - self.past[1].lam)
 
     @property
     def ratios(self) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from difflab.samplers.multistep.quantities import Quantity
 from difflab.samplers.multistep.rule import Corrector, Rule, checked_order
-from difflab.samplers.multistep.span import Span, Weights
+from difflab.samplers.multistep.span import WIDEST, Span, Weights
 
 __all__ = ["B1", "B2", "Bh", "UniC", "UniP"]
 
@@ -47,6 +47,8 @@ class UniP(Rule):
         quantity: Clean, or Eps.
         b: B(h).
     """
+
+    widest = WIDEST
 
     def __init__(self, order: int, quantity: Quantity, b: Bh):
         self.order = checked_order(order, 4, "UniP")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain, islice
 from typing import NamedTuple
 
 import torch
@@ -76,7 +77,8 @@ class Singlestep(Sampler):
 
     def steps(self, walk: Walk) -> Step:
         stops = places(walk.chain.times, walk.chain.level)
-        planned = cache(lambda i: self._planned(walk, stops, i))
+        on_the_way = self._on_the_way(walk, stops)
+        planned = cache(lambda i: self._planned(walk, stops, on_the_way, i))
         i = len(walk.chain)
         while i > 0:  # those that a walk takes which was not put back
             i = planned(i).end
@@ -99,9 +101,26 @@ class Singlestep(Sampler):
 
         return step
 
-    def _planned(self, walk: Walk, stops: Sequence[Place], i: int) -> Planned:
-        begin, next_ = stops[i], stops[i - 1]
-        leap = Leap(1, 1) if i == 1 or is_bare(begin, next_) else self.orders.leap(i)
+    def _leap(self, stops: Sequence[Place], i: int) -> Leap:
+        return Leap(1, 1) if i == 1 or is_bare(stops[i], stops[i - 1]) else self.orders.leap(i)
+
+    def _on_the_way(self, walk: Walk, stops: Sequence[Place]) -> dict[int, list[Place]]:
+        """Step -> the places on its way that are none of the grid's: all looked up at once."""
+        wanted: dict[int, list[float]] = {}
+        for i in range(1, len(stops)):
+            leap = self._leap(stops, i)
+            if leap.steps == 1 < leap.order:
+                begin = stops[i].level
+                width = math.log(self.noise.reach(begin, stops[i - 1].level) / begin)
+                wanted[i] = [begin * math.exp(n / leap.order * width) for n in range(1, leap.order)]
+        if not wanted:
+            return {}
+        times = time_of(walk.schedule, torch.tensor([*chain.from_iterable(wanted.values())], dtype=torch.float64))
+        found = iter(places(times, walk.schedule(times)))
+        return {i: list(islice(found, len(levels))) for i, levels in wanted.items()}
+
+    def _planned(self, walk: Walk, stops: Sequence[Place], on_the_way: Mapping[int, list[Place]], i: int) -> Planned:
+        begin, leap = stops[i], self._leap(stops, i)
         end = stops[i - leap.steps]
         if leap.order > self.noise.highest_order:
             raise ValueError(
@@ -111,10 +130,7 @@ class Singlestep(Sampler):
         if leap.order == 1:
             return Planned((self._straight(walk, begin, end),), CLEAN, i - 1)
         reach = self.noise.reach(begin.level, end.level)
-        if leap.steps > 1:
-            nodes = list(stops[i - leap.order + 1 : i])[::-1]
-        else:
-            nodes = _between(walk, begin.level, reach, [n / leap.order for n in range(1, leap.order)])
+        nodes = on_the_way[i] if leap.steps == 1 else list(stops[i - leap.order + 1 : i])[::-1]
         width = math.log(begin.level / reach)
         ratios = tuple(math.log(begin.level / node.level) / width for node in nodes)
         stages = []
@@ -134,11 +150,3 @@ class Singlestep(Sampler):
         down = Place(end.time, end.alpha, end.alpha * target.down if end.sigma else 0.0)
         image, past, _ = CLEAN.straight(Span(walk.schedule, down, (begin,)))
         return Stage(begin, image, past, end.alpha * target.up)
-
-
-def _between(walk: Walk, begin: float, end: float, shares: list[float]) -> list[Place]:
-    """Places at shares of the way in lambda from one level to another."""
-    width = math.log(end / begin)
-    wanted = torch.tensor([begin * math.exp(share * width) for share in shares], dtype=torch.float64)
-    times = time_of(walk.schedule, wanted)
-    return places(times, walk.schedule(times))
