@@ -115,6 +115,13 @@ def convergence() -> str:
     return convergence.table()
 
 
+def sampler_matrix() -> str:
+    """Every sampler down every schedule."""
+    from scripts import sampler_matrix
+
+    return sampler_matrix.table()
+
+
 @cache
 def _works() -> dict[str, Any]:
     from benchmarks import scaling_paper
@@ -126,6 +133,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "choices": choices,
     "experiments": experiments,
     "convergence": convergence,
+    "sampler matrix": sampler_matrix,
     "scaling networks": on_paper("counts"),
     "scaling weak": on_paper("weak"),
     "scaling memory": on_paper("memory"),

@@ -6,8 +6,8 @@ import pytest
 from documented import PAGES, ROOT
 from scripts import write_pages
 
-SLOW = ("scaling", "convergence")
-"""Parts that take long, or that another test holds to the code (tests/samplers/test_convergence.py, rows of it)."""
+SLOW = ("scaling", "convergence", "sampler matrix")
+"""Parts that take long, or that another test holds to the code: tests/samplers/test_convergence.py rows, test_matrix.py the matrix."""
 
 
 def parts() -> list[tuple[str, str, str]]:

@@ -1,46 +1,58 @@
-"""A diagonal through sampler x schedule x parameterization, all as conf/ has them: right, or refused in one line."""
+"""Sampler x schedule x parameterization, all as conf/ has them: right, or refused in one line (scripts/sampler_matrix.py)."""
+
+from pathlib import Path
 
 import pytest
-from matrix import ELSEWHERE, cell, model, names, refusal, sampler_of, usable
+from scripts import sampler_matrix
+from scripts.sampler_matrix import BOUND, ELSEWHERE, SAMPLERS, Cell, cell, model, names, sampler_of
 
-from difflab.denoiser import Denoiser
-
-SCHEDULES = names("schedule")
-SAMPLERS = [name for name in names("sampler") if name not in ELSEWHERE]
-MISSES = {"predictor_corrector": (0.25, 0.1)}
-"""Measured 0.191 and 0.078 down the sigmoid schedule: reverse diffusion and Langevin steps by the norms of two numbers, 100 steps. Which of
-them it is has not been looked into."""
-
-FAST = {"dpm_solver_fast", "euler_ancestral"}
+PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SAMPLERS]
+    ("sampler", "schedule", "parameterization"),
+    [("dpm_solver_pp", "warm_up", "epsilon"), ("predictor_corrector", "sigmoid", "previous_x")],
 )
-def test_a_diagonal_through_all_combinations(name):
-    """Squared Frechet distance and shares of the components below 0.03, in 100 steps, 20 of second and higher order."""
-    i = names("sampler").index(name)
-    schedule = SCHEDULES[3 * i % len(SCHEDULES)]
-    parameterization, denoiser = usable(schedule, i)
-    found = cell(denoiser, sampler_of(name))
-    print(f"{name} x {schedule} x {parameterization}: {found}")
-    distance, shares = MISSES.get(name, (0.03, 0.03))
-    assert found.refusal or (found.distance is not None and found.distance < distance and found.shares < shares), (
-        schedule,
-        parameterization,
-    )
+def test_a_combination_is_right_as_the_page_says(sampler, schedule, parameterization):
+    found = cell(model(schedule, parameterization), sampler_of(sampler))
+    assert found.is_right, found
+    assert found.word == sampler_matrix.recorded()[schedule][sampler]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_combination_is_built_or_refused_in_one_line(schedule):
-    built = [model(schedule, name) for name in names("parameterization")]
-    assert all(isinstance(one, Denoiser) or one for one in built)
-    denoiser = next(one for one in built if isinstance(one, Denoiser))
-    for name in names("sampler"):
-        sampler, line = sampler_of(name), ""
-        try:
-            sampler.check(denoiser.schedule)
-        except ValueError as error:
-            line = refusal(error)
-        assert "\n" not in line
+@pytest.mark.parametrize("schedule", names("schedule"))
+def test_all_combinations_are_right_or_refused_as_the_page_says(schedule):
+    """100 steps, 20 of second and higher order; a number of a miss would stand on the page as it is."""
+    found = sampler_matrix.drawn(schedule)
+    print(*(f"{schedule:25} {name:30} {one.refusal or one}" for name, one in found.items()), sep="\n")
+    assert {name: one.word for name, one in found.items()} == sampler_matrix.recorded()[schedule], (
+        "run python -m scripts.sampler_matrix, and then python -m scripts.write_pages docs/samplers.md"
+    )
+    assert not {name: one for name, one in found.items() if not (one.refusal or one.is_right)}
+
+
+def test_what_is_built_and_what_is_refused_is_as_the_page_says():
+    """All combinations, of which none is drawn; `table` does not take one for drawn that is refused, nor the other way."""
+    assert sampler_matrix.table() in PAGE.read_text(encoding="utf-8"), (
+        "run python -m scripts.write_pages docs/samplers.md"
+    )
+    words = sampler_matrix.recorded()
+    assert words.keys() == set(names("schedule"))
+    assert all(list(column) == SAMPLERS for column in words.values())
+    assert set(SAMPLERS) | ELSEWHERE.keys() == set(names("sampler"))
+    assert all(word in ("", "< 0.01", f"< {BOUND}") for column in words.values() for word in column.values())
+
+
+@pytest.mark.parametrize(
+    ("distance", "shares", "word"),
+    [
+        (0.009, 0.02, "< 0.01"),
+        (0.01, 0.02, "< 0.03"),
+        (0.03, 0.02, "0.03, shares 0.02"),
+        (0.001, 0.04, "0.00, shares 0.04"),
+        (float("nan"), 1.0, "nan, shares 1.00"),
+    ],
+)
+def test_a_miss_is_told_with_its_numbers(distance, shares, word):
+    assert Cell(distance, shares, "").word == word
+    assert not Cell(None, 0.0, "why").word
