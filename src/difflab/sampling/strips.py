@@ -22,6 +22,9 @@ TILE = 128
 LEFT, LINE, GAP = 76, 24, 6
 """Pixels of the margin on the left, of a line of text, and between the images."""
 
+LABELS = 42
+"""Pixels of a row that has an image's name and what is in it below each other."""
+
 _INK, _SOFT = (20, 20, 20), (90, 90, 90)
 
 
@@ -42,6 +45,12 @@ class Tiles:
     names: Sequence[str]
     x_t: Sequence[Sequence[Image.Image]]
     x0: Sequence[Sequence[Image.Image]]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width of a picture, and height of a row: at least that of its labels, whatever the picture is."""
+        wide, high = self.x_t[0][0].size
+        return wide, max(high, LABELS)
 
 
 def tiles(moments: Moments, schedule: NoiseSchedule, space: Space, names: Sequence[str]) -> Tiles:
@@ -103,7 +112,7 @@ def _small(picture: Image.Image) -> Image.Image:
 
 def strip(shown: Tiles) -> Image.Image:
     """The whole walk beside each other: a pair of rows for each image, the time and the share of noise above the columns."""
-    wide, high = shown.x_t[0][0].size
+    wide, high = shown.size
     top, pair = 2 * LINE + 4, 2 * high + GAP
     image = Image.new("RGB", (LEFT + wide * len(shown.times), top + pair * len(shown.names)), "white")
     draw, large, small = ImageDraw.Draw(image), ImageFont.load_default(18), ImageFont.load_default(14)
@@ -117,14 +126,14 @@ def strip(shown: Tiles) -> Image.Image:
         for row, what in enumerate(("x_t", "x_0")):
             draw.text((4, y + high * row + high // 2), what, fill=_INK, font=large, anchor="lm" if row else "lt")
         for k, (x_t, x0) in enumerate(zip(shown.x_t[i], shown.x0[i], strict=True)):
-            image.paste(x_t, (LEFT + wide * k, y))
-            image.paste(x0, (LEFT + wide * k, y + high))
+            image.paste(x_t, (LEFT + wide * k, y + (high - x_t.height) // 2))
+            image.paste(x0, (LEFT + wide * k, y + high + (high - x0.height) // 2))
     return image
 
 
 def film(shown: Tiles) -> list[Image.Image]:
     """The walk as frames: the images beside each other, x_t above x_0."""
-    wide, high = shown.x_t[0][0].size
+    wide, high = shown.size
     font, frames = ImageFont.load_default(18), []
     for k, (time, noise) in enumerate(zip(shown.times, shown.noise, strict=True)):
         frame = Image.new("RGB", (max(LEFT - 30 + wide * len(shown.names), 260), LINE + 2 * high), "white")
@@ -134,6 +143,6 @@ def film(shown: Tiles) -> list[Image.Image]:
             y = LINE + high * row
             draw.text((4, y + high // 2), what, fill=_INK, font=font, anchor="lm")
             for i, pictures in enumerate(rows):
-                frame.paste(pictures[k], (LEFT - 30 + wide * i, y))
+                frame.paste(pictures[k], (LEFT - 30 + wide * i, y + (high - pictures[k].height) // 2))
         frames.append(frame)
     return frames
