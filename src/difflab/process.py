@@ -144,6 +144,11 @@ def normal_cdf(x: Tensor) -> Tensor:
     return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def normal_log_density(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log N(x; mean, exp(log_scale)^2) elementwise, in nats."""
+    return -0.5 * (math.log(2 * math.pi) + ((x - mean) * torch.exp(-log_scale)) ** 2) - log_scale
+
+
 def discretized_normal_log_likelihood(
     x_0: Float[Tensor, "b c *size"], mean: Float[Tensor, "b c *size"], log_scale: Tensor
 ) -> Float[Tensor, "b c *size"]:

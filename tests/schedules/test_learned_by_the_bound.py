@@ -32,21 +32,22 @@ START = [FIRST, 0.1, 0.1, 0.2, 0.2, 0.3]
 class Knowing(Network):
     """E[x_0 | x_t] of normal data, told the log-SNR of a schedule that preserves variance."""
 
-    in_channels, out_channels, image_size = 1, 1, ()
+    in_channels, out_channels, image_size = 1, 1, (1, 1)
 
     def forward(self, x, time, cond):
         level = torch.sigmoid(time).sqrt(), torch.sigmoid(-time).sqrt()
-        return GaussianMixture([[MEAN]], [1.0], STD).denoise(x, *level).to(x)
+        return GaussianMixture(torch.full((1, *x.shape[1:]), MEAN), [1.0], STD).denoise(x, *level).to(x)
 
 
 def exact(schedule) -> Denoiser:
     return Denoiser(Knowing(), schedule, X0(), FixedSmall(), LogSNR())
 
 
-def expected(betas: np.ndarray) -> float:
+def expected(betas: np.ndarray, grey_levels: bool = True) -> float:
     """The bound of the exact denoiser on N(MEAN, STD^2), in bits, from its formulas: no draws, and none of difflab's code.
 
-    KL terms are (snr_s - snr_t) E|x_0 - x_0^|^2 / 2; that of the first step is an integral over x_0 and eps.
+    KL terms are (snr_s - snr_t) E|x_0 - x_0^|^2 / 2; that of the first step is an integral over x_0 and eps, and of a density
+    log(2 pi std^2) / 2 + E|x_0 - x_0^|^2 / (2 std^2).
     """
     alpha_bar = np.cumprod(1 - betas)
     snr = alpha_bar / (1 - alpha_bar)
@@ -54,12 +55,15 @@ def expected(betas: np.ndarray) -> float:
     nats = float(0.5 * ((snr[:-1] - snr[1:]) * mmse[1:]).sum())
     a, s2 = alpha_bar[-1], 1 - alpha_bar[-1]
     nats += 0.5 * (s2 + a * (STD**2 + MEAN**2) - 1 - math.log(s2))
+    # the decoder is as wide as the posterior of the second step (Ho et al. 2020, section 3.2)
+    std = math.sqrt(betas[1] * (1 - alpha_bar[0]) / (1 - alpha_bar[1]))
+    if not grey_levels:
+        nats += 0.5 * math.log(2 * math.pi * std**2) + 0.5 * mmse[0] / std**2
+        return nats / math.log(2)
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     x_0 = MEAN + STD * nodes[:, None]
     x_1 = math.sqrt(alpha_bar[0]) * x_0 + math.sqrt(1 - alpha_bar[0]) * nodes[None]
     seen = (MEAN / STD**2 + math.sqrt(alpha_bar[0]) / (1 - alpha_bar[0]) * x_1) * mmse[0]
-    # the decoder is as wide as the posterior of the second step (Ho et al. 2020, section 3.2)
-    std = math.sqrt(betas[1] * (1 - alpha_bar[0]) / (1 - alpha_bar[1]))
 
     def cdf(z):
         return 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
@@ -70,9 +74,9 @@ def expected(betas: np.ndarray) -> float:
 
 
 def levels(count: int, first: int) -> torch.Tensor:
-    """Data, drawn anew for each step; so few lie beyond +-1 that the outermost grey levels do not matter."""
+    """Pixels, drawn anew for each step; so few lie beyond +-1 that the outermost grey levels do not matter."""
     number = torch.arange(first, first + count)
-    return (MEAN + STD * ImageNoise(7, number).normal("data", (1,))).clamp(-0.998, 0.998)
+    return (MEAN + STD * ImageNoise(7, number).normal("data", (1, 1, 1))).clamp(-0.998, 0.998)
 
 
 def trained(schedule, steps: int, lr: float, count: int = 512):
@@ -119,6 +123,21 @@ def test_the_estimate_of_the_bound_has_the_mean_that_its_formulas_have():
     error = losses.total.std().item() / math.sqrt(count)
     assert losses.total.mean().item() == pytest.approx(expected(np.array(START)), abs=4 * error)
     assert losses.terms["prior"].mean() > 0.05
+
+
+def test_points_have_a_bound_on_their_density():
+    """Not of grey levels, of which points know nothing: by the objective, and term by term by `evaluate.py`'s likelihood."""
+    schedule, count = LearnedBetas(Tabulated(START)), 20_000
+    noise = ImageNoise(1, torch.arange(count))
+    x_0 = MEAN + STD * ImageNoise(7, noise.number).normal("data", (1,))
+    model, wanted = exact(schedule), expected(np.array(START), grey_levels=False)
+    assert wanted > 0.5 * math.log2(2 * math.pi * math.e * STD**2), "no bound is below the entropy"
+    with torch.no_grad():
+        losses = VLB(Stratified(count))(model, x_0, Condition(), noise).total
+        found = VariationalBound()(model, model, x_0, Condition(), noise, own_chain(schedule).times, None)
+        terms = found.prior + sum(step.vb for step in found.steps)
+    for bits in (losses, terms):
+        assert bits.mean().item() == pytest.approx(wanted, abs=4 * bits.std().item() / math.sqrt(count))
 
 
 def test_betas_come_to_the_smallest_bound():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
@@ -94,13 +94,15 @@ def times_of_steps(schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor,
 class VariationalBound(Likelihood):
     """The bound -log p(x_0) <= prior + sum of a term for each step (Ho et al. 2020, eq. 5), with the model's own variance.
 
-    Along the times of the sampler's grid; along all steps of the schedule for a sampler without one. See `objectives.bound_steps`.
+    Along the times of the sampler's grid; along all steps of the schedule for a sampler without one. See `objectives.bound_steps`. Of
+    points [B, C] it bounds the density; of images whose values are no grey levels it is not defined.
     """
 
     name = "bits_per_dim"
     label = "bits/dim"
     bounded = True
     of_sampler = True
+    of_densities = True
 
     def times(self, schedule: NoiseSchedule, sampler: Sampler) -> Float64[Tensor, " n"]:
         return times_of_steps(schedule, sampler)
@@ -115,7 +117,8 @@ class VariationalBound(Likelihood):
         times: Float64[Tensor, " n"],
         width: float | None,
     ) -> Bits:
-        if width is None or not torch.isclose(torch.tensor(width), torch.tensor(2 / 255)):
+        grey_levels = width is not None and math.isclose(width, 2 / 255)
+        if not grey_levels and (width is not None or x_0.ndim > 2):
             raise ValueError(
                 "bits_per_dim needs 8-bit images: these data are no pixels. likelihood=probability_flow has densities"
             )

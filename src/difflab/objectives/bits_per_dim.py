@@ -47,7 +47,7 @@ def bound_steps(
     """The steps of the chain, the noisiest first; one call of the denoiser each.
 
     Args:
-        x_0: 8-bit images as u / 127.5 - 1: the last step is the likelihood of their grey levels.
+        x_0: 8-bit images as u / 127.5 - 1: the last step is the likelihood of their grey levels. Of points [B, C] it is their density.
         cond: Their condition.
         denoise: The denoiser whose bound it is.
         variance: The model's.

@@ -12,7 +12,14 @@ from difflab.denoiser import Denoiser
 from difflab.noise import Noise
 from difflab.objectives.objective import Objective, SquaredError
 from difflab.objectives.time_samplers import TimeSampler
-from difflab.process import discretized_normal_log_likelihood, normal_kl, over, perturb, posterior_mean
+from difflab.process import (
+    discretized_normal_log_likelihood,
+    normal_kl,
+    normal_log_density,
+    over,
+    perturb,
+    posterior_mean,
+)
 from difflab.schedules import Chain, NoiseSchedule, own_chain
 from difflab.types import Condition, Losses, Prediction
 from difflab.variances import Variance
@@ -28,10 +35,11 @@ def bound_term(
 ) -> Float[Tensor, " b"]:
     """The term of step i of the bound on -log p(x_0), in bits per dimension.
 
-    KL(q(x_s | x_t, x_0) || p(x_s | x_t)); for i = 1 the negative log-likelihood of the 8-bit image (Ho et al. 2020, eq. 5).
+    KL(q(x_s | x_t, x_0) || p(x_s | x_t)); for i = 1 the negative log-likelihood of the 8-bit image (Ho et al. 2020, eq. 5), or the
+    negative log-density of a point, whose bound may be below 0.
 
     Args:
-        x_0: 8-bit images as u / 127.5 - 1.
+        x_0: 8-bit images as u / 127.5 - 1, or points [B, C], which are real values.
         x_t: Their noised form at the upper end of step i.
         prediction: What the denoiser says of x_t.
         variance: The model's.
@@ -42,7 +50,8 @@ def bound_term(
     mean = posterior_mean(step, prediction.x0, x_t)
     log_var = variance.log_var(prediction.variance_fraction, step, x_t).expand_as(x_t)
     kl = normal_kl(posterior_mean(step, x_0, x_t), over(step.log_var_min, x_t), mean, log_var)
-    nll = -discretized_normal_log_likelihood(x_0, mean, 0.5 * log_var)
+    decoder = normal_log_density if x_0.ndim == 2 else discretized_normal_log_likelihood
+    nll = -decoder(x_0, mean, 0.5 * log_var)
     nats = torch.where(over(i, x_0) == 1, nll, kl)
     return nats.flatten(1).mean(1) / math.log(2)
 
