@@ -12,6 +12,7 @@ from difflab.explaining.attention_maps import brightest
 from difflab.explaining.drawing import rows_of_images
 from difflab.explaining.exact import empirical, exact_denoiser
 from difflab.explaining.field import scores
+from difflab.explaining.forward_reverse_drift import drift, forward_clouds, reverse_clouds
 from difflab.explaining.interpolation import arc
 from difflab.explaining.memorisation import nearest, share_below
 from difflab.explaining.round_trip import round_trip
@@ -21,7 +22,7 @@ from difflab.noise import ImageNoise
 from difflab.process import slerp
 from difflab.samplers import DDIM, DDPM
 from difflab.samplers.grids import UniformGrid
-from difflab.schedules import cosine, linear
+from difflab.schedules import Chain, VarianceExploding, cosine, linear
 from difflab.types import Condition, Label, Prediction
 from difflab.variances import FixedSmall
 
@@ -148,6 +149,47 @@ def test_the_field_of_points_is_that_of_a_mixture_of_very_narrow_gaussians():
             torch.testing.assert_close(
                 cloud(x_t, time, cond).x0, narrow(x_t, time, Condition()).x0, rtol=1e-5, atol=1e-6
             )
+
+
+@pytest.mark.parametrize("schedule", [cosine(1000), VarianceExploding(0.01, 5.0)], ids=["cosine", "VE"])
+def test_the_drift_of_an_exact_denoiser_is_tweedies_formula(schedule):
+    """(x_t + var_ts score) / alpha_ts - x_t, the score by automatic differentiation of the mixture's density."""
+    chain = Chain(schedule, UniformGrid(20)(schedule))
+    for step in (1, 10, 20):
+        places = normal(40, (2,)).requires_grad_()
+        alpha, sigma = chain[torch.full((40,), step)]
+        (score,) = torch.autograd.grad(MIXTURE.log_prob(places, alpha, sigma).sum(), places)
+        x_t = places.detach()
+        alpha_s, sigma_s = (float(level) for level in chain[step - 1])
+        ratio = float(alpha[0]) / alpha_s
+        variance = float(sigma[0]) ** 2 - (ratio * sigma_s) ** 2
+        found = drift(MIXTURE.denoiser(schedule), chain, step, x_t, Condition())
+        torch.testing.assert_close(found, (x_t + variance * score) / ratio - x_t, rtol=1e-8, atol=1e-9)
+
+
+def test_forward_and_reverse_clouds_have_the_moments_of_the_process():
+    """x_t of the mixture has the mean alpha m and the covariance alpha^2 C + sigma^2 I, on the way up and on the way down."""
+    count, schedule = 2000, cosine(1000)
+    noise = ImageNoise(3, torch.arange(count))
+    mean, covariance = MIXTURE.moments()
+    sampler = DDPM(UniformGrid(100), FixedSmall())
+    chain, steps = sampler.chain(schedule), [0, 50, 100]
+    x_0 = MIXTURE.sample(noise, MIXTURE.sample_labels(noise))
+    x_T = sampler.initial_noise(schedule, (2,), noise)
+    reverse = reverse_clouds(sampler, MIXTURE.denoiser(schedule), schedule, x_T, Condition(), noise)
+    assert len(reverse) == 101
+    assert torch.equal(reverse[100], x_T)
+    forward = forward_clouds(chain, x_0, steps)
+    assert torch.equal(forward[0], x_0)
+    for step, *clouds in zip(steps, forward, reverse[steps], strict=True):
+        alpha, sigma = (float(level) for level in chain[step])
+        wanted = alpha**2 * covariance + sigma**2 * torch.eye(2, dtype=torch.float64)
+        for cloud in clouds:
+            error = 4 * (wanted.diagonal() / count).sqrt()  # four standard errors
+            assert ((cloud.mean(0) - alpha * mean).abs() < error).all()
+            # a covariance of normal points has the variance (v_i v_j + v_ij^2) / n
+            of_covariance = 4 * ((wanted.diagonal().outer(wanted.diagonal()) + wanted**2) / count).sqrt()
+            assert ((cloud.T.cov() - wanted).abs() < of_covariance).all()
 
 
 def test_the_error_of_a_score_is_none_for_the_exact_one_and_known_for_one_that_is_off():

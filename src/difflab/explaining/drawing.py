@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,6 +73,29 @@ def axes_for(width: float = 7.2, height: float = 3.8) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
     return figure, axes
+
+
+def draw_arrows(axes: Any, places: Tensor, arrows: Tensor, longest: float, colour: str) -> None:
+    """A field of arrows at the places of a square grid.
+
+    Args:
+        axes: Matplotlib's.
+        places: [N, 2], of a square around 0.
+        arrows: [N, 2].
+        longest: Length of an arrow that is drawn a little longer than the grid is wide.
+        colour: Of all of them.
+    """
+    spacing = 2.2 * float(places.max()) / math.isqrt(len(places))
+    at, to = places.cpu().T.tolist(), arrows.cpu().T.tolist()
+    axes.quiver(*at, *to, angles="xy", scale_units="xy", scale=longest / spacing, color=colour, width=0.006)
+
+
+def bare(axes: Any) -> None:
+    """Leaves the ticks out of planes, an array of axes, whose two directions are of one scale."""
+    for here in axes.flat:
+        here.set_xticks([])
+        here.set_yticks([])
+        here.set_aspect("equal")
 
 
 def png_of(figure: Any) -> bytes:

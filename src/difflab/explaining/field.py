@@ -1,4 +1,4 @@
-"""The score field of a model of the plane and the ways along it, beside the exact ones (Sohl-Dickstein et al. 2015, figure 1)."""
+"""The score field of a model of the plane and the ways along it, beside the exact ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from difflab.explaining.drawing import png_of
+from difflab.explaining.drawing import bare, draw_arrows, png_of
 from difflab.explaining.exact import exact_denoiser
 from difflab.explaining.look import Finding, Look, Picture
 from difflab.explaining.subject import Subject
@@ -97,12 +97,8 @@ def _drawn(subject: Subject, both: tuple[DenoiseFn, DenoiseFn], one: Condition, 
         fields = [scores(denoise, subject.schedule, places, t, one).cpu() for denoise in both]
         longest = max(fields[1].norm(dim=1).max().item(), 1e-12)
         for row, field in enumerate(fields):
-            here, at, arrows = axes[row][column], places.cpu().T.tolist(), field.T.tolist()
-            here.scatter(*cloud.cpu().T.tolist(), s=1, color="0.75", linewidths=0, rasterized=True)
-            width = 2.2 * float(line[-1]) / ARROWS
-            here.quiver(
-                *at, *arrows, angles="xy", scale_units="xy", scale=longest / width, color=colours[row], width=0.006
-            )
+            axes[row][column].scatter(*cloud.cpu().T.tolist(), s=1, color="0.75", linewidths=0, rasterized=True)
+            draw_arrows(axes[row][column], places, field, longest, colours[row])
         axes[0][column].set_title(f"t = {t:g}", fontsize=11)
     for row, paths in enumerate(ways):
         here = axes[row][-1]
@@ -113,8 +109,5 @@ def _drawn(subject: Subject, both: tuple[DenoiseFn, DenoiseFn], one: Condition, 
     axes[0][-1].set_title("walks", fontsize=11)
     for row, word in enumerate(("learned", "exact")):
         axes[row][0].set_ylabel(word, fontsize=11)
-    for here in axes.flat:
-        here.set_xticks([])
-        here.set_yticks([])
-        here.set_aspect("equal")
+    bare(axes)
     return png_of(figure)

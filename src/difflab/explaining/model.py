@@ -20,6 +20,7 @@ from difflab.config.options import with_values
 from difflab.distributed import Processes
 from difflab.explaining.attention_maps import Attention
 from difflab.explaining.field import Field
+from difflab.explaining.forward_reverse_drift import ForwardReverseDrift
 from difflab.explaining.interpolation import Interpolation
 from difflab.explaining.look import Finding, Look
 from difflab.explaining.memorisation import Memorisation
@@ -47,6 +48,7 @@ LOOKS: tuple[Look, ...] = (
     RoundTrip(),
     Memorisation(),
     Attention(),
+    ForwardReverseDrift(),
     Field(),
     ScoreError(),
 )
