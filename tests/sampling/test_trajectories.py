@@ -17,6 +17,7 @@ from difflab.sampling.animations import Classes, Walk
 from difflab.sampling.beside import Beside
 from difflab.sampling.build import plan_stages
 from difflab.sampling.drawer import Drawer
+from difflab.sampling.strips import LEFT, Tiles, film, strip
 from running import SHORT, Outcome, composed, sample_from, train_small
 
 CPU = torch.device("cpu")
@@ -72,6 +73,30 @@ def test_more_moments_than_steps_are_all_of_them(outcome, tmp_path):
     assert len(found["t"]) == 4
     assert found["t"][-1] == 0
     assert len(np.unique(found["x0"].reshape(4, -1), axis=0)) >= 3
+
+
+@pytest.mark.parametrize("height", [13, 128])
+def test_labels_of_a_strip_do_not_lie_over_each_other(height):
+    """However low the images are: a heartbeat is one pixel high. The rows with a name's ink have none of `x_t` and `x_0`."""
+
+    def drawn(names: list[str]) -> Tiles:
+        pictures = [[Image.new("RGB", (64, height), "red")] * 2 for _ in names]
+        return Tiles(["1.00", "0.00"], ["100 %", "0 %"], names, pictures, pictures)
+
+    def inked(names: list[str]) -> np.ndarray:
+        return (np.asarray(strip(drawn(names)))[50:, :LEFT] < 250).any((1, 2))
+
+    with_names, without = inked(["seed 0", "seed 1"]), inked([" ", " "])
+    named = with_names & ~without
+    assert named.sum() > 10
+    bands = np.flatnonzero(np.diff(np.concatenate([[0], without, [0]])) == 1)
+    assert len(bands) >= 4, "x_t and x_0 of both images are apart"
+    assert np.array_equal(inked(["seed 0", "seed 0"]) & without, without)
+    first = np.flatnonzero(named)[np.flatnonzero(named) < bands[1]]
+    assert first.max() < np.flatnonzero(without).min(), "the name is above x_t"
+    red = (np.asarray(strip(drawn(["seed 0"])))[:, LEFT] == (255, 0, 0)).all(1)
+    assert red.sum() == 2 * height, "and the images are whole"
+    assert film(drawn(["seed 0"]))[0].height >= 2 * height
 
 
 def refusal(capsys, checkpoint: object, out: Path, *words: str) -> str:

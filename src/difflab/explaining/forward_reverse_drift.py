@@ -128,7 +128,7 @@ def _drawn(
 ) -> bytes:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.2, 6.4), dpi=130, layout="constrained")
+    figure = Figure(figsize=(6.2, 6.4), dpi=110, layout="constrained")
     axes: Any = figure.subplots(len(ROWS), len(times))
     for column, (cloud, places, arrows) in enumerate(fields):
         reach = reach_of(forward[column])
