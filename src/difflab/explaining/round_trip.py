@@ -33,7 +33,10 @@ class RoundTrip(Look):
     name, title = "round_trip", "Up to x_T and back"
 
     def suits(self, subject: Subject) -> str:
-        return subject.no_walk or subject.no_data
+        if reason := subject.no_walk or subject.no_data:
+            return reason
+        steps = subject.schedule.steps
+        return f"its schedule has {steps} steps, below {min(STEPS)}" if steps is not None and steps < min(STEPS) else ""
 
     def __call__(self, subject: Subject) -> Finding:
         x_0, cond = subject.real(IMAGES)
