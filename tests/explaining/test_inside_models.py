@@ -1,13 +1,17 @@
 """What is said of a model, against models of which everything is known; and the command on a run of a few steps."""
 
+import io
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import norm
 
 from difflab.data import ArrayPoints, EveryNth, GaussianMixture, MixtureImages
+from difflab.explaining import drawing
 from difflab.explaining.attention_maps import brightest
 from difflab.explaining.drawing import rows_of_images
 from difflab.explaining.exact import empirical, exact_denoiser
@@ -213,3 +217,18 @@ def test_the_brightest_place_and_rows_of_pictures():
     assert brightest(image, (4, 4)) == (3, 1)
     assert brightest(255 - image, (8, 8)) in {(6, 2), (6, 3), (7, 2), (7, 3)}
     assert rows_of_images([[image, None]], ["a", ""], ["b"]) == rows_of_images([[image, None]], ["a", ""], ["b"])
+
+
+def test_words_beside_low_images_have_rows_of_their_own():
+    """A heartbeat is one pixel high, and a word is not."""
+    image = torch.zeros(1, 1, 20, dtype=torch.uint8)
+
+    def inked(words: list[str]) -> np.ndarray:
+        with Image.open(io.BytesIO(rows_of_images([[image]] * len(words), [""], words))) as picture:
+            return (np.asarray(picture)[:, : drawing.LEFT] < 250).any((1, 2))
+
+    first, second, both = (inked(words) for words in (["sample", " "], [" ", "nearest"], ["sample", "nearest"]))
+    assert first.any()
+    assert second.any()
+    assert not (first & second).any()
+    assert np.array_equal(first | second, both)

@@ -45,6 +45,7 @@ def rows_of_images(rows: Sequence[Sequence[Cell]], above: Sequence[str], beside:
         max(side for row in cells for cell in row if cell is not None for side in [cell.size[axis]]) for axis in (0, 1)
     )
     left, top = LEFT * any(beside), TOP * any(above)
+    height = max(height, TOP) if left else height  # a row has room for its word, however low its images are
     size = (left + (width + GAP) * len(rows[0]) + GAP, top + (height + GAP) * len(rows) + GAP)
     picture = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(FONT)
@@ -55,7 +56,8 @@ def rows_of_images(rows: Sequence[Sequence[Cell]], above: Sequence[str], beside:
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             if cell is not None:
-                picture.paste(cell, (left + GAP + j * (width + GAP), top + GAP + i * (height + GAP)))
+                middle = (height - cell.height) // 2
+                picture.paste(cell, (left + GAP + j * (width + GAP), top + GAP + i * (height + GAP) + middle))
     return png_of_image(picture)
 
 
