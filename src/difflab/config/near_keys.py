@@ -81,8 +81,8 @@ def lacking(error: Exception, path: str, config: DictConfig) -> str:
     part, node = path.rpartition(".")[0], OmegaConf.select(config, group, throw_on_missing=False)
     chosen = str(node.get("_target_", "")).rpartition(".")[2] if isinstance(node, DictConfig) else ""
     return (
-        f"{part} needs the {key} of the {group}, and {chosen or 'this one'} has none: say {path}=..., or add {' or '.join(having)}, or "
-        f"choose no {part}"
+        f"{part} needs the {key} of the {group}, and {chosen or 'this one'} has none: add {' or '.join(having)}, or say "
+        f"{path}=..., or choose no {part}"
     )
 
 
