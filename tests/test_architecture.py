@@ -22,6 +22,7 @@ MATHEMATICS = {
     "attention": set(),
     "condition_parts": set(),
     "condition": {"attention", "condition_parts"},
+    "captions": {"condition_parts"},
     "types": {"attention", "condition_parts", "condition"},
     "noise": set(),
     "buffers": set(),
@@ -114,7 +115,7 @@ MACHINERY = {
     "runtime": TEXT_AND_FILES,
     "cluster": {*TEXT_AND_FILES, "runtime", "distributed"},
     "distributed": {*TEXT_AND_FILES, "runtime"},
-    "data": {*BELOW_DATA, "spaces"},
+    "data": {*BELOW_DATA, "spaces", "captions"},
     "features": {*BELOW_DATA, "distributed", "data"},
     "metrics": {*BELOW_DATA, "distributed", "features"},  # the bootstrap draws weights
     "runs": {*TEXT_AND_FILES, "runtime", "distributed", "sharding", "ema", "networks"},

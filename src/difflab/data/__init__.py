@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from difflab.data.named_sets import Cifar10, Cifar10Packaged, Digits, FashionMnist, IdxImages, Mnist
     from difflab.data.npz import NpzImages
     from difflab.data.points import ArrayPoints, Checkerboard, InMemoryPoints, Moons, SwissRoll
+    from difflab.data.scenes import Scenes
     from difflab.data.shards import ShardedImages, ShardedLatents
     from difflab.data.source_kind import SourceKind, kind_of, open_image_set
     from difflab.data.stream import Augmentation, GlobalBatches, HorizontalFlip, RandomCrop, TrainingStream
@@ -58,6 +59,7 @@ __all__ = [
     "Moons",
     "NpzImages",
     "RandomCrop",
+    "Scenes",
     "ShardedImages",
     "ShardedLatents",
     "Shuffled",
