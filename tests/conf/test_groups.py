@@ -293,6 +293,7 @@ def test_every_package_of_choices_has_a_group():
     }
     inside = {path for path in packages for above in machinery if above in path.parents} | {
         root / "data/packing",
+        root / "data/scenes",
         root / "samplers/singlestep",
         root / "samplers/multistep",  # the rules of one sampler: parts of its files
     }
