@@ -140,6 +140,7 @@ def test_ctrl_c_in_a_terminal():
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background of a script
         os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "training", "hangs"])
     said = b""
     for expected in (b"ready", b"Ctrl-C again", b"ended at once"):

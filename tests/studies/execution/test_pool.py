@@ -214,6 +214,7 @@ signal.pause()
 """
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where nohup began the tests
         os.execv(sys.executable, [sys.executable, "-c", program])
     try:
         until(lambda: now(study) == {"a0": "training"} and _step(study) == 7)
