@@ -14,7 +14,7 @@ def trained(root, *words) -> RunDirectory:
     from difflab.cli.train import train
 
     train(running.composed("train", *words, "logger=none", "trainer.accelerator=cpu", f"run.root={root}"))
-    (config,) = root.glob("*/*/config.yaml")
+    (config,) = root.glob("**/seed0-*/config.yaml")
     return RunDirectory(config.parent)
 
 
