@@ -59,11 +59,7 @@ def place(
     first = 0
     for group in description.groups:
         if group.relation is not None:
-            step = centres[:, first + 1] - centres[:, first]
-            horizontal = group.relation.value in ("left of", "right of")
-            along, across = (step[:, 1], step[:, 0]) if horizontal else (step[:, 0], step[:, 1])
-            if group.relation.value in ("right of", "below"):
-                along = -along
+            along, across = group.relation.way(centres[:, first], centres[:, first + 1])
             fits &= along >= 2 * np.abs(across)
         first += len(group.things)
     found = np.flatnonzero(fits)

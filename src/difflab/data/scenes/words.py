@@ -6,6 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GLYPHS = ("letter A", "letter B", "letter C", "triangle", "square", "star")
@@ -26,23 +30,28 @@ class Relation(Enum):
     @property
     def turned(self) -> Relation:
         """That of the other to the first."""
-        return _TURNED[self]
+        axis, sign = _WAYS[self]
+        return next(one for one, way in _WAYS.items() if way == (axis, -sign))
+
+    def way(self, first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[Any, Any]:
+        """How far it is from one centre to the other along the relation's axis, positive where it holds, and across it.
+
+        Args:
+            first: [..., 2], row and column.
+            second: [..., 2].
+        """
+        axis, sign = _WAYS[self]
+        step = second - first
+        return sign * step[..., axis], step[..., 1 - axis]
 
     def holds(self, first: Sequence[float], second: Sequence[float]) -> bool:
         """Whether it does between two centres (row, column): the way from one to the other goes rather along its axis than across it."""
-        down, right = second[0] - first[0], second[1] - first[1]
-        along, across = (right, down) if self in (Relation.LEFT_OF, Relation.RIGHT_OF) else (down, right)
-        if self in (Relation.RIGHT_OF, Relation.BELOW):
-            along = -along
-        return along > abs(across)
+        along, across = self.way(np.asarray(first), np.asarray(second))
+        return bool(along > abs(across))
 
 
-_TURNED = {
-    Relation.LEFT_OF: Relation.RIGHT_OF,
-    Relation.RIGHT_OF: Relation.LEFT_OF,
-    Relation.ABOVE: Relation.BELOW,
-    Relation.BELOW: Relation.ABOVE,
-}
+_WAYS = {Relation.LEFT_OF: (1, 1), Relation.RIGHT_OF: (1, -1), Relation.ABOVE: (0, 1), Relation.BELOW: (0, -1)}
+"""The axis of each, 0 down and 1 to the right, and the sign of the way along it."""
 
 
 @dataclass(frozen=True)
