@@ -59,6 +59,27 @@ class StepNoise(Noise):
         raise NotImplementedError
 
 
+class NoiseInOrder(Noise):
+    """The peers' noise of a loop whose steps draw as often as they like: the k-th draw, k = 0, 1 .., is RandomState(seed + k).randn."""
+
+    def __init__(self, seed: int, batch: int):
+        self.seed, self.batch = seed, batch
+
+    @property
+    def number(self) -> Tensor:
+        return torch.arange(self.batch)
+
+    def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
+        self.seed += 1
+        return torch.from_numpy(np.random.RandomState(self.seed - 1).randn(self.batch, *shape))
+
+    def uniform(self, purpose: str, shape: tuple[int, ...] = (), step: int = 0) -> Tensor:
+        raise NotImplementedError
+
+    def shared(self, divisor: int) -> Noise:
+        raise NotImplementedError
+
+
 class FixedOutput(Network):
     """A network whose output, a parameter, does not depend on anything."""
 

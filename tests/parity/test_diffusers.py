@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from edm import GOLDEN
+from feeds import NoiseInOrder
 from recipes import gmm_denoise, rs_randn
 
-from difflab.noise import Noise
 from difflab.process import over
 from difflab.samplers import Multistep, Singlestep
 from difflab.samplers.grids import Grid, LevelsGrid
@@ -37,27 +37,6 @@ PEER = np.load(GOLDEN / "diffusers.npz")
 NAMES = sorted(name.removesuffix("/final") for name in PEER.files if name.endswith("/final"))
 SCHEDULE = Tabulated(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 LATENTS = torch.from_numpy(rs_randn(11700, 2, 3, 4, 4, dtype=np.float64))
-
-
-class Drawn(Noise):
-    """Its k-th noise, of whatever step."""
-
-    def __init__(self):
-        self.seed = 11701
-
-    @property
-    def number(self):
-        return torch.arange(2)
-
-    def normal(self, purpose, shape, step=0):
-        self.seed += 1
-        return torch.from_numpy(np.random.RandomState(self.seed - 1).randn(2, *shape))
-
-    def uniform(self, purpose, shape=(), step=0):
-        raise NotImplementedError
-
-    def shared(self, divisor):
-        raise NotImplementedError
 
 
 class Times(Grid):
@@ -121,7 +100,7 @@ def walked(sampler, schedule=SCHEDULE, x=LATENTS):
         alpha, sigma = schedule(t)
         return Prediction(gmm_denoise(x / over(alpha, x), (sigma / alpha).expand(len(x))))
 
-    return [step.x_s for step in sampler.trajectory(denoise, schedule, x, Condition(), Drawn())]
+    return [step.x_s for step in sampler.trajectory(denoise, schedule, x, Condition(), NoiseInOrder(11701, 2))]
 
 
 def assert_is(found, name):

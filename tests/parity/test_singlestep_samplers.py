@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from feeds import NoiseInOrder
 from recipes import gmm_denoise
 
-from difflab.noise import Noise
 from difflab.process import eps_from_x0, over, x0_from_eps
 from difflab.samplers import AdaptiveDPMSolver, Singlestep
 from difflab.samplers.grids import LevelsGrid, TimesGrid
@@ -20,27 +20,6 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 PEER = np.load(GOLDEN / "samplers_kdiff.npz")
 AUTHORS = np.load(GOLDEN / "singlestep.npz")
 SEED = 71000
-
-
-class InOrder(Noise):
-    """The peers' noise: the k-th draw, of whatever purpose, is RandomState(seed + k).randn."""
-
-    def __init__(self, batch):
-        self.batch, self.drawn = batch, 0
-
-    @property
-    def number(self):
-        return torch.arange(self.batch)
-
-    def normal(self, purpose, shape, step=0):
-        self.drawn += 1
-        return torch.from_numpy(np.random.RandomState(SEED + self.drawn - 1).randn(self.batch, *shape))
-
-    def uniform(self, purpose, shape=(), step=0):
-        raise NotImplementedError
-
-    def shared(self, divisor):
-        raise NotImplementedError
 
 
 class Listed(Orders):
@@ -62,7 +41,7 @@ def edm_walk(sampler, latents, schedule):
         return Prediction(gmm_denoise(x, sigma))
 
     x_T = torch.from_numpy(latents)
-    states = list(sampler.trajectory(denoise, schedule, x_T, Condition(), InOrder(len(x_T))))
+    states = list(sampler.trajectory(denoise, schedule, x_T, Condition(), NoiseInOrder(SEED, len(x_T))))
     return [state.x_s for state in states], called
 
 
@@ -114,7 +93,7 @@ def test_k_diffusions_adaptive_solver(order, evaluations):
 
     sampler = AdaptiveDPMSolver(order, rtol=0.01, atol=0.002, begin=float(sigmas[-2]), end=float(sigmas[0]))
     x_T = torch.from_numpy(latents).reshape(1, -1, 4, 4) * np.hypot(1, 120) / np.hypot(1, sigmas[0]) * sigmas[0]
-    sampler(denoise, schedule, x_T, Condition(), InOrder(1))
+    sampler(denoise, schedule, x_T, Condition(), NoiseInOrder(SEED, 1))
     assert len(asked) == evaluations + 1
     final = PEER[f"kdiff/karras12/dpm_adaptive_o{order}/final"]
     np.testing.assert_allclose(asked[-1].reshape(final.shape), final, rtol=1e-5, atol=1e-6)
@@ -151,7 +130,7 @@ def test_the_authors(name, orders, quantity):
         exact = gmm_denoise(x / wide, then.sigma / then.alpha)
         return Prediction(x0_from_eps(x, eps_from_x0(x, exact, then), schedule(t)))
 
-    states = list(sampler.trajectory(denoise, schedule, x_T, Condition(), InOrder(len(x_T))))
+    states = list(sampler.trajectory(denoise, schedule, x_T, Condition(), NoiseInOrder(SEED, len(x_T))))
     np.testing.assert_allclose(states[-2].x_s, AUTHORS[name], rtol=1e-7, atol=1e-8)
 
 
